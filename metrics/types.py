@@ -1,0 +1,141 @@
+"""What a metric is given (codes, factors) and what it gives back (a score).
+
+Arrays are numpy at this border; torch is an implementation detail of the functions behind it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Codes:
+    """Posterior parameters of N images, one row per image: q(z | x_n) = prod_j N(mean_nj, exp(logvar_nj)).
+
+    Args:
+        mean: (N, d) posterior means, float32 or float64.
+        logvar: (N, d) log variances (natural log of the variance, not of the standard deviation), or None for
+            deterministic codes; a metric that needs a posterior then says so.
+        discrete: (N, m) integer codes, or None.
+
+    Raises:
+        TypeError: an array is not of a numeric kind.
+        ValueError: shapes disagree, or a value is not finite.
+    """
+
+    mean: Array
+    logvar: Array | None = None
+    discrete: Array | None = None
+
+    def __post_init__(self) -> None:
+        _require_matrix("codes.mean", self.mean, kinds="f")
+        if self.logvar is not None:
+            _require_matrix("codes.logvar", self.logvar, kinds="f")
+            if self.logvar.shape != self.mean.shape:
+                raise ValueError(
+                    f"codes.logvar must have the shape of codes.mean {self.mean.shape}, got {self.logvar.shape}"
+                )
+        if self.discrete is not None:
+            _require_matrix("codes.discrete", self.discrete, kinds="iu")
+            if len(self.discrete) != len(self.mean):
+                raise ValueError(f"codes.discrete must have {len(self.mean)} rows, got {len(self.discrete)}")
+
+    def __len__(self) -> int:
+        return len(self.mean)
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Ground-truth factors of N images, one row per image.
+
+    Args:
+        values: (N, K) integer levels; column k lies in [0, sizes[k]).
+        names: K names.
+        sizes: K numbers of levels of the full data set (a subset may show fewer).
+
+    Raises:
+        TypeError: values are not integers.
+        ValueError: the three disagree, or a level lies outside its range.
+    """
+
+    values: Array
+    names: tuple[str, ...]
+    sizes: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        _require_matrix("factors.values", self.values, kinds="iu")
+        columns = self.values.shape[1]
+        if not columns == len(self.names) == len(self.sizes):
+            raise ValueError(
+                f"factors need one name and one size per column, got {columns} columns, "
+                f"{len(self.names)} names and {len(self.sizes)} sizes"
+            )
+        for k, (name, size) in enumerate(zip(self.names, self.sizes, strict=True)):
+            low, high = (int(self.values[:, k].min()), int(self.values[:, k].max())) if len(self.values) else (0, 0)
+            if low < 0 or high >= size:
+                raise ValueError(f"factor {name!r} must lie in [0, {size}), got levels from {low} to {high}")
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+@dataclass(frozen=True)
+class Score:
+    """A number with what is needed to trust it.
+
+    Args:
+        value: the score; never NaN without `details["reason"]`.
+        error: standard error where the estimate is sampled, or the estimated integration error; None if exact.
+        chance: mean score over seeded permutations of the factor rows; None where no factors are used.
+        ceiling: score of the factors' own codes; None where no factors are used.
+        details: what the number was made of (arrays and floats).
+        identity: estimator, options and sizes: two scores may be compared only when these are equal.
+    """
+
+    value: float
+    error: float | None = None
+    chance: float | None = None
+    ceiling: float | None = None
+    details: Mapping[str, Any] = field(default_factory=dict)
+    identity: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A row of the registry.
+
+    Args:
+        function: `function(inputs, **options) -> Score`; see `metrics.score`. Every option is keyword-only with a default.
+        needs: what must be given, of "mean", "posterior" (mean and logvar), "factors", "images", "reconstructions",
+            "others" (codes of other models on the same images).
+        range: smallest and largest possible value.
+        better: "max", "min", or "none" where neither end is better.
+        tier: "epoch" (well under a second on 4,096 images), "trial" (seconds, once at the end), "sweep" (after it).
+        unit: "nats per image", "score", "latents" …
+    """
+
+    function: Callable[..., Score]
+    needs: frozenset[str]
+    range: tuple[float, float]
+    better: Literal["max", "min", "none"]
+    tier: Literal["epoch", "trial", "sweep"]
+    unit: str
+
+
+def _require_matrix(name: str, array: Array, *, kinds: str) -> None:
+    wanted = {"f": "float32 or float64", "iu": "integers"}[kinds]
+    # A caller without types may hand anything in: the border is where that is said.
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise TypeError(f"{name} must be a numpy array of {wanted}, got {getattr(array, 'dtype', type(array).__name__)}")
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have two axes (images, columns), got shape {array.shape}")
+    if kinds == "f" and not np.isfinite(array).all():
+        bad = int((~np.isfinite(array)).any(axis=1).sum())
+        raise ValueError(f"{name} must be finite, got NaN or infinity in {bad} of {len(array)} rows")

@@ -1,0 +1,150 @@
+"""`TrialConfig`: everything that decides a trial's numbers, and nothing else.
+
+It is the one object an actor gets, the ledger and MLflow store, and a checkpoint names.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from annotated_types import Ge, Gt, Le
+
+from metrics import METRICS
+from vae_core import fields, registry
+from vae_core.data import DATASETS
+from vae_core.data.abstract import AbstractDataset
+from vae_core.networks import NETWORKS, AbstractNetwork
+from vae_core.objectives import OBJECTIVES
+from vae_core.objectives.abstract import AbstractObjective
+
+REVISION = 1
+"""Raised whenever training or evaluation arithmetic changes a number: old trials are then not reused."""
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How long, on what and how to train; the length is `epochs` or `steps`, one of the two.
+
+    An epoch is one pass over `images_per_epoch` images (None: all) in whole batches: the last partial batch is left
+    out, so that every batch has the same size (the total-correlation estimators depend on it), and as the order is
+    drawn anew every epoch no image is left out for good.
+    """
+
+    epochs: Annotated[int, Ge(1)] | None = None
+    steps: Annotated[int, Ge(1)] | None = None
+    images_per_epoch: Annotated[int, Ge(1)] | None = None
+    batch_size: Annotated[int, Ge(2)] = 128
+    optimiser: Literal["adam", "adagrad", "sgd"] = "adam"
+    learning_rate: Annotated[float, Gt(0)] = 1e-3
+    likelihood: Literal["bernoulli"] = "bernoulli"
+
+    def __post_init__(self) -> None:
+        fields.check(self)
+        if (self.epochs is None) == (self.steps is None):
+            raise ValueError(f"give epochs or steps, one of the two, got epochs={self.epochs} and steps={self.steps}")
+
+    def steps_per_epoch(self, n_data: int) -> int:
+        """Return the optimiser steps of one whole epoch on n_data images."""
+        images = min(self.images_per_epoch or n_data, n_data)
+        if images < self.batch_size:
+            raise ValueError(f"batch_size must be <= the {images} images of an epoch, got {self.batch_size}")
+        return images // self.batch_size
+
+    def total_steps(self, n_data: int) -> int:
+        """Return the optimiser steps of the whole trial."""
+        return self.steps if self.steps is not None else (self.epochs or 0) * self.steps_per_epoch(n_data)
+
+    def total_epochs(self, n_data: int) -> int:
+        """Return the number of epochs (= reports); with `steps` the last one may be shorter."""
+        return -(-self.total_steps(n_data) // self.steps_per_epoch(n_data))
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """On what and how to evaluate: the same draw of images for every trial of a sweep.
+
+    Args:
+        images: size of the evaluation subset scored every epoch.
+        samples: S, number of z ~ q(z) in the Monte-Carlo means of the ELBO decomposition.
+        seed: of the subset, of the z of the reconstruction and of the S samples; apart from the trial's seed.
+        final: metrics of `metrics.METRICS` computed once on the whole set, beside the epoch's own.
+    """
+
+    images: Annotated[int, Ge(2)] = 4096
+    samples: Annotated[int, Ge(2)] = 512
+    seed: Annotated[int, Ge(0)] = 0
+    final: tuple[str, ...] = ("mig",)
+
+    def __post_init__(self) -> None:
+        fields.check(self)
+        for name in self.final:
+            if name not in METRICS:
+                raise ValueError(registry.unknown("metric", name, METRICS))
+            if METRICS[name].needs & {"others"}:
+                raise ValueError(f"metric {name!r} compares several models and cannot be evaluated inside one trial")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrialConfig:
+    """One trial, complete.
+
+    Args:
+        data: the data set and its options.
+        objective: the objective with its hyperparameters.
+        network: the networks and their sizes.
+        train: length, batch, optimiser.
+        evaluation: what is measured.
+        seed: of the initial weights, the order of images and every draw of training.
+        fingerprint: of the data's content; "" until the data is known. The hash covers this and not `data`, so that
+            the rendered grid and a file with the same content are the same data.
+    """
+
+    data: AbstractDataset
+    objective: AbstractObjective
+    network: AbstractNetwork
+    train: TrainConfig
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+    seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
+    fingerprint: str = ""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the JSON- and YAML-ready mapping that `from_dict` reads."""
+        return {
+            "data": registry.describe(self.data, DATASETS),
+            "objective": registry.describe(self.objective, OBJECTIVES),
+            "network": registry.describe(self.network, NETWORKS),
+            "train": registry.plain(self.train),
+            "evaluation": registry.plain(self.evaluation),
+            "seed": self.seed,
+            "fingerprint": self.fingerprint,
+        }
+
+    @classmethod
+    def from_dict(cls, mapping: Mapping[str, Any]) -> TrialConfig:
+        """Return the config of a mapping; ValueError names what it refuses."""
+        return cls(
+            data=registry.build("data set", mapping["data"], DATASETS),
+            objective=registry.build("objective", mapping["objective"], OBJECTIVES),
+            network=registry.build("network", mapping["network"], NETWORKS),
+            train=registry.construct("train", mapping["train"], TrainConfig),
+            evaluation=registry.construct("evaluation", mapping.get("evaluation", {}), EvaluationConfig),
+            seed=mapping.get("seed", 0),
+            fingerprint=mapping.get("fingerprint", ""),
+        )
+
+    @property
+    def hash(self) -> str:
+        """Return the trial's identity, 16 hex digits over all that decides its numbers (and REVISION).
+
+        Raises:
+            ValueError: the data's fingerprint is not known yet.
+        """
+        if not self.fingerprint:
+            raise ValueError("a trial's hash covers its data's content: set `fingerprint` (Data.fingerprint) first")
+        content = self.to_dict() | {"revision": REVISION}
+        del content["data"]
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

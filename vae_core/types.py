@@ -1,0 +1,130 @@
+"""The nouns that flow through training: data, batches, draws, terms, reports.
+
+Configuration is a frozen dataclass; what flows through torch is a NamedTuple.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from metrics import Codes, Factors, Score
+
+Knob = float | Tensor
+"""A hyperparameter that may differ between fused trials: a float, or a 0-d tensor under `torch.func.vmap`."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """A data set in memory: plain numpy arrays, so that one copy per node serves every trial.
+
+    Args:
+        name: registry name.
+        images: (N, H*W*C/8) uint8, eight binary pixels per byte (`np.packbits` order, C order over C, H, W), if
+            `packed`; else (N, C*H*W) uint8 levels.
+        shape: (C, H, W) of one image.
+        packed: whether a byte holds eight pixels.
+        levels: pixel value = level / levels (1 for packed bits, 4 for 2x2 pooled bits, 255 for bytes).
+        factors: ground truth, or None.
+        fingerprint: sha256 over the content (images, factors and their names), the data's identity in a trial's hash.
+    """
+
+    name: str
+    images: NDArray[np.uint8]
+    shape: tuple[int, int, int]
+    packed: bool
+    levels: int
+    factors: Factors | None
+    fingerprint: str
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+
+class Wiring(NamedTuple):
+    """Which networks an objective needs and what they read; a property of its structural fields."""
+
+    adversary: bool = False  # a discriminator on codes
+    infers_code: int = 0  # categories of a discrete latent that the encoder infers
+    reads_code: int = 0  # width of a discrete code that the decoder reads
+    reads_label: int = 0  # width of a label that the decoder reads
+    reads_factors: bool = False  # the encoder reads factors instead of the image
+
+
+class Batch(NamedTuple):
+    """B images and what comes with them; an absent input is a zero-width tensor, never None."""
+
+    images: Tensor  # (B, C, H, W) in [0, 1]
+    labels: Tensor  # (B, width)
+    factors: Tensor  # (B, K)
+    second: Tensor  # a second independent batch of images (B, C, H, W), or (0, C, H, W)
+
+
+class Noise(NamedTuple):
+    """Every draw of one step, made outside the objective."""
+
+    posterior: Tensor  # (B, d) standard normal
+    gumbel: Tensor  # (B, width)
+    permutation: Tensor  # (B, d) int64: one permutation of the batch axis per latent, or (0, d)
+
+
+class Context(NamedTuple):
+    """Where training stands: schedules are arithmetic on it."""
+
+    step: int
+    total_steps: int
+    n_data: int  # size N of the training set
+
+
+class Posterior(NamedTuple):
+    """q(z|x) = N(mean, exp(logvar)), both (B, d)."""
+
+    mean: Tensor
+    logvar: Tensor
+
+
+class Terms(NamedTuple):
+    """What an objective returns: 0-d tensors in nats per image; the loss is reconstruction + penalty, always."""
+
+    reconstruction: Tensor
+    penalty: Tensor
+    parts: dict[str, Tensor]  # unweighted, to plot
+    rivals: dict[str, Tensor]  # what each other player descends
+
+
+class TrainState(NamedTuple):
+    """All that training needs to go on bitwise from the end of an epoch; holds no generator state (draws are keyed)."""
+
+    epoch: int  # completed epochs
+    step: int  # completed optimiser steps
+    weights: Mapping[str, Tensor]
+    optimisers: Mapping[str, Mapping[str, Any]]  # one per player
+
+
+class Final(NamedTuple):
+    """The evaluation on the whole set at a trial's end."""
+
+    metrics: dict[str, float]  # the epoch keys and `evaluation.final`, without prefix
+    codes: Codes
+    scores: dict[str, Score]  # whole scores of the metrics that are of metrics.METRICS
+    images: NDArray[np.float32]  # (n, C, H, W) a few originals …
+    reconstructions: NDArray[np.float32]  # … and their reconstructions
+    traversal: NDArray[np.float32]  # (d, steps, C, H, W) decoded traversals
+
+
+class EpochReport(NamedTuple):
+    """What one epoch of training says. `state` is valid until the next `next()`."""
+
+    epoch: int  # from 1
+    step: int
+    metrics: dict[str, float]  # on the evaluation subset
+    train: dict[str, float]  # means of minibatch terms over the epoch, with "loss"
+    images: int  # images trained on in this epoch
+    seconds: dict[str, float]  # "train" and "evaluate", wall time of this epoch
+    final: Final | None  # only in the last epoch's report
+    state: TrainState
