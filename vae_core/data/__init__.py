@@ -1,5 +1,30 @@
-"""Data sets by name."""
+"""Data sets by name, and their images by index."""
 
-from vae_core.data.abstract import AbstractDataset
+from pathlib import Path
+from typing import Any
 
-DATASETS: dict[str, type[AbstractDataset]] = {}
+from vae_core import registry
+from vae_core.data.abstract import AbstractDataset, Outline
+from vae_core.data.cache import cache_folder
+from vae_core.data.dsprites import DSprites
+from vae_core.data.table import ImageTable
+from vae_core.types import Data
+
+__all__ = ["DATASETS", "AbstractDataset", "DSprites", "ImageTable", "Outline", "cache_folder", "load_data"]
+
+DATASETS: dict[str, type[AbstractDataset]] = {"dsprites": DSprites}
+
+
+def load_data(name: str, *, cache: Path | str | None = None, **options: Any) -> Data:
+    """Return a data set by name, e.g. `load_data("dsprites", resolution=32, stride={"orientation": 4})`.
+
+    Args:
+        name: of the registry `DATASETS`.
+        cache: folder of prepared data sets; None: `cache_folder()`.
+        options: the fields of the data set's class.
+
+    Raises:
+        ValueError: an unknown name or option, or a value that the data set refuses.
+    """
+    dataset = registry.build("data set", {"name": name, **options}, DATASETS)
+    return dataset.load(Path(cache) if cache is not None else cache_folder())

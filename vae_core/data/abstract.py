@@ -23,7 +23,7 @@ class AbstractDataset(abc.ABC):
 
     @abc.abstractmethod
     def outline(self) -> Outline:
-        """Return sizes without rendering or reading images. Raises ValueError for options that name nothing."""
+        """Return sizes without rendering or reading images."""
 
     @abc.abstractmethod
     def load(self, cache: Path) -> Data:

@@ -1,0 +1,54 @@
+"""Stored pixels to float32 images: eight binary pixels a byte, or counts of pooled binary pixels."""
+
+from __future__ import annotations
+
+import functools
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+
+def pool(packed: NDArray[np.uint8], side: int, factor: int) -> NDArray[np.uint8]:
+    """Return how many of the factor x factor binary pixels under each pooled pixel are 1.
+
+    Args:
+        packed: (n, side*side/8) uint8, eight pixels a byte.
+        side: height and width of an image.
+        factor: side of the pooled square, a power of two.
+
+    Returns:
+        (n, (side/factor)**2) uint8 counts from 0 to factor**2.
+    """
+    images = np.unpackbits(packed, axis=1).reshape(-1, side, side)
+    while factor > 1:
+        rows = images[:, 0::2] + images[:, 1::2]
+        images = rows[:, :, 0::2] + rows[:, :, 1::2]
+        factor //= 2
+    return images.reshape(len(images), -1)
+
+
+def to_float(images: Tensor, shape: tuple[int, int, int], *, packed: bool, levels: int) -> Tensor:
+    """Return stored images as float32 in [0, 1], on the device that they are on.
+
+    Args:
+        images: (B, bytes) uint8 as in `Data.images`.
+        shape: (C, H, W) of one image.
+        packed: whether a byte holds eight pixels.
+        levels: pixel value = stored level / levels.
+
+    Returns:
+        (B, C, H, W) float32.
+    """
+    if packed:
+        return _byte_to_pixels(images.device).index_select(0, images.reshape(-1).int()).view(-1, *shape)
+    pixels = images.to(torch.float32)
+    return (pixels if levels == 1 else pixels.div_(levels)).view(-1, *shape)
+
+
+@functools.cache
+def _byte_to_pixels(device: torch.device) -> Tensor:
+    """Return the eight pixels of each byte, (256, 8) float32: looking them up beats shifting and masking."""
+    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
+    return torch.as_tensor(bits, dtype=torch.float32, device=device)
