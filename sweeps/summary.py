@@ -1,0 +1,260 @@
+"""From trials to cells to brackets: means over seeds, of trials that ran their whole length only.
+
+A pruned trial's total correlation is low because it learnt little: beside whole trials it would look like a
+better model. So only COMPLETE trials enter a mean; the others are counted beside it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, cast
+
+import numpy as np
+import pandas as pd
+
+from sweeps.pareto import Direction
+from sweeps.runs import Runs
+
+METRICS = ("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl", "mig", "active_units")
+"""The metrics of every epoch, in the order of the tables."""
+
+UNFINISHED = ("RUNNING", "WAITING", "PARKED")
+
+_COUNTS = ("n", "pruned", "failed", "unfinished", "members")
+
+Choice = Literal["best", "pooled"]
+Source = Literal["final", "epoch", ""]
+
+
+class Goal(NamedTuple):
+    """What a sweep looks for."""
+
+    metric: str
+    mode: Direction
+
+
+class Mean(NamedTuple):
+    """A mean over n trials; sd (with n - 1) and se = sd / sqrt(n) are NaN for one trial."""
+
+    value: float
+    sd: float
+    se: float
+    n: int
+
+
+def mean(values: Sequence[float] | np.ndarray) -> Mean:
+    """Return the mean of the values that are not NaN, with its spread."""
+    array = np.asarray(values, dtype=np.float64)
+    array = array[~np.isnan(array)]
+    n = len(array)
+    if n == 0:
+        return Mean(math.nan, math.nan, math.nan, 0)
+    sd = float(array.std(ddof=1)) if n > 1 else math.nan
+    return Mean(float(array.mean()), sd, sd / math.sqrt(n), n)
+
+
+def goals(runs: Runs) -> list[Goal]:
+    """Return the sweep's goals, the first one first; a spec without any looks for the largest ELBO."""
+    stated = runs.spec.get("goal") or {"metric": "elbo", "mode": "max"}
+    listed: list[Mapping[str, Any]] = list(stated) if isinstance(stated, list | tuple) else [stated]
+    return [Goal(str(goal["metric"]), "min" if goal.get("mode") == "min" else "max") for goal in listed]
+
+
+def complete(table: pd.DataFrame) -> pd.DataFrame:
+    """Return the trials that ran their whole length."""
+    return table.loc[(table["state"] == "COMPLETE").to_numpy()]
+
+
+def source(table: pd.DataFrame, metric: str) -> Source:
+    """Return where a metric's numbers come from: the whole set, the last epoch's subset, or nowhere ("").
+
+    The whole set ("final"), if every COMPLETE trial that has the epoch's number has that one too: one mean
+    never mixes the two.
+    """
+    rows = complete(table)
+    final, epoch = _column(rows, f"final/{metric}"), _column(rows, metric)
+    if not np.isnan(final).all() and not (np.isnan(final) & ~np.isnan(epoch)).any():
+        return "final"
+    return "" if np.isnan(epoch).all() else "epoch"
+
+
+def values(table: pd.DataFrame, metric: str) -> np.ndarray:
+    """Return a metric of every trial, (n,), NaN where it is missing or the trial is not COMPLETE."""
+    where = source(table, metric)
+    column = _column(table, f"final/{metric}" if where == "final" else metric)
+    return np.where((table["state"] == "COMPLETE").to_numpy(), column, math.nan)
+
+
+def parameters(table: pd.DataFrame) -> list[str]:
+    """Return the config columns that vary inside an objective, but for its strength: what tells cells."""
+    found: list[str] = []
+    for column in table.columns:
+        if not str(column).startswith(("data.", "network.", "train.", "objective.")):
+            continue
+        for _, rows in table.groupby("objective", sort=False):
+            values = {str(value) for value in rows[column]}
+            if len(values) > 1 and not _same(_column(rows, column), _column(rows, "strength")):
+                found.append(str(column))
+                break
+    return found
+
+
+def strength_names(runs: Runs) -> dict[str, str]:
+    """Return objective -> name of its strength ("beta"), "" if it has none.
+
+    It is the column of the objective's config that equals `strength`; of several, the one in `tradeoff.by`.
+    """
+    by = [str(name) for name in (runs.spec.get("tradeoff") or {}).get("by") or ()]
+    names: dict[str, str] = {}
+    for objective, rows in runs.table.groupby("objective", sort=False):
+        strength = _column(rows, "strength")
+        columns = [str(column) for column in rows.columns if str(column).startswith("objective.")]
+        equal = [column.partition(".")[2] for column in columns if _same(_column(rows, column), strength)]
+        known = [] if np.isnan(strength).all() else sorted(equal, key=lambda name: name not in by)
+        names[str(objective)] = known[0] if known else ""
+    return names
+
+
+def cells(runs: Runs, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
+    """Return one row per cell: what it is, how many trials it has in each state, its means over seeds.
+
+    Columns: objective, series (the bracket without its strength: what a line of a figure joins), strength,
+        bracket,
+    point, cell, the laid-out `parameters`; the numbers of trials `n` (COMPLETE), pruned, failed, unfinished;
+    `members`, the numbers of the COMPLETE ones; for each metric m that was measured `m`, `m_sd`, `m_se` and
+    `m_n`.
+    """
+    return _grouped(runs, "cell", metrics)
+
+
+def brackets(runs: Runs, metrics: Sequence[str] = METRICS, *, choice: Choice = "best") -> pd.DataFrame:
+    """Return one row per (bracket, strength): the points of the trade-off.
+
+    Args:
+        runs: the sweep.
+        metrics: to average.
+        choice: "best", the cell of the bracket with the best mean of the first goal (the first of equals); or
+            "pooled", all COMPLETE trials of the bracket in one mean.
+
+    Returns:
+        The columns of `cells`, where `pruned`, `failed` and `unfinished` count the whole bracket, `n` and
+        `members` are the trials behind the means, `cell` is the chosen one ("" if pooled or none is
+        complete) and `complete_cells` says among how many it was chosen.
+    """
+    pooled = _grouped(runs, "bracket", metrics)
+    own = cells(runs, [*metrics, goals(runs)[0].metric])
+    whole = [point for point, n in zip(own["point"], own["n"], strict=True) if n > 0]
+    pooled["complete_cells"] = [whole.count(point) for point in pooled["point"]]
+    if choice == "pooled" or pooled.empty:
+        return pooled
+    of_all = {"pruned", "failed", "unfinished", "complete_cells"}
+    winners = _winners(runs, own)
+    rows: list[dict[str, Any]] = []
+    for row in cast(list[dict[str, Any]], pooled.to_dict("records")):
+        winner = winners.get(row["point"])
+        chosen = row if winner is None else cast(dict[str, Any], own.iloc[winner].to_dict())
+        rows.append(row | {key: value for key, value in chosen.items() if key not in of_all})
+    return pd.DataFrame(rows, columns=pooled.columns)
+
+
+def best_cell(runs: Runs, goal: Goal, metrics: Sequence[str] = METRICS) -> dict[str, Any] | None:
+    """Return the row of `cells` with the best mean of a goal, None if no complete trial has it."""
+    own = cells(runs, [*metrics, goal.metric])
+    place = _best(own, goal)
+    return None if place is None else cast(dict[str, Any], own.iloc[place].to_dict())
+
+
+def best_trial(runs: Runs, objective: str, goal: Goal) -> dict[str, Any] | None:
+    """Return the row of the table of an objective's best COMPLETE trial, None if there is none."""
+    value = values(runs.table, goal.metric)
+    value = np.where((runs.table["objective"] == objective).to_numpy(), value, math.nan)
+    if np.isnan(value).all():
+        return None
+    place = int(np.nanargmin(value) if goal.mode == "min" else np.nanargmax(value))
+    return cast(dict[str, Any], runs.table.iloc[place].to_dict()) | {"value": float(value[place])}
+
+
+def level(runs: Runs, metric: str, which: Literal["chance", "ceiling"]) -> float:
+    """Return a score's mean chance level or ceiling over the COMPLETE trials, NaN if it was not measured."""
+    return mean(_column(complete(runs.table), f"final/{metric}_{which}")).value
+
+
+def counts(table: pd.DataFrame) -> dict[str, int]:
+    """Return state -> number of trials: COMPLETE, PRUNED and FAILED always, the others if there are any."""
+    found = {str(state): int(n) for state, n in table["state"].value_counts().items()}
+    order = ("COMPLETE", "PRUNED", "FAILED", *UNFINISHED)
+    return {state: found.get(state, 0) for state in order if state in order[:3] or state in found}
+
+
+def _grouped(runs: Runs, by: Literal["cell", "bracket"], metrics: Sequence[str]) -> pd.DataFrame:
+    """Return one row per cell or per point (bracket and strength), in the order of the table."""
+    table, shown = runs.table, parameters(runs.table)
+    names = strength_names(runs)
+    measured = {metric: values(table, metric) for metric in dict.fromkeys(metrics) if source(table, metric)}
+    points = table["bracket"].astype(str) + " @ " + table["strength"].astype(str)
+    keys = (table["cell"].astype(str) if by == "cell" else points).to_numpy()
+    rows: list[dict[str, Any]] = []
+    for key in dict.fromkeys(keys):
+        inside = keys == key
+        group = table.loc[inside]
+        first = cast(dict[str, Any], group.iloc[0].to_dict())
+        states = counts(group)
+        row: dict[str, Any] = {
+            "objective": first["objective"],
+            "series": _series(str(first["bracket"]), names[str(first["objective"])]),
+            "strength": float(first["strength"]),
+            "bracket": first["bracket"],
+            "point": points.loc[inside].iloc[0],
+            "cell": first["cell"] if by == "cell" else "",
+            **{name: first[name] if group[name].astype(str).nunique() == 1 else None for name in shown},
+            "n": states["COMPLETE"],
+            "pruned": states["PRUNED"],
+            "failed": states["FAILED"],
+            "unfinished": sum(states.get(state, 0) for state in UNFINISHED),
+            "members": tuple(int(number) for number in complete(group)["number"]),
+        }
+        for metric, column in measured.items():
+            average = mean(column[inside])
+            row |= {metric: average.value, f"{metric}_sd": average.sd}
+            row |= {f"{metric}_se": average.se, f"{metric}_n": average.n}
+        rows.append(row)
+    if not rows:
+        return pd.DataFrame(columns=["objective", "series", "strength", "bracket", "point", "cell", *_COUNTS])
+    return pd.DataFrame(rows)
+
+
+def _winners(runs: Runs, own: pd.DataFrame) -> dict[str, int]:
+    """Return point -> place of its best cell by the first goal (its first complete one, if none has that)."""
+    found: dict[str, int] = {}
+    for point, rows in own.reset_index(drop=True).groupby("point", sort=False):
+        whole = rows.loc[(rows["n"] > 0).to_numpy()]
+        if len(whole):
+            place = _best(whole, goals(runs)[0])
+            found[str(point)] = int(cast(int, whole.index[0 if place is None else place]))
+    return found
+
+
+def _best(rows: pd.DataFrame, goal: Goal) -> int | None:
+    if goal.metric not in rows.columns:
+        return None
+    value = rows[goal.metric].to_numpy(dtype=np.float64)
+    if np.isnan(value).all():
+        return None
+    return int(np.nanargmin(value) if goal.mode == "min" else np.nanargmax(value))
+
+
+def _series(bracket: str, strength: str) -> str:
+    return re.sub(rf" {re.escape(strength)}=\S+", "", bracket) if strength else bracket
+
+
+def _column(table: pd.DataFrame, name: object) -> np.ndarray:
+    """Return a column as floats, NaN where it is missing or not a number."""
+    if name not in table.columns:
+        return np.full(len(table), math.nan)
+    return np.asarray(pd.to_numeric(table[name], errors="coerce"), dtype=np.float64)
+
+
+def _same(a: np.ndarray, b: np.ndarray) -> bool:
+    return bool(not np.isnan(b).all() and np.array_equal(a, b, equal_nan=True))

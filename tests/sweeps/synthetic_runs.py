@@ -1,0 +1,204 @@
+"""Runs that look like a small dSprites sweep, made of formulas: no training, no ledger."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from PIL import Image
+
+from sweeps.runs import Runs
+
+BETAS = (1.0, 2.0, 4.0, 8.0, 16.0)
+CREATED = 1_750_000_000.0
+
+
+def synthetic(
+    workspace: Path = Path("results"),
+    *,
+    objectives: Sequence[str] = ("beta_vae", "beta_tcvae"),
+    strengths: Sequence[float | None] = BETAS,
+    rates: Sequence[float] = (1e-3, 1e-4),
+    seeds: int = 2,
+    epochs: int = 6,
+    factors: bool = True,
+    prune: bool = True,
+    failed: Sequence[int] = (5,),
+    pictures: bool = False,
+    seed: int = 0,
+) -> Runs:
+    """Return the runs of objectives × strengths × rates × seeds, each cell's seeds consecutive.
+
+    Args:
+        workspace: folder the runs claim to live in; written to only if `pictures`.
+        objectives: names; "vae" takes no strength (give `strengths=(None,)`).
+        strengths: the values of beta; None for an objective without.
+        rates: learning rates; in every bracket the cells but the first are pruned half-way.
+        seeds: per cell.
+        epochs: of a whole trial.
+        factors: False leaves out every column of MIG.
+        prune: whether the rung at half the trial prunes.
+        failed: numbers of the trials that fail in their first epoch.
+        pictures: write a `traversal.png` for every COMPLETE trial.
+        seed: of the noise between trials.
+    """
+    rng = np.random.default_rng(seed)
+    rows: list[dict[str, Any]] = []
+    curves: list[dict[str, Any]] = []
+    for objective in objectives:
+        for strength in strengths:
+            for place, rate in enumerate(rates):
+                bracket = objective if strength is None else f"{objective} beta={strength:g}"
+                cell = f"{bracket} learning_rate={rate:g}"
+                for repeat in range(seeds):
+                    number = len(rows)
+                    state = "FAILED" if number in failed else "PRUNED" if prune and place > 0 else "COMPLETE"
+                    last = {"FAILED": 1, "PRUNED": max(epochs // 2, 1), "COMPLETE": epochs}[state]
+                    luck = rng.normal(size=3)
+                    own = [
+                        _metrics(objective, strength, place, epoch / epochs, luck=luck, factors=factors)
+                        for epoch in range(1, last + 1)
+                    ]
+                    trial = f"{number:016x}"
+                    curves += [_curve_row(trial, number, epoch, now) for epoch, now in enumerate(own, 1)]
+                    rows.append(
+                        {
+                            "trial": trial,
+                            "number": number,
+                            "cell": cell,
+                            "bracket": bracket,
+                            "objective": objective,
+                            "strength": math.nan if strength is None else strength,
+                            "seed": repeat,
+                            "state": state,
+                            "why": _why(state, own[-1]),
+                            "epoch": last,
+                            "epochs": epochs,
+                            "attempts": 4 if state == "FAILED" else 1,
+                            "seconds": 21.5 * last,
+                            "reused_from": "",
+                            "artifacts": str(workspace / "artifacts" / trial),
+                            "objective.beta": math.nan if strength is None else strength,
+                            "objective.estimator": "mws" if objective == "beta_tcvae" else None,
+                            "network.name": "mlp",
+                            "network.hidden": [256, 256],
+                            "network.latents": 6,
+                            "train.epochs": epochs,
+                            "train.batch_size": 128,
+                            "train.learning_rate": rate,
+                            **own[-1],
+                            **_final(own[-1], state=state, factors=factors),
+                        }
+                    )
+                    if pictures and state == "COMPLETE":
+                        _picture(workspace / "artifacts" / trial / "traversal.png", seed=number)
+    return Runs(
+        name="quickstart",
+        workspace=workspace,
+        spec=_spec(objectives, strengths, rates, seeds=seeds, epochs=epochs, factors=factors, prune=prune),
+        created=CREATED,
+        table=pd.DataFrame(rows),
+        curves=pd.DataFrame(curves),
+    )
+
+
+def _metrics(
+    objective: str, strength: float | None, place: int, progress: float, *, luck: np.ndarray, factors: bool
+) -> dict[str, float]:
+    """Return the metrics at a share of the trial; `luck` is the trial's own noise."""
+    log_beta = math.log2(strength or 1.0)
+    learnt = 1 - math.exp(-3.5 * progress * (1.0, 0.35)[min(place, 1)])
+    spares_information = objective == "beta_tcvae"
+    destroyed = (3.0 if spares_information else 7.5) * log_beta**1.35
+    reconstruction = 18 + destroyed + 120 * (1 - learnt) + 0.9 * luck[0]
+    tc = 2.4 * learnt * math.exp(-(0.75 if spares_information else 0.45) * log_beta + 0.12 * luck[1])
+    mi = max(9.5 - destroyed / 6, 0.4) * learnt
+    dimwise = 0.8 * mi
+    hill = math.exp(-(((log_beta - 2.2) / 1.7) ** 2))
+    mig = max((0.30 if spares_information else 0.17) * learnt * hill + 0.03 * luck[2] + 0.03, 0.0)
+    values = {
+        "reconstruction": reconstruction,
+        "kl": mi + tc + dimwise,
+        "elbo": -(reconstruction + mi + tc + dimwise),
+        "mi": mi,
+        "tc": tc,
+        "dimwise_kl": dimwise,
+        "active_units": float(max(6 - round(log_beta / (1.6 if spares_information else 1.1)), 2)),
+    }
+    return values | ({"mig": mig} if factors else {})
+
+
+def _final(last: Mapping[str, float], *, state: str, factors: bool) -> dict[str, float]:
+    """Return the whole-set numbers, near the subset's, of a COMPLETE trial."""
+    values = {f"final/{key}": value * 1.01 for key, value in last.items() if key != "active_units"}
+    values["final/active_units"] = last["active_units"]
+    if factors:
+        values |= {"final/mig_chance": 0.004, "final/mig_ceiling": 0.98, "final/mig_error": 0.001}
+        values |= {"final/factor_vae": 0.4 + last["mig"], "final/factor_vae_chance": 0.33}
+        values |= {"final/factor_vae_ceiling": 1.0}
+    return values if state == "COMPLETE" else {}
+
+
+def _curve_row(trial: str, number: int, epoch: int, values: Mapping[str, float]) -> dict[str, Any]:
+    return {
+        "trial": trial,
+        "number": number,
+        "epoch": epoch,
+        "step": epoch * 360,
+        "at": CREATED + 100 * number + 20 * epoch,
+        "images": epoch * 46_080,
+        "seconds": 21.5,
+        **values,
+        "train/reconstruction": values["reconstruction"] * 1.02,
+    }
+
+
+def _why(state: str, last: Mapping[str, float]) -> str:
+    if state == "PRUNED":
+        return f"asha: mean mig {last.get('mig', math.nan):.3f} at epoch 3 is not among the best 1 of 2 cells"
+    return "ValueError: loss is not finite at step 212 <after 4 attempts>" if state == "FAILED" else ""
+
+
+def _spec(
+    objectives: Sequence[str],
+    strengths: Sequence[float | None],
+    rates: Sequence[float],
+    *,
+    seeds: int,
+    epochs: int,
+    factors: bool,
+    prune: bool,
+) -> dict[str, Any]:
+    betas = [strength for strength in strengths if strength is not None]
+    rung = {"name": "asha", "metric": "mig", "rungs": [0.5], "reduction": 2}
+    return {
+        "name": "quickstart",
+        "data": {"name": "dsprites", "resolution": 32, "stride": {"scale": 2, "orientation": 4}},
+        "network": {"name": "mlp", "hidden": [256, 256], "latents": 6},
+        "train": {"epochs": epochs, "batch_size": 128, "learning_rate": {"grid": list(rates)}},
+        "objectives": [{"name": name} | ({"beta": {"grid": betas}} if betas else {}) for name in objectives],
+        "seeds": list(range(seeds)),
+        "search": {"name": "grid"},
+        "goal": {"metric": "mig", "mode": "max"} if factors else {"metric": "elbo", "mode": "max"},
+        "tradeoff": {"by": ["beta"] if betas else []},
+        "pruning": rung if prune else "none",
+        "evaluation": {"images": 4096, "samples": 512, "seed": 0, "final": ["mig"] if factors else []},
+    }
+
+
+def _picture(path: Path, *, seed: int) -> None:
+    """Write six rows of ten tiles, a square that moves, grows or fades."""
+    rng = np.random.default_rng(seed)
+    tiles = np.zeros((6, 10, 32, 32), np.uint8)
+    for row in range(6):
+        for column in range(10):
+            x, y = rng.integers(4, 14, size=2)
+            x, y = (4 + 2 * column, y) if row % 2 else (x, 4 + 2 * column)
+            tiles[row, column, y : y + 6 + row, x : x + 6 + row] = 255 - 20 * row
+    sheet = tiles.transpose(0, 2, 1, 3).reshape(6 * 32, 10 * 32)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(sheet).save(path)

@@ -1,0 +1,174 @@
+"""Means over seeds on tables small enough to do by hand."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from synthetic_runs import synthetic
+
+from sweeps import summary
+from sweeps.runs import Runs
+
+NAN = math.nan
+
+
+def tiny(*trials: tuple[float, float, str, float, float], goal: Any = None, **columns: list[Any]) -> Runs:
+    """Return runs of rows (beta, learning rate, state, tc at the last epoch, tc on the whole set)."""
+    rows = [
+        {
+            "trial": f"{number:016x}",
+            "number": number,
+            "cell": f"b_vae beta={beta} rate={rate}",
+            "bracket": f"b_vae beta={beta}",
+            "objective": "b_vae",
+            "strength": beta,
+            "state": state,
+            "objective.beta": beta,
+            "train.learning_rate": rate,
+            "tc": last,
+            "final/tc": final,
+        }
+        for number, (beta, rate, state, last, final) in enumerate(trials)
+    ]
+    spec = {"goal": goal or {"metric": "tc", "mode": "min"}, "tradeoff": {"by": ["beta"]}}
+    table = pd.DataFrame(rows).assign(**columns)
+    return Runs("tiny", Path("results"), spec, 0.0, table, pd.DataFrame())
+
+
+def test_mean_sd_and_se_by_hand():
+    # 1, 3, 8: mean 4, squared deviations 9 + 1 + 16 = 26, sd = sqrt(26 / 2), se = sd / sqrt(3); the NaN is
+    # left out.
+    value, sd, se, n = summary.mean([1, NAN, 3, 8])
+    assert (value, n) == (4, 3)
+    assert (sd, se) == pytest.approx((math.sqrt(13), math.sqrt(13 / 3)))
+
+
+def test_one_trial_has_a_mean_and_no_spread():
+    value, sd, se, n = summary.mean([2.0])
+    assert (value, n) == (2, 1)
+    assert math.isnan(sd)
+    assert math.isnan(se)
+
+
+def test_a_cell_is_the_mean_over_its_whole_trials():
+    runs = tiny((4, 1e-3, "COMPLETE", 1, 2), (4, 1e-3, "COMPLETE", 3, 4), (4, 1e-4, "PRUNED", 0, NAN))
+    rows = summary.cells(runs)
+    assert rows["n"].tolist() == [2, 0]
+    assert rows["pruned"].tolist() == [0, 1]
+    assert rows["members"].tolist() == [(0, 1), ()]
+    # Whole-set numbers 2 and 4: mean 3, sd sqrt(2), se 1; the pruned cell has none.
+    assert rows.loc[0, ["tc", "tc_se"]].tolist() == pytest.approx([3, 1])
+    assert rows.loc[0, "tc_sd"] == pytest.approx(math.sqrt(2))
+    assert math.isnan(rows.loc[1, "tc"])
+
+
+def test_whole_set_numbers_never_mix_with_the_last_epochs():
+    runs = tiny((4, 1e-3, "COMPLETE", 1, 2), (4, 1e-3, "COMPLETE", 3, NAN))
+    assert summary.source(runs.table, "tc") == "epoch"
+    assert summary.values(runs.table, "tc").tolist() == [1, 3]
+
+
+def test_a_metric_scored_only_at_the_end_is_found():
+    runs = tiny((4, 1e-3, "COMPLETE", 1, 2), **{"final/dci": [0.5]})
+    assert summary.source(runs.table, "dci") == "final"
+    assert summary.source(runs.table, "mig") == ""
+
+
+@pytest.mark.parametrize(("mode", "rate", "value"), [("min", 1e-4, 1.0), ("max", 1e-3, 5.0)])
+def test_a_bracket_shows_its_best_cell_by_the_goal(mode, rate, value):
+    trials = [(4, 1e-3, "COMPLETE", 5, 5), (4, 1e-4, "COMPLETE", 1, 1), (4, 1e-5, "PRUNED", 0, NAN)]
+    rows = summary.brackets(tiny(*trials, goal={"metric": "tc", "mode": mode}))
+    assert len(rows) == 1
+    assert rows.loc[0, ["train.learning_rate", "tc", "n", "pruned", "complete_cells"]].tolist() == [
+        rate,
+        value,
+        1,
+        1,
+        2,
+    ]
+
+
+def test_a_pooled_bracket_is_the_mean_of_all_its_whole_trials():
+    trials = [(4, 1e-3, "COMPLETE", 5, 5), (4, 1e-4, "COMPLETE", 1, 1), (4, 1e-5, "PRUNED", 0, NAN)]
+    rows = summary.brackets(tiny(*trials), choice="pooled")
+    assert rows.loc[0, ["cell", "tc", "n"]].tolist() == ["", 3, 2]
+
+
+def test_a_cell_without_the_goal_never_wins():
+    rows = summary.brackets(tiny((4, 1e-3, "COMPLETE", NAN, NAN), (4, 1e-4, "COMPLETE", 9, 9)))
+    assert rows.loc[0, "train.learning_rate"] == 1e-4
+
+
+def test_the_choice_uses_the_goal_even_where_other_metrics_are_asked_for():
+    columns = {"mig": [0.1, 0.9]}
+    runs = tiny(
+        (4, 1e-3, "COMPLETE", 5, 5),
+        (4, 1e-4, "COMPLETE", 7, 7),
+        goal={"metric": "mig", "mode": "max"},
+        **columns,
+    )
+    assert summary.brackets(runs, ["tc"]).loc[0, "tc"] == 7
+
+
+def test_a_bracket_without_a_whole_trial_keeps_its_counts():
+    rows = summary.brackets(
+        tiny((1, 1e-3, "PRUNED", 5, NAN), (1, 1e-4, "FAILED", 5, NAN), (2, 1e-3, "COMPLETE", 1, 1))
+    )
+    assert rows[["n", "pruned", "failed"]].to_numpy().tolist() == [[0, 1, 1], [1, 0, 0]]
+    assert rows["tc"].isna().tolist() == [True, False]
+
+
+def test_pruned_trials_never_enter_a_mean():
+    runs = synthetic()
+    table = runs.table.copy()
+    table.loc[table["state"] != "COMPLETE", ["reconstruction", "tc", "mig"]] = 1e9
+    for function in (summary.cells, summary.brackets):
+        pd.testing.assert_frame_equal(function(runs), function(runs._replace(table=table)))
+
+
+def test_laid_out_parameters_and_the_strength_are_told_apart():
+    runs = synthetic()
+    assert summary.parameters(runs.table) == ["train.learning_rate"]
+    assert summary.strength_names(runs) == {"beta_vae": "beta", "beta_tcvae": "beta"}
+    assert summary.strength_names(synthetic(objectives=["vae"], strengths=[None])) == {"vae": ""}
+
+
+def test_a_line_joins_the_strengths_of_one_series():
+    assert set(summary.brackets(synthetic())["series"]) == {"beta_vae", "beta_tcvae"}
+
+
+def test_goals_are_one_or_a_list():
+    runs = synthetic()
+    assert summary.goals(runs) == [("mig", "max")]
+    both = [{"metric": "mig", "mode": "max"}, {"metric": "tc", "mode": "min"}]
+    assert summary.goals(runs._replace(spec={"goal": both})) == [("mig", "max"), ("tc", "min")]
+
+
+def test_the_best_trial_of_an_objective_ran_its_whole_length():
+    runs = tiny((4, 1e-3, "COMPLETE", 5, 5), (8, 1e-3, "PRUNED", 0, NAN), (2, 1e-3, "COMPLETE", 3, 3))
+    best = summary.best_trial(runs, "b_vae", summary.goals(runs)[0])
+    assert best is not None
+    assert (best["number"], best["value"]) == (2, 3)
+    cell = summary.best_cell(runs, summary.goals(runs)[0])
+    assert cell is not None
+    assert cell["strength"] == 2
+
+
+def test_a_sweep_in_which_all_failed_has_counts_and_no_best():
+    runs = synthetic(failed=range(40))
+    goal = summary.goals(runs)[0]
+    assert summary.counts(runs.table) == {"COMPLETE": 0, "PRUNED": 0, "FAILED": 40}
+    assert summary.best_cell(runs, goal) is None
+    assert summary.best_trial(runs, "beta_vae", goal) is None
+    assert summary.brackets(runs)["n"].tolist() == [0] * 10
+
+
+def test_an_empty_table_has_no_cells():
+    empty = synthetic()
+    empty = empty._replace(table=empty.table.iloc[:0])
+    assert summary.cells(empty).empty
+    assert summary.brackets(empty).empty
