@@ -1,0 +1,44 @@
+"""Variational autoencoders: data, objectives, networks, one training loop. No Ray and no tracking.
+
+>>> data = vae_core.load_data("dsprites", resolution=32, stride={"orientation": 4, "pos_x": 2, "pos_y": 2})
+>>> config = vae_core.TrialConfig(
+...     data=vae_core.DSprites(resolution=32),
+...     objective=vae_core.BetaTCVAE(beta=4.0),
+...     network=vae_core.MLP(hidden=(256, 256), latents=6),
+...     train=vae_core.TrainConfig(epochs=6),
+... )
+>>> for report in vae_core.train(config, data):
+...     print(report.epoch, report.metrics["reconstruction"], report.metrics["tc"], report.metrics["mig"])
+"""
+
+from vae_core.config import EvaluationConfig, TrainConfig, TrialConfig
+from vae_core.data import DATASETS, DSprites, load_data
+from vae_core.errors import Diverged
+from vae_core.networks import MLP, NETWORKS, Burgess, ChenMLP
+from vae_core.objectives import OBJECTIVES, VAE, BetaTCVAE, BetaVAE
+from vae_core.train import finish, train
+from vae_core.types import Data, EpochReport, Final, TrainState
+
+__all__ = [
+    "DATASETS",
+    "MLP",
+    "NETWORKS",
+    "OBJECTIVES",
+    "VAE",
+    "BetaTCVAE",
+    "BetaVAE",
+    "Burgess",
+    "ChenMLP",
+    "DSprites",
+    "Data",
+    "Diverged",
+    "EpochReport",
+    "EvaluationConfig",
+    "Final",
+    "TrainConfig",
+    "TrainState",
+    "TrialConfig",
+    "finish",
+    "load_data",
+    "train",
+]

@@ -29,9 +29,9 @@ REVISION = 1
 class TrainConfig:
     """How long, on what and how to train; the length is `epochs` or `steps`, one of the two.
 
-    An epoch is one pass over `images_per_epoch` images (None: all) in whole batches: the last partial batch is left
-    out, so that every batch has the same size (the total-correlation estimators depend on it), and as the order is
-    drawn anew every epoch no image is left out for good.
+    An epoch is one pass over `images_per_epoch` images (None: all) in whole batches: the last partial batch
+    is left out, so that every batch has the same size (the total-correlation estimators depend on it), and as
+    the order is drawn anew every epoch no image is left out for good.
     """
 
     epochs: Annotated[int, Ge(1)] | None = None
@@ -45,7 +45,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         fields.check(self)
         if (self.epochs is None) == (self.steps is None):
-            raise ValueError(f"give epochs or steps, one of the two, got epochs={self.epochs} and steps={self.steps}")
+            raise ValueError(
+                f"give epochs or steps, one of the two, got epochs={self.epochs} and steps={self.steps}"
+            )
 
     def steps_per_epoch(self, n_data: int) -> int:
         """Return the optimiser steps of one whole epoch on n_data images."""
@@ -85,7 +87,9 @@ class EvaluationConfig:
             if name not in METRICS:
                 raise ValueError(registry.unknown("metric", name, METRICS))
             if METRICS[name].needs & {"others"}:
-                raise ValueError(f"metric {name!r} compares several models and cannot be evaluated inside one trial")
+                raise ValueError(
+                    f"metric {name!r} compares several models and cannot be evaluated inside one trial"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +103,8 @@ class TrialConfig:
         train: length, batch, optimiser.
         evaluation: what is measured.
         seed: of the initial weights, the order of images and every draw of training.
-        fingerprint: of the data's content; "" until the data is known. The hash covers this and not `data`, so that
-            the rendered grid and a file with the same content are the same data.
+        fingerprint: of the data's content; "" until the data is known. The hash covers this and not `data`,
+            so that the rendered grid and a file with the same content are the same data.
     """
 
     data: AbstractDataset
@@ -144,7 +148,9 @@ class TrialConfig:
             ValueError: the data's fingerprint is not known yet.
         """
         if not self.fingerprint:
-            raise ValueError("a trial's hash covers its data's content: set `fingerprint` (Data.fingerprint) first")
+            raise ValueError(
+                "a trial's hash covers its data's content: set `fingerprint` (Data.fingerprint) first"
+            )
         content = self.to_dict() | {"revision": REVISION}
         del content["data"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,7 +1,7 @@
 """Checks the fields of frozen dataclasses against their own annotations.
 
-`beta: Annotated[Knob, Ge(0)]` is the only place that states a bound: the dataclass refuses a bad value by it, and a
-spec is validated and its JSON schema written from it.
+`beta: Annotated[Knob, Ge(0)]` is the only place that states a bound: the dataclass refuses a bad value by it,
+and a spec is validated and its JSON schema written from it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,12 @@ import operator
 from typing import Any, get_args, get_origin, get_type_hints
 
 # Attribute of an `annotated_types` bound (Ge, Gt, Le, Lt or Interval), its sign, its test.
-_RULES = (("ge", ">=", operator.ge), ("gt", ">", operator.gt), ("le", "<=", operator.le), ("lt", "<", operator.lt))
+_RULES = (
+    ("ge", ">=", operator.ge),
+    ("gt", ">", operator.gt),
+    ("le", "<=", operator.le),
+    ("lt", "<", operator.lt),
+)
 
 
 def constraints(cls: type, name: str) -> tuple[Any, ...]:

@@ -1,6 +1,7 @@
 """Turns frozen dataclasses into plain mappings and back through a literal registry.
 
-`{"name": "beta_vae", "beta": 4.0}` <-> `BetaVAE(beta=4.0)`: the same form in a spec, the ledger, MLflow and a checkpoint.
+`{"name": "beta_vae", "beta": 4.0}` <-> `BetaVAE(beta=4.0)`: the same form in a spec, the ledger, MLflow and a
+checkpoint.
 """
 
 from __future__ import annotations
@@ -46,7 +47,7 @@ def build(kind: str, mapping: Mapping[str, Any], registry: Mapping[str, type[T]]
 
 
 def construct(what: str, fields: Mapping[str, Any], cls: type[T]) -> T:
-    """Return `cls(**fields)`, lists as tuples; ValueError names an unknown field and the nearest known one."""
+    """Return `cls(**fields)`, lists as tuples; ValueError names an unknown field and the nearest one."""
     known = [field.name for field in dataclasses.fields(cls)]  # pyright: ignore[reportArgumentType]
     for field in fields:
         if field not in known:

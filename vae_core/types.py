@@ -25,13 +25,14 @@ class Data:
 
     Args:
         name: registry name.
-        images: (N, H*W*C/8) uint8, eight binary pixels per byte (`np.packbits` order, C order over C, H, W), if
-            `packed`; else (N, C*H*W) uint8 levels.
+        images: (N, H*W*C/8) uint8, eight binary pixels per byte (`np.packbits` order, C order over C, H, W),
+            if `packed`; else (N, C*H*W) uint8 levels.
         shape: (C, H, W) of one image.
         packed: whether a byte holds eight pixels.
         levels: pixel value = level / levels (1 for packed bits, 4 for 2x2 pooled bits, 255 for bytes).
         factors: ground truth, or None.
-        fingerprint: sha256 over the content (images, factors and their names), the data's identity in a trial's hash.
+        fingerprint: sha256 over the content (images, factors and their names), the data's identity in a
+            trial's hash.
     """
 
     name: str
@@ -89,7 +90,7 @@ class Posterior(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What an objective returns: 0-d tensors in nats per image; the loss is reconstruction + penalty, always."""
+    """What an objective returns, 0-d tensors, nats per image; the loss is reconstruction + penalty."""
 
     reconstruction: Tensor
     penalty: Tensor
@@ -98,7 +99,7 @@ class Terms(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """All that training needs to go on bitwise from the end of an epoch; holds no generator state (draws are keyed)."""
+    """All that training needs to go on bitwise from an epoch's end; no generator state: draws are keyed."""
 
     epoch: int  # completed epochs
     step: int  # completed optimiser steps
@@ -125,6 +126,6 @@ class EpochReport(NamedTuple):
     metrics: dict[str, float]  # on the evaluation subset
     train: dict[str, float]  # means of minibatch terms over the epoch, with "loss"
     images: int  # images trained on in this epoch
-    seconds: dict[str, float]  # "train" and "evaluate", wall time of this epoch
+    seconds: dict[str, float]  # wall time of this epoch: "train", "evaluate", and "final" in the last
     final: Final | None  # only in the last epoch's report
     state: TrainState

@@ -29,8 +29,8 @@ class Nets(Protocol):
 class AbstractObjective(abc.ABC):
     """A frozen dataclass of hyperparameters with one pure method.
 
-    Fields typed `Knob` may differ between fused trials (and be 0-d tensors inside `torch.func.vmap`); `int`, `str` and
-    `bool` fields are structure. It keeps no state: no counter, no optimiser, no device.
+    Fields typed `Knob` may differ between fused trials (and be 0-d tensors inside `torch.func.vmap`); `int`,
+    `str` and `bool` fields are structure. It keeps no state: no counter, no optimiser, no device.
     """
 
     strength: ClassVar[str | None]

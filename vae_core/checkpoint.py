@@ -1,0 +1,119 @@
+"""A training state as bytes: plain tensors, numbers and strings, read without running any code of theirs."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from vae_core.config import TrialConfig
+from vae_core.types import EpochReport, TrainState
+
+FORMAT = 1
+"""Raised whenever an older reader could not read the content."""
+
+_DIGEST = hashlib.sha256().digest_size
+
+
+class Checkpoint(NamedTuple):
+    """What a blob holds; the mappings are JSON-ready."""
+
+    config: dict[str, Any]  # `TrialConfig.to_dict`
+    config_hash: str  # "" if the config had no fingerprint
+    report: dict[str, Any]  # epoch, step, images, seconds, metrics, train, final (numbers only, or None)
+    state: TrainState
+
+
+def dumps(config: TrialConfig, report: EpochReport, state: TrainState) -> bytes:
+    """Return the blob of an epoch's end: config, the epoch's own report and the state; sha256 first."""
+    buffer = io.BytesIO()
+    content = {
+        "format": FORMAT,
+        "config": config.to_dict(),
+        "config_hash": config.hash if config.fingerprint else "",
+        "report": report_dict(report),
+        "state": {
+            "epoch": state.epoch,
+            "step": state.step,
+            "weights": _plain(state.weights),
+            "optimisers": _plain(state.optimisers),
+        },
+    }
+    torch.save(content, buffer)
+    body = buffer.getvalue()
+    return hashlib.sha256(body).digest() + body
+
+
+def loads(blob: bytes) -> Checkpoint:
+    """Return what `dumps` wrote, tensors on the CPU.
+
+    Raises:
+        ValueError: the blob is cut, altered, no checkpoint, or of another format.
+    """
+    body = blob[_DIGEST:]
+    if hashlib.sha256(body).digest() != blob[:_DIGEST]:
+        raise ValueError(
+            f"not a checkpoint, or a damaged one: sha256 of its {len(blob)} bytes does not match"
+        )
+    content = _load(body, "checkpoint")
+    if content.get("format") != FORMAT:
+        raise ValueError(f"checkpoint format must be {FORMAT}, got {content.get('format')}")
+    state = TrainState(**content["state"])
+    return Checkpoint(content["config"], content["config_hash"], content["report"], state)
+
+
+def weights(state: TrainState) -> bytes:
+    """Return the weights alone, a file that `torch.load(weights_only=True)` reads as a state dict."""
+    buffer = io.BytesIO()
+    torch.save(_plain(state.weights), buffer)
+    return buffer.getvalue()
+
+
+def weights_only(blob: bytes) -> dict[str, Tensor]:
+    """Return the weights of a blob that `weights` wrote.
+
+    Raises:
+        ValueError: it is damaged or holds something else.
+    """
+    return _load(blob, "weights file")
+
+
+def report_dict(report: EpochReport) -> dict[str, Any]:
+    """Return a report's numbers, JSON-ready: no state, and of the final evaluation no arrays."""
+    return {
+        "epoch": report.epoch,
+        "step": report.step,
+        "metrics": dict(report.metrics),
+        "train": dict(report.train),
+        "images": report.images,
+        "seconds": dict(report.seconds),
+        "final": None if report.final is None else dict(report.final.metrics),
+    }
+
+
+def _load(body: bytes, what: str) -> dict[str, Any]:
+    try:
+        content = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
+        raise ValueError(f"not a {what}, or a damaged one: {error}") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"not a {what}: it holds a {type(content).__name__}")
+    return content
+
+
+def _plain(value: Any) -> Any:
+    """Return mappings as dicts, tensors detached on the CPU with a storage of their own size."""
+    if isinstance(value, Tensor):
+        value = value.detach().cpu()
+        # A view would be saved with the whole storage behind it.
+        return value if value.untyped_storage().nbytes() == value.nbytes else value.clone()
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,29 @@
+"""The pass through encoder and decoder that every VAE shares."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from metrics import gaussian
+from vae_core.objectives.abstract import Nets
+from vae_core.types import Batch, Noise, Posterior
+
+
+class Pass(NamedTuple):
+    """One pass over a batch."""
+
+    posterior: Posterior  # (B, d) each
+    z: Tensor  # (B, d), one sample per image
+    reconstruction: Tensor  # 0-d: −E log p(x|z), nats per image
+    kl: Tensor  # 0-d: KL(q(z|x) || N(0, I)) in closed form, nats per image
+
+
+def autoencode(nets: Nets, batch: Batch, noise: Noise) -> Pass:
+    """Encode, sample z = mean + exp(logvar/2)·noise (the reparametrisation trick), decode and compare."""
+    posterior = nets.encode(batch)
+    z = posterior.mean + (0.5 * posterior.logvar).exp() * noise.posterior
+    log_likelihood = nets.log_likelihood(nets.decode(z, batch), batch.images)
+    kl = gaussian.kl(posterior.mean, posterior.logvar).sum(1)
+    return Pass(posterior, z, reconstruction=-log_likelihood.mean(), kl=kl.mean())
