@@ -1,7 +1,78 @@
 """Estimators of disentanglement: arrays in, numbers out."""
 
-from metrics.types import Codes, Factors, Metric, Score
+from __future__ import annotations
 
-METRICS: dict[str, Metric] = {}
+from collections.abc import Sequence
+from dataclasses import replace
+from math import inf
+from typing import Any
 
-__all__ = ["METRICS", "Codes", "Factors", "Metric", "Score"]
+from metrics import elbo, gaussian, inputs, mig, minibatch
+from metrics import reference as _reference
+from metrics.elbo import ElboDecomposition, elbo_decomposition
+from metrics.types import Array, Codes, Factors, Inputs, Metric, Score
+
+METRICS: dict[str, Metric] = {
+    "mig": Metric(mig.mig, frozenset({"posterior", "factors"}), (0, 1), "max", "epoch", "score"),
+    "mig_hist20": Metric(mig.mig_hist20, frozenset({"mean", "factors"}), (0, 1), "max", "epoch", "score"),
+    "elbo": Metric(elbo.elbo, frozenset({"posterior"}), (0, inf), "none", "epoch", "nats per image"),
+}
+
+
+def score(
+    name: str,
+    codes: Codes,
+    factors: Factors | None = None,
+    *,
+    images: Array | None = None,
+    reconstructions: Array | None = None,
+    others: Sequence[Codes] = (),
+    seed: int = 0,
+    reference: bool = True,
+    **options: Any,
+) -> Score:
+    """Score codes with one metric of `METRICS`.
+
+    Args:
+        name: a key of `METRICS`.
+        codes: codes of N images.
+        factors: ground truth of the same N images, in the same order; where the metric needs it.
+        images: (N, …) pixel values in [0, 1]; where needed.
+        reconstructions: probabilities in the shape of `images`; where needed.
+        others: codes of other models on the same images; where needed.
+        seed: of every draw the metric makes.
+        reference: also compute chance and ceiling (once per metric, factors and options in a process: six more
+            scores on codes of the factors themselves); False leaves them None.
+        options: the metric's own, by keyword.
+
+    Raises:
+        ValueError: unknown metric, missing input, or numbers of rows that differ.
+        TypeError: an option the metric does not have.
+    """
+    metric = inputs.find(name, METRICS)
+    chosen = inputs.complete_options(name, metric, options)
+    given = Inputs(codes, factors, images, reconstructions, tuple(others), seed)
+    inputs.check(name, metric, given)
+    result = metric.function(given, **chosen)
+    chance = ceiling = None
+    if reference and factors is not None:
+        chance, ceiling = _reference.reference(name, metric, factors, chosen)
+    identity = {"metric": name, **result.identity, **chosen, "images": len(codes)}
+    if "factors" in metric.needs and factors is not None:
+        identity["factors"] = factors.names
+    return replace(result, chance=chance, ceiling=ceiling, identity=identity)
+
+
+__all__ = [
+    "METRICS",
+    "Codes",
+    "ElboDecomposition",
+    "Factors",
+    "Inputs",
+    "Metric",
+    "Score",
+    "elbo_decomposition",
+    "gaussian",
+    "minibatch",
+    "score",
+]

@@ -5,7 +5,7 @@ Arrays are numpy at this border; torch is an implementation detail of the functi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -78,7 +78,9 @@ class Factors:
                 f"{len(self.names)} names and {len(self.sizes)} sizes"
             )
         for k, (name, size) in enumerate(zip(self.names, self.sizes, strict=True)):
-            low, high = (int(self.values[:, k].min()), int(self.values[:, k].max())) if len(self.values) else (0, 0)
+            low, high = (
+                (int(self.values[:, k].min()), int(self.values[:, k].max())) if len(self.values) else (0, 0)
+            )
             if low < 0 or high >= size:
                 raise ValueError(f"factor {name!r} must lie in [0, {size}), got levels from {low} to {high}")
 
@@ -108,6 +110,27 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Inputs:
+    """What `metrics.score` hands to a metric's function, already checked against the metric's `needs`.
+
+    Args:
+        codes: the codes to score.
+        factors: ground truth, one row per row of the codes, or None.
+        images: (N, …) pixel values in [0, 1], or None.
+        reconstructions: probabilities in the shape of `images`, or None.
+        others: codes of other models on the same images.
+        seed: of every draw the metric makes; never the training seed.
+    """
+
+    codes: Codes
+    factors: Factors | None = None
+    images: Array | None = None
+    reconstructions: Array | None = None
+    others: Sequence[Codes] = ()
+    seed: int = 0
+
+
+@dataclass(frozen=True)
 class Metric:
     """A row of the registry.
 
@@ -133,7 +156,9 @@ def _require_matrix(name: str, array: Array, *, kinds: str) -> None:
     wanted = {"f": "float32 or float64", "iu": "integers"}[kinds]
     # A caller without types may hand anything in: the border is where that is said.
     if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise TypeError(f"{name} must be a numpy array of {wanted}, got {getattr(array, 'dtype', type(array).__name__)}")
+        raise TypeError(
+            f"{name} must be a numpy array of {wanted}, got {getattr(array, 'dtype', type(array).__name__)}"
+        )
     if array.ndim != 2:
         raise ValueError(f"{name} must have two axes (images, columns), got shape {array.shape}")
     if kinds == "f" and not np.isfinite(array).all():
