@@ -1,0 +1,146 @@
+"""Reads the parts of a spec that name a dataclass: the data set, networks, training, objectives, evaluation.
+
+A block is a mapping of the dataclass's fields; in some of them a space may stand for a value.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from sweeps import hints, space
+from sweeps.space import Grid, Space
+from sweeps.spec_errors import Path, spell
+from vae_core import registry
+
+Findings = list[tuple[Path, str]]
+"""Whole sentences and the path of what each is about."""
+
+
+def named(
+    kind: str, value: Any, known: Mapping[str, type[Any]], path: Path, found: Findings, *, spaces: bool
+) -> dict[str, Any]:
+    """Return the block of a registry row, `name` first, with spaces parsed; mistakes are added to `found`."""
+    if not isinstance(value, Mapping):
+        found.append((path, f"{spell(path)} must be a mapping with a name, got {hints.listed(value)!r}"))
+        return {}
+    if "name" not in value:
+        found.append((path, f"{spell(path)} must have a name; known: {', '.join(known)}"))
+        return {}
+    name = value["name"]
+    if not isinstance(name, str) or name not in known:
+        found.append(((*path, "name"), f"{spell((*path, 'name'))}: {registry.unknown(kind, name, known)}"))
+        return {}
+    rest = {key: item for key, item in value.items() if key != "name"}
+    return {"name": name, **fields(known[name], rest, path, found, spaces=spaces, called=f"{kind} {name}")}
+
+
+def fields(
+    cls: type, value: Any, path: Path, found: Findings, *, spaces: bool, called: str | None = None
+) -> dict[str, Any]:
+    """Return the fields of a dataclass as its hints want them, with spaces parsed; mistakes are added to `found`."""
+    if not isinstance(value, Mapping):
+        found.append((path, f"{spell(path)} must be a mapping, got {hints.listed(value)!r}"))
+        return {}
+    before = len(found)
+    adapters = hints.adapters(cls)
+    called = called or spell(path)
+    read: dict[str, Any] = {}
+    for key, item in value.items():
+        here = (*path, key)
+        if key not in adapters:
+            found.append((here, f"{spell(here)}: {called} has no such field; {_nearest(key, adapters)}"))
+        elif spaces and isinstance(item, Mapping) and not _fits(adapters[key], item):
+            read[key] = _space(adapters[key], item, here, found)
+        else:
+            read[key] = hints.read(adapters[key], item, here, found)
+    for field in dataclasses.fields(cls):
+        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        if required and field.init and field.name not in value:
+            found.append((path, f"{spell((*path, field.name))} is missing; {called} needs it"))
+    if len(found) == before:
+        _construct_samples(cls, read, path, found)
+    return read
+
+
+def samples(block: Mapping[str, Any]) -> Iterator[tuple[str | None, dict[str, Any]]]:
+    """Yield blocks without spaces that together show every point to check, with the field that was varied.
+
+    The first has the first point of every space (and no field); then each space runs through its other points alone.
+    """
+    base = {
+        key: space.points(value)[0] if isinstance(value, Space) else value for key, value in block.items()
+    }
+    yield None, base
+    for key, value in block.items():
+        if isinstance(value, Space):
+            for point in space.points(value)[1:]:
+                yield key, {**base, key: point}
+
+
+def plain(block: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the mapping that `named` or `fields` reads back as this block."""
+    return {
+        key: space.to_dict(value) if isinstance(value, Space) else hints.listed(value)
+        for key, value in block.items()
+    }
+
+
+def _construct_samples(cls: type, read: Mapping[str, Any], path: Path, found: Findings) -> None:
+    """Build the dataclass at every sample: rules between fields are its own to state."""
+    told: set[str] = set()
+    for varied, sample in samples(read):
+        try:
+            cls(**sample)
+        except (ValueError, TypeError, OSError) as error:
+            if str(error) not in told:
+                told.add(str(error))
+                found.extend(_told_apart(str(error), sample, path, varied))
+
+
+def _told_apart(message: str, block: Mapping[str, Any], path: Path, varied: str | None) -> Findings:
+    """Return a dataclass's message as one finding per field that it speaks of.
+
+    A dataclass names its fields from within (`stride.pos_x must …; path must …`); the spec's user from the top.
+    """
+    starts = "|".join(re.escape(key) for key in block) or "$."
+    findings: Findings = []
+    for part in re.split(rf"; (?=(?:{starts})\b)", message):
+        inner: list[str] = []
+        place: Any = block
+        for key in re.match(r"[\w.]*", part)[0].split("."):  # pyright: ignore[reportOptionalSubscript]
+            if not isinstance(place, Mapping) or key not in place:
+                break
+            inner.append(key)
+            place = place[key]
+        joint = "." if inner else ": "
+        at = (*path, *inner) if inner or varied is None else (*path, varied)
+        findings.append((at, f"{spell(path)}{joint}{part}"))
+    return findings
+
+
+def _space(adapter: Any, item: Mapping[str, Any], path: Path, found: Findings) -> Any:
+    try:
+        parsed = space.parse(item)
+    except ValueError as error:
+        found.append((path, f"{spell(path)}: {error}"))
+        return item
+    (kind,) = item
+    values = [
+        hints.read(adapter, point, (*path, kind, at), found) for at, point in enumerate(space.points(parsed))
+    ]
+    # Values as the field holds them (1 as 1.0), so that equal trials have equal configurations.
+    return type(parsed)(tuple(values)) if isinstance(parsed, Grid | space.Choice) else parsed
+
+
+def _fits(adapter: Any, item: Mapping[str, Any]) -> bool:
+    """Whether a mapping is a value of the field rather than a space."""
+    wrong: Findings = []
+    hints.read(adapter, item, (), wrong)
+    return not set(item) & set(space.SPACES) and not wrong
+
+
+def _nearest(key: str, known: Mapping[str, Any]) -> str:
+    return registry.unknown("field", key, known).partition("; ")[2] if known else "it has none"
