@@ -6,11 +6,23 @@ from typing import Any
 from vae_core import registry
 from vae_core.data.abstract import AbstractDataset, Outline
 from vae_core.data.cache import cache_folder
+from vae_core.data.disk import info, render_to, verify
 from vae_core.data.dsprites import DSprites
 from vae_core.data.table import ImageTable
 from vae_core.types import Data
 
-__all__ = ["DATASETS", "AbstractDataset", "DSprites", "ImageTable", "Outline", "cache_folder", "load_data"]
+__all__ = [
+    "DATASETS",
+    "AbstractDataset",
+    "DSprites",
+    "ImageTable",
+    "Outline",
+    "cache_folder",
+    "info",
+    "load_data",
+    "render_to",
+    "verify",
+]
 
 DATASETS: dict[str, type[AbstractDataset]] = {"dsprites": DSprites}
 

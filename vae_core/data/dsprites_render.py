@@ -24,11 +24,11 @@ FULL_SHA256 = "3a228f4037ef3d42a42588e0e01f1078aa2df13cfa17584e88c95ed9fb5672da"
 
 _RADIUS = 0.15 * SIDE
 _SUB = 256  # steps per pixel of the vertex grid
-_SCALES = np.linspace(0.5, 1.0, SIZES[1])
-_ANGLES = np.linspace(
+_SCALES: NDArray[np.float64] = np.linspace(0.5, 1.0, SIZES[1])
+_ANGLES: NDArray[np.float64] = np.linspace(
     0.0, 2.0 * np.pi, SIZES[2]
 )  # the end is included: the last angle draws what the first does
-_CENTRES = 16.0 + 32.0 * np.linspace(0.0, 1.0, SIZES[3])
+_CENTRES: NDArray[np.float64] = 16.0 + 32.0 * np.linspace(0.0, 1.0, SIZES[3])
 _FROM_COLUMN = np.uint64(2**64 - 1) >> np.arange(
     SIDE, dtype=np.uint64
 )  # [c]: ones in columns >= c, column 0 on top
@@ -52,7 +52,7 @@ def _heart() -> NDArray[np.float64]:
 _OUTLINES = (_square(), _ellipse(), _heart())
 
 
-def render_blocks(levels: Sequence[NDArray[np.int64]]) -> Iterator[NDArray[np.uint8]]:
+def render_blocks(levels: Sequence[Sequence[int]]) -> Iterator[NDArray[np.uint8]]:
     """Yield the images of a sub-grid in index order, one block per (shape, scale, orientation).
 
     Args:
@@ -63,10 +63,12 @@ def render_blocks(levels: Sequence[NDArray[np.int64]]) -> Iterator[NDArray[np.ui
     """
     shapes, scales, orientations, pos_x, pos_y = levels
     for shape, scale, orientation in itertools.product(shapes, scales, orientations):
-        outline: NDArray[np.float64] = _OUTLINES[shape] * _SCALES[scale]
+        outline = _OUTLINES[shape] * _SCALES[scale]
         cos, sin = math.cos(_ANGLES[orientation]), math.sin(_ANGLES[orientation])
-        x = cos * outline[:, 0] + sin * outline[:, 1] + _CENTRES[pos_x, None]  # [p, v]: position p, vertex v
-        y = -sin * outline[:, 0] + cos * outline[:, 1] + _CENTRES[pos_y, None]
+        x = (
+            cos * outline[:, 0] + sin * outline[:, 1] + _CENTRES[list(pos_x), None]
+        )  # [p, v]: position p, vertex v
+        y = -sin * outline[:, 0] + cos * outline[:, 1] + _CENTRES[list(pos_y), None]
         yield _fill(np.floor(_SUB * x + 0.5), np.floor(_SUB * y + 0.5))
 
 
@@ -74,8 +76,8 @@ def _fill(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.uint8]:
     """Return the packed even-odd fill of a polygon at P places across and Q down.
 
     Every crossing of an edge with a row of pixel centres flips all pixels to its right. A centre on a left or
-    lower edge is inside, on a right or upper edge outside. All numbers are whole and below 2**53, so float64 is
-    exact; a quotient that is not whole is farther from a whole number than its rounding error, so is `ceil`.
+    lower edge is inside, on a right or upper edge outside. All numbers are whole and below 2**53: float64 is
+    exact, and so is `ceil`, as a quotient that is not whole is farther from whole than its rounding error.
 
     Args:
         x: (P, V) columns of the vertices, whole numbers of 1/256 pixel.

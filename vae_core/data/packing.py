@@ -10,22 +10,21 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 
-def pool(packed: NDArray[np.uint8], side: int, factor: int) -> NDArray[np.uint8]:
-    """Return how many of the factor x factor binary pixels under each pooled pixel are 1.
+def pool(packed: NDArray[np.uint8], side: int, pooled: int) -> NDArray[np.uint8]:
+    """Return how many of the binary pixels under each pixel of a smaller image are 1.
 
     Args:
         packed: (n, side*side/8) uint8, eight pixels a byte.
         side: height and width of an image.
-        factor: side of the pooled square, a power of two.
+        pooled: height and width of the smaller image, side divided by a power of two.
 
     Returns:
-        (n, (side/factor)**2) uint8 counts from 0 to factor**2.
+        (n, pooled*pooled) uint8 counts from 0 to (side/pooled)**2.
     """
     images = np.unpackbits(packed, axis=1).reshape(-1, side, side)
-    while factor > 1:
+    while images.shape[1] > pooled:
         rows = images[:, 0::2] + images[:, 1::2]
         images = rows[:, :, 0::2] + rows[:, :, 1::2]
-        factor //= 2
     return images.reshape(len(images), -1)
 
 

@@ -16,9 +16,9 @@ _CHUNK = 1 << 16  # images copied to a device at a time
 class ImageTable:
     """The images of a data set, ready to be indexed on a device.
 
-    On the CPU the set's own array is indexed: it may be read-only and shared by every trial of a node. Another
-    device gets one copy of the stored bytes (377 MB for all of dSprites at 64 x 64). Pixels are unpacked batch by
-    batch.
+    On the CPU the set's own array is indexed: it may be read-only and shared by every trial of a node.
+    Another device gets one copy of the stored bytes (377 MB for all of dSprites at 64 x 64); pixels are
+    unpacked batch by batch.
 
     Args:
         data: the data set.
