@@ -1,0 +1,135 @@
+"""G4: every weighted objective falls back on a simpler one, in value and in gradient."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import pytest
+import torch
+from torch import Tensor
+
+from metrics import gaussian
+from vae_core import VAE, BetaTCVAE, BetaVAE
+from vae_core.networks import MLP, Networks, build_networks
+from vae_core.objectives import AbstractObjective
+from vae_core.objectives.forward import autoencode
+from vae_core.types import Batch, Context, Noise, Terms, Wiring
+
+Estimator = Literal["mws", "mss", "mss-symmetric", "mss-published"]
+ESTIMATORS: tuple[Estimator, ...] = ("mws", "mss", "mss-symmetric", "mss-published")
+B, N, D = 8, 50, 4
+every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS)
+
+
+@dataclass(frozen=True)
+class SampledVAE:
+    """The VAE whose KL is log q(z|x) − log p(z) on the sample that is decoded."""
+
+    def terms(self, nets: Networks, batch: Batch, noise: Noise, ctx: Context) -> Terms:
+        (mean, logvar), z, reconstruction, _ = autoencode(nets, batch, noise)
+        zero = torch.zeros_like(z)
+        log_ratio = gaussian.log_density(z, mean, logvar) - gaussian.log_density(z, zero, zero)
+        return Terms(reconstruction, log_ratio.sum(1).mean(), {}, {})
+
+
+@dataclass(frozen=True)
+class TwiceWeighted:
+    """The published mistake β·KL + (β−1)·TC: β on the KL and on total correlation again."""
+
+    beta: float
+
+    def terms(self, nets: Networks, batch: Batch, noise: Noise, ctx: Context) -> Terms:
+        reconstruction, _, parts, _ = BetaTCVAE(beta=self.beta).terms(nets, batch, noise, ctx)
+        return Terms(reconstruction, self.beta * parts["kl"] + (self.beta - 1) * parts["tc"], parts, {})
+
+
+Objective = AbstractObjective | SampledVAE | TwiceWeighted
+
+
+def value_and_gradient(objective: Objective, n_data: int = N) -> tuple[Tensor, Tensor]:
+    """Return the loss and its gradient in all weights (one vector) on a fixed batch, in float64."""
+    draw = torch.Generator().manual_seed(7)
+    nets = build_networks(
+        MLP(hidden=(12,), latents=D), Wiring(), (1, 5, 5), likelihood="bernoulli", generator=draw
+    ).double()
+    images = (torch.rand(B, 1, 5, 5, generator=draw, dtype=torch.float64) < 0.5).double()
+    posterior = torch.randn(B, D, generator=draw, dtype=torch.float64)
+    absent = images.new_zeros(B, 0)
+    batch = Batch(images, labels=absent, factors=absent, second=images[:0])
+    terms = objective.terms(
+        nets, batch, Noise(posterior, absent, posterior[:0].long()), Context(0, 1, n_data)
+    )
+    loss = terms.reconstruction + terms.penalty
+    return loss.detach(), torch.cat([g.flatten() for g in torch.autograd.grad(loss, nets.players()["vae"])])
+
+
+def assert_equal(left: Objective, right: Objective) -> None:
+    for a, b in zip(value_and_gradient(left), value_and_gradient(right), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-13)  # float64, sums of a few hundred terms
+
+
+@every_estimator
+def test_sampled_with_weights_one_is_the_vae_with_the_sampled_kl(estimator: Estimator) -> None:
+    neutral = BetaTCVAE(alpha=1.0, beta=1.0, gamma=1.0, estimator=estimator, kl="sampled")
+    assert_equal(neutral, SampledVAE())
+
+
+@every_estimator
+def test_closed_with_weights_one_is_the_vae(estimator: Estimator) -> None:
+    assert_equal(BetaTCVAE(alpha=1.0, beta=1.0, gamma=1.0, estimator=estimator), VAE())
+
+
+def test_beta_vae_at_one_is_the_vae() -> None:
+    assert_equal(BetaVAE(1.0), VAE())
+
+
+@every_estimator
+def test_parts_telescope_to_the_sampled_kl(estimator: Estimator) -> None:
+    """α = β = γ = b is the β-VAE on the sampled KL: L = reconstruction + b·(MI + TC + DW)."""
+    three = BetaTCVAE(alpha=3.0, beta=3.0, gamma=3.0, estimator=estimator, kl="sampled")
+    loss, gradient = value_and_gradient(three)
+    one, one_gradient = value_and_gradient(SampledVAE())
+    zero, zero_gradient = value_and_gradient(BetaVAE(0.0))
+    torch.testing.assert_close(loss, zero + 3 * (one - zero), rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        gradient, zero_gradient + 3 * (one_gradient - zero_gradient), rtol=1e-11, atol=1e-13
+    )
+
+
+@every_estimator
+@pytest.mark.parametrize("beta", [0.0, 2.5, 8.0])
+def test_beta_weighs_total_correlation_alone(estimator: Estimator, beta: float) -> None:
+    """L(β) = L(1) + (β−1)·TC, where TC = L(2) − L(1): value and gradient, closed and sampled."""
+    for kl in ("closed", "sampled"):
+        one, two, many = (
+            value_and_gradient(BetaTCVAE(beta=b, estimator=estimator, kl=kl)) for b in (1.0, 2.0, beta)
+        )
+        for l1, l2, lb in zip(one, two, many, strict=True):
+            torch.testing.assert_close(lb, l1 + (beta - 1) * (l2 - l1), rtol=1e-11, atol=1e-12)
+
+
+def test_constants_of_mws_move_no_gradient() -> None:
+    """log q(z) by MWS is the uniform batch mean less log N: the size of the data set is in the value alone."""
+    objective = BetaTCVAE(beta=5.0, alpha=2.0, gamma=0.5)
+    small, large = value_and_gradient(objective, 50), value_and_gradient(objective, 737_280)
+    torch.testing.assert_close(small[1], large[1], rtol=1e-12, atol=1e-13)
+    # log q(z) falls by r = ln(N'/N), sum_j log q(z_j) by d·r: MI rises by r, TC by (d−1)·r, DW falls by d·r
+    shift = (2 - 1) + (5 - 1) * (D - 1) + (0.5 - 1) * -D
+    torch.testing.assert_close(large[0] - small[0], torch.tensor(shift * math.log(737_280 / 50)).double())
+
+
+def test_beta_on_the_kl_and_again_on_tc_is_caught() -> None:
+    """Negative control: the mistake passes at β = 1 and fails the reduction to KL + (β−1)·TC above it."""
+    assert_equal(TwiceWeighted(1.0), VAE())
+    gradient = value_and_gradient(TwiceWeighted(4.0))[1]
+    truth = value_and_gradient(BetaTCVAE(beta=4.0))[1]
+    assert (gradient - truth).norm() > 0.01 * truth.norm()
+
+
+def test_closed_and_sampled_kl_differ_on_one_batch() -> None:
+    """They agree in expectation only, so a test against the other form could not be exact."""
+    closed, sampled = (value_and_gradient(BetaTCVAE(beta=1.0, kl=kl)) for kl in ("closed", "sampled"))
+    assert abs(closed[0] - sampled[0]) > 0.01
+    assert (closed[1] - sampled[1]).norm() > 0.01
