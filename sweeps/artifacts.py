@@ -1,0 +1,42 @@
+"""What a complete trial leaves behind: codes, weights and pictures, as bytes by file name."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+
+from vae_core import checkpoint, traversal
+from vae_core.config import TrialConfig
+from vae_core.types import Data, EpochReport
+
+
+def final_artifacts(config: TrialConfig, data: Data, report: EpochReport) -> dict[str, bytes]:
+    """Return the files of a trial's last report."""
+    final = report.final
+    assert final is not None
+    codes: dict[str, np.ndarray] = {"mean": final.codes.mean, "fingerprint": np.array(config.fingerprint)}
+    if final.codes.logvar is not None:
+        codes["logvar"] = final.codes.logvar
+    if data.factors is not None:
+        codes["factors"] = data.factors.values
+        codes["factor_names"] = np.array(data.factors.names)
+        codes["factor_sizes"] = np.array(data.factors.sizes)
+    files = {
+        "codes.npz": _npz(codes),
+        "weights.pt": checkpoint.weights(report.state),
+        "traversal.png": traversal.traversal_png(final.traversal),
+        "traversal.gif": traversal.traversal_gif(final.traversal),
+        "reconstructions.png": traversal.reconstructions_png(final.images, final.reconstructions),
+    }
+    mig = final.scores.get("mig")
+    if mig is not None and data.factors is not None:
+        matrix = np.asarray(mig.details["mutual_information"])
+        files["mutual_information.png"] = traversal.mutual_information_png(matrix, data.factors.names)
+    return files
+
+
+def _npz(arrays: dict[str, np.ndarray]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)  # pyright: ignore[reportArgumentType]
+    return buffer.getvalue()

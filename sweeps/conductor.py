@@ -1,0 +1,332 @@
+"""Decides: which trial runs next, and after every report whether it goes on.
+
+One `record(report)` writes report, verdict and end in one transaction and answers; a repeat is a no-op that gets the
+same answer. The conductor knows nothing of Ray: it is driven by Tune in a sweep and by plain calls in tests.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import threading
+import time
+from collections.abc import Mapping
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from sweeps import cells, scheduler, searcher
+from sweeps import ledger as tables
+from sweeps.faults import failpoint
+from sweeps.fold import CellState, TrialState, last_line, read_trials
+from sweeps.ledger import Ledger, Transaction
+from sweeps.spec import SweepSpec
+
+REDRAWS = 20
+"""How often a sampler may repeat an earlier cell before its turn is given up: choices can run out."""
+
+
+class Assignment(NamedTuple):
+    """A trial to run now, from its newest checkpoint if it has one."""
+
+    trial: TrialState
+    judged: tuple[int, ...]  # epochs whose checkpoint is needed, as the trial may stop there and go on later
+
+
+class Conductor:
+    """The one writer of a sweep's events. Thread-safe: Tune's loop records, the watchdog and the live table look on."""
+
+    def __init__(self, spec: SweepSpec, ledger: Ledger, *, fingerprint: str, n_data: int, life: int) -> None:
+        self.spec = spec
+        self.lock = threading.RLock()
+        self.stopping: str | None = None  # why no trial may go on, once that is so
+        self._ledger = ledger
+        self._fingerprint = fingerprint
+        self._n_data = n_data
+        self._life = life
+        self._layouts = cells.layouts(spec)
+        self.cells_total = len(self._layouts) * cells.cells_per_layout(spec)
+        self.cells: list[CellState] = []
+        self.trials: list[TrialState] = []
+        self._turn = 0  # the next turn to ask: turns go round the layout points
+        self._read()
+
+    def _read(self) -> None:
+        name = self.spec.name
+        self.trials = read_trials(self._ledger, name)
+        for row in self._ledger.of(tables.CELL, name):
+            mine = [trial for trial in self.trials if trial.cell == row["number"]]
+            self.cells.append(
+                CellState(
+                    number=row["number"],
+                    layout=row["layout"],
+                    params=json.loads(row["params"]),
+                    bracket=row["bracket"],
+                    rungs=self._rungs(mine[0].epochs),
+                    trials=mine,
+                )
+            )
+            self._turn = row["turn"] + 1
+        for row in self._ledger.of(tables.DECISION, name):
+            cell = self.cells[row["cell"]]
+            cell.verdicts[row["rung"]] = row["verdict"] == "go"
+            cell.values[row["rung"]] = math.nan if row["value"] is None else row["value"]
+        with self._ledger.transaction() as tx:
+            # Attempts that a dead driver left open: its end is not the trial's fault.
+            unfinished = (tables.ATTEMPT.c.sweep == name) & tables.ATTEMPT.c.outcome.is_(None)
+            tx.update(tables.ATTEMPT, unfinished, outcome="interrupted", ended=time.time())
+            for cell in self.cells:
+                self._settle(tx, cell)
+
+    @property
+    def finished(self) -> bool:
+        """Whether every cell has been asked and every trial has ended."""
+        return self._turn >= self.cells_total and all(trial.ended for trial in self.trials)
+
+    # ---- what runs next
+
+    def next(self) -> Assignment | Literal["finished"] | None:
+        """Return the next trial to run, None if there is none just now, or "finished" if there will be none."""
+        with self.lock:
+            if self.stopping:
+                return "finished"
+            trial = self._waiting()
+            while trial is None and self._turn < self.cells_total:
+                self._ask()
+                trial = self._waiting()
+            if trial is None:
+                return None if any(not trial.ended for trial in self.trials) else "finished"
+            with self._ledger.transaction() as tx:
+                trial.attempt = tx.insert(
+                    tables.ATTEMPT, sweep=self.spec.name, trial=trial.number, life=self._life, started=time.time()
+                )
+            trial.state = "RUNNING"
+            trial.since = time.monotonic()
+            return Assignment(trial, tuple(self.cells[trial.cell].rungs.values()))
+
+    def _waiting(self) -> TrialState | None:
+        # The furthest cell first: a cell in hand is finished before a new one is begun.
+        return next((trial for trial in self.trials if trial.state == "WAITING"), None)
+
+    def _ask(self) -> None:
+        """Add the next cell and its trials, or give its turn up when the sampler only repeats itself."""
+        turn = self._turn
+        layout = self._layouts[turn % len(self._layouts)]
+        seen = {trial.hash for trial in self.trials}
+        history = self._history(layout)
+        for redraw in range(REDRAWS):
+            drawn = searcher.suggest(
+                self.spec.search.name,
+                layout.searched,
+                history,
+                seed=self.spec.search.seed,
+                layout=layout.index,
+                number=turn // len(self._layouts) + redraw * self.cells_total,
+                directions=[goal.mode for goal in self.spec.goal],
+            )
+            params = {**layout.fixed, **drawn}
+            configs = [
+                cells.trial_config(self.spec, layout, params, seed, self._fingerprint) for seed in self.spec.seeds
+            ]
+            if not seen & {config.hash for config in configs}:
+                break
+        else:
+            self._turn += 1
+            return
+        number = len(self.cells)
+        epochs = configs[0].train.total_epochs(self._n_data)
+        cell = CellState(
+            number, layout.index, params, cells.bracket(self.spec, layout, params), self._rungs(epochs)
+        )
+        with self._ledger.transaction() as tx:
+            tx.insert(
+                tables.CELL,
+                sweep=self.spec.name,
+                number=number,
+                turn=turn,
+                layout=layout.index,
+                params=json.dumps(params),
+                bracket=cell.bracket,
+                asked=time.time(),
+            )
+            for seed, config in zip(self.spec.seeds, configs, strict=True):
+                trial = TrialState(
+                    len(self.trials) + len(cell.trials), number, seed, config.hash, config.to_dict(), epochs
+                )
+                self._insert(tx, trial)
+                cell.trials.append(trial)
+            self._settle(tx, cell)
+        self.cells.append(cell)
+        self.trials.extend(cell.trials)
+        self._turn = turn + 1
+        failpoint("driver.asked")
+
+    def _insert(self, tx: Transaction, trial: TrialState) -> None:
+        """Write a new trial, with the numbers of the same trial of another sweep where there are any."""
+        name = self.spec.name
+        found = {row["state"]: row for row in self._ledger.trials_elsewhere(name, trial.hash)}
+        source = found.get("COMPLETE") or found.get("PRUNED")
+        trial.reused_from = source["sweep"] if source else ""
+        tx.insert(
+            tables.TRIAL,
+            sweep=name,
+            number=trial.number,
+            cell=trial.cell,
+            seed=trial.seed,
+            hash=trial.hash,
+            config=json.dumps(trial.config),
+            epochs=trial.epochs,
+            reused_from=trial.reused_from,
+            asked=time.time(),
+        )
+        if source is None:
+            return
+        tx.copy_reports((source["sweep"], source["number"]), (name, trial.number))
+        where = (tables.REPORT.c.sweep == source["sweep"], tables.REPORT.c.trial == source["number"])
+        for row in self._ledger.rows(tables.REPORT, *where):
+            trial.reported[row["epoch"]] = json.loads(row["body"])["metrics"]
+            trial.seconds += row["seconds"]
+        if source["state"] == "COMPLETE":
+            self._end(tx, trial, "COMPLETE", f"reused from sweep {source['sweep']}")
+
+    def _history(self, layout: cells.Layout) -> list[searcher.Told]:
+        return [self.told(cell) for cell in self.cells if cell.layout == layout.index]
+
+    def told(self, cell: CellState) -> searcher.Told:
+        """Return a cell as samplers (and Optuna's dashboard) learn of it: means over seeds, complete at full horizon only."""
+        complete = [trial for trial in cell.trials if trial.state == "COMPLETE"]
+        pruning = self.spec.pruning
+        curve: dict[int, float] = {}
+        if pruning is not None:
+            alive = [trial for trial in cell.trials if trial.state != "FAILED"]
+            shared = set.intersection(*(set(trial.reported) for trial in alive)) if alive else set[int]()
+            curve = {e: _mean([t.reported[e].get(pruning.metric, math.nan) for t in alive]) for e in sorted(shared)}
+            curve = {epoch: value for epoch, value in curve.items() if math.isfinite(value)}
+        values: tuple[float, ...] = ()
+        state: Literal["running", "complete", "pruned", "failed"] = "running"
+        if all(trial.ended for trial in cell.trials):
+            if complete:
+                values = tuple(
+                    _mean([trial.reported[trial.epochs].get(goal.metric, math.nan) for trial in complete])
+                    for goal in self.spec.goal
+                )
+                state = "complete" if all(math.isfinite(value) for value in values) else "failed"
+            else:
+                state = "pruned" if any(trial.state == "PRUNED" for trial in cell.trials) else "failed"
+        return searcher.Told(cell.params, state, values if state == "complete" else (), curve)
+
+    # ---- what a report leads to
+
+    def record(self, number: int, body: Mapping[str, Any]) -> bool:
+        """Write a trial's report and return whether it goes on."""
+        with self.lock:
+            trial = self.trials[number]
+            if trial.ended or trial.attempt != body["attempt"]:
+                return False  # a straggler of an attempt that was given up
+            trial.since = time.monotonic()
+            if "failure" in body:
+                self._failed(trial, str(body["failure"]), str(body["message"]), str(body["log"]))
+                return False
+            failpoint("driver.before_report")
+            epoch = int(body["epoch"])
+            with self._ledger.transaction() as tx:
+                if tx.report(
+                    self.spec.name, number, epoch=epoch, at=time.time(), seconds=body["step_seconds"], body=body
+                ):
+                    trial.reported[epoch] = dict(body["metrics"])
+                    trial.seconds += body["step_seconds"]
+                self._settle(tx, self.cells[trial.cell])
+                if trial.state == "RUNNING" and epoch >= trial.epochs:
+                    self._end(tx, trial, "COMPLETE", "")
+                if self.stopping and trial.state == "RUNNING":
+                    self._outcome(tx, trial, "interrupted")
+                    trial.state = "WAITING"
+            failpoint("driver.reported")
+            return trial.state == "RUNNING"
+
+    def _settle(self, tx: Transaction, cell: CellState) -> None:
+        """Judge every rung that the last of a cell's seeds has reached; park the seeds that must wait for the others."""
+        for position, epoch in cell.rungs.items():
+            alive = [trial for trial in cell.trials if trial.state != "FAILED"]
+            if position not in cell.verdicts and alive and all(epoch in trial.reported for trial in alive):
+                self._judge(tx, cell, position, alive)
+            if position not in cell.verdicts:
+                for trial in alive:
+                    if epoch in trial.reported and trial.state in ("WAITING", "RUNNING"):
+                        if trial.state == "RUNNING":
+                            self._outcome(tx, trial, "parked")
+                        trial.state = "PARKED"
+                return
+            for trial in alive:
+                if not trial.ended and not cell.verdicts[position]:
+                    self._end(tx, trial, "PRUNED", f"rung {position + 1} (epoch {epoch})")
+                elif trial.state == "PARKED":
+                    trial.state = "WAITING"
+
+    def _judge(self, tx: Transaction, cell: CellState, position: int, alive: list[TrialState]) -> None:
+        pruning = self.spec.pruning
+        assert pruning is not None
+        epoch = cell.rungs[position]
+        value = _mean([trial.reported[epoch].get(pruning.metric, math.nan) for trial in alive])
+        others = [
+            other.values[position]
+            for other in self.cells
+            if other is not cell and other.bracket == cell.bracket and position in other.values
+        ]
+        go, why = scheduler.judge(value, others, reduction=pruning.reduction, mode=pruning.mode)
+        tx.decision(self.spec.name, cell.number, rung=position, verdict="go" if go else "prune", value=value, why=why)
+        cell.verdicts[position] = go
+        cell.values[position] = value
+
+    def _failed(self, trial: TrialState, kind: str, message: str, log: str) -> None:
+        """A non-finite loss fails the trial; an exception is tried again, unless it is the same one at the same epoch."""
+        said = (trial.epoch, last_line(message))
+        text = message if not log.strip() else f"{message}\n--- end of its output ---\n{log}"
+        final = kind == "diverged" or said == trial.last_error
+        trial.last_error = said
+        self._lose(trial, kind, text, why=f"{kind}: {said[1]}", final=final)
+
+    def lost(self, number: int, kind: Literal["lost", "timeout"], message: str) -> None:
+        """Take note that a trial's process died (or was ended for its silence): it is tried again from its checkpoint."""
+        with self.lock:
+            trial = self.trials[number]
+            if trial.state == "RUNNING":
+                self._lose(trial, kind, message, why=f"{kind}: {last_line(message)}", final=False)
+
+    def _lose(self, trial: TrialState, outcome: str, message: str, *, why: str, final: bool) -> None:
+        with self._ledger.transaction() as tx:
+            self._outcome(tx, trial, outcome, message)
+            trial.charged += 1
+            trial.state = "WAITING"
+            if final or trial.charged > self.spec.resources.retries:
+                self._end(tx, trial, "FAILED", why)
+            self._settle(tx, self.cells[trial.cell])  # seeds that waited for this one need not any more
+
+    def _end(self, tx: Transaction, trial: TrialState, state: str, why: str) -> None:
+        if trial.state == "RUNNING":
+            self._outcome(tx, trial, state.lower())
+        tx.end(self.spec.name, trial.number, state, why)
+        trial.state = state
+        trial.why = why
+
+    def _outcome(self, tx: Transaction, trial: TrialState, outcome: str, message: str = "") -> None:
+        where = tables.ATTEMPT.c.id == trial.attempt
+        tx.update(tables.ATTEMPT, where, outcome=outcome, ended=time.time(), message=message)
+
+    def _rungs(self, epochs: int) -> dict[int, int]:
+        return {} if self.spec.pruning is None else scheduler.rung_epochs(self.spec.pruning.rungs, epochs)
+
+
+def retry_failed(ledger: Ledger, sweep: str) -> int:
+    """Take back the ends of a sweep's failed trials, and their lost attempts; returns how many."""
+    failed = [row["trial"] for row in ledger.of(tables.END, sweep) if row["state"] == "FAILED"]
+    with ledger.transaction() as tx:
+        for trial in failed:
+            tx.delete(tables.END, tables.END.c.sweep == sweep, tables.END.c.trial == trial)
+            mine = (tables.ATTEMPT.c.sweep == sweep) & (tables.ATTEMPT.c.trial == trial)
+            tx.update(tables.ATTEMPT, mine & tables.ATTEMPT.c.outcome.is_not(None), outcome="forgiven")
+    return len(failed)
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else math.nan

@@ -1,0 +1,94 @@
+"""The state of a sweep in memory: a fold over the ledger, and nothing that the ledger does not hold."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from sweeps import ledger as tables
+from sweeps.ledger import Ledger
+
+ENDED = ("COMPLETE", "PRUNED", "FAILED")
+CHARGED = ("lost", "timeout", "error")
+"""Outcomes of attempts that count against `resources.retries`; a driver's death or a rung's stop does not."""
+
+
+@dataclass
+class TrialState:
+    """One trial: a cell with a seed."""
+
+    number: int
+    cell: int
+    seed: int
+    hash: str
+    config: dict[str, Any]
+    epochs: int  # of the whole trial
+    reused_from: str = ""
+    reported: dict[int, dict[str, float]] = field(default_factory=dict)  # epoch -> metrics
+    state: str = "WAITING"  # WAITING, RUNNING, PARKED (at a rung, for its cell's other seeds), or an end
+    why: str = ""
+    charged: int = 0  # attempts lost so far
+    last_error: tuple[int, str] | None = None  # (epoch, last line) of the last exception
+    attempt: int = 0  # row of the attempt that runs now
+    since: float = 0.0  # monotonic time of its start or last report, for the watchdog
+    seconds: float = 0.0  # inside step(), all epochs
+
+    @property
+    def epoch(self) -> int:
+        """Last reported epoch, 0 if none."""
+        return max(self.reported, default=0)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the trial has an end in the ledger."""
+        return self.state in ENDED
+
+
+@dataclass
+class CellState:
+    """All parameters but the seed, with its trials and verdicts."""
+
+    number: int
+    layout: int
+    params: dict[str, Any]
+    bracket: str
+    rungs: dict[int, int]  # position -> epoch
+    trials: list[TrialState] = field(default_factory=list)
+    verdicts: dict[int, bool] = field(default_factory=dict)  # position -> go
+    values: dict[int, float] = field(default_factory=dict)  # position -> mean over seeds
+
+
+def read_trials(ledger: Ledger, sweep: str) -> list[TrialState]:
+    """Return the trials of a sweep as the ledger has them; none is RUNNING or PARKED yet."""
+    trials = [
+        TrialState(
+            number=row["number"],
+            cell=row["cell"],
+            seed=row["seed"],
+            hash=row["hash"],
+            config=json.loads(row["config"]),
+            epochs=row["epochs"],
+            reused_from=row["reused_from"],
+        )
+        for row in ledger.of(tables.TRIAL, sweep)
+    ]
+    for row in ledger.of(tables.REPORT, sweep):
+        trial = trials[row["trial"]]
+        trial.reported[row["epoch"]] = json.loads(row["body"])["metrics"]
+        trial.seconds += row["seconds"]
+    for row in ledger.of(tables.ATTEMPT, sweep):
+        trial = trials[row["trial"]]
+        trial.charged += row["outcome"] in CHARGED
+        if row["outcome"] == "error":
+            trial.last_error = (trial.epoch, last_line(row["message"] or ""))
+    for row in ledger.of(tables.END, sweep):
+        trials[row["trial"]].state = row["state"]
+        trials[row["trial"]].why = row["why"]
+    return trials
+
+
+def last_line(text: str) -> str:
+    """Return the last line of a traceback that says something: the exception itself."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return lines[-1] if lines else ""

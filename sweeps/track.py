@@ -1,0 +1,302 @@
+"""Ledger -> MLflow: one writer thread in the driver, in batches, with the ledger's times. The only file importing mlflow.
+
+A replay changes nothing: a run is found by its tag before one is made, and MLflow keeps one of several equal points
+(run, key, value, time, step). A tracking server that is away stops no training: the backlog waits in the ledger.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from sweeps import ledger as tables
+from sweeps.ledger import Ledger, Row
+from sweeps.store import AbstractFiles, LocalFiles, TrialPaths
+
+log = logging.getLogger(__name__)
+
+PERIOD = 1.0
+PATIENCE = 60.0
+"""Longest pause between two tries while the server is away."""
+
+STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAILED": "FAILED", "INTERRUPTED": "KILLED"}
+
+
+def tracking_uri(workspace: Path, uri: str | None) -> str:
+    """Return the URI of the runs: the spec's, or SQLite inside the workspace."""
+    return uri or f"sqlite:///{workspace.resolve() / 'mlflow.db'}"
+
+
+class Tracker(threading.Thread):
+    """Feeds MLflow from the ledger until `finish()`."""
+
+    def __init__(
+        self, name: str, ledger: Ledger, files: AbstractFiles, workspace: Path, uri: str | None, tags: Mapping[str, str]
+    ) -> None:
+        super().__init__(name="mlflow-writer", daemon=True)
+        self._sweep = name
+        self._ledger = ledger
+        self._files = files
+        self._workspace = workspace.resolve()
+        self._uri = uri
+        self._tags = dict(tags)
+        self._finish = threading.Event()
+        self._seq = 0  # reports seen
+        self._exports: dict[int, dict[str, Any]] = {}
+        self._client: Any = None
+        self._experiment = ""
+        self._parent = ""
+        self.error: str | None = None  # why the last pass failed, None when MLflow is up to date
+
+    def run(self) -> None:
+        """Write what is new about once a second; back off while the server is away."""
+        pause = PERIOD
+        while True:
+            last = self._finish.is_set()
+            try:
+                self._pass(last)
+                self.error = None
+                pause = PERIOD
+            except Exception as error:  # the server's trouble is not the sweep's
+                self.error = f"{type(error).__name__}: {error}".splitlines()[0]
+                log.debug("MLflow export failed", exc_info=True)
+                pause = min(2 * pause, PATIENCE)
+            if last:
+                return
+            self._finish.wait(pause)
+
+    def finish(self, timeout: float) -> bool:
+        """Write the rest; return whether all of it got there in time."""
+        self._finish.set()
+        self.join(timeout)
+        return not self.is_alive() and self.error is None
+
+    # ---- one pass
+
+    def _pass(self, last: bool) -> None:
+        if self._client is None:
+            self._connect()
+        trials = {row["number"]: row for row in self._ledger.of(tables.TRIAL, self._sweep)}
+        for number, row in trials.items():
+            if number not in self._exports:
+                self._exports[number] = self._open(row)
+        where = (tables.REPORT.c.sweep == self._sweep, tables.REPORT.c.seq > self._seq)
+        reports = self._ledger.rows(tables.REPORT, *where, order=tables.REPORT.c.seq)
+        pending: dict[int, list[Row]] = {}
+        for report in reports:
+            if report["epoch"] > self._exports[report["trial"]]["epoch"]:
+                pending.setdefault(report["trial"], []).append(report)
+        for number, rows in pending.items():
+            self._log_reports(number, rows)
+        if reports:
+            self._seq = reports[-1]["seq"]
+        ends = {row["trial"]: row for row in self._ledger.of(tables.END, self._sweep)}
+        for number, end in ends.items():
+            if self._exports[number]["state"] != end["state"]:
+                self._close(trials[number], end["state"], end["why"], end["at"])
+        if last:
+            for number, export in self._exports.items():
+                if number not in ends and export["state"] != "INTERRUPTED":
+                    self._close(trials[number], "INTERRUPTED", "the driver stopped; the same command goes on", time.time())
+            complete = len(ends) == len(trials)
+            self._client.set_terminated(self._parent, "FINISHED" if complete else "KILLED")
+
+    def _connect(self) -> None:
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        # Without these one call blocks for minutes when a server is away; the thread has its own patience.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+        import mlflow
+
+        logging.getLogger("mlflow").setLevel(logging.WARNING)
+        logging.getLogger("alembic").setLevel(logging.WARNING)
+        client = mlflow.MlflowClient(tracking_uri(self._workspace, self._uri))
+        self._experiment = _experiment(client, self._sweep, self._workspace, self._uri)
+        sweep = self._ledger.sweep(self._sweep)
+        assert sweep is not None
+        self._client = client
+        self._parent = self._find(f"tags.`sweep.parent` = '{self._sweep}'") or self._create(
+            sweep["created"], self._sweep, {"sweep.parent": self._sweep, **self._tags}
+        )
+        client.update_run(self._parent, status="RUNNING")
+        client.log_dict(self._parent, sweep["spec"], "spec.json")
+        for row in self._ledger.of(tables.EXPORT, self._sweep):
+            if row["target"] == "mlflow":
+                self._exports[row["trial"]] = dict(row)
+        if self._exports and not self._known():
+            self._exports.clear()  # somebody emptied MLflow: tell it everything again
+
+    def _known(self) -> bool:
+        first = next(iter(self._exports))
+        return self._find(f"tags.`sweep.trial` = '{self._sweep}/{first}'") == self._exports[first]["run"]
+
+    def _find(self, condition: str) -> str | None:
+        found = self._client.search_runs([self._experiment], filter_string=condition, max_results=1)
+        return found[0].info.run_id if found else None
+
+    def _create(self, at: float, name: str, tags: Mapping[str, str]) -> str:
+        run = self._client.create_run(self._experiment, start_time=int(1000 * at), tags=dict(tags), run_name=name)
+        return run.info.run_id
+
+    def _open(self, row: Row) -> dict[str, Any]:
+        """Find or make a trial's run."""
+        from mlflow.entities import Param
+
+        config = json.loads(row["config"])
+        run = self._find(f"tags.`sweep.trial` = '{self._sweep}/{row['number']}'")
+        if run is None:
+            tags = {
+                "mlflow.parentRunId": self._parent,
+                "sweep.trial": f"{self._sweep}/{row['number']}",
+                "objective": config["objective"]["name"],
+                "config_hash": row["hash"],
+                "cell": str(row["cell"]),
+                "seed": str(row["seed"]),
+                "state": "RUNNING",
+                **self._tags,
+                **_beta_normalised(config),
+                **({"reused_from": row["reused_from"]} if row["reused_from"] else {}),
+            }
+            name = f"{config['objective']['name']}-{row['cell']:03d}-s{row['seed']}"
+            run = self._create(row["asked"], name, tags)
+        params = [Param(key, _text(value)) for key, value in flatten(config).items()]
+        for start in range(0, len(params), 100):  # MLflow's limit per batch
+            self._client.log_batch(run, params=params[start : start + 100])
+        return self._save(row["number"], run=run, epoch=0, state="RUNNING")
+
+    def _log_reports(self, number: int, rows: list[Row]) -> None:
+        from mlflow.entities import Metric
+
+        export = self._exports[number]
+        if export["state"] == "INTERRUPTED":
+            self._client.update_run(export["run"], status="RUNNING")
+            self._client.set_tag(export["run"], "state", "RUNNING")
+            export["state"] = "RUNNING"
+        metrics: list[Metric] = []
+        silent: set[str] = set()
+        for row in rows:
+            body = json.loads(row["body"])
+            values = {
+                **body["metrics"],
+                **{f"train/{key}": value for key, value in body["train"].items()},
+                **{f"final/{key}": value for key, value in (body.get("final") or {}).items()},
+                "seconds": row["seconds"],
+            }
+            for key, value in values.items():
+                if math.isfinite(value):  # MLflow stores inf as 1.8e308, which spoils every maximum
+                    metrics.append(Metric(key, value, int(1000 * row["at"]), row["epoch"]))
+                else:
+                    silent.add(key)
+        for start in range(0, len(metrics), 1000):
+            self._client.log_batch(export["run"], metrics=metrics[start : start + 1000])
+        if silent:
+            self._client.set_tag(export["run"], "not_finite", ", ".join(sorted(silent)))
+        last = json.loads(rows[-1]["body"])
+        for key in ("device", "host"):
+            if last.get(key):
+                self._client.set_tag(export["run"], key, str(last[key]))
+        self._exports[number] = self._save(number, run=export["run"], epoch=rows[-1]["epoch"], state=export["state"])
+
+    def _close(self, row: Row, state: str, why: str, at: float) -> None:
+        export = self._exports[row["number"]]
+        run = export["run"]
+        if state != "INTERRUPTED":
+            self._artifacts(run, row["hash"])
+        self._client.set_tag(run, "state", state)
+        if why:
+            self._client.set_tag(run, "why", why[:5000])
+        self._client.set_terminated(run, STATUS[state], int(1000 * at))
+        self._exports[row["number"]] = self._save(row["number"], run=run, epoch=export["epoch"], state=state)
+
+    def _artifacts(self, run: str, trial_hash: str) -> None:
+        paths = TrialPaths(trial_hash)
+        names = self._files.names(paths.artifacts)
+        target = self._client.get_run(run).info.artifact_uri
+        if isinstance(self._files, LocalFiles) and target.startswith("file://"):
+            link([self._files.root / paths.artifact(name) for name in names], Path(target.removeprefix("file://")))
+            return
+        with tempfile.TemporaryDirectory() as aside:
+            for name in names:
+                copy = Path(aside, name)
+                copy.write_bytes(self._files.read(paths.artifact(name)))
+                self._client.log_artifact(run, str(copy))
+
+    def _save(self, number: int, **values: Any) -> dict[str, Any]:
+        row = {"sweep": self._sweep, "target": "mlflow", "trial": number, **values}
+        table = tables.EXPORT
+        with self._ledger.transaction() as tx:
+            tx.delete(table, table.c.sweep == self._sweep, table.c.target == "mlflow", table.c.trial == number)
+            tx.insert(table, **row)
+        return row
+
+
+def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> None:
+    """Log a report's files to the sweep's parent run, replacing those of an earlier report."""
+    import mlflow
+
+    client = mlflow.MlflowClient(tracking_uri(workspace, uri))
+    experiment = client.get_experiment_by_name(name)
+    if experiment is None:
+        return
+    found = client.search_runs([experiment.experiment_id], f"tags.`sweep.parent` = '{name}'", max_results=1)
+    if found:
+        client.log_artifacts(found[0].info.run_id, str(folder), "report")
+
+
+def link(files: list[Path], folder: Path) -> None:
+    """Put files into a folder as hard links, as copies where the file system refuses."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        target = folder / file.name
+        target.unlink(missing_ok=True)
+        try:
+            os.link(file, target)
+        except OSError:
+            shutil.copy2(file, target)
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return {"objective.beta": 4.0, …} of a nested config."""
+    flat: dict[str, Any] = {}
+    for key, value in config.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _experiment(client: Any, name: str, workspace: Path, uri: str | None) -> str:
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        if found.lifecycle_stage == "deleted":
+            client.restore_experiment(found.experiment_id)
+        return found.experiment_id
+    # On a server the server says where artifacts go; here they lie in the workspace.
+    location = None if uri else (workspace / "artifacts" / name).as_uri()
+    return client.create_experiment(name, artifact_location=location)
+
+
+def _beta_normalised(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return beta * d / (H W C), comparable between data sets and networks (Higgins et al. 2017), where there is a beta."""
+    from vae_core.data import DATASETS
+    from vae_core.registry import build
+
+    beta, latents = config["objective"].get("beta"), config["network"].get("latents")
+    if beta is None or latents is None:
+        return {}
+    pixels = math.prod(build("data set", config["data"], DATASETS).outline().shape)
+    return {"beta_normalised": f"{beta * latents / pixels:.6g}"}
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
