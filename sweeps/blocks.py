@@ -24,7 +24,7 @@ def named(
 ) -> dict[str, Any]:
     """Return the block of a registry row, `name` first, with spaces parsed; mistakes are added to `found`."""
     if not isinstance(value, Mapping):
-        found.append((path, f"{spell(path)} must be a mapping with a name, got {hints.listed(value)!r}"))
+        found.append((path, f"{spell(path)} must be a mapping with a name, got {hints.shown(value)}"))
         return {}
     if "name" not in value:
         found.append((path, f"{spell(path)} must have a name; known: {', '.join(known)}"))
@@ -40,9 +40,9 @@ def named(
 def fields(
     cls: type, value: Any, path: Path, found: Findings, *, spaces: bool, called: str | None = None
 ) -> dict[str, Any]:
-    """Return the fields of a dataclass as its hints want them, with spaces parsed; mistakes are added to `found`."""
+    """Return the fields of a dataclass as its hints want them, with spaces parsed; mistakes go to `found`."""
     if not isinstance(value, Mapping):
-        found.append((path, f"{spell(path)} must be a mapping, got {hints.listed(value)!r}"))
+        found.append((path, f"{spell(path)} must be a mapping, got {hints.shown(value)}"))
         return {}
     before = len(found)
     adapters = hints.adapters(cls)
@@ -60,15 +60,18 @@ def fields(
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
         if required and field.init and field.name not in value:
             found.append((path, f"{spell((*path, field.name))} is missing; {called} needs it"))
-    if len(found) == before:
-        _construct_samples(cls, read, path, found)
+    clean = len(found) == before
+    wrong = {inner[: len(path) + 1] for inner, _ in found[before:]}
+    sound = {key: value for key, value in read.items() if (*path, key) not in wrong}
+    # What is said of a sound field stands though others are wrong; what is said of them together may not.
+    found.extend(row for row in _construct_samples(cls, sound, path) if clean or row[0] != path)
     return read
 
 
 def samples(block: Mapping[str, Any]) -> Iterator[tuple[str | None, dict[str, Any]]]:
     """Yield blocks without spaces that together show every point to check, with the field that was varied.
 
-    The first has the first point of every space (and no field); then each space runs through its other points alone.
+    The first has the first point of every space (and no field); each space then runs alone.
     """
     base = {
         key: space.points(value)[0] if isinstance(value, Space) else value for key, value in block.items()
@@ -88,9 +91,10 @@ def plain(block: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _construct_samples(cls: type, read: Mapping[str, Any], path: Path, found: Findings) -> None:
+def _construct_samples(cls: type, read: Mapping[str, Any], path: Path) -> Findings:
     """Build the dataclass at every sample: rules between fields are its own to state."""
     told: set[str] = set()
+    found: Findings = []
     for varied, sample in samples(read):
         try:
             cls(**sample)
@@ -98,12 +102,13 @@ def _construct_samples(cls: type, read: Mapping[str, Any], path: Path, found: Fi
             if str(error) not in told:
                 told.add(str(error))
                 found.extend(_told_apart(str(error), sample, path, varied))
+    return found
 
 
 def _told_apart(message: str, block: Mapping[str, Any], path: Path, varied: str | None) -> Findings:
     """Return a dataclass's message as one finding per field that it speaks of.
 
-    A dataclass names its fields from within (`stride.pos_x must …; path must …`); the spec's user from the top.
+    A dataclass names its fields from within (`stride.pos_x must …; path must …`), a spec from the top.
     """
     starts = "|".join(re.escape(key) for key in block) or "$."
     findings: Findings = []

@@ -1,7 +1,7 @@
 """Checks one value against a type hint, and says in words what is wrong with it.
 
-The hints of the registries' dataclasses and of the spec's own sections are the only statement of types and bounds;
-pydantic reads them, this file turns what it finds into sentences.
+The hints of the registries' dataclasses and of the spec's own sections are the only statement of types and
+bounds; pydantic reads them, this file turns what it finds into sentences.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def read(
     *,
     known: Iterable[str] = (),
 ) -> Any:
-    """Return a plain value as its hint wants it (lists as tuples, 1 as 1.0); what is wrong with it goes to `found`.
+    """Return a plain value as its hint wants it (lists as tuples, 1 as 1.0); mistakes go to `found`.
 
     Args:
         adapter: of the hint.
@@ -93,13 +93,14 @@ _KINDS = {
 
 
 def _written(location: tuple[str | int, ...], value: Any) -> Path:
-    """Return pydantic's location without what the user did not write (branches of a union, a list made of one)."""
+    """Return pydantic's location without what the user did not write: branches of a union, a list of one."""
     path: list[str | int] = []
+    place: Any = value
     for part in location:
-        if (isinstance(value, Mapping) and part in value) or (
-            isinstance(value, list | tuple) and isinstance(part, int) and part < len(value)
+        if (isinstance(place, Mapping) and part in place) or (
+            isinstance(place, list | tuple) and isinstance(part, int) and part < len(place)
         ):
-            value = value[part]
+            place = place[part]  # pyright: ignore[reportArgumentType, reportCallIssue]
             path.append(part)
     return tuple(path)
 
@@ -121,8 +122,9 @@ def _rule(group: list[ErrorDetails]) -> str:
         )
     bounds = [detail for detail in group if detail["type"] in _BOUNDS]
     if bounds:
-        rule = _BOUNDS[bounds[0]["type"]].format(**bounds[0].get("ctx", {}))
-        return f"must be {rule}, got {listed(first['input'])!r}"
+        limits = {key: _whole(limit) for key, limit in bounds[0].get("ctx", {}).items()}
+        rule = _BOUNDS[bounds[0]["type"]].format(**limits)
+        return f"must be {rule}, got {shown(first['input'])}"
     kinds = list(dict.fromkeys(_kind(detail) for detail in group))
     names = [
         name
@@ -131,7 +133,7 @@ def _rule(group: list[ErrorDetails]) -> str:
     ]
     near = difflib.get_close_matches(str(first["input"]), names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"must be {' or '.join(kinds)}, got {listed(first['input'])!r}{hint}"
+    return f"must be {' or '.join(kinds)}, got {shown(first['input'])}{hint}"
 
 
 def _kind(detail: ErrorDetails) -> str:
@@ -171,3 +173,12 @@ def listed(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: listed(item) for key, item in value.items()}
     return value
+
+
+def shown(value: Any) -> str:
+    """Return a value as a message shows it."""
+    return {"None": "null", "True": "true", "False": "false"}.get(text := repr(listed(value)), text)
+
+
+def _whole(limit: Any) -> Any:
+    return int(limit) if isinstance(limit, float) and limit.is_integer() else limit

@@ -12,13 +12,13 @@ from sweeps.spec_errors import Path, Places, Problem, SpecError
 _INDEX = re.compile(r"\[(\d+|\*)\]")
 
 
-def apply(mapping: dict[str, Any], places: Places, overrides: Sequence[str]) -> None:
+def apply(mapping: dict[str, Any], places: Places, overrides: Sequence[str]) -> list[Problem]:
     """Set every `path=value` in a spec's mapping, in order, and note where the values now come from.
 
-    A path is keys and indices with dots (`objectives.0.beta`, `objectives[0].beta`), `*` for all (`objectives.*.beta`).
+    A path is keys and indices with dots (`objectives.0.beta` or `objectives[0].beta`); `*` stands for all.
 
-    Raises:
-        SpecError: an override has no `=`, a value that is not YAML, or a path that leads nowhere.
+    Returns:
+        those that change nothing: without `=`, a value that is not YAML, a path that leads nowhere.
     """
     problems: list[Problem] = []
     for override in overrides:
@@ -42,14 +42,13 @@ def apply(mapping: dict[str, Any], places: Places, overrides: Sequence[str]) -> 
                 places.origins[path] = origin
         except LookupError as error:
             problems.append(Problem(None, (), str(error.args[0]), origin))
-    if problems:
-        raise SpecError(problems)
+    return problems
 
 
 def _targets(node: Any, parts: list[str], path: Path) -> Iterator[tuple[Any, Any, Path]]:
-    """Yield (container, key, path) of every place that a path names; mappings on the way are made if missing."""
+    """Yield (container, key, path) of every place that a path names; missing mappings are made."""
     head, rest = parts[0], parts[1:]
-    for key in _keys(node, head, path, adds=not rest):
+    for key in _keys(node, head, path):
         here = (*path, key)
         if not rest:
             yield node, key, here
@@ -59,7 +58,7 @@ def _targets(node: Any, parts: list[str], path: Path) -> Iterator[tuple[Any, Any
         yield from _targets(node[key], rest, here)
 
 
-def _keys(node: Any, head: str, path: Path, *, adds: bool) -> list[str | int]:
+def _keys(node: Any, head: str, path: Path) -> list[str | int]:
     where = ".".join(map(str, path)) or "the spec"
     if isinstance(node, dict):
         return list(node) if head == "*" else [head]
@@ -70,5 +69,4 @@ def _keys(node: Any, head: str, path: Path, *, adds: bool) -> list[str | int]:
             last = len(node) - 1
             raise LookupError(f"{where} is a list: use an index from 0 to {last}, or *, got {head!r}")
         return [int(head)]
-    del adds
     raise LookupError(f"{where} is {node!r}, which has no {head!r} inside")

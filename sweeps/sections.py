@@ -1,4 +1,4 @@
-"""The sections of a spec that belong to the sweep itself: search, goal, pruning, resources, budget, stores."""
+"""The sections of a spec that are the sweep's own: search, goal, pruning, resources, budget, stores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ EPOCH_METRICS: dict[str, Literal["max", "min"] | None] = {
     "mig": "max",
     "active_units": None,
 }
-"""Metrics that every epoch reports, hence what a goal and pruning can be about, with their better end if they have one."""
+"""Metrics that every epoch reports, so what goals and pruning can be about; with their better end."""
 
 NEED_FACTORS = frozenset({"mig"})
 """Those of them that need ground-truth factors."""
@@ -68,7 +68,7 @@ class TradeoffSpec(Section):
 def _increasing(rungs: tuple[float, ...]) -> tuple[float, ...]:
     if any(not 0 < rung < 1 for rung in rungs):
         raise ValueError(f"must be fractions of the trial in (0, 1), got {list(rungs)}")
-    if any(low >= high for low, high in zip(rungs, rungs[1:], strict=False)):
+    if list(rungs) != sorted(set(rungs)):
         raise ValueError(f"must increase, got {list(rungs)}")
     return rungs
 
@@ -136,7 +136,7 @@ class BudgetSpec(Section):
 
 
 class CheckpointSpec(Section):
-    """How often a running trial is saved: every so many epochs, but not within `min_seconds` of the last time."""
+    """How often a running trial is saved: every so many epochs, `min_seconds` apart at least."""
 
     every: Annotated[int, Ge(1)] = 1
     min_seconds: Annotated[float, Ge(0)] = 30.0

@@ -169,9 +169,9 @@ def _whole(kind: str, *ends: Any) -> None:
 
 def _ordered(kind: str, low: float, high: float) -> None:
     if not low < high:
-        raise ValueError(f"{kind} must have low < high, got low={low} and high={high}")
+        raise ValueError(f"{kind} must have low < high, got low={low:g} and high={high:g}")
 
 
 def _positive(kind: str, low: float) -> None:
     if low <= 0:
-        raise ValueError(f"{kind} must have low > 0, got low={low}")
+        raise ValueError(f"{kind} must have low > 0, got low={low:g}")

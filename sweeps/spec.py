@@ -3,40 +3,33 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path as File
-from typing import Any, TypeVar
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, TypeAdapter
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from sweeps import blocks, hints, spec_rules, yaml_lines
+from sweeps import blocks, spec_read, yaml_lines
 from sweeps import overrides as overriding
 from sweeps.blocks import Findings
 from sweeps.sections import (
     BudgetSpec,
     CheckpointSpec,
     Goal,
-    Goals,
     Name,
-    Pruning,
     PruningSpec,
     ResourceSpec,
     SearchSpec,
-    Section,
     Seeds,
     StoreSpec,
     TradeoffSpec,
 )
-from sweeps.spec_errors import Path, Places, Problem, SpecError
+from sweeps.spec_errors import Places, Problem, SpecError
 from vae_core import registry
-from vae_core.config import EvaluationConfig, TrainConfig
+from vae_core.config import EvaluationConfig
 from vae_core.data import DATASETS
-from vae_core.data.abstract import AbstractDataset, Outline
-from vae_core.networks import NETWORKS
-from vae_core.objectives import OBJECTIVES
-
-T = TypeVar("T")
+from vae_core.data.abstract import AbstractDataset
 
 __all__ = ["Goal", "PruningSpec", "SpecError", "SweepSpec", "bundled", "from_mapping", "load"]
 
@@ -44,8 +37,8 @@ __all__ = ["Goal", "PruningSpec", "SpecError", "SweepSpec", "bundled", "from_map
 class SweepSpec(BaseModel):
     """A whole sweep, checked; only `load`, `from_mapping` and `SweepSpec.from_dict` make one.
 
-    `network`, `train` and each of `objectives` hold the fields that were given, a value or a `Space` each; `network`
-    and the objectives have their registry `name` beside them.
+    `network`, `train` and each of `objectives` hold the fields that were given, a value or a `Space` each;
+    `network` and the objectives have their registry `name` beside them.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -107,24 +100,6 @@ class SweepSpec(BaseModel):
         return self.to_dict() == other.to_dict() if isinstance(other, SweepSpec) else NotImplemented
 
 
-SECTIONS: dict[str, tuple[Any, type[Section] | None]] = {
-    "name": (Name, None),
-    "seeds": (Seeds, None),
-    "search": (SearchSpec, SearchSpec),
-    "goal": (Goals, Goal),
-    "tradeoff": (TradeoffSpec, TradeoffSpec),
-    "pruning": (Pruning, PruningSpec),
-    "resources": (ResourceSpec, ResourceSpec),
-    "budget": (BudgetSpec, BudgetSpec),
-    "checkpoint": (CheckpointSpec, CheckpointSpec),
-    "store": (StoreSpec, StoreSpec),
-}
-"""The sections that pydantic reads: hint, and the model whose keys it has."""
-
-REQUIRED = ("name", "data", "network", "train", "objectives")
-KEYS = ("name", "data", "network", "train", "objectives", "evaluation", *list(SECTIONS)[1:])
-
-
 def load(source: str | File, *, overrides: Sequence[str] = ()) -> SweepSpec:
     """Return the spec of a file or of a bundled name.
 
@@ -136,9 +111,9 @@ def load(source: str | File, *, overrides: Sequence[str] = ()) -> SweepSpec:
         SpecError: naming every mistake, with its line.
     """
     file, label = _find(source)
-    mapping, places = yaml_lines.read(file, source=label)
-    overriding.apply(mapping, places, overrides)
-    spec = from_mapping(mapping, places=places, source=label)
+    document = yaml_lines.read(file, source=label)
+    problems = [*document.problems, *overriding.apply(document.mapping, document.places, overrides)]
+    spec = from_mapping(document.mapping, places=document.places, problems=problems, source=label)
     spec._source = str(source)
     return spec
 
@@ -149,22 +124,29 @@ def bundled() -> dict[str, File]:
     return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
-def from_mapping(mapping: Mapping[str, Any], *, places: Places | None = None, source: str = "") -> SweepSpec:
+def from_mapping(
+    mapping: Mapping[str, Any],
+    *,
+    places: Places | None = None,
+    problems: Sequence[Problem] = (),
+    source: str = "",
+) -> SweepSpec:
     """Return the spec of a plain mapping.
 
     Args:
         mapping: as YAML gives it.
         places: lines of its values, for messages.
+        problems: what was already found wrong with it.
         source: what it was read from, for messages.
 
     Raises:
         SpecError: naming every mistake.
     """
     found: Findings = []
-    parts = _read(mapping, found)
-    if found:
-        places = places or Places()
-        problems = [places.problem(path, message) for path, message in found]
+    parts = spec_read.read(mapping, found)
+    placed = places or Places()
+    problems = [*problems, *(placed.problem(path, message) for path, message in found)]
+    if problems:
         raise SpecError(problems, source=source)
     return SweepSpec.model_construct(**parts)
 
@@ -180,129 +162,3 @@ def _find(source: str | File) -> tuple[File, str]:
     hint = f"did you mean {near[0]!r}? " if near else ""
     message = f"no such file and no bundled spec; {hint}known: {', '.join(known)}"
     raise SpecError([Problem(None, (), message)], source=str(source))
-
-
-def _read(mapping: Mapping[str, Any], found: Findings) -> dict[str, Any]:
-    """Return the fields of a `SweepSpec`; mistakes are added to `found`."""
-    for key in mapping:
-        if key not in KEYS:
-            found.append(((key,), registry.unknown("key", key, KEYS)))
-    for key in REQUIRED:
-        if key not in mapping:
-            found.append(((), f"{key} is missing; a spec needs {', '.join(REQUIRED)}"))
-    given = {key: value for key, value in mapping.items() if value is not None or key in REQUIRED}
-
-    data, outline = _data(given, found)
-    network = _block(given, "network", found, _network)
-    train = _block(given, "train", found, _train)
-    objectives = _block(given, "objectives", found, _objectives)
-    evaluation = _evaluation(given, outline, found)
-
-    goal: Any = {"metric": "mig" if outline is None or outline.factor_names else "elbo"}
-    sections: dict[str, Any] = {**dict.fromkeys(SECTIONS, {}), "seeds": 1, "goal": goal, "pruning": None, **given}
-    if isinstance(sections["pruning"], Mapping):
-        sections["pruning"] = {**_first(sections["goal"]), **sections["pruning"]}
-    read = {key: _section(key, sections[key], found) for key in SECTIONS if key in given or key != "name"}
-    draft = spec_rules.Draft(
-        outline=outline,
-        network=network,
-        train=train,
-        objectives=objectives,
-        search=read["search"],
-        goals=read["goal"],
-        tradeoff_by=read["tradeoff"].by if read["tradeoff"] else None,
-        pruning=read["pruning"],
-        evaluation=evaluation,
-        resources=read["resources"],
-    )
-    found.extend(spec_rules.check(draft))
-    blocks_read = {
-        "data": data,
-        "network": network,
-        "train": train,
-        "objectives": objectives,
-        "evaluation": evaluation,
-    }
-    return {**read, **blocks_read}
-
-
-def _block(
-    given: Mapping[str, Any], key: str, found: Findings, read: Callable[[Any, Path, Findings], T]
-) -> T | None:
-    """Return a block, or None if it is missing or has a mistake."""
-    if key not in given:
-        return None
-    wrong: Findings = []
-    value = read(given[key], (key,), wrong)
-    found.extend(wrong)
-    return None if wrong else value
-
-
-def _network(value: Any, path: Path, wrong: Findings) -> dict[str, Any]:
-    return blocks.named("network", value, NETWORKS, path, wrong, spaces=True)
-
-
-def _train(value: Any, path: Path, wrong: Findings) -> dict[str, Any]:
-    if isinstance(value, Mapping) and value.get("images_per_epoch") == "all":
-        value = {**value, "images_per_epoch": None}
-    return blocks.fields(TrainConfig, value, path, wrong, spaces=True)
-
-
-def _objectives(value: Any, path: Path, wrong: Findings) -> tuple[dict[str, Any], ...]:
-    if not isinstance(value, list | tuple) or not value:
-        wrong.append((path, f"objectives must be a list of at least one mapping with a name, got {value!r}"))
-        return ()
-    return tuple(
-        blocks.named("objective", item, OBJECTIVES, (*path, at), wrong, spaces=True)
-        for at, item in enumerate(value)
-    )
-
-
-def _data(given: Mapping[str, Any], found: Findings) -> tuple[AbstractDataset | None, Outline | None]:
-    """Return the data set and its outline, None if there is a mistake."""
-
-    def read(value: Any, path: Path, wrong: Findings) -> tuple[AbstractDataset, Outline] | None:
-        block = blocks.named("data set", value, DATASETS, path, wrong, spaces=False)
-        file = block.get("path")
-        if file is not None and not File(file).is_file():
-            wrong.append(((*path, "path"), f"data.path must be a file that exists, got {file!r}"))
-        if wrong:
-            return None
-        try:
-            data = registry.build("data set", block, DATASETS)
-            return data, data.outline()
-        except (ValueError, OSError) as error:
-            wrong.append((path, f"data: {error}"))
-            return None
-
-    return _block(given, "data", found, read) or (None, None)
-
-
-def _evaluation(
-    given: Mapping[str, Any], outline: Outline | None, found: Findings
-) -> EvaluationConfig | None:
-    """Return what is evaluated; without ground truth, and unless stated, no metric of the whole set."""
-    wrong: Findings = []
-    fields = blocks.fields(
-        EvaluationConfig, given.get("evaluation", {}), ("evaluation",), wrong, spaces=False
-    )
-    found.extend(wrong)
-    if outline is not None and not outline.factor_names:
-        fields = {"final": (), **fields}
-    return None if wrong else EvaluationConfig(**fields)
-
-
-def _first(goal: Any) -> dict[str, Any]:
-    """Return metric and mode of the first goal, which pruning follows unless it says otherwise."""
-    first = goal[0] if isinstance(goal, list | tuple) and goal else goal
-    return {key: first[key] for key in ("metric", "mode") if isinstance(first, Mapping) and key in first}
-
-
-def _section(key: str, value: Any, found: Findings) -> Any:
-    """Return a section as its model; None if it has a mistake."""
-    hint, model = SECTIONS[key]
-    wrong: Findings = []
-    known = () if model is None else model.model_fields
-    read = hints.read(TypeAdapter(hint), value, (key,), wrong, known=known)
-    found.extend(wrong)
-    return None if wrong else read

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from metrics import METRICS
@@ -15,6 +14,7 @@ from sweeps.spec_errors import Path, spell
 from vae_core import registry
 from vae_core.config import EvaluationConfig, TrainConfig
 from vae_core.data.abstract import Outline
+from vae_core.networks import NETWORKS
 from vae_core.objectives import OBJECTIVES
 
 
@@ -28,6 +28,7 @@ class Draft(NamedTuple):
     search: SearchSpec | None
     goals: Sequence[Goal] | None
     tradeoff_by: Sequence[str] | None
+    names: Sequence[str]  # of everything that may span a trade-off
     pruning: PruningSpec | None
     evaluation: EvaluationConfig | None
     resources: ResourceSpec | None
@@ -62,8 +63,8 @@ def _search(draft: Draft) -> Findings:
         found: Findings = [
             (
                 path,
-                f"{spell(path)} is an interval, which search grid cannot lay out; list its values with {{grid: […]}}, "
-                "or use search: {name: random, trials: N}",
+                f"{spell(path)} is an interval, which search grid cannot lay out; list its values with "
+                "{grid: […]}, or use search: {name: random, trials: N}",
             )
             for path, value in spaces.items()
             if isinstance(value, Interval)
@@ -76,11 +77,13 @@ def _search(draft: Draft) -> Findings:
         return found
     found = []
     if search.trials is None:
-        message = f"search.trials is missing; {search.name} needs it, as in search: {{name: {search.name}, trials: 20}}"
+        example = f"search: {{name: {search.name}, trials: 20}}"
+        message = f"search.trials is missing; {search.name} needs it, as in {example}"
         found.append((("search",), message))
     whole = None not in (draft.network, draft.train, draft.objectives)
     if whole and not any(isinstance(value, Interval | Choice) for value in spaces.values()):
-        message = f"search {search.name} finds nothing to search; give a range such as {{loguniform: [1, 16]}}, or use grid"
+        remedy = "give a range such as {loguniform: [1, 16]}, or use grid"
+        message = f"search {search.name} finds nothing to search; {remedy}"
         found.append((("search",), message))
     return found
 
@@ -106,10 +109,10 @@ def _rungs(pruning: PruningSpec | None, epochs: int) -> Findings:
         return []
     placed = dict(zip(pruning.rungs, pruning.rung_epochs(epochs), strict=True))
     path: Path = ("pruning", "rungs")
-    outside = [
+    outside: Findings = [
         (
             path,
-            f"pruning.rungs: {rung} of {epochs} epochs is the end of epoch {epoch}, which must lie in 1..{epochs - 1}",
+            f"pruning.rungs: {rung} of {epochs} epochs ends epoch {epoch}, which must lie in 1..{epochs - 1}",
         )
         for rung, epoch in placed.items()
         if not 1 <= epoch < epochs
@@ -160,7 +163,9 @@ def _metrics(draft: Draft) -> Findings:
 
 
 def _inputs(draft: Draft) -> Findings:
-    """Check that the data has what the objectives' networks read."""
+    """Check that the data has what the objectives read, and the size that the network takes."""
+    if draft.outline is None:
+        return []
     found: Findings = []
     for at, objective in enumerate(draft.objectives or ()):
         sample = next(blocks.samples(objective))[1]
@@ -168,28 +173,32 @@ def _inputs(draft: Draft) -> Findings:
         if _without_factors(draft) and (wiring.reads_factors or wiring.reads_label):
             path: Path = ("objectives", at)
             found.append((path, f"{spell(path)}: {_no_factors(str(objective['name']))}"))
+    name = str(draft.network["name"]) if draft.network is not None else ""
+    takes = NETWORKS[name].sizes if name else None
+    _, height, width = draft.outline.shape
+    if takes is not None and (height != width or height not in takes):
+        sides = " or ".join(f"{side} x {side}" for side in takes)
+        message = f"network.name: {name} takes images of {sides} pixels, the data has {height} x {width}"
+        found.append((("network", "name"), message))
     return found
 
 
 def _tradeoff(draft: Draft) -> Findings:
-    if not draft.tradeoff_by or draft.network is None or draft.train is None or draft.objectives is None:
-        return []
-    known = _field_names(draft)
     found: Findings = []
-    for at, name in enumerate(draft.tradeoff_by):
+    for at, name in enumerate(draft.tradeoff_by or ()):
         path: Path = ("tradeoff", "by", at)
-        if name not in known:
-            found.append((path, f"{spell(path)}: {registry.unknown('parameter', name, known)}"))
+        if name not in draft.names:
+            found.append((path, f"{spell(path)}: {registry.unknown('parameter', name, draft.names)}"))
             continue
-        if name in draft.tradeoff_by[:at]:
+        if name in (draft.tradeoff_by or ())[:at]:
             found.append((path, f"{spell(path)} must not repeat a name, got {name!r} again"))
         searched = [
             place for place, value in _spaces(draft).items() if place[-1] == name and _searched(value, draft)
         ]
         if searched:
             message = (
-                f"{spell(path)}: {name} is searched ({', '.join(map(spell, searched))}), so cells compete across it; "
-                "lay it out with {grid: […]}, or leave it out"
+                f"{spell(path)}: {name} is searched ({', '.join(map(spell, searched))}), so cells compete "
+                "across it; lay it out with {grid: […]}, or leave it out"
             )
             found.append((path, message))
     return found
@@ -198,15 +207,6 @@ def _tradeoff(draft: Draft) -> Findings:
 def _searched(value: Space, draft: Draft) -> bool:
     laid_out = isinstance(value, Grid) or (draft.search is not None and draft.search.name == "grid")
     return not laid_out
-
-
-def _field_names(draft: Draft) -> list[str]:
-    """Return what may span a trade-off: fields of the spec's objectives, then of training, then of its network."""
-    classes: list[Any] = [OBJECTIVES[objective["name"]] for objective in draft.objectives or ()]
-    names: Iterable[str] = [
-        field.name for cls in [*classes, TrainConfig] for field in dataclasses.fields(cls)
-    ]
-    return list(dict.fromkeys([*names, *(draft.network or {})]))
 
 
 def _devices(draft: Draft) -> Findings:

@@ -1,14 +1,14 @@
 """Reads YAML 1.2 into plain Python and remembers the line of every value.
 
-The scalars are those of the YAML 1.2 core schema (https://yaml.org/spec/1.2.2/, 10.3.2): `1e-3` is a number, `on` a
-string, `0o17` fifteen, `1_000` a string. Keys are text always.
+The scalars are those of the YAML 1.2 core schema (https://yaml.org/spec/1.2.2/, 10.3.2): `1e-3` is a number,
+`on` a string, `0o17` fifteen, `1_000` a string. Keys are text always.
 """
 
 from __future__ import annotations
 
 import re
 from pathlib import Path as File
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -39,40 +39,40 @@ _NAN = re.compile(r"\.(nan|NaN|NAN)")
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq", "int", "float", "bool", "null")}
 
 
-def read(file: File, *, source: str | None = None) -> tuple[dict[str, Any], Places]:
-    """Return the mapping of a file and the places of its values.
+class Document(NamedTuple):
+    """A file's mapping, where its values stand, and mistakes that left it readable (doubled keys)."""
+
+    mapping: dict[str, Any]
+    places: Places
+    problems: list[Problem]
+
+
+def read(file: File, *, source: str | None = None) -> Document:
+    """Return what a file says.
 
     Raises:
-        SpecError: the file cannot be read, is not text or not YAML, is no mapping, or has doubled keys (all of them).
+        SpecError: the file cannot be read, is not text, not YAML, or not a mapping.
     """
     source = source if source is not None else str(file)
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise SpecError(
-            [Problem(None, (), f"cannot be read: {error.strerror or error}")], source=source
-        ) from error
+        raise SpecError([Problem(None, (), f"cannot be read: {error.strerror}")], source=source) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise SpecError([Problem(line, (), f"is not UTF-8 text: {error.reason}")], source=source) from error
     return parse(text, source=source)
 
 
-def parse(text: str, *, source: str = "") -> tuple[dict[str, Any], Places]:
-    """Return the mapping that a text describes and the places of its values; raises SpecError as `read` does."""
+def parse(text: str, *, source: str = "") -> Document:
+    """Return what a text says; raises SpecError as `read` does."""
     value, reader = _parse(text, source)
-    problems = list(reader.problems)
-    if value is None and not problems:
-        problems.append(
-            Problem(1, (), "is empty; a spec is a mapping with name, data, network, train and objectives")
-        )
-    elif not isinstance(value, dict):
-        problems.append(
-            Problem(1, (), f"must be a mapping at the top, got {_KINDS.get(type(value), 'a scalar')}")
-        )
-    if problems:
-        raise SpecError(problems, source=source)
-    return value, Places(lines=reader.lines)
+    if isinstance(value, dict):
+        return Document(value, Places(lines=reader.lines), reader.problems)
+    message = f"must be a mapping at the top, got {'a list' if isinstance(value, list) else repr(value)}"
+    if value is None:
+        message = "is empty; a spec is a mapping with name, data, network, train and objectives"
+    raise SpecError([*reader.problems, Problem(1, (), message)], source=source)
 
 
 def scalar_or_flow(text: str, *, source: str = "") -> Any:
@@ -81,9 +81,6 @@ def scalar_or_flow(text: str, *, source: str = "") -> Any:
     if reader.problems:
         raise SpecError(reader.problems, source=source)
     return value
-
-
-_KINDS = {list: "a list", str: "text"}
 
 
 def _parse(text: str, source: str) -> tuple[Any, _Reader]:
