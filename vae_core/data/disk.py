@@ -1,4 +1,4 @@
-"""What `sweeps data` does and says: prepares dSprites on disk, lists what is there, checks it; plain dicts."""
+"""What `sweeps data` does and says: prepares dSprites on disk, lists and checks it; plain dicts."""
 
 from __future__ import annotations
 
@@ -69,8 +69,8 @@ def verify(cache: Path | None = None) -> list[dict[str, Any]]:
     The full grid of dSprites is compared with the published sha256 too.
 
     Returns:
-        For each file: path, intact, sha256 (None if damaged), published (whether it is the published full grid;
-        None for any other set), reason (why it is not intact, or None).
+        For each file: path, intact, sha256 (None if damaged), published (whether it is the published full
+        grid; None for any other set), reason (why it is not intact, or None).
     """
     folder = cache or cache_folder()
     full = DSprites().cache_file(folder)

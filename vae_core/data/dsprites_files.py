@@ -54,6 +54,9 @@ def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
 def open_hdf5(path: Path) -> Generator[OpenFile]:
     """Open an .hdf5 with `imgs` and `latents/classes`; only the images asked for are read."""
     with h5py.File(path, "r") as file:
+        for name in ("latents/classes", "imgs"):
+            if name not in file:
+                raise ValueError(f"it has no {name}")
         classes: Any = file["latents/classes"]
         images: Any = file["imgs"]
         if isinstance(classes, h5py.Group) or isinstance(images, h5py.Group):

@@ -19,9 +19,7 @@ from vae_core.data.dsprites_render import SIDE, SIZES, render_blocks
 
 OPENERS = {".npz": open_npz, ".hdf5": open_hdf5, ".h5": open_hdf5}
 
-_TOLERATED = (
-    8  # pixels that an image may differ from its drawing; among 64,845 real images none differs in two
-)
+_TOLERATED = 8  # pixels that an image may differ from its drawing; among 64,845 real images none differs in two
 _REMEDY = (
     "fetch it from github.com/google-deepmind/dsprites-dataset, or leave `path` out: "
     "the built-in renderer needs no file"

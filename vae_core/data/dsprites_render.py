@@ -29,9 +29,7 @@ _ANGLES: NDArray[np.float64] = np.linspace(
     0.0, 2.0 * np.pi, SIZES[2]
 )  # the end is included: the last angle draws what the first does
 _CENTRES: NDArray[np.float64] = 16.0 + 32.0 * np.linspace(0.0, 1.0, SIZES[3])
-_FROM_COLUMN = np.uint64(2**64 - 1) >> np.arange(
-    SIDE, dtype=np.uint64
-)  # [c]: ones in columns >= c, column 0 on top
+_FROM_COLUMN = np.uint64(2**64 - 1) >> np.arange(SIDE, dtype=np.uint64)  # [c]: ones in columns >= c, column 0 on top
 
 
 def _square() -> NDArray[np.float64]:
@@ -65,9 +63,7 @@ def render_blocks(levels: Sequence[Sequence[int]]) -> Iterator[NDArray[np.uint8]
     for shape, scale, orientation in itertools.product(shapes, scales, orientations):
         outline = _OUTLINES[shape] * _SCALES[scale]
         cos, sin = math.cos(_ANGLES[orientation]), math.sin(_ANGLES[orientation])
-        x = (
-            cos * outline[:, 0] + sin * outline[:, 1] + _CENTRES[list(pos_x), None]
-        )  # [p, v]: position p, vertex v
+        x = cos * outline[:, 0] + sin * outline[:, 1] + _CENTRES[list(pos_x), None]  # [p, v]: position p, vertex v
         y = -sin * outline[:, 0] + cos * outline[:, 1] + _CENTRES[list(pos_y), None]
         yield _fill(np.floor(_SUB * x + 0.5), np.floor(_SUB * y + 0.5))
 
