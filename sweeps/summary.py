@@ -74,7 +74,7 @@ def source(table: pd.DataFrame, metric: str) -> Source:
     never mixes the two.
     """
     rows = complete(table)
-    final, epoch = _column(rows, f"final/{metric}"), _column(rows, metric)
+    final, epoch = floats(rows, f"final/{metric}"), floats(rows, metric)
     if not np.isnan(final).all() and not (np.isnan(final) & ~np.isnan(epoch)).any():
         return "final"
     return "" if np.isnan(epoch).all() else "epoch"
@@ -83,7 +83,7 @@ def source(table: pd.DataFrame, metric: str) -> Source:
 def values(table: pd.DataFrame, metric: str) -> np.ndarray:
     """Return a metric of every trial, (n,), NaN where it is missing or the trial is not COMPLETE."""
     where = source(table, metric)
-    column = _column(table, f"final/{metric}" if where == "final" else metric)
+    column = floats(table, f"final/{metric}" if where == "final" else metric)
     return np.where((table["state"] == "COMPLETE").to_numpy(), column, math.nan)
 
 
@@ -95,7 +95,7 @@ def parameters(table: pd.DataFrame) -> list[str]:
             continue
         for _, rows in table.groupby("objective", sort=False):
             values = {str(value) for value in rows[column]}
-            if len(values) > 1 and not _same(_column(rows, column), _column(rows, "strength")):
+            if len(values) > 1 and not _same(floats(rows, column), floats(rows, "strength")):
                 found.append(str(column))
                 break
     return found
@@ -109,9 +109,9 @@ def strength_names(runs: Runs) -> dict[str, str]:
     by = [str(name) for name in (runs.spec.get("tradeoff") or {}).get("by") or ()]
     names: dict[str, str] = {}
     for objective, rows in runs.table.groupby("objective", sort=False):
-        strength = _column(rows, "strength")
+        strength = floats(rows, "strength")
         columns = [str(column) for column in rows.columns if str(column).startswith("objective.")]
-        equal = [column.partition(".")[2] for column in columns if _same(_column(rows, column), strength)]
+        equal = [column.partition(".")[2] for column in columns if _same(floats(rows, column), strength)]
         known = [] if np.isnan(strength).all() else sorted(equal, key=lambda name: name not in by)
         names[str(objective)] = known[0] if known else ""
     return names
@@ -178,7 +178,7 @@ def best_trial(runs: Runs, objective: str, goal: Goal) -> dict[str, Any] | None:
 
 def level(runs: Runs, metric: str, which: Literal["chance", "ceiling"]) -> float:
     """Return a score's mean chance level or ceiling over the COMPLETE trials, NaN if it was not measured."""
-    return mean(_column(complete(runs.table), f"final/{metric}_{which}")).value
+    return mean(floats(complete(runs.table), f"final/{metric}_{which}")).value
 
 
 def counts(table: pd.DataFrame) -> dict[str, int]:
@@ -186,6 +186,13 @@ def counts(table: pd.DataFrame) -> dict[str, int]:
     found = {str(state): int(n) for state, n in table["state"].value_counts().items()}
     order = ("COMPLETE", "PRUNED", "FAILED", *UNFINISHED)
     return {state: found.get(state, 0) for state in order if state in order[:3] or state in found}
+
+
+def floats(table: pd.DataFrame, name: object) -> np.ndarray:
+    """Return a column as floats, NaN where it is missing or not a number."""
+    if name not in table.columns:
+        return np.full(len(table), math.nan)
+    return np.asarray(pd.to_numeric(table[name], errors="coerce"), dtype=np.float64)
 
 
 def _grouped(runs: Runs, by: Literal["cell", "bracket"], metrics: Sequence[str]) -> pd.DataFrame:
@@ -247,13 +254,6 @@ def _best(rows: pd.DataFrame, goal: Goal) -> int | None:
 
 def _series(bracket: str, strength: str) -> str:
     return re.sub(rf" {re.escape(strength)}=\S+", "", bracket) if strength else bracket
-
-
-def _column(table: pd.DataFrame, name: object) -> np.ndarray:
-    """Return a column as floats, NaN where it is missing or not a number."""
-    if name not in table.columns:
-        return np.full(len(table), math.nan)
-    return np.asarray(pd.to_numeric(table[name], errors="coerce"), dtype=np.float64)
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:

@@ -1,0 +1,87 @@
+"""Learning curves: every trial, epoch by epoch, coloured by β; where pruning ended one, a hollow marker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import ListedColormap, LogNorm, Normalize
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import MaxNLocator
+
+from sweeps import summary
+from sweeps.plot import style, text
+from sweeps.runs import Runs
+
+METRICS = ("reconstruction", "tc", "mig")
+
+
+@style.drawn
+def curves_figure(runs: Runs, *, metrics: Sequence[str] = METRICS) -> Figure:
+    """Return a row per metric and a column per objective, one line per trial."""
+    shown = [metric for metric in metrics if not np.isnan(summary.floats(runs.curves, metric)).all()]
+    objectives = list(dict.fromkeys(runs.table["objective"]))
+    width = 1.6 + (3.4 if len(objectives) < 4 else 2.4) * max(len(objectives), 1)
+    drawing = style.figure(width, 1.0 + 2.0 * max(len(shown), 1))
+    grid = drawing.subplots(max(len(shown), 1), max(len(objectives), 1), squeeze=False, sharex=True, sharey="row")
+    colours = style.shades(summary.floats(runs.table, "strength"))
+    for row, metric in enumerate(shown):
+        for column, objective in enumerate(objectives):
+            axes = grid[row, column]
+            _draw(axes, runs, objective, metric, colours)
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+            axes.set_title(objective if row == 0 else "")
+            axes.set_xlabel("epoch" if row == len(shown) - 1 else "")
+            axes.set_ylabel(text.axis(metric).replace(" (", "\n(") if column == 0 else "")
+    _key(drawing, runs, grid, colours)
+    note = "One line per trial, measured on the evaluation subset every epoch."
+    return style.finish(drawing, runs, "Learning curves", note)
+
+
+def _draw(axes: Axes, runs: Runs, objective: str, metric: str, colours: dict[float, str]) -> None:
+    ends: dict[str, list[tuple[float, float, str]]] = {"PRUNED": [], "FAILED": []}
+    lines = {trial: own.sort_values("epoch") for trial, own in runs.curves.groupby("trial", sort=False)}
+    rows = runs.table.loc[(runs.table["objective"] == objective).to_numpy()]
+    for trial, strength, state in zip(rows["trial"], rows["strength"], rows["state"], strict=True):
+        if trial not in lines:
+            continue
+        epoch = summary.floats(lines[trial], "epoch")
+        value = summary.floats(lines[trial], metric)
+        colour = colours.get(float(strength), style.GREY)
+        axes.plot(epoch, value, color=colour, linewidth=1.2, alpha=0.85, gid=f"trial:{trial}")
+        known = np.flatnonzero(~np.isnan(value))
+        if state in ends and len(known):
+            ends[state].append((float(epoch[known[-1]]), float(value[known[-1]]), colour))
+    for state, marker in (("PRUNED", "o"), ("FAILED", "X")):
+        if ends[state]:
+            x, y, edge = zip(*ends[state], strict=True)
+            face = "none" if state == "PRUNED" else list(edge)
+            axes.scatter(
+                x, y, s=24, marker=marker, facecolors=face, edgecolors=list(edge), linewidths=1.1, zorder=4, gid=state
+            )
+
+
+def _key(drawing: Figure, runs: Runs, grid: np.ndarray, colours: dict[float, str]) -> None:
+    """Write which colour is which strength (a bar if there are more than eight) and what the end markers mean."""
+    names = [name for name in summary.strength_names(runs).values() if name]
+    letter = text.symbol(names[0]) if len(set(names)) == 1 else "strength"
+    found = set(runs.table["state"])
+    handles = [Line2D([], [], color=colour, label=f"{letter} {value:g}") for value, colour in colours.items()]
+    if len(colours) > 8:
+        low, high = min(colours), max(colours)
+        colour_map = ListedColormap(list(colours.values()))
+        norm = LogNorm(low, high) if low > 0 else Normalize(low, high)
+        drawing.colorbar(ScalarMappable(norm, colour_map), ax=grid, label=letter, shrink=0.5, aspect=30)
+        handles = []
+    if np.isnan(summary.floats(runs.table, "strength")).any():
+        handles.append(Line2D([], [], color=style.GREY, label="no strength"))
+    hollow = {"linestyle": "", "markeredgecolor": style.GREY, "markersize": 5}
+    if "PRUNED" in found:
+        handles.append(Line2D([], [], marker="o", markerfacecolor="none", label="pruned", **hollow))
+    if "FAILED" in found:
+        handles.append(Line2D([], [], marker="X", markerfacecolor=style.GREY, label="failed", **hollow))
+    if handles:
+        drawing.legend(handles=handles, loc="outside right upper")

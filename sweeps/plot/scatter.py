@@ -1,0 +1,110 @@
+"""The sweep in one figure: mean MIG against mean total correlation, a circle per β and objective."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgba
+from matplotlib.figure import Figure
+
+from sweeps import summary
+from sweeps.plot import labels, style, text
+from sweeps.runs import Runs
+
+MOST_LABELS = 24
+
+
+@style.drawn
+def scatter_figure(runs: Runs, *, x: str = "tc", y: str = "mig", choice: summary.Choice = "best") -> Figure:
+    """Return the scatter of mean y against mean x over seeds, one point per β and objective.
+
+    Args:
+        runs: the sweep.
+        x: metric of the horizontal axis.
+        y: metric of the vertical axis.
+        choice: which trials of a bracket a point averages, see `summary.brackets`.
+    """
+    drawing = style.figure(7.2, 4.9)
+    axes = drawing.subplots()
+    rows = points(runs, x=x, y=y, choice=choice)
+    draw(axes, runs, rows, x=x, y=y)
+    title = f"Mean {text.name(y)} against mean {text.name(x)}"
+    style.finish(drawing, runs, title, note(runs, rows, x=x, y=y, choice=choice))
+    label(axes, runs, rows, x=x, y=y)
+    return drawing
+
+
+def points(runs: Runs, *, x: str = "tc", y: str = "mig", choice: summary.Choice = "best") -> pd.DataFrame:
+    """Return the brackets that have both numbers, with the area of their circles."""
+    rows = summary.brackets(runs, [x, y], choice=choice)
+    known = ~np.isnan(summary.floats(rows, x)) & ~np.isnan(summary.floats(rows, y))
+    rows = rows.loc[known].reset_index(drop=True)
+    return rows.assign(area=style.areas(summary.floats(rows, "strength")))
+
+
+def draw(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = "mig") -> None:
+    """Draw circles, error bars and the thin line through each objective's strengths."""
+    colours, markers = style.colours(runs), style.markers(runs)
+    for series, own in rows.groupby("series", sort=False):
+        own = own.sort_values("strength", kind="stable")
+        colour, name = colours[str(series)], f"{series} (n = {text.span(own['n'].tolist())} per point)"
+        across, up = summary.floats(own, x), summary.floats(own, y)
+        axes.plot(across, up, color=colour, linewidth=0.9, alpha=0.55, zorder=2, gid=f"line:{series}")
+        axes.scatter(
+            across,
+            up,
+            s=summary.floats(own, "area"),
+            marker=markers[str(series)],
+            facecolor=to_rgba(colour, 0.3),
+            edgecolor=colour,
+            linewidth=1.2,
+            zorder=3,
+            label=name,
+            gid=f"means:{series}",
+        )
+        bars = {"fmt": "none", "ecolor": colour, "elinewidth": 1.1, "capsize": 2.5, "capthick": 1.1, "zorder": 4}
+        axes.errorbar(across, up, xerr=summary.floats(own, f"{x}_se"), yerr=summary.floats(own, f"{y}_se"), **bars)
+    axes.set_xlabel(f"mean {text.axis(x)}")
+    axes.set_ylabel(f"mean {text.axis(y)}")
+    axes.margins(0.1)
+    if y == "mig":
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+    for handle in axes.legend(loc="best", handletextpad=0.4).legend_handles:
+        if handle is not None:
+            handle.set(sizes=[60])
+
+
+def label(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = "mig") -> None:
+    """Write each point's strength beside it, if there are few enough to read."""
+    named = rows["strength"].notna().to_numpy()
+    if not 0 < named.sum() <= MOST_LABELS:
+        return
+    colours = style.colours(runs)
+    lines = [own[[x, y]].to_numpy(dtype=np.float64) for _, own in rows.sort_values("strength").groupby("series")]
+    for px, py, ex, ey in rows[[x, y, f"{x}_se", f"{y}_se"]].to_numpy(dtype=np.float64):
+        lines += [np.array([[px - ex, py], [px + ex, py]]), np.array([[px, py - ey], [px, py + ey]])]
+    labels.place(
+        axes,
+        rows.loc[named, [x, y]].to_numpy(dtype=np.float64),
+        text.strengths(runs, rows.loc[named]),
+        areas=rows.loc[named, "area"].to_numpy(dtype=np.float64),
+        colours=[colours[str(series)] for series in rows.loc[named, "series"]],
+        lines=lines,
+    )
+
+
+def note(runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = "mig", choice: summary.Choice = "best") -> str:
+    """Return what the points are and what they leave out, in words."""
+    goal = summary.goals(runs)[0]
+    several = choice == "best" and summary.floats(rows, "complete_cells").max(initial=0) > 1
+    best = f", of each bracket's best cell by {text.name(goal.metric)}" if several else ""
+    pooled = ", all cells of a bracket together" if choice == "pooled" else ""
+    parts = [
+        f"Points: means over seeds of trials that ran their whole length{best}{pooled}",
+        "bars: standard error" if summary.floats(rows, "n").max(initial=0) > 1 else "one seed, hence no error bars",
+        f"area grows with {text.strength_axis(runs)}" if len(set(rows["strength"].dropna())) > 1 else "",
+        text.measured_on(runs, [x, y]),
+        text.left_out(runs.table),
+    ]
+    return "; ".join(part for part in parts if part) + "."

@@ -1,0 +1,141 @@
+"""Words and numbers of figures and tables: one name, one unit, one rounding everywhere."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import pandas as pd
+
+from sweeps import summary
+from sweeps.runs import Runs
+
+NAMES = {
+    "reconstruction": "reconstruction",
+    "kl": "KL",
+    "elbo": "ELBO",
+    "mi": "mutual information",
+    "tc": "total correlation",
+    "dimwise_kl": "dimension-wise KL",
+    "mig": "MIG",
+    "active_units": "active units",
+}
+UNITS: dict[str, str] = dict.fromkeys(("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl"), "nats per image")
+DEFINITIONS = {
+    "reconstruction": "−E log p(x|z), one z per image from fixed noise",
+    "kl": "KL(q(z|x) ‖ p(z)) in closed form, mean over images",
+    "elbo": "−(reconstruction + KL)",
+    "mi": "I(x; z) under q, from the full mixture over the images",
+    "tc": "KL(q(z) ‖ Π q(z_j)), from the full mixture over the images",
+    "dimwise_kl": "Σ KL(q(z_j) ‖ p(z_j)), from the full mixture over the images",
+    "mig": "gap between the two most informative latents of a factor, over its entropy, mean over factors",
+    "active_units": "number of latents that carry information on the image",
+}
+
+_GREEK = {"beta": "β", "gamma": "γ", "lambda": "λ", "alpha": "α", "lambda_od": "λ_od", "lambda_d": "λ_d"}
+_STATES = {
+    "COMPLETE": "complete",
+    "PRUNED": "pruned",
+    "FAILED": "failed",
+    "RUNNING": "running",
+    "WAITING": "waiting",
+    "PARKED": "parked",
+}
+
+
+def name(metric: str) -> str:
+    """Return a metric's name in words."""
+    return NAMES.get(metric, metric.replace("_", " "))
+
+
+def axis(metric: str) -> str:
+    """Return a metric's axis label, with its unit if it has one."""
+    unit = UNITS.get(metric)
+    return f"{name(metric)} ({unit})" if unit else name(metric)
+
+
+def symbol(strength: str) -> str:
+    """Return a strength's letter: β for beta; the name itself where it is not a Greek letter."""
+    return _GREEK.get(strength, strength.replace("_", " "))
+
+
+def strength_axis(runs: Runs) -> str:
+    """Return the label of the axis of strengths; objectives with different ones are told apart."""
+    names = summary.strength_names(runs)
+    letters = list(dict.fromkeys(symbol(strength) for strength in names.values() if strength))
+    if len(letters) < 2:
+        return letters[0] if letters else "no strength"
+    parts = (f"{symbol(strength)} of {objective}" for objective, strength in names.items() if strength)
+    return "strength: " + ", ".join(parts)
+
+
+def parameter(column: str) -> str:
+    """Return a config column in words: "train.learning_rate" is "learning rate"."""
+    return column.partition(".")[2].replace("_", " ")
+
+
+def plain(value: object) -> str:
+    """Return a parameter's value: 4 rather than 4.0, a dash for none."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return "–"
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def number(value: float, error: float = math.nan) -> str:
+    """Return a number to the second digit of its error, or to three digits where there is none; a dash for NaN."""
+    if not math.isfinite(value):
+        return "–" if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    known = math.isfinite(error) and error > 0
+    size = error if known else abs(value)
+    digits = 3 if size == 0 else (1 if known else 2) - math.floor(math.log10(size))
+    return f"{value:.{min(max(digits, 0), 4)}f}".replace("-", "−")
+
+
+def with_error(value: float, error: float) -> str:
+    """Return "0.312 ± 0.021", or the value alone where the error is not known."""
+    if not math.isfinite(value) or not math.isfinite(error):
+        return number(value)
+    return f"{number(value, error)} ± {number(error, error)}"
+
+
+def strengths(runs: Runs, rows: pd.DataFrame) -> list[str]:
+    """Return "β 4" for every row of cells or brackets."""
+    names = summary.strength_names(runs)
+    letters = [symbol(names[str(objective)]) for objective in rows["objective"]]
+    return [f"{letter} {plain(float(value))}" for letter, value in zip(letters, rows["strength"], strict=True)]
+
+
+def span(counts: Sequence[int]) -> str:
+    """Return "2", or "1–2" where they differ."""
+    low, high = min(counts, default=0), max(counts, default=0)
+    return str(low) if low == high else f"{low}–{high}"
+
+
+def states(table: pd.DataFrame) -> str:
+    """Return "20 complete, 18 pruned, 2 failed", without the states that no trial is in."""
+    found = summary.counts(table)
+    return ", ".join(f"{n} {_STATES[state]}" for state, n in found.items() if n) or "none"
+
+
+def left_out(table: pd.DataFrame) -> str:
+    """Return which trials the means leave out, "" if none."""
+    found = {state: n for state, n in summary.counts(table).items() if state != "COMPLETE" and n}
+    listed = ", ".join(f"{n} {_STATES[state]}" for state, n in found.items())
+    return f"not shown: {listed}" if listed else ""
+
+
+def measured_on(runs: Runs, metrics: Sequence[str]) -> str:
+    """Return on what the metrics' numbers were measured."""
+    places = list(dict.fromkeys(summary.source(runs.table, metric) for metric in metrics))
+    words = {"final": "whole data set", "epoch": "evaluation subset, last epoch"}
+    return ", ".join(words[place] for place in places if place)
+
+
+def cell(row: Mapping[str, object], runs: Runs) -> str:
+    """Return what tells a cell from the others: "beta_tcvae, β = 4, learning rate 0.001"."""
+    strength = summary.strength_names(runs).get(str(row["objective"]), "")
+    parts = [str(row["objective"])]
+    parts += [f"{symbol(strength)} = {plain(row['strength'])}"] if strength else []
+    shown = summary.parameters(runs.table)
+    parts += [f"{parameter(column)} {plain(row.get(column))}" for column in shown if plain(row.get(column)) != "–"]
+    return ", ".join(parts)

@@ -1,0 +1,113 @@
+"""What the strength buys and costs: each metric against β."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from sweeps import summary
+from sweeps.plot import style, text
+from sweeps.runs import Runs
+
+METRICS = ("reconstruction", "tc", "mig")
+
+
+@style.drawn
+def tradeoff_figure(runs: Runs, *, metrics: Sequence[str] = METRICS, choice: summary.Choice = "best") -> Figure:
+    """Return one panel per measured metric: mean ± standard error against strength, each seed a small dot.
+
+    An objective without a strength (a plain VAE) is a horizontal line with its error as a band.
+    """
+    shown = [metric for metric in metrics if summary.source(runs.table, metric)]
+    drawing = style.figure(0.6 + 3.3 * max(len(shown), 1), 3.5)
+    panels = drawing.subplots(1, max(len(shown), 1), squeeze=False)[0]
+    for axes, metric in zip(panels, shown, strict=False):
+        draw(axes, runs, metric, choice=choice)
+    handles, names = panels[0].get_legend_handles_labels()
+    drawing.legend(handles, names, loc="outside upper right", ncols=min(len(names), 5))
+    rows = summary.brackets(runs, shown, choice=choice)
+    spread = "± standard error over seeds (dots)" if summary.floats(rows, "n").max(initial=0) > 1 else "of one seed"
+    missing = [text.name(metric) for metric in metrics if metric not in shown]
+    without = f"; not measured: {', '.join(missing)}" if missing else ""
+    note = f"Means {spread}; {text.measured_on(runs, shown)}{without}"
+    out = text.left_out(runs.table)
+    return style.finish(drawing, runs, "The trade-off", f"{note}; {out}." if out else f"{note}.")
+
+
+def draw(axes: Axes, runs: Runs, metric: str, *, choice: summary.Choice = "best") -> None:
+    """Draw one metric against strength."""
+    rows = summary.brackets(runs, [metric], choice=choice)
+    rows = rows.loc[rows[metric].notna().to_numpy()]
+    per_trial = dict(zip(runs.table["number"], summary.values(runs.table, metric), strict=True))
+    strengths = summary.floats(rows, "strength")
+    series = list(dict.fromkeys(rows["series"]))
+    colours, markers = style.colours(runs), style.markers(runs)
+    for place, own in enumerate(series):
+        group = rows.loc[(rows["series"] == own).to_numpy()].sort_values("strength", kind="stable")
+        steps = 2.4 * (place - (len(series) - 1) / 2)
+        if group["strength"].isna().all():
+            _level(axes, group, metric, colour=colours[own], name=own)
+        else:
+            _line(axes, group, metric, steps, per_trial, colour=colours[own], marker=markers[own], name=own)
+    style.strength_scale(axes, strengths, text.strength_axis(runs))
+    axes.set_ylabel(text.axis(metric))
+    axes.set_title(text.name(metric))
+    if metric in ("tc", "mig"):
+        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+
+
+def _line(
+    axes: Axes,
+    group: pd.DataFrame,
+    metric: str,
+    steps: float,
+    per_trial: dict[int, float],
+    *,
+    colour: str,
+    marker: str,
+    name: str,
+) -> None:
+    strengths = summary.floats(group, "strength")
+    across = _aside(strengths, steps)
+    axes.errorbar(
+        across,
+        summary.floats(group, metric),
+        yerr=summary.floats(group, f"{metric}_se"),
+        color=colour,
+        marker=marker,
+        markersize=5,
+        markeredgecolor="white",
+        markeredgewidth=0.6,
+        linewidth=1.5,
+        elinewidth=1.1,
+        capsize=2.5,
+        zorder=4,
+        label=name,
+    )
+    # Of two seeds the dots would lie exactly under the ends of the error bar: they stand a little aside.
+    beside = _aside(strengths, steps + 1.5)
+    seeds = [(x, per_trial[number]) for x, members in zip(beside, group["members"], strict=True) for number in members]
+    dots = np.array(seeds, dtype=np.float64).reshape(-1, 2)
+    axes.scatter(dots[:, 0], dots[:, 1], s=9, color=colour, alpha=0.45, linewidth=0, zorder=3, gid=f"seeds:{name}")
+
+
+def _level(axes: Axes, group: pd.DataFrame, metric: str, *, colour: str, name: str) -> None:
+    value, error = float(group[metric].iloc[0]), float(group[f"{metric}_se"].iloc[0])
+    axes.axhline(value, color=colour, linewidth=1.5, linestyle=(0, (5, 2)), label=name)
+    if np.isfinite(error):
+        axes.axhspan(value - error, value + error, color=colour, alpha=0.15, linewidth=0)
+
+
+def _aside(strengths: np.ndarray, steps: float) -> np.ndarray:
+    """Return the strengths moved to the right by so many hundredths of their axis, so that series stay apart."""
+    known = strengths[~np.isnan(strengths)]
+    low, high = float(known.min()), float(known.max())
+    if low == high:
+        return strengths + 0.0005 * steps * max(abs(low), 1.0)
+    if style.logarithmic(known):
+        return strengths * (high / low) ** (steps / 100)
+    return strengths + (high - low) * steps / 100

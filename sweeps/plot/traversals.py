@@ -1,0 +1,55 @@
+"""Latent traversals: the stored picture of each objective's best trial."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image
+
+from sweeps import summary
+from sweeps.plot import style, text
+from sweeps.runs import Runs
+
+
+def pictures(runs: Runs, *, file: str = "traversal.png") -> dict[str, tuple[dict[str, Any], Path]]:
+    """Return objective -> (its best whole trial by the first goal, that trial's picture), where the file exists."""
+    found: dict[str, tuple[dict[str, Any], Path]] = {}
+    for objective in dict.fromkeys(runs.table["objective"]):
+        trial = summary.best_trial(runs, objective, summary.goals(runs)[0])
+        if trial is not None and trial["artifacts"]:
+            path = runs.workspace / str(trial["artifacts"]) / file  # an absolute folder stands for itself
+            if not path.is_file():
+                path = Path(str(trial["artifacts"])) / file
+            if path.is_file():
+                found[objective] = (trial, path)
+    return found
+
+
+@style.drawn
+def traversals_figure(runs: Runs) -> Figure:
+    """Return the traversals side by side, pixel by pixel as stored."""
+    found, goal = pictures(runs), summary.goals(runs)[0]
+    images = {objective: np.asarray(Image.open(path).convert("RGB")) for objective, (_, path) in found.items()}
+    columns = min(len(images), 2) or 1
+    lines = -(-len(images) // columns) or 1
+    width = 3.9 * columns
+    tallest = max((image.shape[0] / image.shape[1] for image in images.values()), default=0.5)
+    drawing = style.figure(width, 0.7 + lines * (0.45 + 3.7 * tallest))
+    grid = drawing.subplots(lines, columns, squeeze=False).ravel()
+    for axes in grid:
+        axes.set_axis_off()
+    for axes, (objective, image) in zip(grid, images.items(), strict=False):
+        trial = found[objective][0]
+        axes.imshow(image, interpolation="none")
+        seed = f"seed {trial['seed']}: {text.name(goal.metric)} {text.number(trial['value'])}"
+        axes.set_title(f"{text.cell(trial, runs)}\n{seed}", fontsize=8)
+    chosen = f"Of each objective the whole trial with the {_most(goal)} {text.name(goal.metric)}: chosen, not typical"
+    note = f"{chosen}; a row moves one latent, the others stay."
+    return style.finish(drawing, runs, "Latent traversals", note)
+
+
+def _most(goal: summary.Goal) -> str:
+    return "lowest" if goal.mode == "min" else "highest"
