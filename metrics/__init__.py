@@ -7,15 +7,29 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
-from metrics import elbo, gaussian, inputs, mig, minibatch
+from metrics import dci, elbo, factor_vae, gaussian, inputs, mig, minibatch, moments, reconstruction
 from metrics import reference as _reference
 from metrics.elbo import ElboDecomposition, elbo_decomposition
 from metrics.types import Array, Codes, Factors, Inputs, Metric, Score
 
+_GROUND_TRUTH = frozenset({"mean", "factors"})
+
 METRICS: dict[str, Metric] = {
     "mig": Metric(mig.mig, frozenset({"posterior", "factors"}), (0, 1), "max", "epoch", "score"),
-    "mig_hist20": Metric(mig.mig_hist20, frozenset({"mean", "factors"}), (0, 1), "max", "epoch", "score"),
-    "elbo": Metric(elbo.elbo, frozenset({"posterior"}), (0, inf), "none", "epoch", "nats per image"),
+    "mig_hist20": Metric(mig.mig_hist20, _GROUND_TRUTH, (0, 1), "max", "epoch", "score"),
+    "elbo": Metric(elbo.elbo, frozenset({"posterior"}), (-inf, inf), "none", "epoch", "nats per image"),
+    "gaussian_tc": Metric(moments.gaussian_tc, frozenset({"posterior"}), (0, inf), "min", "epoch", "nats"),
+    "dci": Metric(dci.dci, _GROUND_TRUTH, (0, 1), "max", "trial", "score"),
+    "factor_vae": Metric(factor_vae.factor_vae, _GROUND_TRUTH, (0, 1), "max", "trial", "score"),
+    "active_units": Metric(moments.active_units, frozenset({"mean"}), (0, inf), "none", "epoch", "latents"),
+    "reconstruction": Metric(
+        reconstruction.reconstruction,
+        frozenset({"images", "reconstructions"}),
+        (0, inf),
+        "min",
+        "epoch",
+        "nats per image",
+    ),
 }
 
 
@@ -41,8 +55,8 @@ def score(
         reconstructions: probabilities in the shape of `images`; where needed.
         others: codes of other models on the same images; where needed.
         seed: of every draw the metric makes.
-        reference: also compute chance and ceiling (once per metric, factors and options in a process: six more
-            scores on codes of the factors themselves); False leaves them None.
+        reference: also find chance and ceiling: six more scores on codes of the factors themselves, once per
+            metric, factors and options in a process. False leaves both None.
         options: the metric's own, by keyword.
 
     Raises:

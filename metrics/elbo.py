@@ -1,6 +1,6 @@
-"""The KL of the ELBO split into mutual information, total correlation and dimension-wise KL, on the full mixture.
+"""The KL of the ELBO split into mutual information, total correlation and dimension-wise KL.
 
-With q(z) = 1/N sum_n q(z|x_n) and the prior p(z) = N(0, I) (Chen et al. 2018, eq. 2; Hoffman and Johnson 2016):
+With the full mixture q(z) = 1/N sum_n q(z|x_n) and the prior p(z) = N(0, I) (Chen et al. 2018, eq. 2):
 
     E_x KL(q(z|x) || p(z)) = I_q(x; z) + KL(q(z) || prod_j q(z_j)) + sum_j KL(q(z_j) || p(z_j))
                                 MI              TC                        dimension-wise KL
@@ -17,7 +17,12 @@ import torch
 from metrics.gaussian import LOG_2PI
 from metrics.types import Array, Codes, Inputs, Score
 
-_BLOCK = 1 << 17  # numbers per working buffer: samples x images; 512 KiB in float32 stays in a core's cache
+Precision = type[np.float32] | type[np.float64]
+
+_BLOCK = 1 << 16  # numbers per working buffer, samples x images: 256 KiB in float32 stay in a core's cache
+# Smaller exponents are raised to this one, which cannot be seen beside the sample's own posterior: vectorised
+# exponentials are a hundred times slower where their result underflows.
+_LEAST = {np.float32: -80.0, np.float64: -700.0}
 
 
 class ElboDecomposition(NamedTuple):
@@ -30,11 +35,11 @@ class ElboDecomposition(NamedTuple):
 
 
 def elbo_decomposition(codes: Codes, *, samples: int, seed: int) -> ElboDecomposition:
-    """Split the KL on S samples z ~ q(z|x) of images drawn with the seed, against the mixture over all given codes.
+    """Split the KL on S samples z ~ q(z|x) of seeded images, against the mixture over all given codes.
 
     MI = mean_s [log q(z|x) - log q(z)], TC = mean_s [log q(z) - sum_j log q(z_j)], dimension-wise KL =
-    mean_s [sum_j log q(z_j) - log p(z)]. The same samples serve the three means, so they telescope: `kl` is the
-    Monte-Carlo KL mean_s [log q(z|x) - log p(z)], not the closed form (which is `gaussian.kl` of the codes).
+    mean_s [sum_j log q(z_j) - log p(z)]. The same samples serve the three means, so they telescope: `kl` is
+    the Monte-Carlo KL mean_s [log q(z|x) - log p(z)], not the closed form (`gaussian.kl` of the codes).
 
     MI cannot exceed ln N and, for sharp posteriors, TC contains what the finite mixture adds: both depend on
     the number N of codes. Compare values of equal N only.
@@ -55,7 +60,7 @@ def elbo_decomposition(codes: Codes, *, samples: int, seed: int) -> ElboDecompos
 def elbo(inputs: Inputs, *, samples: int = 512) -> Score:
     """Score whose value is the KL of the ELBO (its rate), with the three parts in the details.
 
-    The reconstruction half of the ELBO needs images and is the metric `reconstruction`; ELBO = -(that + this).
+    The reconstruction half of the ELBO needs images and is the metric `reconstruction`; ELBO is minus both.
 
     Returns:
         value: sampled KL, nats per image; error: its standard error over the S samples.
@@ -77,11 +82,9 @@ def elbo(inputs: Inputs, *, samples: int = 512) -> Score:
 
 def _standard_errors(terms: Array) -> Array:
     # One sample has no spread to estimate from: its error is unknown, said as infinity.
-    return (
-        terms.std(axis=0, ddof=1) / math.sqrt(len(terms))
-        if len(terms) > 1
-        else np.full(terms.shape[1], math.inf)
-    )
+    if len(terms) == 1:
+        return np.full(terms.shape[1], math.inf)
+    return np.std(terms, axis=0, ddof=1, dtype=np.float64) * len(terms) ** -0.5
 
 
 def _sampled_terms(codes: Codes, *, samples: int, seed: int) -> Array:
@@ -89,9 +92,7 @@ def _sampled_terms(codes: Codes, *, samples: int, seed: int) -> Array:
     if codes.logvar is None:
         raise ValueError("the ELBO's decomposition needs posteriors: codes.logvar is None")
     if samples < 1 or not len(codes):
-        raise ValueError(
-            f"need at least one sample and one image, got samples={samples} and {len(codes)} images"
-        )
+        raise ValueError(f"need samples >= 1 and images >= 1, got {samples} samples of {len(codes)} images")
     rng = np.random.default_rng(seed)
     images = rng.choice(len(codes), size=samples, replace=samples > len(codes))
     precision = _precision(codes.mean, codes.logvar)
@@ -105,7 +106,7 @@ def _sampled_terms(codes: Codes, *, samples: int, seed: int) -> Array:
     return np.stack([log_qzx - log_qz, log_qz - log_prod_qzj, log_prod_qzj - log_pz], axis=1)
 
 
-def _precision(mean: Array, logvar: Array) -> type[np.float32] | type[np.float64]:
+def _precision(mean: Array, logvar: Array) -> Precision:
     """The precision in which densities are formed; sums are float64 always.
 
     Differences z - mu of nearby float32 numbers are exact, so float32 codes lose nothing until a posterior is
@@ -114,11 +115,11 @@ def _precision(mean: Array, logvar: Array) -> type[np.float32] | type[np.float64
     if mean.dtype == np.float64:
         return np.float64
     narrow = float(logvar.min()) < 2 * math.log(1e-5 * max(1.0, float(np.abs(mean).max())))
-    uneven = float((logvar.max(axis=0) - logvar.min(axis=0)).max()) > 60
+    uneven = float((logvar.max(axis=0) - logvar.min(axis=0)).max()) > 60  # the own posterior stays above e^-50
     return np.float64 if narrow or uneven else np.float32
 
 
-def _mixture_log_densities(z: Array, mean: Array, logvar: Array, precision: type) -> tuple[Array, Array]:
+def _mixture_log_densities(z: Array, mean: Array, logvar: Array, precision: Precision) -> tuple[Array, Array]:
     """log q(z) and sum_j log q(z_j) of the mixture over all rows of mean and logvar; (S,) each, float64.
 
     Images are streamed in blocks, one latent at a time, through buffers of fixed size. A block's per-latent
@@ -127,16 +128,16 @@ def _mixture_log_densities(z: Array, mean: Array, logvar: Array, precision: type
     numbers of size mu^2 / sigma^2 and loses the answer at sigma = 1e-3.
     """
     count, latents = z.shape
-    points = torch.from_numpy(np.ascontiguousarray(z.T.astype(precision)))[:, :, None]  # (d, S, 1)
+    points = torch.as_tensor(np.ascontiguousarray(z.T.astype(precision)))[:, :, None]  # (d, S, 1)
     # The highest peak of any posterior, per latent: relative to it no density overflows.
-    peak = torch.from_numpy(-0.5 * logvar.min(axis=0).astype(np.float64))
-    block = max(1, _BLOCK // count)
+    peak = torch.as_tensor(-0.5 * logvar.min(axis=0).astype(np.float64))
+    block, least = max(1, _BLOCK // count), _LEAST[precision]
     running_max = torch.full((count,), -math.inf, dtype=torch.float64)
     joint_sum = torch.zeros(count, dtype=torch.float64)
     marginal_sum = torch.zeros((latents, count), dtype=torch.float64)
     for start in range(0, len(mean), block):
-        centre = torch.from_numpy(np.ascontiguousarray(mean[start : start + block].T.astype(precision)))
-        log_var = torch.from_numpy(np.ascontiguousarray(logvar[start : start + block].T.astype(np.float64)))
+        centre = torch.as_tensor(np.ascontiguousarray(mean[start : start + block].T.astype(precision)))
+        log_var = torch.as_tensor(np.ascontiguousarray(logvar[start : start + block].T.astype(np.float64)))
         scale = (math.sqrt(0.5) * (-0.5 * log_var).exp()).to(centre)
         height = (-0.5 * log_var - peak[:, None]).to(centre)
         joint = torch.zeros((count, centre.shape[1]), dtype=centre.dtype)
@@ -146,10 +147,10 @@ def _mixture_log_densities(z: Array, mean: Array, logvar: Array, precision: type
             work.mul_(scale[j])
             torch.addcmul(height[j], work, work, value=-1, out=work)
             joint.add_(work)
-            marginal_sum[j] += work.exp_().sum(dim=1)
+            marginal_sum[j] += work.clamp_(min=least).exp_().sum(dim=1)
         highest = torch.maximum(running_max, joint.amax(dim=1).double())
         joint_sum *= (running_max - highest).exp()
-        joint_sum += joint.sub_(highest[:, None].to(joint)).exp_().sum(dim=1)
+        joint_sum += joint.sub_(highest[:, None].to(joint)).clamp_(min=least).exp_().sum(dim=1)
         running_max = highest
     normaliser = math.log(len(mean)) + 0.5 * LOG_2PI * latents
     log_qz = running_max + joint_sum.log() + peak.sum() - normaliser

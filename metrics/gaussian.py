@@ -73,7 +73,9 @@ class GaussianTerms(NamedTuple):
 
 
 def decomposition(spread: Array, noise: Array) -> GaussianTerms:
-    """Split the KL of a linear-Gaussian channel: mu ~ N(0, A), q(z|x) = N(mu, diag(s)), so q(z) = N(0, T), T = A + diag(s).
+    """Split the KL of a linear-Gaussian channel, mu ~ N(0, A) and q(z|x) = N(mu, diag(s)).
+
+    Then q(z) = N(0, T) with T = A + diag(s), and
 
     MI = 1/2 (ln det T - sum_j ln s_j); TC = 1/2 (sum_j ln T_jj - ln det T);
     dimension-wise KL = 1/2 sum_j (T_jj - 1 - ln T_jj); their sum is 1/2 (tr T - d - sum_j ln s_j).

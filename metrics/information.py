@@ -1,7 +1,7 @@
 """Mutual information between latents and factors, in nats.
 
-I(z_j; v_k) = H(z_j) - sum_v p(v) H(z_j | v_k = v), where q(z_j | v_k = v) is the mixture of the posteriors of all
-images that show level v (Chen et al. 2018, eq. 4 and section 4.1).
+I(z_j; v_k) = H(z_j) - sum_v p(v) H(z_j | v_k = v), where q(z_j | v_k = v) is the mixture of the posteriors
+of all images that show level v (Chen et al. 2018, eq. 4 and section 4.1).
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy import fft
 
 from metrics.mixture_grid import Grid, bin_posteriors, make_grid
 from metrics.types import Array, Codes, Factors
@@ -34,12 +33,12 @@ def quadrature_information(codes: Codes, factors: Factors) -> Information:
     """Mutual information of posterior mixtures by deterministic quadrature; no sample is drawn.
 
     Every latent gets its own uniform periodic grid over mu +- 7 sigma, no coarser than half its narrowest
-    posterior. Posteriors are binned on it (`mixture_grid`), once per factor; the densities of all mixtures are
-    then one product in Fourier space, and -p ln p is summed over the grid.
+    posterior. Posteriors are binned on it (`mixture_grid`), once per factor; the densities of all mixtures
+    are then one product in Fourier space, and -p ln p is summed over the grid.
 
-    The error adds what is left out: the difference to the same integral on every second point, the entropy that
-    interpolating between widths can add, and, where a posterior is too narrow for the finest grid and is widened,
-    the effect of widening it again by as much.
+    The error adds what is left out: the difference to the same integral on every second point, the entropy
+    that interpolating between widths can add, and, where a posterior is too narrow for the finest grid and
+    is widened, the effect of widening it again by as much.
 
     Args:
         codes: mean and logvar, (N, d) each.
@@ -60,9 +59,7 @@ def quadrature_information(codes: Codes, factors: Factors) -> Information:
         for k, level in enumerate(levels):
             if level.max() == 0:
                 continue  # a constant factor carries no information
-            matrix[j, k], error[j, k] = _mutual_information(
-                grid, binned.histograms(level), np.bincount(level)
-            )
+            matrix[j, k], error[j, k] = _mutual_information(grid, binned.histograms(level), np.bincount(level))
             error[j, k] += binned.width_error
     return Information(matrix, error, factor_entropies(factors))
 
@@ -128,13 +125,13 @@ def _mutual_information(grid: Grid, histograms: Array, counts: Array) -> tuple[f
 
 def _entropies(grid: Grid, spectrum: Array) -> Array:
     """Differential entropies of densities: (V, 3), by the grid, by every second point, and of the widened ones."""
-    density = fft.irfft(spectrum, n=grid.size, axis=1) * grid.size
+    density = np.fft.irfft(spectrum, n=grid.size, axis=1) * grid.size
     integrand = _minus_p_log_p(density)
     fine = integrand.sum(axis=1) * grid.step
     coarse = integrand[:, ::2].sum(axis=1) * (2 * grid.step)
     if not grid.widened:
         return np.stack([fine, coarse, fine], axis=1)
-    wider = fft.irfft(spectrum * grid.widening(), n=grid.size, axis=1) * grid.size
+    wider = np.fft.irfft(spectrum * grid.widening(), n=grid.size, axis=1) * grid.size
     return np.stack([fine, coarse, _minus_p_log_p(wider).sum(axis=1) * grid.step], axis=1)
 
 

@@ -43,9 +43,7 @@ def complete_options(name: str, metric: Metric, given: Mapping[str, Any]) -> dic
     unknown = sorted(set(given) - set(options))
     if unknown:
         known = ", ".join(options) or "none"
-        raise TypeError(
-            f"metric {name!r} has no option {', '.join(map(repr, unknown))}; its options: {known}"
-        )
+        raise TypeError(f"metric {name!r} has no option {', '.join(map(repr, unknown))}; its options: {known}")
     return options | dict(given)
 
 
@@ -78,6 +76,4 @@ def check(name: str, metric: Metric, inputs: Inputs) -> None:
     for what, thing in sized.items():
         if thing is not None and len(thing) != rows:
             verb = "has" if isinstance(thing, Codes) else "have"
-            raise ValueError(
-                f"codes have {rows} rows but {what} {verb} {len(thing)}; pass the same subset to both"
-            )
+            raise ValueError(f"codes have {rows} rows but {what} {verb} {len(thing)}; pass the same subset to both")

@@ -2,8 +2,8 @@
 
     MIG = 1/K sum_k [ I(z_j1; v_k) - I(z_j2; v_k) ] / H(v_k)
 
-with j1 and j2 the latents that know most and second most about factor k. Two estimators of I, which are not the same
-number: see `mig` and `mig_hist20`.
+with j1 and j2 the latents that know most and second most about factor k. Two estimators of I, which are not
+the same number: see `mig` and `mig_hist20`.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from metrics.types import Array, Factors, Inputs, Score
 def mig(inputs: Inputs) -> Score:
     """Gap with I of the posterior mixtures q(z_j | v_k), integrated numerically (`quadrature_information`).
 
-    Over all factors of positive entropy; H(v_k) and p(v_k) are the frequencies in the given rows. Discrete codes,
-    if any, are further latents with the plug-in I. Integration replaces the paper's 10,000 samples: the value has
-    no sampling noise, and `error` is the estimated error of integration.
+    Over all factors of positive entropy; H(v_k) and p(v_k) are the frequencies in the given rows. Discrete
+    codes, if any, are further latents with the plug-in I. Integration replaces the paper's 10,000 samples:
+    the value has no sampling noise, and `error` is the estimated error of integration.
     """
     information = quadrature_information(inputs.codes, _factors(inputs))
     return _gap(_with_discrete(inputs, information), _factors(inputs), {"estimator": "posterior quadrature"})
@@ -77,9 +77,7 @@ def _gap(information: Information, factors: Factors, identity: dict[str, Any]) -
         return Score(value=float("nan"), details=details, identity=identity | {"scored": names})
     # Each gap is a difference of two entries of its column: at worst their errors add.
     error = (np.sort(information.error, axis=0)[-2:].sum(axis=0)[kept] / information.entropies[kept]).mean()
-    return Score(
-        float(gap[kept].mean()), float(error), details=details, identity=identity | {"scored": names}
-    )
+    return Score(float(gap[kept].mean()), float(error), details=details, identity=identity | {"scored": names})
 
 
 def _with_discrete(inputs: Inputs, information: Information) -> Information:

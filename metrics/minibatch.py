@@ -1,10 +1,11 @@
 """The aggregated posterior log q(z) estimated from one minibatch, differentiable.
 
-l[i, j] = log q(z_i | x_j) for z_i ~ q(z | x_i) and x_j in a batch of B images out of N (Chen et al. 2018, appendix C).
-Every estimator is log q(z_i) = log sum_j W[i, j] exp l[i, j] with its own weights W; per latent the same weights apply.
+l[i, j] = log q(z_i | x_j) for z_i ~ q(z | x_i) and x_j in a batch of B images out of N (Chen et al. 2018,
+appendix C). Every estimator is log q(z_i) = log sum_j W[i, j] exp l[i, j] with its own weights W; per
+latent the same weights apply.
 
-Minibatch values are for gradients. The decomposition to report is `metrics.elbo_decomposition`: the weighted-sampling
-offset alone is (d - 1) ln B to d ln N - ln B nats of total correlation.
+Minibatch values are for gradients. The decomposition to report is `metrics.elbo_decomposition`: the
+weighted-sampling offset alone is (d - 1) ln B to d ln N - ln B nats of total correlation.
 """
 
 from __future__ import annotations
@@ -21,9 +22,7 @@ Estimator = Literal["mws", "mss", "mss-symmetric", "mss-published"]
 ESTIMATORS: tuple[str, ...] = get_args(Estimator)
 
 
-def log_qz(
-    z: Tensor, mean: Tensor, logvar: Tensor, n_data: int, estimator: Estimator = "mws"
-) -> tuple[Tensor, Tensor]:
+def log_qz(z: Tensor, mean: Tensor, logvar: Tensor, n_data: int, estimator: Estimator = "mws") -> tuple[Tensor, Tensor]:
     """Estimate log q(z_i) and sum_j log q(z_ij) for every sample of a batch.
 
     Args:
@@ -58,11 +57,11 @@ def log_weights(batch: int, n_data: int, estimator: Estimator) -> Tensor:
     - "mws" (weighted sampling, Chen eq. S4): 1/(N B). Not normalised; low by ln N where posteriors overlap.
     - "mss" (stratified sampling, Chen eq. S5): 1/N for the sample's own image, (N - M)/(N M) for the next one
       (cyclic), 1/M else. Rows sum to 1; unbiased for q(z) over batches drawn without replacement.
-    - "mss-symmetric": 1/N for its own image, (N - 1)/(N (B - 1)) else: the average of "mss" over the position of
-      the stratified weight, hence unbiased with less variance, and exact at B = N.
-    - "mss-published": the matrix that the reference implementation and its copies build. Their strided fill writes
-      columns 0 and 1 instead of the diagonal and the one above it, so that only row 0 is unbiased and row B - 2
-      does not sum to 1. Kept to reproduce published runs.
+    - "mss-symmetric": 1/N for its own image, (N - 1)/(N (B - 1)) else: the average of "mss" over the
+      position of the stratified weight, hence unbiased with less variance, and exact at B = N.
+    - "mss-published": the matrix that the reference implementation and its copies build. Their strided fill
+      writes columns 0 and 1 instead of the diagonal and the one above it, so that only row 0 is unbiased and
+      row B - 2 does not sum to 1. Kept to reproduce published runs.
 
     Returns:
         (B, B) float64.
@@ -93,9 +92,7 @@ def _checked(batch: int, n_data: int, estimator: str) -> int:
     if estimator not in ESTIMATORS:
         raise ValueError(f"unknown estimator {estimator!r}; known: {', '.join(ESTIMATORS)}")
     if n_data < batch:
-        raise ValueError(
-            f"n_data is the size of the training set and must be >= the batch, got {n_data} < {batch}"
-        )
+        raise ValueError(f"n_data is the size of the training set and must be >= the batch, got {n_data} < {batch}")
     if batch < 2 and estimator != "mws":
         raise ValueError(
             f"estimator {estimator!r} needs batches of at least 2 images, got {batch}; drop the last batch"

@@ -1,14 +1,13 @@
-"""Mixtures of 1-D Gaussians of many widths on one grid, at a cost that does not grow with the number of images.
+"""Mixtures of 1-D Gaussians of many widths on one grid, at a cost that hardly grows with their number.
 
-A posterior N(mu, s^2) is spread over neighbouring grid points (in mu) and the two nearest of a ladder of widths (in s).
-The density of any mixture is then a sum over widths of histogram * Gaussian, done in Fourier space: exact there are
+A posterior N(mu, s^2) is spread over neighbouring grid points (in mu) and over the two nearest of a ladder of
+widths (in s), such that its variance is kept. The density of any mixture is then a sum over widths of histogram *
+Gaussian, taken in Fourier space, where three things are exact:
 
-    the Gaussian             exp(-1/2 s^2 w^2)
-    the spreading in mu      cubic B-spline, divided out as sinc(w h / 2)^4     (particle-mesh practice, Essmann 1995)
-    the coarse histograms    a width s is binned at a step <= s / 2 only: beyond that grid's highest frequency its
-                             Gaussian is below 3e-9, so the short spectrum is simply the low part of the long one
-
-and the two widths share a posterior such that its variance is kept.
+- the Gaussian is exp(-1/2 s^2 w^2);
+- spreading in mu by cubic B-splines is divided out as sinc(w h / 2)^4 (as in particle-mesh Ewald sums, Essmann 1995);
+- a histogram of width s needs a step h <= s / 2 only: above the highest frequency of that coarse grid its Gaussian
+  is below 1e-8, so its short spectrum is the low part of the long one.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import fft
 
 from metrics.types import Array
 
@@ -61,12 +59,13 @@ class Grid:
         """
         total = np.zeros((len(histograms), self.size // 2 + 1), dtype=np.complex128)
         start = 0
-        for width, size in zip(self.widths, self.sizes, strict=True):
-            part = fft.rfft(histograms[:, start : start + size], axis=1)
+        sizes: list[int] = self.sizes.tolist()
+        for width, size in zip(self.widths, sizes, strict=True):
+            part = np.fft.rfft(histograms[:, start : start + size], axis=1)
             frequency = np.arange(size // 2 + 1) / self.length
             kernel = np.exp(-0.5 * np.square(2 * math.pi * width * frequency))
             total[:, : size // 2 + 1] += part * (kernel / np.sinc(frequency * self.length / size) ** 4)
-            start += int(size)
+            start += size
         return total / self.length
 
     def widening(self) -> Array:
@@ -125,7 +124,8 @@ def bin_posteriors(grid: Grid, mean: Array, std: Array) -> Binned:
         rungs, shares = [lower, lower + 1], [1 - share, share]
         kurtosis = 3 * share * (1 - share) * np.square((above - below) / variance)
     offsets = np.concatenate([[0], np.cumsum(grid.sizes)[:-1]])
-    index, weight = [], []
+    index: list[Array] = []
+    weight: list[Array] = []
     for rung, part in zip(rungs, shares, strict=True):
         size = grid.sizes[rung]
         position = (mean - grid.low) * (size / grid.length)

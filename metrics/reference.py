@@ -27,21 +27,20 @@ def reference(name: str, metric: Metric, factors: Factors, options: Mapping[str,
     """Chance and ceiling of a metric on these factors, computed once per process.
 
     Ceiling: the score of the factors' own codes (`own_codes`). Chance: the mean score of these same codes against
-    `PERMUTATIONS` seeded permutations of the factor rows. Both are properties of metric, factors, number of rows and
-    options, not of a model: the same two numbers stand beside every model of a sweep, and are paid for once.
-    (Permuting the rows under a model's own codes would cost five scores per model and mix the model into its
-    own yardstick.) Metrics that need more than codes and factors have neither.
+    `PERMUTATIONS` seeded permutations of the factor rows. Both are properties of metric, factors, number of rows
+    and options, not of a model: the same two numbers stand beside every model of a sweep and are paid for once.
+    Permuting the rows under a model's own codes instead would cost five scores per model and mix the model into
+    its own yardstick. Metrics that do not use factors, or that need images or other models, have neither.
     """
     if "factors" not in metric.needs or metric.needs & {"images", "reconstructions", "others"}:
         return Reference(None, None)
-    content = hashlib.sha256(np.ascontiguousarray(factors.values)).hexdigest()
+    content = hashlib.sha256(factors.values.tobytes()).hexdigest()
     key = (name, content, factors.values.shape, factors.names, repr(sorted(options.items())))
     if key not in _cache:
         codes = own_codes(factors)
         ceiling = metric.function(Inputs(codes, factors), **options).value
         chances = [
-            metric.function(Inputs(codes, _permuted(factors, seed)), **options).value
-            for seed in range(PERMUTATIONS)
+            metric.function(Inputs(codes, _permuted(factors, seed)), **options).value for seed in range(PERMUTATIONS)
         ]
         _cache[key] = Reference(float(np.mean(chances)), ceiling)
     return _cache[key]
@@ -51,16 +50,14 @@ def own_codes(factors: Factors) -> Codes:
     """Codes that are the factors: one latent per factor, its levels spread evenly over [-1, 1].
 
     The width of each posterior is a tenth of the distance between neighbouring levels: one code per level
-    (their mixtures overlap by less than 1e-6), yet wide enough to be integrated on a small grid. A factor with one
-    level is a dead latent: mean 0, width 1.
+    (their mixtures overlap by less than 1e-6), yet wide enough to be integrated on a small grid. A factor
+    with one level is a dead latent: mean 0, width 1.
     """
     values = factors.values.astype(np.float64)
     low, span = values.min(axis=0), np.ptp(values, axis=0)
     spacing = np.divide(2.0, span, out=np.full(len(span), 10.0), where=span > 0)
     logvar = np.broadcast_to(2 * np.log(spacing / 10), values.shape)
-    return Codes(
-        mean=np.where(span > 0, (values - low) * spacing - 1, 0.0), logvar=np.ascontiguousarray(logvar)
-    )
+    return Codes(mean=np.where(span > 0, (values - low) * spacing - 1, 0.0), logvar=np.ascontiguousarray(logvar))
 
 
 def _permuted(factors: Factors, seed: int) -> Factors:

@@ -78,9 +78,7 @@ class Factors:
                 f"{len(self.names)} names and {len(self.sizes)} sizes"
             )
         for k, (name, size) in enumerate(zip(self.names, self.sizes, strict=True)):
-            low, high = (
-                (int(self.values[:, k].min()), int(self.values[:, k].max())) if len(self.values) else (0, 0)
-            )
+            low, high = (int(self.values[:, k].min()), int(self.values[:, k].max())) if len(self.values) else (0, 0)
             if low < 0 or high >= size:
                 raise ValueError(f"factor {name!r} must lie in [0, {size}), got levels from {low} to {high}")
 
@@ -94,7 +92,8 @@ class Score:
 
     Args:
         value: the score; never NaN without `details["reason"]`.
-        error: standard error where the estimate is sampled, or the estimated integration error; None if exact.
+        error: standard error where the estimate is sampled, or the estimated integration error;
+            None if exact.
         chance: mean score over seeded permutations of the factor rows; None where no factors are used.
         ceiling: score of the factors' own codes; None where no factors are used.
         details: what the number was made of (arrays and floats).
@@ -105,8 +104,8 @@ class Score:
     error: float | None = None
     chance: float | None = None
     ceiling: float | None = None
-    details: Mapping[str, Any] = field(default_factory=dict)
-    identity: Mapping[str, Any] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    identity: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)
@@ -135,12 +134,14 @@ class Metric:
     """A row of the registry.
 
     Args:
-        function: `function(inputs, **options) -> Score`; see `metrics.score`. Every option is keyword-only with a default.
-        needs: what must be given, of "mean", "posterior" (mean and logvar), "factors", "images", "reconstructions",
-            "others" (codes of other models on the same images).
+        function: `function(inputs, **options) -> Score`; see `metrics.score`. Every option is
+            keyword-only with a default.
+        needs: what must be given, of "mean", "posterior" (mean and logvar), "factors", "images",
+            "reconstructions", "others" (codes of other models on the same images).
         range: smallest and largest possible value.
         better: "max", "min", or "none" where neither end is better.
-        tier: "epoch" (well under a second on 4,096 images), "trial" (seconds, once at the end), "sweep" (after it).
+        tier: "epoch" (well under a second on 4,096 images), "trial" (seconds, once at the end),
+            "sweep" (after it).
         unit: "nats per image", "score", "latents" …
     """
 
@@ -155,7 +156,7 @@ class Metric:
 def _require_matrix(name: str, array: Array, *, kinds: str) -> None:
     wanted = {"f": "float32 or float64", "iu": "integers"}[kinds]
     # A caller without types may hand anything in: the border is where that is said.
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in kinds:  # pyright: ignore
         raise TypeError(
             f"{name} must be a numpy array of {wanted}, got {getattr(array, 'dtype', type(array).__name__)}"
         )
