@@ -1,24 +1,135 @@
-"""Pictures of what each latent does, as arrays and as files."""
+"""Pictures of what a model does: traversals, reconstructions, mutual information; from arrays to file bytes."""
 
 from __future__ import annotations
+
+import io
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
 
 from vae_core.networks import Networks
 
+Floats = NDArray[np.floating]
+
+_GAP = 2  # pixels between images
+_INK, _PAPER, _FAINT = (20, 20, 20), (255, 255, 255), (150, 150, 150)
+
 
 @torch.no_grad()
-def traverse(
-    nets: Networks, start: NDArray[np.floating], *, steps: int = 11, extent: float = 3.0
-) -> NDArray[np.float32]:
+def traverse(nets: Networks, start: Floats, *, steps: int = 11, extent: float = 3.0) -> NDArray[np.float32]:
     """Return images (d, steps, C, H, W) in [0, 1]: row j decodes `start` (d,), z_j from −extent to extent."""
     device = next(nets.parameters()).device
     latents = len(start)
-    values = torch.linspace(-extent, extent, steps)
     codes = torch.as_tensor(start, dtype=torch.float32).repeat(latents, steps, 1)
     for j in range(latents):
-        codes[j, :, j] = values
+        codes[j, :, j] = torch.linspace(-extent, extent, steps)
     images = nets.expected(codes.flatten(0, 1).to(device))
     return images.unflatten(0, (latents, steps)).float().cpu().numpy()
+
+
+def traversal_png(traversal: Floats, kl: Floats, *, extent: float = 3.0) -> bytes:
+    """Return a PNG of `traverse`'s images, one row a latent, the most informative on top.
+
+    Args:
+        traversal: (d, steps, C, H, W) in [0, 1].
+        kl: (d,) KL of each latent, nats; orders and labels the rows.
+        extent: of the traversal, for the axis.
+    """
+    order = _by_kl(kl)
+    values = np.linspace(-extent, extent, traversal.shape[1])
+    return _png(_grid(traversal[order], rows=_labels(kl), columns=[f"{value:.1f}" for value in values]))
+
+
+def traversal_gif(traversal: Floats, kl: Floats, *, milliseconds: int = 120) -> bytes:
+    """Return an endless GIF, one row a latent, each swinging from one end to the other and back."""
+    order = _by_kl(kl)
+    steps = traversal.shape[1]
+    swing = [*range(steps), *range(steps - 2, 0, -1)]
+    frames = [_grid(traversal[order, k][:, None], rows=_labels(kl), columns=[]) for k in swing]
+    file = io.BytesIO()
+    quantised = [frame.quantize(64) for frame in frames]
+    quantised[0].save(file, format="GIF", save_all=True, append_images=quantised[1:], duration=milliseconds, loop=0)
+    return file.getvalue()
+
+
+def reconstructions_png(images: Floats, reconstructions: Floats) -> bytes:
+    """Return a PNG of originals (n, C, H, W) over their reconstructions."""
+    return _png(_grid(np.stack([images, reconstructions]), rows=["original", "decoded"], columns=[]))
+
+
+def mutual_information_png(information: Floats, factors: Sequence[str], kl: Floats) -> bytes:
+    """Return a PNG of I(z_j; v_k), nats: one row a latent, by KL, one column a factor, each number in its cell.
+
+    Args:
+        information: (d, K) in nats; darker is more, on the scale of the largest.
+        factors: K names.
+        kl: (d,) KL of each latent, nats; orders and labels the rows.
+    """
+    order = _by_kl(kl)
+    font, width, height, left, top = _font(13), 84, 26, 132, 30
+    canvas = Image.new("RGB", (left + width * len(factors) + 8, top + height * len(order) + 8), _PAPER)
+    draw = ImageDraw.Draw(canvas)
+    largest = max(float(information.max()), 1e-9)
+    for k, name in enumerate(factors):
+        draw.text((left + width * (k + 0.5), top / 2), name, _INK, font, anchor="mm")
+    for row, (j, label) in enumerate(zip(order, _labels(kl), strict=True)):
+        y = top + height * row
+        draw.text((left - 8, y + height / 2), label, _INK, font, anchor="rm")
+        for k in range(len(factors)):
+            share = float(np.clip(information[j, k] / largest, 0, 1))
+            shade = tuple(round(255 + (dark - 255) * share) for dark in (8, 64, 129))
+            box = (left + width * k, y, left + width * (k + 1) - 2, y + height - 2)
+            draw.rectangle(box, fill=shade)
+            ink = _PAPER if share > 0.5 else _INK
+            centre = ((box[0] + box[2]) / 2, (box[1] + box[3]) / 2)
+            draw.text(centre, f"{information[j, k]:.2f}", ink, font, anchor="mm")
+    return _png(canvas)
+
+
+def _by_kl(kl: Floats) -> NDArray[np.intp]:
+    """Return latents from the largest KL to the smallest, equal ones in their own order."""
+    return np.argsort(-np.asarray(kl), kind="stable")
+
+
+def _labels(kl: Floats) -> list[str]:
+    """Return the rows' labels in the order of `_by_kl`."""
+    return [f"z{j}  {kl[j]:.2f} nats" for j in _by_kl(kl)]
+
+
+def _grid(images: Floats, *, rows: Sequence[str], columns: Sequence[str]) -> Image.Image:
+    """Return images (rows, columns, C, H, W) in [0, 1] on paper, labelled; small ones enlarged to 64 pixels."""
+    n_rows, n_columns, channels, height, width = images.shape
+    zoom = max(1, round(64 / height))
+    height, width = height * zoom, width * zoom
+    font = _font(13)
+    left = 12 + max(round(font.getlength(label)) for label in rows)
+    top = 22 if columns else _GAP
+    size = (left + n_columns * (width + _GAP), top + n_rows * (height + _GAP))
+    canvas = Image.new("RGB", size, _PAPER)
+    draw = ImageDraw.Draw(canvas)
+    levels = (np.clip(images, 0, 1) * 255).round().astype(np.uint8)
+    for column, label in enumerate(columns):
+        draw.text((left + column * (width + _GAP) + width / 2, top / 2), label, _FAINT, font, anchor="mm")
+    for row in range(n_rows):
+        y = top + row * (height + _GAP)
+        draw.text((left - 8, y + height / 2), rows[row], _INK, font, anchor="rm")
+        for column in range(n_columns):
+            pixels = np.moveaxis(levels[row, column], 0, -1)
+            tile = Image.fromarray(pixels[..., 0] if channels == 1 else pixels)
+            if zoom > 1:
+                tile = tile.resize((width, height), Image.Resampling.NEAREST)
+            canvas.paste(tile, (left + column * (width + _GAP), y))
+    return canvas
+
+
+def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
+    return ImageFont.load_default(size)  # shipped inside Pillow: the same letters on every machine
+
+
+def _png(image: Image.Image) -> bytes:
+    file = io.BytesIO()
+    image.save(file, format="PNG", optimize=True)
+    return file.getvalue()

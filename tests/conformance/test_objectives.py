@@ -104,9 +104,7 @@ def test_default_strength_is_not_neutral(name: str) -> None:
 @networked
 def test_three_trials_fused_equal_three_trials_alone(name: str, network: str) -> None:
     cls = OBJECTIVES[name]
-    values = {
-        knob: torch.tensor([0.5, 1.0, 6.0], dtype=torch.float64) + k for k, knob in enumerate(knobs(cls))
-    }
+    values = {knob: torch.tensor([0.5, 1.0, 6.0], dtype=torch.float64) + k for k, knob in enumerate(knobs(cls))}
     cases = [make(network, cls(), seed=seed) for seed in range(3)]
     trials = [cls(**{knob: float(value[k]) for knob, value in values.items()}) for k in range(3)]
     alone = [loss_and_gradients(trial, case)[1] for trial, case in zip(trials, cases, strict=True)]
@@ -115,9 +113,7 @@ def test_three_trials_fused_equal_three_trials_alone(name: str, network: str) ->
     images = torch.stack([batch.images for _, batch, _ in cases])
     posterior = torch.stack([noise.posterior for _, _, noise in cases])
 
-    def loss(
-        weights: Any, buffers: Any, images: Tensor, posterior: Tensor, values: dict[str, Tensor]
-    ) -> Tensor:
+    def loss(weights: Any, buffers: Any, images: Tensor, posterior: Tensor, values: dict[str, Tensor]) -> Tensor:
         absent = images.new_zeros(B, 0)
         batch = Batch(images, labels=absent, factors=absent, second=images[:0])
         noise = Noise(posterior, gumbel=absent, permutation=posterior[:0].long())

@@ -58,9 +58,7 @@ def value_and_gradient(objective: Objective, n_data: int = N) -> tuple[Tensor, T
     posterior = torch.randn(B, D, generator=draw, dtype=torch.float64)
     absent = images.new_zeros(B, 0)
     batch = Batch(images, labels=absent, factors=absent, second=images[:0])
-    terms = objective.terms(
-        nets, batch, Noise(posterior, absent, posterior[:0].long()), Context(0, 1, n_data)
-    )
+    terms = objective.terms(nets, batch, Noise(posterior, absent, posterior[:0].long()), Context(0, 1, n_data))
     loss = terms.reconstruction + terms.penalty
     return loss.detach(), torch.cat([g.flatten() for g in torch.autograd.grad(loss, nets.players()["vae"])])
 
@@ -93,9 +91,7 @@ def test_parts_telescope_to_the_sampled_kl(estimator: Estimator) -> None:
     one, one_gradient = value_and_gradient(SampledVAE())
     zero, zero_gradient = value_and_gradient(BetaVAE(0.0))
     torch.testing.assert_close(loss, zero + 3 * (one - zero), rtol=1e-12, atol=0)
-    torch.testing.assert_close(
-        gradient, zero_gradient + 3 * (one_gradient - zero_gradient), rtol=1e-11, atol=1e-13
-    )
+    torch.testing.assert_close(gradient, zero_gradient + 3 * (one_gradient - zero_gradient), rtol=1e-11, atol=1e-13)
 
 
 @every_estimator
@@ -103,9 +99,7 @@ def test_parts_telescope_to_the_sampled_kl(estimator: Estimator) -> None:
 def test_beta_weighs_total_correlation_alone(estimator: Estimator, beta: float) -> None:
     """L(β) = L(1) + (β−1)·TC, where TC = L(2) − L(1): value and gradient, closed and sampled."""
     for kl in ("closed", "sampled"):
-        one, two, many = (
-            value_and_gradient(BetaTCVAE(beta=b, estimator=estimator, kl=kl)) for b in (1.0, 2.0, beta)
-        )
+        one, two, many = (value_and_gradient(BetaTCVAE(beta=b, estimator=estimator, kl=kl)) for b in (1.0, 2.0, beta))
         for l1, l2, lb in zip(one, two, many, strict=True):
             torch.testing.assert_close(lb, l1 + (beta - 1) * (l2 - l1), rtol=1e-11, atol=1e-12)
 
@@ -115,7 +109,7 @@ def test_constants_of_mws_move_no_gradient() -> None:
     objective = BetaTCVAE(beta=5.0, alpha=2.0, gamma=0.5)
     small, large = value_and_gradient(objective, 50), value_and_gradient(objective, 737_280)
     torch.testing.assert_close(small[1], large[1], rtol=1e-12, atol=1e-13)
-    # log q(z) falls by r = ln(N'/N), sum_j log q(z_j) by d·r: MI rises by r, TC by (d−1)·r, DW falls by d·r
+    # log q(z) falls by r = ln(N'/N), log q(z_j) too: MI rises by r, TC by (d−1)·r, DW falls by d·r
     shift = (2 - 1) + (5 - 1) * (D - 1) + (0.5 - 1) * -D
     torch.testing.assert_close(large[0] - small[0], torch.tensor(shift * math.log(737_280 / 50)).double())
 

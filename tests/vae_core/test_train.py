@@ -37,8 +37,7 @@ def assert_same(left: Any, right: Any) -> None:
 def run(config: TrialConfig, data: Data, **options: Any) -> list[tuple[vae_core.EpochReport, bytes]]:
     """Return every report with its checkpoint, written before the next epoch changes the state."""
     return [
-        (report, checkpoint.dumps(config, report, report.state))
-        for report in vae_core.train(config, data, **options)
+        (report, checkpoint.dumps(config, report, report.state)) for report in vae_core.train(config, data, **options)
     ]
 
 
@@ -73,9 +72,7 @@ def test_report_has_the_documented_keys(config: TrialConfig, data: Data) -> None
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "adagrad", "sgd"])
-def test_killed_and_resumed_equals_uninterrupted_bitwise(
-    config: TrialConfig, data: Data, optimiser: Any
-) -> None:
+def test_killed_and_resumed_equals_uninterrupted_bitwise(config: TrialConfig, data: Data, optimiser: Any) -> None:
     config = replace(
         config,
         train=TrainConfig(steps=14, batch_size=16, optimiser=optimiser, learning_rate=1e-3),
@@ -85,9 +82,7 @@ def test_killed_and_resumed_equals_uninterrupted_bitwise(
         held = checkpoint.loads(blob)
         rest = run(config, data, resume=held.state)
         assert [report.epoch for report, _ in rest] == list(range(held.state.epoch + 1, 4))
-        for (resumed, resumed_blob), (report, report_blob) in zip(
-            rest, whole[held.state.epoch :], strict=True
-        ):
+        for (resumed, resumed_blob), (report, report_blob) in zip(rest, whole[held.state.epoch :], strict=True):
             assert resumed.metrics == report.metrics
             assert resumed.train == report.train
             assert_same(checkpoint.loads(resumed_blob).state, checkpoint.loads(report_blob).state)
@@ -161,9 +156,7 @@ def test_mistakes_are_found_at_the_call(config: TrialConfig, data: Data) -> None
 def test_state_of_another_trial_is_refused(config: TrialConfig, data: Data) -> None:
     state = run(config, data)[0][0].state
     wider = replace(config, network=vae_core.MLP(hidden=(33,), latents=3))
-    with pytest.raises(
-        ValueError, match=r"weights are of another network: .*has shape \(32, 256\) instead of"
-    ):
+    with pytest.raises(ValueError, match=r"weights are of another network: .*has shape \(32, 256\) instead of"):
         vae_core.train(wider, data, resume=state)
     with pytest.raises(ValueError, match="optimisers"):
         vae_core.train(config, data, resume=state._replace(optimisers={}))

@@ -1,0 +1,75 @@
+"""Bytes of a state: whole, plain, and refused when damaged."""
+
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+import torch
+
+import vae_core
+from vae_core import Data, EpochReport, TrialConfig, checkpoint
+
+
+@pytest.fixture
+def report(config: TrialConfig, data: Data) -> EpochReport:
+    *_, last = vae_core.train(config, data)
+    return last
+
+
+def test_round_trip_keeps_config_report_and_state(config: TrialConfig, report: EpochReport) -> None:
+    held = checkpoint.loads(checkpoint.dumps(config, report, report.state))
+    assert TrialConfig.from_dict(held.config) == config
+    assert held.config_hash == config.hash
+    assert report.final is not None
+    assert held.report["metrics"] == report.metrics
+    assert held.report["final"] == report.final.metrics
+    assert (held.state.epoch, held.state.step) == (report.epoch, report.step) == (3, 14)
+    for name, weight in report.state.weights.items():
+        assert torch.equal(held.state.weights[name], weight)
+
+
+def test_report_in_it_is_json(config: TrialConfig, report: EpochReport) -> None:
+    held = checkpoint.loads(checkpoint.dumps(config, report, report.state))
+    assert json.loads(json.dumps(held.report)) == held.report
+    assert json.loads(json.dumps(held.config)) == held.config
+
+
+@pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "foreign"])
+def test_damaged_blobs_are_refused(config: TrialConfig, report: EpochReport, damage: str) -> None:
+    blob = checkpoint.dumps(config, report, report.state)
+    middle = len(blob) // 2
+    damaged = {
+        "cut": blob[:-1],
+        "flipped": blob[:middle] + bytes([blob[middle] ^ 1]) + blob[middle + 1 :],
+        "empty": b"",
+        "foreign": b"PK" * 100,
+    }[damage]
+    with pytest.raises(ValueError, match="not a checkpoint, or a damaged one"):
+        checkpoint.loads(damaged)
+
+
+def test_blob_of_a_later_format_is_refused(
+    config: TrialConfig, report: EpochReport, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "FORMAT", 99)
+    blob = checkpoint.dumps(config, report, report.state)
+    monkeypatch.undo()
+    with pytest.raises(ValueError, match="checkpoint format must be 1, got 99"):
+        checkpoint.loads(blob)
+
+
+def test_weights_alone_are_a_plain_state_dict(report: EpochReport) -> None:
+    blob = checkpoint.weights(report.state)
+    plain = torch.load(io.BytesIO(blob), weights_only=True)
+    assert plain.keys() == checkpoint.weights_only(blob).keys() == report.state.weights.keys()
+    with pytest.raises(ValueError, match="not a weights file"):
+        checkpoint.weights_only(blob[:100])
+
+
+def test_views_are_saved_without_the_storage_behind_them(report: EpochReport) -> None:
+    slim = len(checkpoint.weights(report.state))
+    padded = {name: torch.cat([w.flatten(), w.new_zeros(9999)]) for name, w in report.state.weights.items()}
+    views = {name: padded[name][: w.numel()] for name, w in report.state.weights.items()}
+    assert len(checkpoint.weights(report.state._replace(weights=views))) < slim + 1000

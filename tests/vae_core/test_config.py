@@ -1,0 +1,48 @@
+"""`TrialConfig`: complete, readable, hashed by content."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from vae_core import BetaVAE, DSprites, EvaluationConfig, TrainConfig, TrialConfig
+
+
+def test_round_trip_through_json(config: TrialConfig) -> None:
+    again = TrialConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    assert again == config
+    assert again.hash == config.hash
+
+
+def test_hash_covers_what_decides_the_numbers_and_nothing_else(config: TrialConfig) -> None:
+    changed = [
+        replace(config, seed=9),
+        replace(config, objective=BetaVAE(2.0)),
+        replace(config, fingerprint="other"),
+        replace(config, train=replace(config.train, learning_rate=1e-5)),
+        replace(config, evaluation=EvaluationConfig(samples=17)),
+    ]
+    assert len({config.hash, *(other.hash for other in changed)}) == 6
+    assert replace(config, data=DSprites(resolution=32)).hash == config.hash  # the fingerprint speaks for the data
+
+
+def test_hash_without_a_fingerprint_is_refused(config: TrialConfig) -> None:
+    with pytest.raises(ValueError, match="fingerprint"):
+        _ = replace(config, fingerprint="").hash
+
+
+def test_length_is_epochs_or_steps() -> None:
+    for wrong in ({}, {"epochs": 1, "steps": 1}):
+        with pytest.raises(ValueError, match="epochs or steps, one of the two"):
+            TrainConfig(**wrong)
+    assert TrainConfig(steps=25, batch_size=10).total_epochs(100) == 3
+    assert TrainConfig(epochs=2, batch_size=10, images_per_epoch=39).total_steps(100) == 6
+
+
+def test_every_mistake_is_named_at_once() -> None:
+    with pytest.raises(ValueError, match=r"batch_size must be >= 2, got 1; optimiser must be one of .* got 'adm'"):
+        TrainConfig(epochs=1, batch_size=1, optimiser="adm")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="unknown metric 'mgi'; did you mean 'mig'"):
+        EvaluationConfig(final=("mgi",))

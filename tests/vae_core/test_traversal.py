@@ -1,0 +1,77 @@
+"""Pictures: finite, in range, ordered by KL, readable by Pillow."""
+
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from vae_core import traversal
+from vae_core.draws import generator
+from vae_core.networks import MLP, Networks, build_networks
+from vae_core.types import Wiring
+
+KL = np.array([0.1, 2.0, 0.7])
+
+
+@pytest.fixture
+def nets() -> Networks:
+    network, draw = MLP(hidden=(8,), latents=3), generator(0, "weights")
+    return build_networks(network, Wiring(), (1, 16, 16), likelihood="bernoulli", generator=draw)
+
+
+def opened(blob: bytes) -> Image.Image:
+    return Image.open(io.BytesIO(blob))
+
+
+def test_traversals_are_images(nets: Networks) -> None:
+    images = traversal.traverse(nets, np.zeros(3, np.float32), steps=5)
+    assert images.shape == (3, 5, 1, 16, 16)
+    assert images.dtype == np.float32
+    assert np.isfinite(images).all()
+    assert 0 <= images.min() <= images.max() <= 1
+
+
+def test_row_j_moves_latent_j_only(nets: Networks) -> None:
+    start = np.array([0.3, -1.0, 0.5], np.float32)
+    images = traversal.traverse(nets, start, steps=7, extent=3.0)
+    codes = torch.from_numpy(np.array([start, [0.3, 2.0, 0.5]], np.float32))  # -3, -2, …: step 5 is +2
+    with torch.no_grad():
+        here, there = nets.expected(codes).numpy()
+    np.testing.assert_allclose(images[1, 5], there, atol=1e-6)  # float32, another batch size
+    np.testing.assert_allclose(images[1, 2], here, atol=1e-6)  # step 2 is −1, the start itself
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_files_open_and_have_their_sizes(channels: int) -> None:
+    images = np.random.default_rng(0).random((3, 5, channels, 16, 16))
+    picture = opened(traversal.traversal_png(images, KL))
+    assert picture.format == "PNG"
+    assert picture.width > 5 * 64  # enlarged to 64 pixels
+    film = opened(traversal.traversal_gif(images, KL))
+    assert film.format == "GIF"
+    assert film.n_frames == 8  # type: ignore[attr-defined]  # 0 1 2 3 4 3 2 1
+    assert opened(traversal.reconstructions_png(images[0], images[1])).height < 3 * 66
+
+
+def test_most_informative_latent_is_on_top() -> None:
+    """Latent 1 has the largest KL: its white images make the first row white."""
+    images = np.zeros((3, 4, 1, 16, 16))
+    images[1] = 1.0
+    pixels = np.asarray(opened(traversal.traversal_png(images, KL)).convert("L"))
+    right = pixels[:, -40:-10]  # within the last column of images
+    assert (right[30:80] == 255).all()
+    assert (right[95:140] == 0).all()
+
+
+def test_matrix_has_a_cell_for_every_latent_and_factor() -> None:
+    information = np.zeros((3, 2))
+    information[1, 1] = 0.6
+    picture = np.asarray(opened(traversal.mutual_information_png(information, ["x", "y"], KL)).convert("L"))
+    assert picture[32, 132 + 84 + 3] < 100  # row 0 is latent 1: its second cell is dark
+    assert picture[32, 132 + 3] > 250
+    assert np.isfinite(picture).all()
+    traversal.mutual_information_png(np.zeros((3, 2)), ["x", "y"], KL)  # nothing known: no division by zero
