@@ -15,6 +15,7 @@ def final_artifacts(config: TrialConfig, data: Data, report: EpochReport) -> dic
     """Return the files of a trial's last report."""
     final = report.final
     assert final is not None
+    kl = np.array([final.metrics[f"kl_latents/{j}"] for j in range(final.codes.mean.shape[1])])
     codes: dict[str, np.ndarray] = {"mean": final.codes.mean, "fingerprint": np.array(config.fingerprint)}
     if final.codes.logvar is not None:
         codes["logvar"] = final.codes.logvar
@@ -25,14 +26,14 @@ def final_artifacts(config: TrialConfig, data: Data, report: EpochReport) -> dic
     files = {
         "codes.npz": _npz(codes),
         "weights.pt": checkpoint.weights(report.state),
-        "traversal.png": traversal.traversal_png(final.traversal),
-        "traversal.gif": traversal.traversal_gif(final.traversal),
+        "traversal.png": traversal.traversal_png(final.traversal, kl),
+        "traversal.gif": traversal.traversal_gif(final.traversal, kl),
         "reconstructions.png": traversal.reconstructions_png(final.images, final.reconstructions),
     }
     mig = final.scores.get("mig")
     if mig is not None and data.factors is not None:
         matrix = np.asarray(mig.details["mutual_information"])
-        files["mutual_information.png"] = traversal.mutual_information_png(matrix, data.factors.names)
+        files["mutual_information.png"] = traversal.mutual_information_png(matrix, data.factors.names, kl)
     return files
 
 

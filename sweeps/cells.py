@@ -1,7 +1,7 @@
 """From a spec to cells: all parameters but the seed.
 
-A `{grid: …}` is laid out: every combination of grid values is a layout point. Under `search: grid` a layout point is one
-cell; under a sampler each layout point gets `trials` cells, whose other spaces the sampler fills in. So with β laid out
+A `{grid: …}` is laid out: every combination of grid values is a layout point. Under `search: grid` a layout point is
+one cell; under a sampler each layout point gets `trials` cells, whose other spaces the sampler fills in. So with β laid out
 and the learning rate searched, every β gets the same number of cells, and they never compete across β.
 """
 
@@ -47,7 +47,9 @@ def cells_per_layout(spec: SweepSpec) -> int:
     return 1 if spec.search.name == "grid" else int(spec.search.trials or 1)
 
 
-def trial_config(spec: SweepSpec, layout: Layout, params: Mapping[str, Any], seed: int, fingerprint: str) -> TrialConfig:
+def trial_config(
+    spec: SweepSpec, layout: Layout, params: Mapping[str, Any], seed: int, fingerprint: str
+) -> TrialConfig:
     """Return the config of one trial: the spec's constants, the cell's parameters and a seed."""
     sections: dict[str, dict[str, Any]] = {"network": {}, "train": {}, "objective": {}}
     for path, value in {**_values(spec, layout.objective), **params}.items():
@@ -85,7 +87,7 @@ def bracket(spec: SweepSpec, layout: Layout, params: Mapping[str, Any]) -> str:
             path = f"{section}.{field}"
             if path in values:
                 if path not in layout.searched:
-                    parts.append(f"{field}={values[path]}")
+                    parts.append(f"{field}={_short(values[path])}")
                 break
     return " ".join(parts)
 
@@ -103,3 +105,7 @@ def _defaults(objective: str) -> dict[str, Any]:
 
 def _laid_out(space: Space, spec: SweepSpec) -> bool:
     return isinstance(space, Grid) or (spec.search.name == "grid" and isinstance(space, Choice))
+
+
+def _short(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)

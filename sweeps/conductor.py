@@ -10,7 +10,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -98,7 +98,11 @@ class Conductor:
                 return None if any(not trial.ended for trial in self.trials) else "finished"
             with self._ledger.transaction() as tx:
                 trial.attempt = tx.insert(
-                    tables.ATTEMPT, sweep=self.spec.name, trial=trial.number, life=self._life, started=time.time()
+                    tables.ATTEMPT,
+                    sweep=self.spec.name,
+                    trial=trial.number,
+                    life=self._life,
+                    started=time.time(),
                 )
             trial.state = "RUNNING"
             trial.since = time.monotonic()
@@ -135,9 +139,7 @@ class Conductor:
             return
         number = len(self.cells)
         epochs = configs[0].train.total_epochs(self._n_data)
-        cell = CellState(
-            number, layout.index, params, cells.bracket(self.spec, layout, params), self._rungs(epochs)
-        )
+        cell = CellState(number, layout.index, params, cells.bracket(self.spec, layout, params), self._rungs(epochs))
         with self._ledger.transaction() as tx:
             tx.insert(
                 tables.CELL,
@@ -193,7 +195,7 @@ class Conductor:
         return [self.told(cell) for cell in self.cells if cell.layout == layout.index]
 
     def told(self, cell: CellState) -> searcher.Told:
-        """Return a cell as samplers (and Optuna's dashboard) learn of it: means over seeds, complete at full horizon only."""
+        """Return a cell as samplers learn of it: means over seeds, complete at full horizon only."""
         complete = [trial for trial in cell.trials if trial.state == "COMPLETE"]
         pruning = self.spec.pruning
         curve: dict[int, float] = {}
@@ -221,7 +223,7 @@ class Conductor:
         """Write a trial's report and return whether it goes on."""
         with self.lock:
             trial = self.trials[number]
-            if trial.ended or trial.attempt != body["attempt"]:
+            if trial.state != "RUNNING" or trial.attempt != body["attempt"]:
                 return False  # a straggler of an attempt that was given up
             trial.since = time.monotonic()
             if "failure" in body:
@@ -231,7 +233,12 @@ class Conductor:
             epoch = int(body["epoch"])
             with self._ledger.transaction() as tx:
                 if tx.report(
-                    self.spec.name, number, epoch=epoch, at=time.time(), seconds=body["step_seconds"], body=body
+                    self.spec.name,
+                    number,
+                    epoch=epoch,
+                    at=time.time(),
+                    seconds=body["step_seconds"],
+                    body=body,
                 ):
                     trial.reported[epoch] = dict(body["metrics"])
                     trial.seconds += body["step_seconds"]
@@ -245,7 +252,7 @@ class Conductor:
             return trial.state == "RUNNING"
 
     def _settle(self, tx: Transaction, cell: CellState) -> None:
-        """Judge every rung that the last of a cell's seeds has reached; park the seeds that must wait for the others."""
+        """Judge every rung that the last of a cell's seeds has reached; park seeds that must wait for the others."""
         for position, epoch in cell.rungs.items():
             alive = [trial for trial in cell.trials if trial.state != "FAILED"]
             if position not in cell.verdicts and alive and all(epoch in trial.reported for trial in alive):
@@ -279,7 +286,7 @@ class Conductor:
         cell.values[position] = value
 
     def _failed(self, trial: TrialState, kind: str, message: str, log: str) -> None:
-        """A non-finite loss fails the trial; an exception is tried again, unless it is the same one at the same epoch."""
+        """A non-finite loss fails the trial; an exception is tried again, unless it comes again at the same epoch."""
         said = (trial.epoch, last_line(message))
         text = message if not log.strip() else f"{message}\n--- end of its output ---\n{log}"
         final = kind == "diverged" or said == trial.last_error
@@ -287,7 +294,7 @@ class Conductor:
         self._lose(trial, kind, text, why=f"{kind}: {said[1]}", final=final)
 
     def lost(self, number: int, kind: Literal["lost", "timeout"], message: str) -> None:
-        """Take note that a trial's process died (or was ended for its silence): it is tried again from its checkpoint."""
+        """Take note that a trial's process died (or was ended for its silence); it is tried again."""
         with self.lock:
             trial = self.trials[number]
             if trial.state == "RUNNING":
@@ -326,6 +333,23 @@ def retry_failed(ledger: Ledger, sweep: str) -> int:
             mine = (tables.ATTEMPT.c.sweep == sweep) & (tables.ATTEMPT.c.trial == trial)
             tx.update(tables.ATTEMPT, mine & tables.ATTEMPT.c.outcome.is_not(None), outcome="forgiven")
     return len(failed)
+
+
+def parked(ledger: Ledger, sweep: str, trials: Sequence[TrialState]) -> set[int]:
+    """Return the trials that stand at a rung which their cell's other seeds have not reached yet."""
+    row = ledger.sweep(sweep)
+    pruning = None if row is None else row["spec"]["pruning"]
+    if pruning is None:
+        return set()
+    judged = {(row["cell"], row["rung"]) for row in ledger.of(tables.DECISION, sweep)}
+    found: set[int] = set()
+    for trial in trials:
+        rungs = scheduler.rung_epochs(pruning["rungs"], trial.epochs)
+        if not trial.ended and any(
+            epoch <= trial.epoch and (trial.cell, position) not in judged for position, epoch in rungs.items()
+        ):
+            found.add(trial.number)
+    return found
 
 
 def _mean(values: list[float]) -> float:

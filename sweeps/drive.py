@@ -18,6 +18,7 @@ from typing import Any, NamedTuple
 
 from rich.console import Console
 
+from sweeps import dashboard
 from sweeps import ledger as tables
 from sweeps.conductor import Conductor, retry_failed
 from sweeps.ledger import Ledger
@@ -83,7 +84,13 @@ def _live(spec: SweepSpec, ledger: Ledger, workspace: Path, address: str | None,
     with ledger.transaction() as tx:
         now = time.time()
         life = tx.insert(
-            tables.LIFE, sweep=spec.name, host=platform.node(), pid=os.getpid(), slots=0, started=now, seen=now
+            tables.LIFE,
+            sweep=spec.name,
+            host=platform.node(),
+            pid=os.getpid(),
+            slots=0,
+            started=now,
+            seen=now,
         )
     conductor = Conductor(spec, ledger, fingerprint=data.fingerprint, n_data=len(data), life=life)
     # Imported here: validation and listings must not wait for them.
@@ -100,6 +107,7 @@ def _live(spec: SweepSpec, ledger: Ledger, workspace: Path, address: str | None,
         why = conductor.stopping or ("interrupted" if interrupted else "")
     finally:
         _clear_checkpoints(conductor, files)
+        dashboard.export(conductor, ledger, workspace)
         exported = tracker.finish(EXPORT_PATIENCE)
         with ledger.transaction() as tx:
             tx.update(tables.LIFE, tables.LIFE.c.id == life, seen=time.time(), outcome=why or "ended")
@@ -187,7 +195,11 @@ def _register(spec: SweepSpec, ledger: Ledger) -> None:
     if row is None:
         with ledger.transaction() as tx:
             tx.insert(
-                tables.SWEEP, name=spec.name, spec=json.dumps(new), created=time.time(), software=json.dumps(software())
+                tables.SWEEP,
+                name=spec.name,
+                spec=json.dumps(new),
+                created=time.time(),
+                software=json.dumps(software()),
             )
         return
     changed = [line for line in differences(row["spec"], new) if not _free(line)]

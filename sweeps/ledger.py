@@ -196,13 +196,17 @@ class Transaction:
 
     def report(self, sweep: str, trial: int, *, epoch: int, at: float, seconds: float, body: Mapping[str, Any]) -> bool:
         """Insert a report and return True, or return False if (trial, epoch) is there already."""
-        there = sa.select(REPORT.c.seq).where(
-            REPORT.c.sweep == sweep, REPORT.c.trial == trial, REPORT.c.epoch == epoch
-        )
+        there = sa.select(REPORT.c.seq).where(REPORT.c.sweep == sweep, REPORT.c.trial == trial, REPORT.c.epoch == epoch)
         if self._connection.execute(there).first() is not None:
             return False
         self.insert(
-            REPORT, sweep=sweep, trial=trial, epoch=epoch, at=at, seconds=seconds, body=json.dumps(body, sort_keys=True)
+            REPORT,
+            sweep=sweep,
+            trial=trial,
+            epoch=epoch,
+            at=at,
+            seconds=seconds,
+            body=json.dumps(body, sort_keys=True),
         )
         return True
 
@@ -210,7 +214,14 @@ class Transaction:
         """Insert the verdict on a cell at a rung."""
         stored = value if math.isfinite(value) else None
         self.insert(
-            DECISION, sweep=sweep, cell=cell, rung=rung, verdict=verdict, value=stored, why=why, at=time.time()
+            DECISION,
+            sweep=sweep,
+            cell=cell,
+            rung=rung,
+            verdict=verdict,
+            value=stored,
+            why=why,
+            at=time.time(),
         )
 
     def end(self, sweep: str, trial: int, state: str, why: str = "") -> None:

@@ -159,9 +159,15 @@ class Live:
         if result.why:
             say(f"stopped: {result.why}. The same command goes on from here.", highlight=False)
         if result.states.get("FAILED"):
-            say(f"`sweeps runs {result.name}` says why trials failed; `--retry-failed` tries them again", highlight=False)
+            say(
+                f"`sweeps runs {result.name}` says why trials failed; `--retry-failed` tries them again",
+                highlight=False,
+            )
         if not result.exported:
-            say(f"MLflow has not got everything yet ({export_error}); the same command sends the rest", highlight=False)
+            say(
+                f"MLflow has not got everything yet ({export_error}); the same command sends the rest",
+                highlight=False,
+            )
 
 
 def _params(params: dict[str, Any]) -> str:

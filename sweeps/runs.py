@@ -2,10 +2,20 @@
 
 from __future__ import annotations
 
+import json
+import math
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+
+from sweeps import ledger as tables
+from sweeps.conductor import parked
+from sweeps.fold import TrialState, read_trials
+from sweeps.ledger import Ledger
+from sweeps.store import TrialPaths
+from sweeps.track import flatten
+from vae_core.objectives import OBJECTIVES
 
 
 class Runs(NamedTuple):
@@ -32,3 +42,93 @@ class Runs(NamedTuple):
     created: float
     table: pd.DataFrame
     curves: pd.DataFrame
+
+
+def load(workspace: Path, name: str, *, ledger_url: str | None = None) -> Runs:
+    """Return the tables of a sweep.
+
+    Raises:
+        LookupError: the workspace has no ledger, or no sweep of this name.
+    """
+    if ledger_url is None and not (workspace / "ledger.db").exists():
+        raise LookupError(f"no sweeps in {workspace}: it has no ledger.db; name another with --workspace")
+    ledger = Ledger.of_workspace(workspace, ledger_url)
+    try:
+        row = ledger.sweep(name)
+        if row is None:
+            from vae_core.registry import unknown
+
+            raise LookupError(unknown("sweep", name, [other["name"] for other in ledger.rows(tables.SWEEP)]))
+        return _fold(ledger, workspace, name, row)
+    finally:
+        ledger.close()
+
+
+def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
+    trials = read_trials(ledger, name)
+    attempts = ledger.of(tables.ATTEMPT, name)
+    brackets = {cell["number"]: cell["bracket"] for cell in ledger.of(tables.CELL, name)}
+    running = {attempt["trial"] for attempt in attempts if attempt["outcome"] is None}
+    waiting = parked(ledger, name, trials)
+    finals: dict[int, dict[str, float]] = {}
+    curves: list[dict[str, Any]] = []
+    for report in ledger.of(tables.REPORT, name):
+        body = json.loads(report["body"])
+        number = report["trial"]
+        curves.append(
+            {
+                "trial": trials[number].hash,
+                "number": number,
+                "epoch": report["epoch"],
+                "step": body["step"],
+                "at": report["at"],
+                "images": body["images"],
+                "seconds": report["seconds"],
+                **body["metrics"],
+                **{f"train/{key}": value for key, value in body["train"].items()},
+            }
+        )
+        if body.get("final"):
+            finals[number] = {f"final/{key}": value for key, value in body["final"].items()}
+    rows: list[dict[str, Any]] = []
+    for trial in trials:
+        if trial.number in running and not trial.ended:
+            trial.state = "RUNNING"
+        elif trial.number in waiting:
+            trial.state = "PARKED"
+        rows.append(
+            {
+                **_identity(trial, brackets, workspace),
+                "attempts": sum(attempt["trial"] == trial.number for attempt in attempts),
+                **{key: _scalar(value) for key, value in flatten(trial.config).items() if key != "seed"},
+                **trial.reported.get(trial.epoch, {}),
+                **(finals.get(trial.number, {}) if trial.state == "COMPLETE" else {}),
+            }
+        )
+    table = pd.DataFrame(rows).sort_values("number", ignore_index=True) if rows else pd.DataFrame()
+    return Runs(name, workspace, row["spec"], row["created"], table, pd.DataFrame(curves))
+
+
+def _identity(trial: TrialState, brackets: dict[int, str], workspace: Path) -> dict[str, Any]:
+    objective = trial.config["objective"]
+    strength = OBJECTIVES[objective["name"]].strength
+    return {
+        "trial": trial.hash,
+        "number": trial.number,
+        "cell": str(trial.cell),
+        "bracket": brackets[trial.cell],
+        "objective": objective["name"],
+        "strength": math.nan if strength is None else float(objective[strength]),
+        "seed": trial.seed,
+        "state": trial.state,
+        "why": trial.why,
+        "epoch": trial.epoch,
+        "epochs": trial.epochs,
+        "seconds": trial.seconds,
+        "reused_from": trial.reused_from,
+        "artifacts": str(workspace / TrialPaths(trial.hash).artifacts),
+    }
+
+
+def _scalar(value: Any) -> Any:
+    return json.dumps(value) if isinstance(value, list | dict) else value

@@ -103,7 +103,7 @@ def distribution(space: Space) -> Any:
 
 
 def frozen_trial(told: Told, searched: Mapping[str, Space], **attributes: Any) -> Any:
-    """Return a cell as Optuna's trial: complete only at full horizon, pruned with its intermediate values, else failed."""
+    """Return a cell as Optuna's trial: complete only at full horizon, pruned with its curve, else failed."""
     from optuna.trial import TrialState, create_trial
 
     state = {

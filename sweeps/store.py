@@ -1,7 +1,7 @@
 """Where a trial's bytes live: checkpoints and artifacts, written whole or not at all.
 
-Trial actors never touch the workspace. They hand bytes to a `Store`, an actor on the driver's node, through Ray's object
-store; it writes aside, syncs, renames and only then acknowledges. The same path serves one machine and many.
+Trial actors never touch the workspace. They hand bytes to a `Store`, an actor on the driver's node, through Ray's
+object store; it writes aside, syncs, renames and only then acknowledges. The same path serves one machine and many.
 """
 
 from __future__ import annotations
@@ -152,7 +152,7 @@ class Checkpoints:
         return blob[:_DIGEST].hex()
 
     def newest(self, trial_hash: str) -> bytes | None:
-        """Return the newest checkpoint that is whole, falling back a generation with a warning; None if there is none."""
+        """Return the newest checkpoint that is whole, falling back a generation with a warning, or None."""
         paths = TrialPaths(trial_hash)
         for name in reversed(self._files.names(paths.checkpoints)):
             blob = self._files.read(f"{paths.checkpoints}/{name}")

@@ -1,4 +1,4 @@
-"""Ledger -> MLflow: one writer thread in the driver, in batches, with the ledger's times. The only file importing mlflow.
+"""Ledger -> MLflow: one writer thread in the driver, in batches, with the ledger's times. Only here is mlflow imported.
 
 A replay changes nothing: a run is found by its tag before one is made, and MLflow keeps one of several equal points
 (run, key, value, time, step). A tracking server that is away stops no training: the backlog waits in the ledger.
@@ -40,7 +40,13 @@ class Tracker(threading.Thread):
     """Feeds MLflow from the ledger until `finish()`."""
 
     def __init__(
-        self, name: str, ledger: Ledger, files: AbstractFiles, workspace: Path, uri: str | None, tags: Mapping[str, str]
+        self,
+        name: str,
+        ledger: Ledger,
+        files: AbstractFiles,
+        workspace: Path,
+        uri: str | None,
+        tags: Mapping[str, str],
     ) -> None:
         super().__init__(name="mlflow-writer", daemon=True)
         self._sweep = name
@@ -106,7 +112,12 @@ class Tracker(threading.Thread):
         if last:
             for number, export in self._exports.items():
                 if number not in ends and export["state"] != "INTERRUPTED":
-                    self._close(trials[number], "INTERRUPTED", "the driver stopped; the same command goes on", time.time())
+                    self._close(
+                        trials[number],
+                        "INTERRUPTED",
+                        "the driver stopped; the same command goes on",
+                        time.time(),
+                    )
             complete = len(ends) == len(trials)
             self._client.set_terminated(self._parent, "FINISHED" if complete else "KILLED")
 
@@ -222,7 +233,10 @@ class Tracker(threading.Thread):
         names = self._files.names(paths.artifacts)
         target = self._client.get_run(run).info.artifact_uri
         if isinstance(self._files, LocalFiles) and target.startswith("file://"):
-            link([self._files.root / paths.artifact(name) for name in names], Path(target.removeprefix("file://")))
+            link(
+                [self._files.root / paths.artifact(name) for name in names],
+                Path(target.removeprefix("file://")),
+            )
             return
         with tempfile.TemporaryDirectory() as aside:
             for name in names:
@@ -287,7 +301,7 @@ def _experiment(client: Any, name: str, workspace: Path, uri: str | None) -> str
 
 
 def _beta_normalised(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return beta * d / (H W C), comparable between data sets and networks (Higgins et al. 2017), where there is a beta."""
+    """Return beta * d / (H W C), comparable between data sets (Higgins et al. 2017), where there is a beta."""
     from vae_core.data import DATASETS
     from vae_core.registry import build
 
