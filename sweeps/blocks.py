@@ -73,9 +73,7 @@ def samples(block: Mapping[str, Any]) -> Iterator[tuple[str | None, dict[str, An
 
     The first has the first point of every space (and no field); each space then runs alone.
     """
-    base = {
-        key: space.points(value)[0] if isinstance(value, Space) else value for key, value in block.items()
-    }
+    base = {key: space.points(value)[0] if isinstance(value, Space) else value for key, value in block.items()}
     yield None, base
     for key, value in block.items():
         if isinstance(value, Space):
@@ -86,8 +84,7 @@ def samples(block: Mapping[str, Any]) -> Iterator[tuple[str | None, dict[str, An
 def plain(block: Mapping[str, Any]) -> dict[str, Any]:
     """Return the mapping that `named` or `fields` reads back as this block."""
     return {
-        key: space.to_dict(value) if isinstance(value, Space) else hints.listed(value)
-        for key, value in block.items()
+        key: space.to_dict(value) if isinstance(value, Space) else hints.listed(value) for key, value in block.items()
     }
 
 
@@ -133,9 +130,7 @@ def _space(adapter: Any, item: Mapping[str, Any], path: Path, found: Findings) -
         found.append((path, f"{spell(path)}: {error}"))
         return item
     (kind,) = item
-    values = [
-        hints.read(adapter, point, (*path, kind, at), found) for at, point in enumerate(space.points(parsed))
-    ]
+    values = [hints.read(adapter, point, (*path, kind, at), found) for at, point in enumerate(space.points(parsed))]
     # Values as the field holds them (1 as 1.0), so that equal trials have equal configurations.
     return type(parsed)(tuple(values)) if isinstance(parsed, Grid | space.Choice) else parsed
 

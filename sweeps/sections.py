@@ -25,6 +25,16 @@ NEED_FACTORS = frozenset({"mig"})
 """Those of them that need ground-truth factors."""
 
 Mode = Literal["max", "min"]
+MetricName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(EPOCH_METRICS)})]
+
+
+def _leave_out(*names: str) -> ConfigDict:
+    """Return the setting by which a schema does not ask for fields that are filled in."""
+
+    def relax(schema: dict[str, Any]) -> None:
+        schema["required"] = [name for name in schema.get("required", []) if name not in names]
+
+    return ConfigDict(json_schema_extra=relax)
 
 
 class Section(BaseModel):
@@ -53,7 +63,9 @@ def _with_mode(value: Any) -> Any:
 class Goal(Section):
     """What the sweep looks for; the mode may be left out where the metric has a better end."""
 
-    metric: str
+    model_config = _leave_out("mode")
+
+    metric: MetricName
     mode: Mode
 
     _mode = model_validator(mode="before")(_with_mode)
@@ -76,8 +88,10 @@ def _increasing(rungs: tuple[float, ...]) -> tuple[float, ...]:
 class PruningSpec(Section):
     """Successive halving inside a bracket: at each rung the best 1/reduction of the cells go on."""
 
+    model_config = _leave_out("metric", "mode")
+
     name: Literal["asha"] = "asha"
-    metric: str
+    metric: MetricName
     mode: Mode
     rungs: Annotated[tuple[float, ...], MinLen(1), AfterValidator(_increasing)] = (0.5,)
     reduction: Annotated[float, Ge(2)] = 2
@@ -97,12 +111,8 @@ def _seconds(value: Any) -> Any:
     """Return seconds for `2h`, `90m`, `30s` or a number."""
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     number = float(match[1]) * _UNITS[match[2]] if match else value
-    if number is not None and (
-        isinstance(number, bool) or not isinstance(number, int | float) or not number > 0
-    ):
-        raise ValueError(
-            f"must be a duration > 0 such as 2h, 90m, 30s, or seconds, or null for none, got {value!r}"
-        )
+    if number is not None and (isinstance(number, bool) or not isinstance(number, int | float) or not number > 0):
+        raise ValueError(f"must be a duration > 0 such as 2h, 90m, 30s, or seconds, or null for none, got {value!r}")
     return None if number is None else float(number)
 
 
@@ -116,9 +126,7 @@ class ResourceSpec(Section):
     """What one trial takes of the cluster, and how often and how long it may try."""
 
     cpu: Annotated[float, Gt(0)] = 1.0
-    gpu: Annotated[
-        float, AfterValidator(_share), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})
-    ] = 0.0
+    gpu: Annotated[float, AfterValidator(_share), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})] = 0.0
     max_concurrent: Literal["auto"] | Annotated[int, Ge(1)] = "auto"
     require_gpu: bool = False
     trial_timeout: Annotated[
@@ -230,12 +238,8 @@ Pruning = Annotated[PruningSpec | None, BeforeValidator(_none)]
 
 def _sweep_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]+", value) or value in (".", ".."):
-        raise ValueError(
-            f"must be letters, digits, - _ . only, got {value!r}; it names a folder and an experiment"
-        )
+        raise ValueError(f"must be letters, digits, - _ . only, got {value!r}; it names a folder and an experiment")
     return value
 
 
-Name = Annotated[
-    str, AfterValidator(_sweep_name), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9._-]+$"})
-]
+Name = Annotated[str, AfterValidator(_sweep_name), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9._-]+$"})]

@@ -92,25 +92,20 @@ def read(mapping: Mapping[str, Any], found: Findings) -> dict[str, Any]:
 
 
 def _with_defaults(given: Mapping[str, Any], outline: Outline | None) -> dict[str, Any]:
-    """Return the sections' values with those left out filled in; what a model can tell itself is left to it."""
+    """Return the sections' values, with those filled in whose default depends on another section."""
     metric = "mig" if outline is None or outline.factor_names else "elbo"
     filled: dict[str, Any] = {key: {} for key in SECTIONS if key != "name"}
     filled |= {"seeds": 1, "goal": {"metric": metric}, "pruning": None, **given}
     goal = filled["goal"]
     first = goal[0] if isinstance(goal, list | tuple) and goal else goal
-    if (
-        isinstance(filled["pruning"], Mapping)
-        and "metric" not in filled["pruning"]
-        and isinstance(first, Mapping)
-    ):
+    pruning = filled["pruning"]
+    if isinstance(pruning, Mapping) and isinstance(first, Mapping) and "metric" not in pruning:
         inherited = {key: first[key] for key in ("metric", "mode") if key in first}
-        filled["pruning"] = {**inherited, **filled["pruning"]}
+        filled["pruning"] = {**inherited, **pruning}
     return filled
 
 
-def _block(
-    given: Mapping[str, Any], key: str, found: Findings, read: Callable[[Any, Path, Findings], T]
-) -> T | None:
+def _block(given: Mapping[str, Any], key: str, found: Findings, read: Callable[[Any, Path, Findings], T]) -> T | None:
     """Return a block, or None if it is missing or has a mistake."""
     if key not in given:
         return None
@@ -135,8 +130,7 @@ def _objectives(value: Any, path: Path, wrong: Findings) -> tuple[dict[str, Any]
         wrong.append((path, f"objectives must be a list of at least one mapping with a name, got {value!r}"))
         return ()
     return tuple(
-        blocks.named("objective", item, OBJECTIVES, (*path, at), wrong, spaces=True)
-        for at, item in enumerate(value)
+        blocks.named("objective", item, OBJECTIVES, (*path, at), wrong, spaces=True) for at, item in enumerate(value)
     )
 
 
@@ -160,9 +154,7 @@ def _data(given: Mapping[str, Any], found: Findings) -> tuple[AbstractDataset | 
     return _block(given, "data", found, read) or (None, None)
 
 
-def _evaluation(
-    given: Mapping[str, Any], outline: Outline | None, found: Findings
-) -> EvaluationConfig | None:
+def _evaluation(given: Mapping[str, Any], outline: Outline | None, found: Findings) -> EvaluationConfig | None:
     """Return what is evaluated; without ground truth, and unless stated, no metric of the whole set."""
     wrong: Findings = []
     value = given.get("evaluation", {})
@@ -180,7 +172,7 @@ def _evaluation(
 
 
 def _names(given: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return what may span a trade-off: fields of the spec's objectives, then of training, then of its network."""
+    """Return what may span a trade-off: fields of the objectives, of training, of the network."""
     objectives, network = given.get("objectives"), given.get("network")
     rows: list[Any] = list(objectives) if isinstance(objectives, list | tuple) else []
     classes = [OBJECTIVES.get(_name(row)) for row in rows] + [TrainConfig, NETWORKS.get(_name(network))]

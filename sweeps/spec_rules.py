@@ -70,9 +70,7 @@ def _search(draft: Draft) -> Findings:
             if isinstance(value, Interval)
         ]
         if search.trials is not None:
-            message = (
-                f"search.trials must be left out of a grid, which runs every cell once, got {search.trials}"
-            )
+            message = f"search.trials must be left out of a grid, which runs every cell once, got {search.trials}"
             found.append((("search", "trials"), message))
         return found
     found = []
@@ -119,9 +117,7 @@ def _rungs(pruning: PruningSpec | None, epochs: int) -> Findings:
     ]
     if not outside and len(set(placed.values())) < len(placed):
         together = ", ".join(map(str, placed))
-        outside.append(
-            (path, f"pruning.rungs must end at different epochs; of {epochs} epochs, {together} do not")
-        )
+        outside.append((path, f"pruning.rungs must end at different epochs; of {epochs} epochs, {together} do not"))
     return outside
 
 
@@ -140,24 +136,15 @@ def _metrics(draft: Draft) -> Findings:
         elif name in NEED_FACTORS and _without_factors(draft):
             found.append((path, f"{spell(path)}: {_no_factors(name)}; use elbo"))
     doubled = {goal.metric for goal in goals if [g.metric for g in goals].count(goal.metric) > 1}
-    found.extend(
-        (("goal",), f"goal must not repeat a metric, got {name} more than once") for name in sorted(doubled)
-    )
+    found.extend((("goal",), f"goal must not repeat a metric, got {name} more than once") for name in sorted(doubled))
     for at, name in enumerate(draft.evaluation.final if draft.evaluation else ()):
         path: Path = ("evaluation", "final", at)
         if "factors" in METRICS[name].needs and _without_factors(draft):
             found.append((path, f"{spell(path)}: {_no_factors(name)}; leave it out"))
     sizes = draft.outline.factor_sizes if draft.outline else ()
-    if (
-        draft.evaluation
-        and draft.outline
-        and sizes
-        and draft.evaluation.images < min(max(sizes), draft.outline.images)
-    ):
+    if draft.evaluation and draft.outline and sizes and draft.evaluation.images < min(max(sizes), draft.outline.images):
         images = draft.evaluation.images
-        message = (
-            f"evaluation.images must be >= {max(sizes)}, to show every value of every factor, got {images}"
-        )
+        message = f"evaluation.images must be >= {max(sizes)}, to show every value of every factor, got {images}"
         found.append((("evaluation", "images"), message))
     return found
 
@@ -192,9 +179,7 @@ def _tradeoff(draft: Draft) -> Findings:
             continue
         if name in (draft.tradeoff_by or ())[:at]:
             found.append((path, f"{spell(path)} must not repeat a name, got {name!r} again"))
-        searched = [
-            place for place, value in _spaces(draft).items() if place[-1] == name and _searched(value, draft)
-        ]
+        searched = [place for place, value in _spaces(draft).items() if place[-1] == name and _searched(value, draft)]
         if searched:
             message = (
                 f"{spell(path)}: {name} is searched ({', '.join(map(spell, searched))}), so cells compete "
@@ -211,9 +196,7 @@ def _searched(value: Space, draft: Draft) -> bool:
 
 def _devices(draft: Draft) -> Findings:
     if draft.resources is not None and draft.resources.require_gpu and draft.resources.gpu == 0:
-        message = (
-            "resources.require_gpu is true while resources.gpu is 0; give each trial a share, as in gpu: 0.25"
-        )
+        message = "resources.require_gpu is true while resources.gpu is 0; give each trial a share, as in gpu: 0.25"
         return [(("resources", "require_gpu"), message)]
     return []
 

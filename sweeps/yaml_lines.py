@@ -161,9 +161,7 @@ class _Reader:
         while not isinstance(event := next(self.events), MappingEndEvent):
             line = event.start_mark.line + 1
             if not isinstance(event, ScalarEvent):
-                self.problems.append(
-                    Problem(line, path, "a key must be text, got a list, a mapping or an alias")
-                )
+                self.problems.append(Problem(line, path, "a key must be text, got a list, a mapping or an alias"))
                 self.value(event, (*path, "?"))
                 self.value(next(self.events), (*path, "?"))
                 continue
@@ -173,9 +171,7 @@ class _Reader:
                 continue
             if key in first:
                 self.problems.append(
-                    Problem(
-                        line, (*path, key), f"doubled key {key!r}, first given in line {first[key]}; keep one"
-                    )
+                    Problem(line, (*path, key), f"doubled key {key!r}, first given in line {first[key]}; keep one")
                 )
                 self.value(next(self.events), (*path, f"{key} again"))
                 continue

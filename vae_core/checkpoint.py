@@ -57,9 +57,7 @@ def loads(blob: bytes) -> Checkpoint:
     """
     body = blob[_DIGEST:]
     if hashlib.sha256(body).digest() != blob[:_DIGEST]:
-        raise ValueError(
-            f"not a checkpoint, or a damaged one: sha256 of its {len(blob)} bytes does not match"
-        )
+        raise ValueError(f"not a checkpoint, or a damaged one: sha256 of its {len(blob)} bytes does not match")
     content = _load(body, "checkpoint")
     if content.get("format") != FORMAT:
         raise ValueError(f"checkpoint format must be {FORMAT}, got {content.get('format')}")

@@ -45,9 +45,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         fields.check(self)
         if (self.epochs is None) == (self.steps is None):
-            raise ValueError(
-                f"give epochs or steps, one of the two, got epochs={self.epochs} and steps={self.steps}"
-            )
+            raise ValueError(f"give epochs or steps, one of the two, got epochs={self.epochs} and steps={self.steps}")
 
     def steps_per_epoch(self, n_data: int) -> int:
         """Return the optimiser steps of one whole epoch on n_data images."""
@@ -87,9 +85,7 @@ class EvaluationConfig:
             if name not in METRICS:
                 raise ValueError(registry.unknown("metric", name, METRICS))
             if METRICS[name].needs & {"others"}:
-                raise ValueError(
-                    f"metric {name!r} compares several models and cannot be evaluated inside one trial"
-                )
+                raise ValueError(f"metric {name!r} compares several models and cannot be evaluated inside one trial")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,9 +144,7 @@ class TrialConfig:
             ValueError: the data's fingerprint is not known yet.
         """
         if not self.fingerprint:
-            raise ValueError(
-                "a trial's hash covers its data's content: set `fingerprint` (Data.fingerprint) first"
-            )
+            raise ValueError("a trial's hash covers its data's content: set `fingerprint` (Data.fingerprint) first")
         content = self.to_dict() | {"revision": REVISION}
         del content["data"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -55,9 +55,7 @@ def evaluation_subset(data: Data, images: int, seed: int) -> NDArray[np.int64]:
         shuffled = data.factors.values[order]
         cover = np.unique(np.concatenate([np.unique(column, return_index=True)[1] for column in shuffled.T]))
     if len(cover) > images:
-        raise ValueError(
-            f"evaluation.images must be >= {len(cover)} to show every factor value, got {images}"
-        )
+        raise ValueError(f"evaluation.images must be >= {len(cover)} to show every factor value, got {images}")
     rest = np.setdiff1d(np.arange(images), cover)[: images - len(cover)]
     return np.sort(order[np.concatenate([cover, rest])])
 
@@ -68,11 +66,8 @@ def index_hash(indices: NDArray[np.int64]) -> str:
 
 
 @torch.no_grad()
-def encode(
-    nets: Networks, table: ImageTable, indices: NDArray[np.int64], *, seed: int, moment: str = ""
-) -> Encoded:
-    """Return codes and reconstruction error of images; image n always meets the same noise, row n of one
-    fixed draw.
+def encode(nets: Networks, table: ImageTable, indices: NDArray[np.int64], *, seed: int, moment: str = "") -> Encoded:
+    """Return codes and reconstruction error of images; image n always meets the same noise, row n of one draw.
 
     Raises:
         Diverged: a code or the reconstruction is not finite; `moment` says in the message when.
@@ -163,16 +158,13 @@ def check_final(config: EvaluationConfig, data: Data) -> None:
     """
     needy = [name for name in config.final if "factors" in metrics.METRICS[name].needs]
     if needy and data.factors is None:
-        raise ValueError(
-            f"evaluation.final: {', '.join(needy)} need factors, which data set {data.name!r} has not"
-        )
+        raise ValueError(f"evaluation.final: {', '.join(needy)} need factors, which data set {data.name!r} has not")
 
 
 def final_evaluation(
     nets: Networks, data: Data, table: ImageTable, *, config: EvaluationConfig, moment: str = ""
 ) -> Final:
-    """Return the evaluation on the whole set: an epoch's keys, `config.final` with chance and ceiling, and
-    pictures.
+    """Return the evaluation on the whole set: an epoch's keys, `config.final` with chance and ceiling, and pictures.
 
     A score gives `<name>`, `<name>_error`, `<name>_chance`, `<name>_ceiling` (where known), and
     `<name>_<detail>` for every number among its details.

@@ -58,17 +58,13 @@ def train(
     return _epochs(trial, done, step)
 
 
-def finish(
-    config: TrialConfig, data: Data, state: TrainState, *, device: torch.device | str = "cpu"
-) -> Final:
+def finish(config: TrialConfig, data: Data, state: TrainState, *, device: torch.device | str = "cpu") -> Final:
     """Return the final evaluation of a trained state, as the last report of `train` has it.
 
     For a trial that was cut off between its last checkpoint and its end.
     """
     trial = _prepare(config, data, state, torch.device(device))
-    return final_evaluation(
-        trial.nets, data, trial.table, config=config.evaluation, moment=f"epoch {state.epoch}"
-    )
+    return final_evaluation(trial.nets, data, trial.table, config=config.evaluation, moment=f"epoch {state.epoch}")
 
 
 def _prepare(config: TrialConfig, data: Data, resume: TrainState | None, device: torch.device) -> _Trial:
@@ -86,9 +82,7 @@ def _prepare(config: TrialConfig, data: Data, resume: TrainState | None, device:
         likelihood=config.train.likelihood,
         generator=draws.generator(config.seed, "weights"),
     ).to(device)
-    optimisers = {
-        player: _optimiser(config.train, parameters) for player, parameters in nets.players().items()
-    }
+    optimisers = {player: _optimiser(config.train, parameters) for player, parameters in nets.players().items()}
     if resume is not None:
         load_weights(nets, resume.weights)
         _load_optimisers(optimisers, resume.optimisers)
@@ -157,9 +151,7 @@ def _train_epoch(trial: _Trial, epoch: int, step: int, steps: int) -> dict[str, 
     config, device = trial.config, trial.device
     size = config.train.batch_size
     total = config.train.total_steps(len(trial.data))
-    order = torch.randperm(len(trial.data), generator=draws.generator(config.seed, "order", epoch))[
-        : steps * size
-    ]
+    order = torch.randperm(len(trial.data), generator=draws.generator(config.seed, "order", epoch))[: steps * size]
     normal = draws.generator(config.seed, "posterior", epoch)
     sums: Tensor | None = None
     names: tuple[str, ...] = ()
@@ -171,17 +163,13 @@ def _train_epoch(trial: _Trial, epoch: int, step: int, steps: int) -> dict[str, 
             terms = _step(trial, _batch(pictures), _noise(epsilon), Context(step, total, len(trial.data)))
             names = ("loss", "reconstruction", "penalty", *terms.parts)
             loss = terms.reconstruction + terms.penalty
-            history.append(
-                torch.stack([loss, terms.reconstruction, terms.penalty, *terms.parts.values()]).detach()
-            )
+            history.append(torch.stack([loss, terms.reconstruction, terms.penalty, *terms.parts.values()]).detach())
             step += 1
         values = torch.stack(history).double().cpu()
         _require_finite(values, names, epoch=epoch, first_step=step - len(history) + 1)
         sums = values.sum(0) if sums is None else sums + values.sum(0)
     assert sums is not None  # an epoch has at least one batch
-    return {
-        name: value / steps for name, value in zip(names, sums.tolist(), strict=True) if name != "penalty"
-    }
+    return {name: value / steps for name, value in zip(names, sums.tolist(), strict=True) if name != "penalty"}
 
 
 def _step(trial: _Trial, batch: Batch, noise: Noise, ctx: Context) -> Terms:

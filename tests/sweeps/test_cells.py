@@ -1,7 +1,8 @@
 """What a spec lays out."""
 
+from mini_sweep import spec
+
 from sweeps.cells import bracket, layouts, trial_config
-from tests.sweeps.helpers import spec
 
 
 def test_the_product_runs_over_train_and_objective_the_last_fastest():

@@ -4,11 +4,11 @@ import math
 from collections import Counter
 
 import pytest
+from mini_sweep import body, conductor, learning_rate_decides, play, spec
 
 from sweeps import ledger as tables
 from sweeps.conductor import retry_failed
 from sweeps.ledger import Ledger
-from tests.sweeps.helpers import body, conductor, learning_rate_decides, play, spec
 
 
 def states(sweep):

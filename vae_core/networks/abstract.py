@@ -47,8 +47,7 @@ def decoder_width(latents: int, wiring: Wiring) -> int:
 
 @torch.no_grad()
 def initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """Draw all weights and biases from PyTorch's default, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), by an explicit
-    generator.
+    """Draw all weights and biases from PyTorch's default, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), by an explicit generator.
 
     fan_in is the number of entries of one row of the weight, as in `reset_parameters` of Linear, Conv2d and
     ConvTranspose2d (kaiming_uniform_ with a = sqrt(5) has just this bound).

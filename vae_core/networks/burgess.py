@@ -15,8 +15,7 @@ from vae_core.types import Wiring
 
 @dataclass(frozen=True)
 class Burgess(AbstractNetwork):
-    """Four convolutions of 32 channels (kernel 4, stride 2, padding 1), two layers of 256, and the mirror
-    image.
+    """Four convolutions of 32 channels (kernel 4, stride 2, padding 1), two layers of 256, and the mirror image.
 
     The side of the image halves with each convolution, down to 4: images of side 32 have one convolution
     less.

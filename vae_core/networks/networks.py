@@ -18,9 +18,7 @@ T = TypeVar("T")
 class Networks(nn.Module):
     """The trained functions of one trial; see `vae_core.objectives.abstract.Nets` for the contract."""
 
-    def __init__(
-        self, encoder: nn.Module, decoder: nn.Module, *, likelihood: Likelihood, latents: int
-    ) -> None:
+    def __init__(self, encoder: nn.Module, decoder: nn.Module, *, likelihood: Likelihood, latents: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.decoder = decoder
@@ -69,9 +67,7 @@ def build_networks(
     _, height, width = shape
     if network.sizes is not None and (height != width or height not in network.sizes):
         takes = " or ".join(f"{side} x {side}" for side in network.sizes)
-        raise ValueError(
-            f"network {type(network).__name__} takes images of {takes} pixels, got {height} x {width}"
-        )
+        raise ValueError(f"network {type(network).__name__} takes images of {takes} pixels, got {height} x {width}")
     if wiring != Wiring():
         raise ValueError(f"no network serves this wiring yet: {wiring}")
     with torch.device("meta"):  # no memory and no draw from the global generator
