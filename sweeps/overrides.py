@@ -39,7 +39,9 @@ def apply(mapping: dict[str, Any], places: Places, overrides: Sequence[str]) -> 
                 target[key] = yaml_lines.scalar_or_flow(value) if isinstance(parsed, list | dict) else parsed
                 for old in [place for place in places.lines if place[: len(path)] == path]:
                     del places.lines[old]
-                places.origins[path] = origin
+                for length in range(1, len(path) + 1):
+                    if length == len(path) or path[:length] not in places.lines:
+                        places.origins[path[:length]] = origin
         except LookupError as error:
             problems.append(Problem(None, (), str(error.args[0]), origin))
     return problems

@@ -183,7 +183,7 @@ def _seed_list(value: Any) -> Any:
         raise ValueError(f"must be a whole number >= 1 or a list of seeds, got {value!r}")
     if isinstance(value, int):
         if not 1 <= value <= 100_000:
-            raise ValueError(f"must be >= 1 seeds (and at most 100000), got {value}")
+            raise ValueError(f"must be a number of seeds from 1 to 100000, or a list of seeds, got {value}")
         return tuple(range(value))
     return tuple(value)
 

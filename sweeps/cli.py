@@ -1,0 +1,261 @@
+"""The command line. Exit codes: 0 all well, 1 a trial failed or the sweep was interrupted, 2 the user's mistake.
+
+Commands import what they need when they run: `validate` and the listings must not wait for Ray, MLflow or Optuna.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from sweeps import output
+from sweeps.cli_data import data
+from sweeps.spec_errors import SpecError
+
+if TYPE_CHECKING:
+    from sweeps.spec import SweepSpec
+
+Source = Annotated[str, typer.Argument(metavar="SPEC", help="A YAML file, or the name of a bundled spec.")]
+SweepName = Annotated[str, typer.Argument(metavar="NAME", help="A sweep of the workspace.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="PATH=VALUE", help="Change the spec: train.epochs=3, objectives.*.beta=4."),
+]
+Workspace = Annotated[
+    Path, typer.Option("--workspace", envvar="SWEEPS_WORKSPACE", metavar="DIR", help="Folder of ledger and results.")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+DEFAULT_WORKSPACE = Path("results")
+
+
+class UserMistakes(TyperGroup):
+    """A command group that says a user's mistake on stderr and exits with 2, without a traceback."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SpecError as error:
+            mistake = error
+        except LookupError as error:
+            if type(error) is not LookupError:  # a KeyError or IndexError is ours, not the user's
+                raise
+            mistake = error
+        typer.echo(str(mistake), err=True)
+        raise typer.Exit(2)
+
+
+app = typer.Typer(
+    cls=UserMistakes,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Sweeps of disentangling VAEs: one YAML file in, the beta / reconstruction / TC / MIG trade-off out.",
+)
+app.add_typer(data, name="data")
+
+
+@app.command()
+def run(
+    source: Source,
+    overrides: Overrides = None,
+    address: Annotated[
+        str | None, typer.Option(metavar="RAY", help="A running Ray cluster; else one is started.")
+    ] = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and start nothing.")] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Give failed trials another try.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a sweep, or go on with it from where it stands."""
+    from sweeps import spec
+
+    sweep = spec.load(source, overrides=overrides or ())
+    if dry_run:
+        from sweeps import plan
+
+        planned = plan.plan(sweep)
+        if as_json:
+            output.show_json(planned._asdict())
+        else:
+            output.console().print(planned)
+        return
+    _run(sweep, workspace, address, retry=retry_failed, as_json=as_json)
+
+
+def _run(sweep: SweepSpec, workspace: Path, address: str | None, *, retry: bool, as_json: bool) -> None:
+    from rich.console import Console
+
+    from sweeps import drive
+
+    try:
+        result = drive.run(sweep, workspace=workspace, address=address, console=Console(stderr=True), retry=retry)
+    except drive.SweepError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    if as_json:
+        output.show_json(result._asdict())
+    raise typer.Exit(result.exit_code)
+
+
+@app.command()
+def validate(source: Source, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Check a spec: every mistake with its line, or the size of the sweep."""
+    from sweeps import listing, spec
+
+    try:
+        sweep = spec.load(source, overrides=overrides or ())
+    except SpecError as error:
+        if not as_json:
+            raise
+        rows = [{"line": p.line, "path": list(p.path), "message": p.message} for p in error.problems]
+        output.show_json({"ok": False, "problems": rows})
+        raise typer.Exit(2) from error
+    size = listing.size(sweep)
+    if as_json:
+        output.show_json({"ok": True, "name": sweep.name, **size})
+    else:
+        typer.echo(f"ok: {size['cells']} cells, {size['trials']} trials")
+
+
+@app.command()
+def schema() -> None:
+    """Print the JSON schema of a spec, for editors."""
+    from sweeps.schema import json_schema
+
+    output.show_json(json_schema())
+
+
+@app.command()
+def specs(as_json: AsJson = False) -> None:
+    """List the bundled specs."""
+    from sweeps import listing
+
+    output.show(listing.specs(), ["name", "cells", "trials", "about"], as_json=as_json)
+
+
+@app.command()
+def objectives(as_json: AsJson = False) -> None:
+    """List the objectives with their fields; * marks the knob of the trade-off."""
+    from sweeps import listing
+
+    _show_fields(listing.objectives(), as_json=as_json)
+
+
+@app.command()
+def networks(as_json: AsJson = False) -> None:
+    """List the networks with their fields."""
+    from sweeps import listing
+
+    _show_fields(listing.networks(), as_json=as_json)
+
+
+@app.command()
+def datasets(as_json: AsJson = False) -> None:
+    """List the data sets with their options."""
+    from sweeps import listing
+
+    _show_fields(listing.datasets(), as_json=as_json)
+
+
+@app.command()
+def metrics(as_json: AsJson = False) -> None:
+    """List the metrics: needs, range, better end, and whether a score comes with its chance and ceiling."""
+    from sweeps import listing
+
+    columns = ["name", "needs", "range", "better", "tier", "unit", "references", "options"]
+    output.show(listing.metrics(), columns, as_json=as_json)
+
+
+@app.command()
+def status(
+    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One sweep; all if left out.")] = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    as_json: AsJson = False,
+) -> None:
+    """Say how the sweeps of a workspace stand, and how far their exports lag."""
+    from sweeps.status import status as read
+
+    columns = ["name", "state", "cells", "trials", "reports", "epochs", "wall_seconds", "exports"]
+    output.show(read(workspace, name), columns, as_json=as_json)
+
+
+@app.command()
+def runs(name: SweepName, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False) -> None:
+    """Print one row per trial; --json has every parameter and metric."""
+    from sweeps.runs import load
+
+    rows = load(workspace, name).table.to_dict(orient="records")
+    columns = [
+        "number",
+        "objective",
+        "strength",
+        "seed",
+        "state",
+        "epoch",
+        "epochs",
+        "reconstruction",
+        "tc",
+        "mig",
+        "why",
+    ]
+    output.show([{str(key): value for key, value in row.items()} for row in rows], columns, as_json=as_json)
+
+
+@app.command()
+def report(name: SweepName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
+    """Write the report of a sweep: HTML, figures and the table of runs."""
+    from sweeps.report import write
+    from sweeps.runs import load
+
+    typer.echo(str(write(load(workspace, name))))
+
+
+@app.command()
+def export(
+    name: SweepName,
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="A .parquet or .csv file.")],
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Write the table of runs to a file."""
+    if to.suffix not in (".parquet", ".csv"):
+        raise typer.BadParameter(f"must end in .parquet or .csv, got {to}", param_hint="--to")
+    from sweeps.runs import load
+
+    table = load(workspace, name).table
+    aside = to.with_name(f".{to.name}.{os.getpid()}")
+    try:
+        if to.suffix == ".csv":
+            table.to_csv(aside, index=False)
+        else:
+            table.to_parquet(aside, index=False)
+        aside.replace(to)
+    except OSError as error:
+        raise typer.BadParameter(f"cannot be written: {error}", param_hint="--to") from error
+    typer.echo(str(to))
+
+
+@app.command()
+def ui(
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    port: Annotated[int, typer.Option(help="Where MLflow listens.", min=1, max=65535)] = 5000,
+) -> None:
+    """Open MLflow's own pages on this workspace."""
+    from sweeps.ui import serve
+
+    serve(workspace, port)
+
+
+def _show_fields(rows: list[dict[str, Any]], *, as_json: bool) -> None:
+    from sweeps import listing
+
+    columns = ["name", "field", "allowed", "default", "about"]
+    output.show(rows if as_json else listing.field_lines(rows), columns, as_json=as_json)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()
