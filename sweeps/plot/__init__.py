@@ -62,7 +62,7 @@ def _no_pruning(runs: Runs) -> str:
 
 
 FIGURES: dict[str, Kind] = {
-    "scatter": Kind("MIG against total correlation", scatter_figure, _needs("tc", "mig")),
+    "scatter": Kind("MIG and total correlation", scatter_figure, _needs("tc", "mig")),
     "tradeoff": Kind("The trade-off", tradeoff_figure, _needs("reconstruction")),
     "distribution": Kind("Distribution of MIG", distribution_figure, _needs("mig")),
     "curves": Kind("Learning curves", curves_figure, _no_curves),

@@ -38,7 +38,8 @@ def curves_figure(runs: Runs, *, metrics: Sequence[str] = METRICS) -> Figure:
             axes.set_ylabel(text.axis(metric).replace(" (", "\n(") if column == 0 else "")
     _key(drawing, runs, grid, colours)
     note = "One line per trial, measured on the evaluation subset every epoch."
-    return style.finish(drawing, runs, "Learning curves", note)
+    title = f"{text.listed([text.name(metric) for metric in shown])} by epoch"
+    return style.finish(drawing, runs, title[:1].upper() + title[1:], note)
 
 
 def _draw(axes: Axes, runs: Runs, objective: str, metric: str, colours: dict[float, str]) -> None:

@@ -42,7 +42,7 @@ def front_figure(runs: Runs, *, planes: Sequence[Plane] = PLANES) -> Figure:
     out = text.left_out(runs.table)
     points = "Points: means over seeds of cells that ran their whole length, pale where another cell beats them"
     note = f"{points}; {text.measured_on(runs, metrics)}"
-    style.finish(drawing, runs, "Pareto fronts", f"{note}; {out}." if out else f"{note}.")
+    style.finish(drawing, runs, "What no other cell beats", f"{note}; {out}." if out else f"{note}.")
     for axes, plane, own in zip(panels, planes, rows, strict=True):
         _label(axes, runs, own, plane)
     return drawing

@@ -82,20 +82,29 @@ def plain(value: object) -> str:
 
 
 def number(value: float, error: float = math.nan) -> str:
-    """Return a number to the second digit of its error, or to three digits where there is none; a dash for NaN."""
+    """Return a number to the second digit of its error, or to three digits where there is none; a dash for NaN.
+
+    Of a few seeds the error itself is uncertain, so however small it is, five digits of the number are enough.
+    """
     if not math.isfinite(value):
         return "–" if math.isnan(value) else ("∞" if value > 0 else "−∞")
-    known = math.isfinite(error) and error > 0
-    size = error if known else abs(value)
-    digits = 3 if size == 0 else (1 if known else 2) - math.floor(math.log10(size))
-    return f"{value:.{min(max(digits, 0), 4)}f}".replace("-", "−")
+    return f"{value:.{_decimals(value, error)}f}".replace("-", "−")
 
 
 def with_error(value: float, error: float) -> str:
     """Return "0.312 ± 0.021", or the value alone where the error is not known."""
     if not math.isfinite(value) or not math.isfinite(error):
         return number(value)
-    return f"{number(value, error)} ± {number(error, error)}"
+    return f"{number(value, error)} ± {error:.{_decimals(value, error)}f}"
+
+
+def _decimals(value: float, error: float) -> int:
+    if value == round(value) and not error > 0:  # a count, or none
+        return 0
+    known = math.isfinite(error) and error > 0
+    by_error = 1 - math.floor(math.log10(error)) if known else 4
+    by_value = (4 if known else 2) - math.floor(math.log10(abs(value))) if value else 4
+    return min(max(min(by_error, by_value), 0), 4)
 
 
 def strengths(runs: Runs, rows: pd.DataFrame) -> list[str]:
@@ -111,6 +120,11 @@ def span(counts: Sequence[int]) -> str:
     return str(low) if low == high else f"{low}–{high}"
 
 
+def listed(names: Sequence[str]) -> str:
+    """Return "a", "a and b" or "a, b and c"."""
+    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+
+
 def states(table: pd.DataFrame) -> str:
     """Return "20 complete, 18 pruned, 2 failed", without the states that no trial is in."""
     found = summary.counts(table)
@@ -120,8 +134,8 @@ def states(table: pd.DataFrame) -> str:
 def left_out(table: pd.DataFrame) -> str:
     """Return which trials the means leave out, "" if none."""
     found = {state: n for state, n in summary.counts(table).items() if state != "COMPLETE" and n}
-    listed = ", ".join(f"{n} {_STATES[state]}" for state, n in found.items())
-    return f"not shown: {listed}" if listed else ""
+    words = ", ".join(f"{n} {_STATES[state]}" for state, n in found.items())
+    return f"not shown: {words}" if words else ""
 
 
 def measured_on(runs: Runs, metrics: Sequence[str]) -> str:

@@ -35,7 +35,9 @@ def tradeoff_figure(runs: Runs, *, metrics: Sequence[str] = METRICS, choice: sum
     without = f"; not measured: {', '.join(missing)}" if missing else ""
     note = f"Means {spread}; {text.measured_on(runs, shown)}{without}"
     out = text.left_out(runs.table)
-    return style.finish(drawing, runs, "The trade-off", f"{note}; {out}." if out else f"{note}.")
+    title = f"{text.listed([text.name(metric) for metric in shown])} against {text.strength_axis(runs)}"
+    title = title[:1].upper() + title[1:]
+    return style.finish(drawing, runs, title, f"{note}; {out}." if out else f"{note}.")
 
 
 def draw(axes: Axes, runs: Runs, metric: str, *, choice: summary.Choice = "best") -> None:
@@ -55,7 +57,6 @@ def draw(axes: Axes, runs: Runs, metric: str, *, choice: summary.Choice = "best"
             _line(axes, group, metric, steps, per_trial, colour=colours[own], marker=markers[own], name=own)
     style.strength_scale(axes, strengths, text.strength_axis(runs))
     axes.set_ylabel(text.axis(metric))
-    axes.set_title(text.name(metric))
     if metric in ("tc", "mig"):
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
 

@@ -47,8 +47,8 @@ def traversals_figure(runs: Runs) -> Figure:
         seed = f"seed {trial['seed']}: {text.name(goal.metric)} {text.number(trial['value'])}"
         axes.set_title(f"{text.cell(trial, runs)}\n{seed}", fontsize=8)
     chosen = f"Of each objective the whole trial with the {_most(goal)} {text.name(goal.metric)}: chosen, not typical"
-    note = f"{chosen}; a row moves one latent, the others stay."
-    return style.finish(drawing, runs, "Latent traversals", note)
+    note = f"{chosen}; along a row one latent moves, the others stay."
+    return style.finish(drawing, runs, "One latent per row", note)
 
 
 def _most(goal: summary.Goal) -> str:

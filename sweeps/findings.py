@@ -1,0 +1,157 @@
+"""What a sweep found, in sentences computed from its numbers; none of them is assumed.
+
+Each sentence can come out either way: the direction of a trend and the winner of a comparison are read off the means.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+
+from sweeps import pareto, summary
+from sweeps.plot import front, text
+from sweeps.runs import Runs
+
+
+def opening(runs: Runs) -> str:
+    """Return how many trials there are, in which states, and how many reached the end."""
+    n = len(runs.table)
+    objectives = list(dict.fromkeys(runs.table["objective"])) if n else []
+    whose = f" of {text.listed(objectives)}" if objectives else ""
+    ending = "" if summary.counts(runs.table)["COMPLETE"] else " No trial ran its whole length, so there are no means."
+    return f"{n} {'trial' if n == 1 else 'trials'}{whose}: {text.states(runs.table)}.{ending}"
+
+
+def best(runs: Runs) -> list[str]:
+    """Return a sentence per goal: the best cell's mean with its error and n."""
+    found: list[str] = []
+    for goal in summary.goals(runs):
+        row = summary.best_cell(runs, goal)
+        if row is None:
+            found.append(f"No complete trial has a {text.name(goal.metric)}, the sweep's goal.")
+            continue
+        value = text.with_error(row[goal.metric], row[f"{goal.metric}_se"])
+        n = int(row[f"{goal.metric}_n"])
+        spread = f"standard error, n = {n}" if n > 1 else "one seed, no error known"
+        way = "Lowest" if goal.mode == "min" else "Highest"
+        found.append(f"{way} mean {text.name(goal.metric)}: {value} ({spread}), by {text.cell(row, runs)}.")
+    return found
+
+
+def trends(runs: Runs, metrics: Sequence[str] = ("reconstruction", "tc")) -> list[str]:
+    """Return a sentence per metric and series: whether its mean falls or rises with the strength, and the means."""
+    rows = summary.brackets(runs, metrics)
+    return [
+        sentence
+        for metric in metrics
+        if metric in rows.columns
+        for series, own in rows.groupby("series", sort=False)
+        if (sentence := _trend(runs, own, str(series), metric))
+    ]
+
+
+def comparisons(runs: Runs, metric: str = "reconstruction", *, better: pareto.Direction = "min") -> list[str]:
+    """Return a sentence per series but the first: at each strength that both have, which of the two is better."""
+    rows = summary.brackets(runs, [metric])
+    if metric not in rows.columns:
+        return []
+    rows = rows.loc[(rows["strength"].notna() & rows[metric].notna()).to_numpy()]
+    names = summary.strength_names(runs)
+    first, *others = dict.fromkeys(rows["series"]) or [""]
+    own = _by_strength(rows, first)
+    found: list[str] = []
+    for series in others:
+        theirs = _by_strength(rows, series)
+        shared = [strength for strength in theirs if strength in own]
+        letters = {names[str(row["objective"])] for row in (*own.values(), *theirs.values())}
+        if shared and len(letters) == 1:
+            letter = text.symbol(letters.pop())
+            verdicts = [_verdict(theirs[value], own[value], metric, letter, better) for value in shared]
+            wins = sum(verdict[0] for verdict in verdicts)
+            end = "lower" if better == "min" else "higher"
+            found.append(
+                f"At the same {letter}, {series} has the better ({end}) mean {text.name(metric)} than {first} at "
+                f"{wins} of {len(shared)} values: {'; '.join(verdict[1] for verdict in verdicts)}."
+            )
+    return found
+
+
+def fronts(runs: Runs) -> list[str]:
+    """Return a sentence per plane of the Pareto figure: who is on the front, what each series covers."""
+    found: list[str] = []
+    for plane in front.PLANES:
+        if not all(summary.source(runs.table, metric) for metric in (plane.x, plane.y)):
+            continue
+        rows = front.members(runs, plane)
+        ahead = rows.loc[rows["on_front"].to_numpy()]
+        sentence = f"{text.name(plane.x).capitalize()} against {text.name(plane.y)}: {len(ahead)} of {len(rows)} cells"
+        shares = _shares(rows, plane)
+        covered = ", ".join(f"{series} {100 * share:.0f} %" for series, share in shares.items())
+        area = f" Of the rectangle that all cells span, the series dominate: {covered}." if shares else ""
+        found.append(f"{sentence} are on the front: {'; '.join(_members(runs, ahead))}.{area}")
+    return found
+
+
+def _members(runs: Runs, rows: pd.DataFrame) -> list[str]:
+    """Return "beta_tcvae at β = 2, 4" for every series of some cells."""
+    names = summary.strength_names(runs)
+    found: list[str] = []
+    for series, own in rows.groupby("series", sort=False):
+        letter = text.symbol(names[str(own["objective"].iloc[0])])
+        known = sorted(own["strength"].dropna())
+        found.append(
+            f"{series} at {letter} = {', '.join(text.plain(value) for value in known)}" if known else str(series)
+        )
+    return found
+
+
+def _trend(runs: Runs, own: pd.DataFrame, series: str, metric: str) -> str:
+    own = own.loc[(own["strength"].notna() & own[metric].notna()).to_numpy()].sort_values("strength")
+    if len(own) < 2:
+        return ""
+    strength, value = summary.floats(own, "strength"), summary.floats(own, metric)
+    letter = text.symbol(summary.strength_names(runs)[str(own["objective"].iloc[0])])
+    steps = np.diff(value)
+    if (steps < 0).all():
+        verb = "falls at every step of"
+    elif (steps > 0).all():
+        verb = "rises at every step of"
+    else:
+        verb = "neither only falls nor only rises with"
+    means = ", ".join(text.number(float(mean)) for mean in value)
+    at = ", ".join(text.plain(float(value)) for value in strength)
+    return f"{text.name(metric).capitalize()} {verb} {letter} for {series}: {means} ({letter} = {at})."
+
+
+def _by_strength(rows: pd.DataFrame, series: str) -> dict[float, Mapping[str, Any]]:
+    own = rows.loc[(rows["series"] == series).to_numpy()].sort_values("strength")
+    return {row["strength"]: row for row in cast(list[dict[str, Any]], own.to_dict("records"))}
+
+
+def _verdict(
+    mine: Mapping[str, Any], other: Mapping[str, Any], metric: str, letter: str, better: pareto.Direction
+) -> tuple[bool, str]:
+    """Return whether `mine` is better, and that in words with both numbers."""
+    gap = other[metric] - mine[metric] if better == "min" else mine[metric] - other[metric]
+    error = math.hypot(mine[f"{metric}_se"], other[f"{metric}_se"])
+    close = ", within one standard error" if abs(gap) <= error else ""
+    word = "yes" if gap > 0 else "no"
+    numbers = f"{text.number(mine[metric])} against {text.number(other[metric])}"
+    return gap > 0, f"{letter} = {text.plain(mine['strength'])} {word} ({numbers}{close})"
+
+
+def _shares(rows: pd.DataFrame, plane: front.Plane) -> dict[str, float]:
+    """Return series -> the share that it dominates of the rectangle from the worst to the best numbers of all cells."""
+    points = rows[[plane.x, plane.y]].to_numpy(dtype=np.float64)
+    if len(points) < 2 or (np.ptp(points, axis=0) == 0).any():
+        return {}
+    ways = (plane.x_better, plane.y_better)
+    low, high = points.min(axis=0), points.max(axis=0)
+    worst = [high[k] if way == "min" else low[k] for k, way in enumerate(ways)]
+    series = rows["series"].to_numpy()
+    area = float(np.prod(high - low))
+    return {name: pareto.hypervolume(points[series == name], worst, ways) / area for name in dict.fromkeys(series)}

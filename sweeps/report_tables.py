@@ -1,0 +1,176 @@
+"""The report's tables: rows of words, ready for a page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, cast
+
+import pandas as pd
+
+from sweeps import summary
+from sweeps.plot import text
+from sweeps.runs import Runs
+
+SHOWN = ("reconstruction", "kl", "tc", "mig", "active_units")
+_SHORT = {"reconstruction": "reconstr.", "tc": "TC", "active_units": "active units", "mi": "MI"}
+
+
+class Cell(NamedTuple):
+    """One field of a table; `kind` is its CSS class."""
+
+    text: str
+    kind: str = ""
+
+
+class Head(NamedTuple):
+    """A column's title."""
+
+    text: str
+    numeric: bool = False
+
+
+class Row(NamedTuple):
+    """One line of a table; `kind` is its CSS class."""
+
+    cells: list[Cell]
+    kind: str = ""
+
+
+class Table(NamedTuple):
+    """A table of words."""
+
+    heads: list[Head]
+    rows: list[Row]
+    caption: str = ""
+
+
+def strengths(runs: Runs) -> Table:
+    """Return the trade-off as a table: a row per bracket and strength."""
+    rows = cast(list[dict[str, Any]], summary.brackets(runs, SHOWN).to_dict("records"))
+    metrics = [metric for metric in SHOWN if any(metric in row for row in rows)]
+    shown = summary.parameters(runs.table)
+    heads = [Head("objective"), Head(text.strength_axis(runs), numeric=True)]
+    heads += [Head(text.parameter(column)) for column in shown]
+    heads += [Head(name, numeric=True) for name in ("n", "pruned", "failed")]
+    heads += [Head(_SHORT.get(metric, text.name(metric)), numeric=True) for metric in metrics]
+    heads += [Head("chance, ceiling of MIG", numeric=True)] if "mig" in metrics else []
+    body: list[Row] = []
+    for row in rows:
+        cells = [Cell(str(row["series"])), _number(text.plain(row["strength"]))]
+        cells += [Cell(text.plain(row.get(column)) if row["n"] else "–") for column in shown]
+        cells += [_number(str(row[name])) for name in ("n", "pruned", "failed")]
+        cells += [_number(text.with_error(row[metric], row[f"{metric}_se"])) for metric in metrics]
+        members = runs.table.loc[runs.table["number"].isin(row["members"]).to_numpy()]
+        own = runs._replace(table=members)
+        levels = [_level(summary.level(own, "mig", "chance")), _level(summary.level(own, "mig", "ceiling"))]
+        cells += [_number(", ".join(levels))] if "mig" in metrics else []
+        body.append(Row(cells, "" if row["n"] else "empty"))
+    goal = summary.goals(runs)[0]
+    several = any(row["complete_cells"] > 1 for row in rows)
+    caption = (
+        f"Means ± standard error over n seeds; nats per image but for MIG and active units. "
+        f"Measured on: {text.measured_on(runs, metrics) or 'nothing'}. pruned and failed count the whole bracket."
+    )
+    if several:
+        caption += (
+            f" Where several cells of a bracket are complete, the one with the best mean {text.name(goal.metric)}."
+        )
+    return Table(heads, body, caption)
+
+
+def trials(runs: Runs) -> Table:
+    """Return every trial: what it was, how it ended, its last numbers."""
+    rows = cast(list[dict[str, Any]], runs.table.to_dict("records"))
+    shown = summary.parameters(runs.table)
+    last = [metric for metric in SHOWN if metric in runs.table.columns]
+    final = _scored(runs)
+    heads = [Head("#", numeric=True), Head("trial"), Head("objective"), Head(text.strength_axis(runs), numeric=True)]
+    heads += [Head(text.parameter(column)) for column in shown]
+    heads += [Head("seed", numeric=True), Head("state"), Head("epoch", numeric=True), Head("seconds", numeric=True)]
+    heads += [Head(_SHORT.get(metric, text.name(metric)), numeric=True) for metric in last]
+    heads += [Head(f"final {_SHORT.get(metric, text.name(metric))}", numeric=True) for metric in final]
+    heads += [Head("why")]
+    body: list[Row] = []
+    for row in rows:
+        cells = [_number(str(row["number"])), Cell(str(row["trial"]), "hash"), Cell(str(row["objective"]))]
+        cells += [_number(text.plain(float(row["strength"])))]
+        cells += [Cell(text.plain(row[column])) for column in shown]
+        cells += [_number(str(row["seed"])), Cell(str(row["state"]).lower(), "state")]
+        cells += [_number(f"{row['epoch']}/{row['epochs']}"), _number(text.number(float(row["seconds"])))]
+        cells += [_number(text.number(_float(row[metric]))) for metric in last]
+        cells += [_number(text.number(_float(row[f"final/{metric}"]))) for metric in final]
+        reused = f"reused from {row['reused_from']}" if row.get("reused_from") else ""
+        cells += [Cell("; ".join(part for part in (str(row["why"] or ""), reused) if part), "why")]
+        body.append(Row(cells, str(row["state"])))
+    caption = "Numbers of the last reported epoch, on the evaluation subset; final: on the whole data set."
+    return Table(heads, body, caption)
+
+
+def estimators(runs: Runs) -> Table:
+    """Return each metric's definition, where it was measured, and its stored identity."""
+    scored = [metric for metric in _scored(runs, most=100) if metric not in text.DEFINITIONS]
+    metrics = [metric for metric in (*text.DEFINITIONS, *scored) if summary.source(runs.table, metric)]
+    heads = [Head("metric"), Head("unit"), Head("what it is"), Head("means measured on"), Head("estimator")]
+    body = [
+        Row(
+            [
+                Cell(text.name(metric)),
+                Cell(text.UNITS.get(metric, "–")),
+                Cell(text.DEFINITIONS.get(metric, "–")),
+                Cell(text.measured_on(runs, [metric])),
+                Cell(_distinct(runs.table, f"identity/{metric}") or "–"),
+            ]
+        )
+        for metric in metrics
+    ]
+    return Table(heads, body)
+
+
+def facts(runs: Runs, made_with: Mapping[str, str]) -> Table:
+    """Return sizes, versions and names, one a row."""
+    evaluation = runs.spec.get("evaluation") or {}
+    rows = {"sweep": runs.name, "data": _joined(runs.spec.get("data") or {})}
+    rows["evaluation"] = _joined(evaluation)
+    prefix = "software/"
+    for column in runs.table.columns:
+        if str(column).startswith(prefix):
+            rows[str(column).removeprefix(prefix)] = _distinct(runs.table, str(column)) or "–"
+    rows["report made with"] = _joined(made_with)
+    return Table([Head("what"), Head("value")], [Row([Cell(key), Cell(value)]) for key, value in rows.items()])
+
+
+def _scored(runs: Runs, *, most: int = 4) -> list[str]:
+    """Return the metrics of the whole set that the spec asked for, as many as a table has room for."""
+    asked = [str(name) for name in (runs.spec.get("evaluation") or {}).get("final") or ()]
+    return [name for name in asked if f"final/{name}" in runs.table.columns][:most]
+
+
+def _distinct(table: pd.DataFrame, column: str) -> str:
+    if column not in table.columns:
+        return ""
+    return "; ".join(dict.fromkeys(str(value) for value in table[column].dropna() if str(value)))
+
+
+def _joined(mapping: Mapping[str, object]) -> str:
+    return ", ".join(f"{key} {_listed(value)}" for key, value in mapping.items())
+
+
+def _listed(value: object) -> str:
+    if isinstance(value, Mapping):
+        return f"({_joined(value)})"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return " ".join(str(item) for item in value) or "none"
+    return "none" if value is None else str(value)
+
+
+def _number(words: str) -> Cell:
+    return Cell(words, "n")
+
+
+def _level(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.2g}"
+
+
+def _float(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else math.nan
