@@ -28,6 +28,7 @@ Overrides = Annotated[
 Workspace = Annotated[
     Path, typer.Option("--workspace", envvar="SWEEPS_WORKSPACE", metavar="DIR", help="Folder of ledger and results.")
 ]
+Address = Annotated[str | None, typer.Option(metavar="RAY", help="A running Ray cluster; else one is started.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 DEFAULT_WORKSPACE = Path("results")
 
@@ -62,9 +63,7 @@ app.add_typer(data, name="data")
 def run(
     source: Source,
     overrides: Overrides = None,
-    address: Annotated[
-        str | None, typer.Option(metavar="RAY", help="A running Ray cluster; else one is started.")
-    ] = None,
+    address: Address = None,
     workspace: Workspace = DEFAULT_WORKSPACE,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and start nothing.")] = False,
     retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Give failed trials another try.")] = False,
@@ -81,7 +80,8 @@ def run(
         if as_json:
             output.show_json(planned._asdict())
         else:
-            output.console().print(planned)
+            for key, value in planned._asdict().items():
+                typer.echo(f"{key.replace('_', ' ')}: {value}")
         return
     _run(sweep, workspace, address, retry=retry_failed, as_json=as_json)
 
@@ -189,19 +189,8 @@ def runs(name: SweepName, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJ
     from sweeps.runs import load
 
     rows = load(workspace, name).table.to_dict(orient="records")
-    columns = [
-        "number",
-        "objective",
-        "strength",
-        "seed",
-        "state",
-        "epoch",
-        "epochs",
-        "reconstruction",
-        "tc",
-        "mig",
-        "why",
-    ]
+    columns = ["number", "objective", "strength", "seed", "state", "epoch", "epochs"]
+    columns += ["reconstruction", "tc", "mig", "seconds", "why"]
     output.show([{str(key): value for key, value in row.items()} for row in rows], columns, as_json=as_json)
 
 

@@ -45,7 +45,8 @@ def info(source: Source = None, options: Options = None, cache: Cache = None, as
         output.show_json(found)
         return
     output.show([found], ["name", "images", "shape", "factors", "prepared", "file"], as_json=False)
-    output.show(found["files"], ["path", "bytes"], as_json=False, title=f"\nprepared in {found['cache']}")
+    typer.echo(f"\nprepared in {found['cache']}:")
+    output.show(found["files"], ["path", "bytes"], as_json=False)
 
 
 @data.command()

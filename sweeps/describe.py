@@ -38,9 +38,9 @@ def fields(cls: type) -> list[Field]:
     return described
 
 
-def summary(cls: type) -> str:
+def summary(thing: object) -> str:
     """Return the first line of a docstring."""
-    return (inspect.getdoc(cls) or "").partition("\n")[0]
+    return (inspect.getdoc(thing) or "").partition("\n")[0]
 
 
 _SIMPLE = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false"}

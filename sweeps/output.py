@@ -13,12 +13,12 @@ from rich.table import Table
 _PIPED_WIDTH = 200  # a pipe has no width of its own; rich would take 80 and cut
 
 
-def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool, title: str | None = None) -> None:
+def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: bool) -> None:
     """Print rows, all of each as JSON, or some of its columns as a table."""
     if as_json:
         show_json(rows)
         return
-    table = Table(*columns, title=title, title_justify="left", box=None, header_style="bold", pad_edge=False)
+    table = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for row in rows:
         table.add_row(*(_cell(row.get(column)) for column in columns))
     console().print(table)
