@@ -1,0 +1,164 @@
+"""Real processes, real SIGKILLs: the sweep ends complete and every number is there once."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+from mini_sweep import MINI
+
+from sweeps import ledger as tables
+from sweeps.ledger import Ledger
+from sweeps.track import tracking_uri
+from sweeps.yaml_dump import dump
+
+SPEC = {
+    **MINI,
+    "seeds": 1,
+    "train": {"epochs": 6, "batch_size": 32, "learning_rate": {"grid": [1e-2, 1e-3]}},
+    "checkpoint": {"every": 1, "min_seconds": 0},
+}
+
+
+def start(workspace, spec, failpoint=None):
+    workspace.mkdir(exist_ok=True)
+    path = workspace / "spec.yaml"
+    path.write_text(dump(spec))
+    environment = dict(os.environ)
+    if failpoint:
+        environment["SWEEPS_FAILPOINT"] = f"{failpoint}={workspace / 'killed'}"
+    command = [sys.executable, "-m", "sweeps", "run", str(path), "--workspace", str(workspace)]
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def run(workspace, spec, failpoint=None):
+    process = start(workspace, spec, failpoint)
+    output, _ = process.communicate(timeout=240)
+    return process.returncode, output
+
+
+def rows(workspace, table):
+    return Ledger.of_workspace(workspace).of(table, "mini")
+
+
+def wait_for_reports(workspace, number, seconds=120):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if (workspace / "ledger.db").exists():
+            found = rows(workspace, tables.REPORT)
+            if len(found) >= number:
+                return found
+        time.sleep(0.05)
+    raise AssertionError(f"no {number} reports in {seconds} s")
+
+
+def assert_every_number_once(workspace):
+    """The ledger and MLflow hold every epoch of every trial exactly once, and nothing is open."""
+    import mlflow
+
+    trials = {row["number"]: row for row in rows(workspace, tables.TRIAL)}
+    ends = {row["trial"]: row["state"] for row in rows(workspace, tables.END)}
+    assert ends.keys() == trials.keys()
+    assert Counter(ends.values()) == {"COMPLETE": 2, "PRUNED": 2}
+    reports = rows(workspace, tables.REPORT)
+    epochs = {number: [r["epoch"] for r in reports if r["trial"] == number] for number in trials}
+    assert all(found == list(range(1, (6 if ends[n] == "COMPLETE" else 3) + 1)) for n, found in epochs.items()), epochs
+
+    client = mlflow.MlflowClient(tracking_uri(workspace, None))
+    experiment = client.get_experiment_by_name("mini")
+    runs = client.search_runs([experiment.experiment_id])
+    assert len(runs) == len(trials) + 1  # and the parent
+    assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
+    for run in runs:
+        if "sweep.trial" in run.data.tags:
+            number = int(run.data.tags["sweep.trial"].rpartition("/")[2])
+            steps = [point.step for point in client.get_metric_history(run.info.run_id, "tc")]
+            assert sorted(steps) == epochs[number]
+
+
+def numbers(workspace):
+    """Return {(trial hash, epoch): metrics}."""
+    hashes = {row["number"]: row["hash"] for row in rows(workspace, tables.TRIAL)}
+    return {
+        (hashes[row["trial"]], row["epoch"]): json.loads(row["body"])["metrics"]
+        for row in rows(workspace, tables.REPORT)
+    }
+
+
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory):
+    """The same sweep, undisturbed."""
+    workspace = tmp_path_factory.mktemp("clean")
+    code, output = run(workspace, SPEC)
+    assert code == 0, output
+    assert_every_number_once(workspace)
+    return workspace
+
+
+def assert_same_numbers(workspace, clean):
+    ours, theirs = numbers(workspace), numbers(clean)
+    assert ours.keys() == theirs.keys()
+    # The CPU's arithmetic is the same in every process, and a checkpoint holds all that training needs: equal to the bit.
+    assert all(ours[key] == theirs[key] for key in ours)
+
+
+def test_a_trial_killed_between_its_checkpoint_and_its_report_goes_on(tmp_path, clean):
+    code, output = run(tmp_path, SPEC, "trial.checkpointed:2")
+    assert code == 0, output
+    assert (tmp_path / "killed").exists()
+    assert "lost" in {row["outcome"] for row in rows(tmp_path, tables.ATTEMPT)}
+    assert_every_number_once(tmp_path)
+    assert_same_numbers(tmp_path, clean)
+
+
+def test_a_driver_killed_at_several_moments_goes_on_with_the_same_command(tmp_path, clean):
+    for moment in ("driver.asked:2", "driver.before_report:3", "driver.reported:4"):
+        (tmp_path / "killed").unlink(missing_ok=True)
+        code, output = run(tmp_path, SPEC, moment)
+        assert code == -signal.SIGKILL, (moment, output)
+    code, output = run(tmp_path, SPEC)
+    assert code == 0, output
+    assert_every_number_once(tmp_path)
+    assert_same_numbers(tmp_path, clean)
+    complete = [row for row in rows(tmp_path, tables.ATTEMPT) if row["outcome"] == "complete"]
+    assert len(complete) == 2  # no finished trial was trained again
+
+
+def test_the_same_command_after_the_end_trains_nothing(clean):
+    before = rows(clean, tables.ATTEMPT)
+    code, output = run(clean, SPEC)
+    assert code == 0, output
+    assert rows(clean, tables.ATTEMPT) == before
+    assert_every_number_once(clean)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kill", range(6))
+def test_killing_driver_or_trial_at_any_report_loses_nothing(tmp_path, clean, kill):
+    process = start(tmp_path, SPEC)
+    reports = wait_for_reports(tmp_path, 1 + 2 * kill)
+    victim = process.pid if kill % 2 else json.loads(reports[-1]["body"])["pid"]
+    os.kill(victim, signal.SIGKILL)
+    process.communicate(timeout=240)
+    code, output = run(tmp_path, SPEC)
+    assert code == 0, output
+    assert_every_number_once(tmp_path)
+    assert_same_numbers(tmp_path, clean)
+
+
+@pytest.mark.slow
+def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path, clean):
+    process = start(tmp_path, SPEC)
+    wait_for_reports(tmp_path, 3)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 1, output
+    assert "The same command goes on from here" in output
+    assert "Traceback" not in output
+    assert run(tmp_path, SPEC)[0] == 0
+    assert_every_number_once(tmp_path)
+    assert_same_numbers(tmp_path, clean)
