@@ -84,7 +84,9 @@ def _standard_errors(terms: Array) -> Array:
     # One sample has no spread to estimate from: its error is unknown, said as infinity.
     if len(terms) == 1:
         return np.full(terms.shape[1], math.inf)
-    return np.std(terms, axis=0, ddof=1, dtype=np.float64) * len(terms) ** -0.5
+    spread = terms - terms.mean(axis=0)
+    errors: Array = np.linalg.norm(spread, axis=0) / math.sqrt(len(terms) * (len(terms) - 1))
+    return errors
 
 
 def _sampled_terms(codes: Codes, *, samples: int, seed: int) -> Array:

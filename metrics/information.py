@@ -9,6 +9,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from metrics.mixture_grid import Grid, bin_posteriors, make_grid
 from metrics.types import Array, Codes, Factors
@@ -111,31 +113,29 @@ def _equal_bins(column: Array, bins: int) -> Array:
 
 def _mutual_information(grid: Grid, histograms: Array, counts: Array) -> tuple[float, float]:
     """I(z; v) from the binned posteriors of every level, (V, cells) each summing to its count, and its error."""
-    p_level = counts / counts.sum()
-    marginal = np.zeros(grid.size // 2 + 1, dtype=np.complex128)
-    conditional = np.zeros(3)
+    p_level = torch.as_tensor(counts / counts.sum())
+    marginal = torch.zeros(grid.size // 2 + 1, dtype=torch.complex128)
+    conditional = torch.zeros(3, dtype=torch.float64)
     for start in range(0, len(counts), _ROWS):
         rows = slice(start, start + _ROWS)
         spectrum = grid.spectrum(histograms[rows] / counts[rows, None])
-        marginal += p_level[rows] @ spectrum
+        marginal += p_level[rows].to(spectrum) @ spectrum
         conditional += p_level[rows] @ _entropies(grid, spectrum)
-    fine, coarse, widened = _entropies(grid, marginal[None])[0] - conditional
-    return max(0.0, float(fine)), float(abs(fine - coarse) + abs(fine - widened))
+    fine, coarse, widened = (float(x) for x in _entropies(grid, marginal[None])[0] - conditional)
+    return max(0.0, fine), abs(fine - coarse) + abs(fine - widened)
 
 
-def _entropies(grid: Grid, spectrum: Array) -> Array:
-    """Differential entropies of densities: (V, 3), by the grid, by every second point, and of the widened ones."""
-    density = np.fft.irfft(spectrum, n=grid.size, axis=1) * grid.size
-    integrand = _minus_p_log_p(density)
-    fine = integrand.sum(axis=1) * grid.step
-    coarse = integrand[:, ::2].sum(axis=1) * (2 * grid.step)
+def _entropies(grid: Grid, spectrum: Tensor) -> Tensor:
+    """Differential entropies (V, 3): on the grid, on every second point, and of the widened mixtures."""
+    integrand = _minus_p_log_p(grid.densities(spectrum))
+    fine = integrand.sum(dim=1) * grid.step
+    coarse = integrand[:, ::2].sum(dim=1) * (2 * grid.step)
     if not grid.widened:
-        return np.stack([fine, coarse, fine], axis=1)
-    wider = np.fft.irfft(spectrum * grid.widening(), n=grid.size, axis=1) * grid.size
-    return np.stack([fine, coarse, _minus_p_log_p(wider).sum(axis=1) * grid.step], axis=1)
+        return torch.stack([fine, coarse, fine], dim=1)
+    wider = _minus_p_log_p(grid.densities(grid.widen(spectrum)))
+    return torch.stack([fine, coarse, wider.sum(dim=1) * grid.step], dim=1)
 
 
-def _minus_p_log_p(density: Array) -> Array:
-    # Rounding leaves densities of the order of -1e-16: they are zero, and 0 ln 0 = 0.
-    p = np.maximum(density, 1e-300)
-    return -p * np.log(p)
+def _minus_p_log_p(density: Tensor) -> Tensor:
+    p = density.clamp(min=1e-300)  # 0 ln 0 = 0
+    return -p * p.log()

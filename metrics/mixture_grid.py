@@ -10,12 +10,17 @@ Gaussian, taken in Fourier space, where three things are exact:
   is below 1e-8, so its short spectrum is the low part of the long one.
 """
 
+# torch.fft and split carry no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from metrics.types import Array
 
@@ -52,26 +57,27 @@ class Grid:
     def cells(self) -> int:
         return int(self.sizes.sum())
 
-    def spectrum(self, histograms: Array) -> Array:
-        """Fourier coefficients of the mixtures' densities: (V, cells) -> (V, size / 2 + 1), complex.
-
-        `irfft(spectrum, n=size) * size` are the densities on the grid.
-        """
-        total = np.zeros((len(histograms), self.size // 2 + 1), dtype=np.complex128)
-        start = 0
+    def spectrum(self, histograms: Array) -> Tensor:
+        """Fourier coefficients of the mixtures' densities: (V, cells) -> (V, size / 2 + 1), complex."""
+        total = torch.zeros((len(histograms), self.size // 2 + 1), dtype=torch.complex128)
         sizes: list[int] = self.sizes.tolist()
-        for width, size in zip(self.widths, sizes, strict=True):
-            part = np.fft.rfft(histograms[:, start : start + size], axis=1)
-            frequency = np.arange(size // 2 + 1) / self.length
-            kernel = np.exp(-0.5 * np.square(2 * math.pi * width * frequency))
-            total[:, : size // 2 + 1] += part * (kernel / np.sinc(frequency * self.length / size) ** 4)
-            start += size
+        parts = torch.as_tensor(histograms).split(sizes, dim=1)
+        for width, size, part in zip(self.widths, sizes, parts, strict=True):
+            spline = torch.sinc(torch.arange(size // 2 + 1, dtype=torch.float64) / size) ** 4
+            total[:, : size // 2 + 1] += torch.fft.rfft(part, dim=1) * (self._gaussian(width, size) / spline)
         return total / self.length
 
-    def widening(self) -> Array:
-        """Factors that add the smallest width's variance to every component."""
-        frequency = np.arange(self.size // 2 + 1) / self.length
-        return np.exp(-0.5 * np.square(2 * math.pi * self.widths[0] * frequency))
+    def densities(self, spectrum: Tensor) -> Tensor:
+        """The densities on the grid: (V, size / 2 + 1) -> (V, size); rounding may leave them at -1e-16."""
+        return torch.fft.irfft(spectrum, n=self.size, dim=1) * self.size
+
+    def widen(self, spectrum: Tensor) -> Tensor:
+        """Add the smallest width's variance to every component."""
+        return spectrum * self._gaussian(self.widths[0], self.size)
+
+    def _gaussian(self, width: float, size: int) -> Tensor:
+        frequency = torch.arange(size // 2 + 1, dtype=torch.float64) / self.length
+        return torch.exp(-0.5 * (2 * math.pi * width * frequency).square())
 
 
 @dataclass(frozen=True)

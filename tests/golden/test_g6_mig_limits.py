@@ -1,0 +1,128 @@
+"""G6: codes whose gap is known, and two published mistakes that these tests would have caught."""
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+
+from metrics import Codes, Factors, score
+
+DSPRITES = (3, 6, 40, 32, 32)
+
+
+def grid(*sizes, constant=False):
+    axes = np.meshgrid(*(np.arange(size) for size in sizes), indexing="ij")
+    values = np.stack([axis.ravel() for axis in axes], axis=1)
+    if constant:
+        values = np.concatenate([values, np.zeros((len(values), 1), dtype=values.dtype)], axis=1)
+        sizes = (*sizes, 1)
+    return Factors(values, tuple(f"factor{k}" for k in range(len(sizes))), sizes)
+
+
+def identity(factors, std=0.005):
+    top = np.maximum(factors.values.max(axis=0), 1)
+    mean = 2 * factors.values / top - 1.0
+    return Codes(mean, np.full_like(mean, 2 * np.log(std)))
+
+
+def with_mean(codes, mean):
+    return Codes(np.ascontiguousarray(mean), np.full_like(mean, codes.logvar.flat[0]))
+
+
+def gap(name, codes, factors, **options):
+    return score(name, codes, factors, reference=False, **options)
+
+
+def test_one_to_one_code_scores_one():
+    factors = grid(3, 6, 10, 4)
+    assert gap("mig", identity(factors), factors).value == pytest.approx(1.0, abs=1e-6)
+
+
+@pytest.mark.parametrize(("std", "share"), [(0.02, 0.873), (0.01, 0.992), (0.005, 1.000)])
+def test_forty_values_on_a_code_of_width_two(std, share):
+    factors = grid(40)
+    assert gap("mig", identity(factors, std), factors).value == pytest.approx(share, abs=6e-4)  # three digits
+
+
+def plug_in_share(levels, bins):
+    """I(bin; level) / H(level) when equally frequent levels fall into equal bins: H(bin) / ln(levels)."""
+    level = np.arange(levels)
+    bin_of = np.minimum(np.floor(level * bins / (levels - 1)), bins - 1)
+    p = np.unique(bin_of, return_counts=True)[1] / levels
+    return -(p * np.log(p)).sum() / np.log(levels)
+
+
+@pytest.mark.parametrize(("bins", "five", "four"), [(20, 0.9024, 0.8780), (10, 0.7897, 0.7372), (40, 1.0, 1.0)])
+def test_histogram_ceiling_on_dsprites(bins, five, four):
+    # The gap of an identity code is I/H, as all other latents are independent of the factor on the full grid.
+    # So the mean over factors of `plug_in_share` is the ceiling of the whole data set: 737,280 rows need no run.
+    shares = [plug_in_share(levels, bins) for levels in DSPRITES]
+    assert_allclose([np.mean(shares), np.mean(shares[1:])], [five, four], atol=5e-5)
+
+
+def test_histogram_gap_of_an_identity_code_is_the_plug_in_share():
+    factors = grid(40, 32)
+    ours = gap("mig_hist20", identity(factors), factors).details["gaps"]
+    assert_allclose(ours, [plug_in_share(40, 20), plug_in_share(32, 20)], atol=1e-12)
+    assert_allclose(ours, [0.8121, 0.8500], atol=5e-5)
+
+
+@pytest.mark.parametrize("name", ["mig", "mig_hist20"])
+def test_duplicated_codes_have_no_gap(name):
+    factors = grid(5, 4)
+    codes = identity(factors)
+    assert gap(name, with_mean(codes, codes.mean[:, [0, 0, 1, 1]]), factors).value == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("name", ["mig", "mig_hist20"])
+def test_codes_rotated_by_45_degrees_have_no_gap(name):
+    factors = grid(6, 6)
+    codes = identity(factors)
+    turn = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2)
+    # Both latents know both factors equally well: one is the mirror image of the other.
+    rotated = with_mean(codes, np.round(codes.mean @ turn, 12))
+    assert gap(name, rotated, factors).value == pytest.approx(0.0, abs=0.02 if name == "mig_hist20" else 1e-6)
+
+
+@pytest.mark.parametrize("name", ["mig", "mig_hist20"])
+def test_constant_factor_is_excluded_and_named(name):
+    plain, more = grid(5, 4), grid(5, 4, constant=True)
+    ours = gap(name, identity(more), more)
+    assert ours.value == pytest.approx(gap(name, identity(plain), plain).value)
+    assert list(ours.details["excluded"]) == ["factor2"]
+
+
+@pytest.mark.parametrize("name", ["mig", "mig_hist20"])
+def test_single_latent_is_compared_with_a_dead_one(name):
+    factors = grid(5, 4)
+    codes = identity(factors)
+    ours = gap(name, with_mean(codes, codes.mean[:, :1]), factors).details["gaps"]
+    assert_allclose(ours, [1.0, 0.0], atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["mig", "mig_hist20"])
+def test_latents_read_in_the_wrong_memory_order_have_almost_no_gap(name):
+    # The published evaluation viewed an (N, d) array as (d, N), which mixes latents, where it meant to transpose.
+    factors = grid(8, 8, 4)
+    codes = identity(factors)
+    mixed = with_mean(codes, codes.mean.reshape(3, -1).T)
+    assert gap(name, codes, factors).value > 0.99
+    assert gap(name, mixed, factors).value < 0.25
+
+
+def test_the_paper_protocol_by_sampling_agrees():
+    # H(z) and H(z|v) as means of -ln q over samples of the mixtures (Chen et al. 2018, section 4.1).
+    rng = np.random.default_rng(0)
+    factors = grid(4, 3)
+    mean = 0.4 * factors.values.astype(float)
+    std = rng.uniform(0.2, 0.4, mean.shape)
+
+    def entropy(rows, j, samples=20_000):
+        picked = rng.choice(rows, samples)
+        z = mean[picked, j] + std[picked, j] * rng.standard_normal(samples)
+        density = np.exp(-0.5 * ((z[:, None] - mean[rows, j]) / std[rows, j]) ** 2) / std[rows, j]
+        return -np.log(density.mean(axis=1) / np.sqrt(2 * np.pi)).mean()
+
+    level, rows = factors.values[:, 0], np.arange(12)
+    sampled = entropy(rows, 0) - np.mean([entropy(rows[level == v], 0) for v in range(4)])
+    ours = gap("mig", Codes(mean, 2 * np.log(std)), factors).details["mutual_information"][0, 0]
+    assert abs(ours - sampled) < 0.03  # per-sample deviations about .7 over sqrt(20,000), two entropies, four errors
