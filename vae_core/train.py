@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -18,10 +19,13 @@ from vae_core.data import ImageTable
 from vae_core.errors import Diverged
 from vae_core.evaluate import check_final, evaluate, evaluation_subset, final_evaluation
 from vae_core.networks import Networks, build_networks, load_weights
-from vae_core.types import Batch, Context, Data, EpochReport, Final, Noise, Terms, TrainState
+from vae_core.types import Batch, Context, Data, EpochReport, Final, Noise, TrainState
 
-CHUNK = 64
-"""Batches gathered, and noise drawn, at once; divergence is noticed after each chunk."""
+GATHERED = 1024
+"""Images unpacked at once: their memory is then reused; 8,192 at once cost four times as much an image."""
+
+CHECKED = 64
+"""Steps between two looks for divergence; each waits for the device."""
 
 _OPTIMISERS = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
 _FUSED = {"adam": ("cpu", "cuda"), "adagrad": ("cpu",), "sgd": ("cpu", "cuda")}
@@ -148,51 +152,53 @@ def _epochs(trial: _Trial, done: int, step: int) -> Iterator[EpochReport]:
 
 def _train_epoch(trial: _Trial, epoch: int, step: int, steps: int) -> dict[str, float]:
     """Take `steps` optimiser steps; return the means of the minibatch terms."""
-    config, device = trial.config, trial.device
-    size = config.train.batch_size
-    total = config.train.total_steps(len(trial.data))
-    order = torch.randperm(len(trial.data), generator=draws.generator(config.seed, "order", epoch))[: steps * size]
-    normal = draws.generator(config.seed, "posterior", epoch)
-    sums: Tensor | None = None
-    names: tuple[str, ...] = ()
-    for rows in order.split(CHUNK * size):
+    total, n_data = trial.config.train.total_steps(len(trial.data)), len(trial.data)
+    batches = _batches(trial, epoch, steps)
+    names: list[str] = []
+    sums: list[Tensor] = []
+    for first in range(step, step + steps, CHECKED):
+        rows: list[Tensor] = []
+        for now, (batch, noise) in enumerate(itertools.islice(batches, CHECKED), start=first):
+            recorded = _step(trial, batch, noise, Context(now, total, n_data))
+            names = list(recorded)
+            rows.append(torch.stack(list(recorded.values())))
+        values = torch.stack(rows).double().cpu()
+        _require_finite(values, names, epoch=epoch, first_step=first + 1)
+        sums.append(values.sum(0))
+    means = torch.stack(sums).sum(0) / steps
+    return dict(zip(names, means.tolist(), strict=True))
+
+
+def _batches(trial: _Trial, epoch: int, steps: int) -> Iterator[tuple[Batch, Noise]]:
+    """Yield the images of an epoch in its order, with the noise that they meet."""
+    seed, size = trial.config.seed, trial.config.train.batch_size
+    order = torch.randperm(len(trial.data), generator=draws.generator(seed, "order", epoch))[: steps * size]
+    normal = draws.generator(seed, "posterior", epoch)
+    for rows in order.split(max(GATHERED // size, 1) * size):
         images = trial.table.batch(rows).split(size)
-        noises = torch.randn(len(rows), trial.nets.latents, generator=normal).to(device).split(size)
-        history: list[Tensor] = []
-        for pictures, epsilon in zip(images, noises, strict=True):
-            terms = _step(trial, _batch(pictures), _noise(epsilon), Context(step, total, len(trial.data)))
-            names = ("loss", "reconstruction", "penalty", *terms.parts)
-            loss = terms.reconstruction + terms.penalty
-            history.append(torch.stack([loss, terms.reconstruction, terms.penalty, *terms.parts.values()]).detach())
-            step += 1
-        values = torch.stack(history).double().cpu()
-        _require_finite(values, names, epoch=epoch, first_step=step - len(history) + 1)
-        sums = values.sum(0) if sums is None else sums + values.sum(0)
-    assert sums is not None  # an epoch has at least one batch
-    return {name: value / steps for name, value in zip(names, sums.tolist(), strict=True) if name != "penalty"}
+        # Batch by batch, so that the numbers do not depend on how many are gathered at once.
+        noises = torch.stack([torch.randn(size, trial.nets.latents, generator=normal) for _ in images])
+        for pictures, posterior in zip(images, noises.to(trial.device), strict=True):
+            absent = pictures.new_zeros(size, 0)
+            yield (
+                Batch(pictures, labels=absent, factors=absent, second=pictures[:0]),
+                Noise(posterior, gumbel=absent, permutation=posterior[:0].long()),
+            )
 
 
-def _step(trial: _Trial, batch: Batch, noise: Noise, ctx: Context) -> Terms:
-    """Let each player descend its own loss once, the autoencoder first."""
+def _step(trial: _Trial, batch: Batch, noise: Noise, ctx: Context) -> dict[str, Tensor]:
+    """Let each player descend its own loss once, the autoencoder first; return the terms to record."""
     terms = trial.config.objective.terms(trial.nets, batch, noise, ctx)
     losses = {"vae": terms.reconstruction + terms.penalty, **terms.rivals}
     for player, optimiser in trial.optimisers.items():
         optimiser.zero_grad(set_to_none=True)
         losses[player].backward()
         optimiser.step()
-    return terms
+    recorded = {"loss": losses["vae"], "reconstruction": terms.reconstruction, **terms.parts}
+    return {name: value.detach() for name, value in recorded.items()}
 
 
-def _batch(images: Tensor) -> Batch:
-    absent = images.new_zeros(len(images), 0)
-    return Batch(images, labels=absent, factors=absent, second=images[:0])
-
-
-def _noise(posterior: Tensor) -> Noise:
-    return Noise(posterior, gumbel=posterior[:, :0], permutation=posterior[:0].long())
-
-
-def _require_finite(values: Tensor, names: tuple[str, ...], *, epoch: int, first_step: int) -> None:
+def _require_finite(values: Tensor, names: list[str], *, epoch: int, first_step: int) -> None:
     """Raise Diverged naming the first step and term that is not finite; values (steps, terms)."""
     bad = (~values.isfinite()).nonzero()
     if len(bad):
