@@ -199,8 +199,18 @@ def report(name: SweepName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     """Write the report of a sweep: HTML, figures and the table of runs."""
     from sweeps.report import write
     from sweeps.runs import load
+    from sweeps.track import log_report
 
-    typer.echo(str(write(load(workspace, name))))
+    runs = load(workspace, name)
+    page = write(runs)
+    typer.echo(str(page))
+    server = runs.spec.get("store", {}).get("mlflow")
+    if server is None and not (workspace / "mlflow.db").exists():
+        return
+    try:
+        log_report(name, workspace, server, page.parent)
+    except Exception as error:  # whatever a server that is away raises: the report itself is there
+        typer.echo(f"MLflow did not take the report: {error}", err=True)
 
 
 @app.command()
@@ -212,15 +222,13 @@ def export(
     """Write the table of runs to a file."""
     if to.suffix not in (".parquet", ".csv"):
         raise typer.BadParameter(f"must end in .parquet or .csv, got {to}", param_hint="--to")
+    from sweeps.report import table_bytes
     from sweeps.runs import load
 
     table = load(workspace, name).table
     aside = to.with_name(f".{to.name}.{os.getpid()}")
     try:
-        if to.suffix == ".csv":
-            table.to_csv(aside, index=False)
-        else:
-            table.to_parquet(aside, index=False)
+        aside.write_bytes(table.to_csv(index=False).encode() if to.suffix == ".csv" else table_bytes(table))
         aside.replace(to)
     except OSError as error:
         raise typer.BadParameter(f"cannot be written: {error}", param_hint="--to") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from pathlib import Path as File
 from typing import Any, TypeVar
@@ -185,9 +186,14 @@ def _name(block: Any) -> str:
 
 def _section(key: str, value: Any, found: Findings) -> Any:
     """Return a section as its model; None if it has a mistake."""
-    hint, model = SECTIONS[key]
     wrong: Findings = []
+    model = SECTIONS[key][1]
     known = () if model is None else model.model_fields
-    read = hints.read(TypeAdapter(hint), value, (key,), wrong, known=known)
+    read = hints.read(_adapter(key), value, (key,), wrong, known=known)
     found.extend(wrong)
     return None if wrong else read
+
+
+@functools.cache
+def _adapter(key: str) -> TypeAdapter[Any]:
+    return TypeAdapter(SECTIONS[key][0])
