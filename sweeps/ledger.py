@@ -136,10 +136,21 @@ class Ledger:
 
     @classmethod
     def of_workspace(cls, workspace: Path, url: str | None = None) -> Ledger:
-        """Open (or make) the ledger of a workspace; `url` names a database elsewhere."""
-        if url is None:
-            workspace.mkdir(parents=True, exist_ok=True)
+        """Open (or make) the ledger of a workspace; `url` names a database elsewhere, and is remembered there."""
+        pointer = workspace / "ledger.url"
+        workspace.mkdir(parents=True, exist_ok=True)
+        if url is not None:
+            pointer.write_text(url)
+        elif pointer.exists():
+            url = pointer.read_text().strip()
         return cls(url or f"sqlite:///{workspace.resolve() / 'ledger.db'}")
+
+    @classmethod
+    def existing(cls, workspace: Path) -> Ledger:
+        """Open the ledger of a workspace; LookupError if no sweep was ever run there."""
+        if not (workspace / "ledger.db").exists() and not (workspace / "ledger.url").exists():
+            raise LookupError(f"no sweeps in {workspace}: it has no ledger; name another with --workspace")
+        return cls.of_workspace(workspace)
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:

@@ -44,15 +44,13 @@ class Runs(NamedTuple):
     curves: pd.DataFrame
 
 
-def load(workspace: Path, name: str, *, ledger_url: str | None = None) -> Runs:
+def load(workspace: Path, name: str) -> Runs:
     """Return the tables of a sweep.
 
     Raises:
         LookupError: the workspace has no ledger, or no sweep of this name.
     """
-    if ledger_url is None and not (workspace / "ledger.db").exists():
-        raise LookupError(f"no sweeps in {workspace}: it has no ledger.db; name another with --workspace")
-    ledger = Ledger.of_workspace(workspace, ledger_url)
+    ledger = Ledger.existing(workspace)
     try:
         row = ledger.sweep(name)
         if row is None:

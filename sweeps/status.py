@@ -19,9 +19,7 @@ def status(workspace: Path, name: str | None = None) -> list[dict[str, Any]]:
     Raises:
         LookupError: the workspace has no ledger, or no sweep of this name.
     """
-    if not (workspace / "ledger.db").exists():
-        raise LookupError(f"no sweeps in {workspace}: it has no ledger.db; name another with --workspace")
-    ledger = Ledger.of_workspace(workspace)
+    ledger = Ledger.existing(workspace)
     try:
         names = [row["name"] for row in ledger.rows(tables.SWEEP, order=tables.SWEEP.c.created)]
         if name is not None and name not in names:

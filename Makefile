@@ -1,0 +1,58 @@
+# Two commands do everything on a machine with Python 3.11+, pip and make: `make quickstart` and `make test`.
+PYTHON ?= python3
+VENV ?= .venv
+WORKSPACE ?= results
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help install quickstart test lint types layers unit test-slow test-gpu bench clean
+
+help:
+	@echo "make quickstart   install, run the quickstart sweep (about 5 minutes on two cores), write its report"
+	@echo "make test         install, then lint, types, import layers and tests"
+	@echo "make test-slow    the tests that take minutes"
+	@echo "make test-gpu     the tests that need a CUDA device"
+	@echo "make bench        the benchmarks; each prints ratios measured in one run"
+	@echo "make clean        remove $(VENV)"
+
+# The constraints are the tested set, exactly; pyproject.toml keeps ranges. Installed again only when one of them changes.
+$(INSTALLED): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(INSTALLED)
+
+quickstart: $(INSTALLED)
+	$(BIN)/sweeps run quickstart --workspace $(WORKSPACE)
+	$(BIN)/sweeps report quickstart --workspace $(WORKSPACE)
+	@echo
+	@echo "Report:   $(abspath $(WORKSPACE))/reports/quickstart/report.html"
+	@echo "MLflow:   $(BIN)/sweeps ui --workspace $(WORKSPACE)"
+
+test: lint types layers unit
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(INSTALLED)
+	$(BIN)/basedpyright
+
+layers: $(INSTALLED)
+	$(BIN)/lint-imports
+
+unit: $(INSTALLED)
+	$(BIN)/pytest
+
+test-slow: $(INSTALLED)
+	$(BIN)/pytest -m slow
+
+test-gpu: $(INSTALLED)
+	$(BIN)/pytest -m gpu
+
+bench: $(INSTALLED)
+	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean:
+	rm -rf $(VENV)
