@@ -76,6 +76,7 @@ _BOUNDS = {
     "less_than": "< {lt}",
     "finite_number": "finite",
     "too_short": "a list of at least {min_length}",
+    "string_too_short": "text of at least {min_length} character",
     "too_long": "a list of at most {max_length}",
 }
 _KINDS = {

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, MinLen
+from annotated_types import Ge, Gt, Lt, MinLen
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_validator
 
 EPOCH_METRICS: dict[str, Literal["max", "min"] | None] = {
@@ -48,7 +48,7 @@ class SearchSpec(Section):
 
     name: Literal["grid", "random", "qmc", "tpe"] = "grid"
     trials: Annotated[int, Ge(1)] | None = None
-    seed: Annotated[int, Ge(0)] = 0
+    seed: Annotated[int, Ge(0), Lt(2**32)] = 0
 
 
 def _with_mode(value: Any) -> Any:
@@ -171,7 +171,7 @@ class StoreSpec(Section):
 
     mlflow: Annotated[str | None, AfterValidator(_server)] = None
     ledger: Annotated[str | None, AfterValidator(_database)] = None
-    files: str | None = None
+    files: Annotated[str, MinLen(1)] | None = None
 
 
 SEED_LIMIT = 2**31

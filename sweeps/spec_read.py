@@ -128,7 +128,7 @@ def _train(value: Any, path: Path, wrong: Findings) -> dict[str, Any]:
 
 def _objectives(value: Any, path: Path, wrong: Findings) -> tuple[dict[str, Any], ...]:
     if not isinstance(value, list | tuple) or not value:
-        wrong.append((path, f"objectives must be a list of at least one mapping with a name, got {value!r}"))
+        wrong.append((path, f"objectives must be a list of at least one mapping with a name, got {hints.shown(value)}"))
         return ()
     return tuple(
         blocks.named("objective", item, OBJECTIVES, (*path, at), wrong, spaces=True) for at, item in enumerate(value)
@@ -141,8 +141,8 @@ def _data(given: Mapping[str, Any], found: Findings) -> tuple[AbstractDataset | 
     def read(value: Any, path: Path, wrong: Findings) -> tuple[AbstractDataset, Outline] | None:
         block = blocks.named("data set", value, DATASETS, path, wrong, spaces=False)
         file = block.get("path")
-        if file is not None and not File(file).is_file():
-            wrong.append(((*path, "path"), f"data.path must be a file that exists, got {file!r}"))
+        if isinstance(file, str) and not File(file).exists():
+            wrong.append(((*path, "path"), f"data.path must exist, got {file!r}"))
         if wrong:
             return None
         try:

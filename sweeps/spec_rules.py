@@ -37,6 +37,7 @@ class Draft(NamedTuple):
 def check(draft: Draft) -> Findings:
     """Return every rule between parts that a draft breaks."""
     return [
+        *_repeats(draft),
         *_search(draft),
         *_length(draft),
         *_metrics(draft),
@@ -53,6 +54,15 @@ def _spaces(draft: Draft) -> dict[Path, Space]:
     ]
     parts += [(("objectives", at), objective) for at, objective in enumerate(draft.objectives or ())]
     return {(*path, key): v for path, block in parts for key, v in block.items() if isinstance(v, Space)}
+
+
+def _repeats(draft: Draft) -> Findings:
+    objectives = list(draft.objectives or ())
+    return [
+        (("objectives", at), f"objectives[{at}] repeats objectives[{objectives.index(objective)}]; leave it out")
+        for at, objective in enumerate(objectives)
+        if objectives.index(objective) < at
+    ]
 
 
 def _search(draft: Draft) -> Findings:

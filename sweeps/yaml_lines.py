@@ -36,6 +36,9 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)")
 _NAN = re.compile(r"\.(nan|NaN|NAN)")
 
+_TOO_LARGE = 2**63
+_DIGITS = 4000  # more than Python reads into an int; far too large anyway
+
 _TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq", "int", "float", "bool", "null")}
 
 
@@ -192,11 +195,11 @@ class _Reader:
         tag = getattr(event, "tag", None)
         if event.style is not None or (tag is not None and str(tag).endswith(":str")):
             return text
-        try:
-            return _resolve(text)
-        except ValueError:  # Python reads no decimal of more than 4,300 digits
-            self.problems.append(Problem(line, path, f"number of {len(text)} digits is too long"))
+        value = _resolve(text)
+        if isinstance(value, int) and abs(value) >= _TOO_LARGE:
+            self.problems.append(Problem(line, path, f"whole numbers must fit 64 bits, got one of {len(text)} digits"))
             return 0
+        return value
 
 
 def _resolve(text: str) -> Any:
@@ -208,7 +211,7 @@ def _resolve(text: str) -> Any:
     if _FALSE.fullmatch(text):
         return False
     if _INT.fullmatch(text):
-        return int(text)
+        return int(text[:_DIGITS])
     if _OCTAL.fullmatch(text):
         return int(text[2:], 8)
     if _HEX.fullmatch(text):
