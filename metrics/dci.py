@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -36,8 +37,8 @@ def dci(
     Returns:
         value: disentanglement D (see `disentanglement`).
         details: importance (d, K), disentanglement, completeness, accuracy (informativeness: mean held-out
-        accuracy over factors), accuracies (K,) (NaN for excluded factors), excluded factors. Nothing is NaN
-        among the numbers: if no latent carries importance, D = C = 0 with a reason.
+        accuracy over factors), accuracies (K,) (NaN for excluded factors), excluded factors. If no latent carries
+        importance, D = C = 0 with a reason; if no factor varies, the value is NaN with a reason.
     """
     assert inputs.factors is not None, "score() checks needs"
     factors, mean = inputs.factors, inputs.codes.mean
@@ -61,8 +62,10 @@ def dci(
         importance[:, k] = forest.feature_importances_
         accuracies[k] = np.mean(np.asarray(forest.predict(mean[test])) == level[test])
     details = _summary(importance, accuracies) | {"excluded": excluded}
+    if len(excluded) == len(factors.names):
+        details["reason"] = "every factor is constant in the given rows"
     return Score(
-        float(details["disentanglement"]),
+        float(details["disentanglement"]) if len(excluded) < len(factors.names) else math.nan,
         details=details,
         identity={"estimator": "random forest", "scored": [n for n in factors.names if n not in excluded]},
     )

@@ -83,10 +83,9 @@ def elbo(inputs: Inputs, *, samples: int = 512) -> Score:
 def _standard_errors(terms: Array) -> Array:
     # One sample has no spread to estimate from: its error is unknown, said as infinity.
     if len(terms) == 1:
-        return np.full(terms.shape[1], math.inf)
-    spread = terms - terms.mean(axis=0)
-    errors: Array = np.linalg.norm(spread, axis=0) / math.sqrt(len(terms) * (len(terms) - 1))
-    return errors
+        return np.full_like(terms[0], math.inf)
+    spread: Array = terms.std(axis=0, ddof=1)
+    return spread / math.sqrt(len(terms))
 
 
 def _sampled_terms(codes: Codes, *, samples: int, seed: int) -> Array:

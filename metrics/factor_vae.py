@@ -35,7 +35,7 @@ def factor_vae(
     Returns:
         value: held-out accuracy; error: its binomial standard error.
         details: votes (d, K) of the training votes, train_accuracy, active_latents (d,), excluded factors.
-        Without any active latent or factor the value is chance, 1/K, with a reason.
+        Without an active latent the value is chance, 1/K; without a varying factor NaN; both with a reason.
     """
     assert inputs.factors is not None, "score() checks needs"
     mean, names = inputs.codes.mean.astype(np.float64), inputs.factors.names
@@ -45,9 +45,12 @@ def factor_vae(
     active = mean.std(axis=0) >= min_std
     details: dict[str, Any] = {"active_latents": active, "excluded": excluded}
     identity = {"estimator": "majority vote, held out", "scored": [names[k] for k in kept]}
-    if not kept or not active.any():
-        details["reason"] = "no latent is active" if kept else "no factor varies in the given rows"
-        return Score(1 / max(1, len(kept)), details=details, identity=identity)
+    if not kept:
+        details["reason"] = "every factor is constant in the given rows"
+        return Score(math.nan, details=details, identity=identity)
+    if not active.any():
+        details["reason"] = "no latent is active"
+        return Score(1 / len(kept), details=details, identity=identity)
     rng = np.random.default_rng(inputs.seed)
     standard = mean[:, active] / mean[:, active].std(axis=0)
     tallies: list[Array] = []

@@ -15,7 +15,7 @@ from torch import Tensor
 from metrics.mixture_grid import Grid, bin_posteriors, make_grid
 from metrics.types import Array, Codes, Factors
 
-_ROWS = 128  # mixtures whose densities are held at a time: bounds the memory of factors with many levels
+_ROWS = 16  # mixtures whose densities are held at a time: a few MB, whatever the number of levels
 
 
 class Information(NamedTuple):

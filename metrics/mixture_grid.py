@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ from torch import Tensor
 
 from metrics.types import Array
 
-_LARGEST = 1 << 15  # points; narrower posteriors than half this resolution are widened
+_LARGEST = 1 << 14  # points; posteriors narrower than two steps of this grid are widened to two steps
 _SMALLEST = 256
 _PER_OCTAVE = 2  # widths on the ladder between s and 2 s
 
@@ -57,14 +58,21 @@ class Grid:
     def cells(self) -> int:
         return int(self.sizes.sum())
 
+    @cached_property
+    def kernels(self) -> list[Tensor]:
+        """What turns each width's spectrum of splines into one of Gaussians: (sizes[l] / 2 + 1,) each."""
+        sizes: list[int] = self.sizes.tolist()
+        return [
+            self._gaussian(width, size) / torch.sinc(torch.arange(size // 2 + 1, dtype=torch.float64) / size) ** 4
+            for width, size in zip(self.widths, sizes, strict=True)
+        ]
+
     def spectrum(self, histograms: Array) -> Tensor:
         """Fourier coefficients of the mixtures' densities: (V, cells) -> (V, size / 2 + 1), complex."""
         total = torch.zeros((len(histograms), self.size // 2 + 1), dtype=torch.complex128)
-        sizes: list[int] = self.sizes.tolist()
-        parts = torch.as_tensor(histograms).split(sizes, dim=1)
-        for width, size, part in zip(self.widths, sizes, parts, strict=True):
-            spline = torch.sinc(torch.arange(size // 2 + 1, dtype=torch.float64) / size) ** 4
-            total[:, : size // 2 + 1] += torch.fft.rfft(part, dim=1) * (self._gaussian(width, size) / spline)
+        parts = torch.as_tensor(histograms).split(self.sizes.tolist(), dim=1)
+        for kernel, part in zip(self.kernels, parts, strict=True):
+            total[:, : len(kernel)] += torch.fft.rfft(part, dim=1) * kernel
         return total / self.length
 
     def densities(self, spectrum: Tensor) -> Tensor:
@@ -105,6 +113,7 @@ class Binned:
 
 def make_grid(mean: Array, std: Array) -> Grid:
     """A grid over mean +- 7 std of all rows whose step follows the narrowest posterior. Args: (N,) float64 each."""
+    std = np.maximum(std, 1e-100)  # log variances below -1400 underflow
     # 7 widths: what wraps around the period is below e^-24 of a component.
     low, high = float((mean - 7 * std).min()), float((mean + 7 * std).max())
     length = high - low

@@ -43,7 +43,7 @@ def test_dependent_coordinates_have_infinite_tc():
 def test_sampled_decomposition_of_a_large_mixture(spread, expected):
     rng = np.random.default_rng(0)
     mean = rng.multivariate_normal(np.zeros(2), np.array(spread), size=20_000)
-    codes = Codes(mean, np.full((20_000, 2), math.log(0.25)))
+    codes = Codes(mean.astype(np.float32), np.full((20_000, 2), math.log(0.25), np.float32))
     ours = elbo_decomposition(codes, samples=2000, seed=0)
     # Four standard errors: per-sample deviations 1.104 (MI) and .599 (TC) over sqrt(2000), plus the draw of the means.
     tolerances = (0.10, 0.055, 0.03)
