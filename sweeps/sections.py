@@ -98,10 +98,6 @@ class PruningSpec(Section):
 
     _mode = model_validator(mode="before")(_with_mode)
 
-    def rung_epochs(self, epochs: int) -> tuple[int, ...]:
-        """Return the epochs at whose end the rungs stand, in a trial of so many epochs."""
-        return tuple(int(rung * epochs + 1e-9) for rung in self.rungs)
-
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"([0-9]*\.?[0-9]+)\s*([smhd])")

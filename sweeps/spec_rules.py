@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from metrics import METRICS
-from sweeps import blocks
+from sweeps import blocks, scheduler
 from sweeps.blocks import Findings
 from sweeps.sections import EPOCH_METRICS, NEED_FACTORS, Goal, PruningSpec, ResourceSpec, SearchSpec
 from sweeps.space import Choice, Grid, Interval, Space
@@ -115,20 +115,17 @@ def _length(draft: Draft) -> Findings:
 def _rungs(pruning: PruningSpec | None, epochs: int) -> Findings:
     if pruning is None:
         return []
-    placed = dict(zip(pruning.rungs, pruning.rung_epochs(epochs), strict=True))
+    placed = scheduler.rung_epochs(pruning.rungs, epochs)
     path: Path = ("pruning", "rungs")
-    outside: Findings = [
+    return [
         (
             path,
-            f"pruning.rungs: {rung} of {epochs} epochs ends epoch {epoch}, which must lie in 1..{epochs - 1}",
+            f"pruning.rungs: {rung} of a trial of {epochs} epochs must be an epoch of its own in 1..{epochs - 1}; "
+            "leave it out, or train longer",
         )
-        for rung, epoch in placed.items()
-        if not 1 <= epoch < epochs
+        for position, rung in enumerate(pruning.rungs)
+        if position not in placed
     ]
-    if not outside and len(set(placed.values())) < len(placed):
-        together = ", ".join(map(str, placed))
-        outside.append((path, f"pruning.rungs must end at different epochs; of {epochs} epochs, {together} do not"))
-    return outside
 
 
 def _metrics(draft: Draft) -> Findings:
