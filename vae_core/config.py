@@ -111,6 +111,9 @@ class TrialConfig:
     seed: Annotated[int, Ge(0), Le(2**31 - 1)] = 0
     fingerprint: str = ""
 
+    def __post_init__(self) -> None:
+        fields.check(self)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON- and YAML-ready mapping that `from_dict` reads."""
         return {

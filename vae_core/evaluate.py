@@ -20,11 +20,8 @@ from vae_core.networks import Networks
 from vae_core.traversal import traverse
 from vae_core.types import Data, Final
 
-BATCH = 2048
+BATCH = 1024
 """Images per forward pass: large enough for the matrix products, small beside a training step's memory."""
-
-ACTIVE = 0.01
-"""Variance of a posterior mean over images above which its latent is active (Burda et al. 2016, sec. 5)."""
 
 SHOWN = 8
 """Originals, with their reconstructions, that a final evaluation keeps."""
@@ -130,7 +127,7 @@ def evaluate(
         "mi": float(decomposition.mi),
         "tc": float(decomposition.tc),
         "dimwise_kl": float(decomposition.dimwise_kl),
-        "active_units": float((codes.mean.var(axis=0, dtype=np.float64) > ACTIVE).sum()),
+        "active_units": metrics.score("active_units", codes, reference=False).value,
     }
     if factors is not None:
         chosen = _rows(factors, indices)
@@ -166,8 +163,9 @@ def final_evaluation(
 ) -> Final:
     """Return the evaluation on the whole set: an epoch's keys, `config.final` with chance and ceiling, and pictures.
 
-    A score gives `<name>`, `<name>_error`, `<name>_chance`, `<name>_ceiling` (where known), and
-    `<name>_<detail>` for every number among its details.
+    A score gives `<name>`, `<name>_error`, `<name>_chance`, `<name>_ceiling` (where known), and `<name>_<detail>` for
+    every number among its details; a name that is also an epoch's key (`elbo`, `reconstruction`) keeps the epoch's
+    meaning, and `scores` has the metric's own.
 
     Raises:
         Diverged: a number is not finite.
@@ -175,7 +173,9 @@ def final_evaluation(
     """
     check_final(config, data)
     everything = np.arange(len(data))
-    values, codes = evaluate(nets, table, everything, config=config, factors=data.factors, moment=moment)
+    # Its MIG, the costly part, is not computed twice.
+    factors = None if "mig" in config.final else data.factors
+    values, codes = evaluate(nets, table, everything, config=config, factors=factors, moment=moment)
     shown = torch.from_numpy(evaluation_subset(data, config.images, config.seed))
     shown = shown[torch.linspace(0, len(shown) - 1, min(SHOWN, len(shown))).long()]
     with torch.no_grad():
@@ -183,7 +183,7 @@ def final_evaluation(
         reconstructions = nets.expected(nets.posterior(images).mean)
     scores = {name: _score(name, nets, data, table, codes, config=config) for name in config.final}
     for name, score in scores.items():
-        values |= _flattened(name, score)
+        values = _flattened(name, score) | values  # the metric `elbo` (a rate) does not replace the epoch's key
     start = codes.mean[int(shown[len(shown) // 2])]
     return Final(
         metrics=values,

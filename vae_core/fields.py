@@ -9,7 +9,8 @@ from __future__ import annotations
 import dataclasses
 import math
 import operator
-from typing import Any, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 # Attribute of an `annotated_types` bound (Ge, Gt, Le, Lt or Interval), its sign, its test.
 _RULES = (
@@ -21,9 +22,8 @@ _RULES = (
 
 
 def constraints(cls: type, name: str) -> tuple[Any, ...]:
-    """Return the `annotated_types` metadata of one field."""
-    hint = get_type_hints(cls, include_extras=True)[name]
-    return tuple(get_args(hint)[1:]) if hasattr(hint, "__metadata__") else ()
+    """Return the `annotated_types` bounds of one field."""
+    return _unfold(get_type_hints(cls, include_extras=True)[name])[1]
 
 
 def violation(name: str, value: object, bounds: tuple[Any, ...]) -> str | None:
@@ -43,21 +43,45 @@ def violation(name: str, value: object, bounds: tuple[Any, ...]) -> str | None:
 def check(instance: Any) -> None:
     """Raise ValueError naming every field of a dataclass instance that breaks its annotation.
 
-    Covers bounds (`annotated_types`), `Literal` choices and whole numbers; call it from `__post_init__`.
+    Covers bounds (`annotated_types`), `Literal` choices, whole and other numbers; call it from `__post_init__`. A whole
+    number given for a float becomes one, so that `beta=4` and `beta=4.0` are the same trial.
     """
     hints = get_type_hints(type(instance), include_extras=True)
     wrong: list[str] = []
     for field in dataclasses.fields(instance):
         value = getattr(instance, field.name)
-        hint = hints[field.name]
-        bounds = getattr(hint, "__metadata__", ())
-        bare = get_args(hint)[0] if bounds else hint
-        if (broken := violation(field.name, value, tuple(bounds))) is not None:
+        kinds, bounds = _unfold(hints[field.name])
+        broken = _wrong_kind(field.name, value, kinds) or violation(field.name, value, bounds)
+        if broken is not None:
             wrong.append(broken)
-        elif str(get_origin(bare)) == "typing.Literal" and value not in get_args(bare):
-            known = ", ".join(map(str, get_args(bare)))
-            wrong.append(f"{field.name} must be one of {known}, got {value!r}")
-        elif bare is int and (isinstance(value, bool) or not isinstance(value, int)):
-            wrong.append(f"{field.name} must be a whole number, got {value!r}")
+        elif float in kinds and isinstance(value, int):
+            object.__setattr__(instance, field.name, float(value))  # the dataclass is frozen
     if wrong:
         raise ValueError("; ".join(wrong))
+
+
+def _wrong_kind(name: str, value: object, kinds: tuple[Any, ...]) -> str | None:
+    """Return what a value should have been, if its kind is one that is checked."""
+    if value is None and type(None) in kinds:
+        return None
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+    if choices and value not in choices:
+        return f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}"
+    if float in kinds:
+        other = tuple(kind for kind in kinds if isinstance(kind, type) and kind is not float)
+        return None if number or isinstance(value, other) else f"{name} must be a number, got {value!r}"
+    if int in kinds and not (number and isinstance(value, int)):
+        return f"{name} must be a whole number, got {value!r}"
+    return None
+
+
+def _unfold(hint: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+    """Return the members of a (nested) union and the bounds on any of them."""
+    if hasattr(hint, "__metadata__"):  # Annotated[T, bound, …]
+        kinds, bounds = _unfold(get_args(hint)[0])
+        return kinds, (*bounds, *get_args(hint)[1:])
+    if get_origin(hint) in (Union, UnionType):
+        members = [_unfold(member) for member in get_args(hint)]
+        return tuple(k for kinds, _ in members for k in kinds), tuple(b for _, bounds in members for b in bounds)
+    return (hint,), ()

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import torch
 
 from vae_core import BetaVAE, DSprites, EvaluationConfig, TrainConfig, TrialConfig
 
@@ -46,3 +47,26 @@ def test_every_mistake_is_named_at_once() -> None:
         TrainConfig(epochs=1, batch_size=1, optimiser="adm")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="unknown metric 'mgi'; did you mean 'mig'"):
         EvaluationConfig(final=("mgi",))
+
+
+def test_optional_fields_are_checked_too() -> None:
+    for wrong, message in (({"epochs": 0}, "epochs must be >= 1, got 0"), ({"steps": 1.5}, "steps must be a whole")):
+        with pytest.raises(ValueError, match=message):
+            TrainConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_whole_and_decimal_writing_of_a_number_are_one_trial(config: TrialConfig) -> None:
+    whole, decimal = (replace(config, objective=BetaVAE(beta)) for beta in (4, 4.0))
+    assert whole == decimal
+    assert json.dumps(whole.to_dict()) == json.dumps(decimal.to_dict())
+    assert whole.hash == decimal.hash
+
+
+def test_numbers_must_be_numbers(config: TrialConfig) -> None:
+    with pytest.raises(ValueError, match="beta must be a number, got '4'"):
+        BetaVAE("4")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="beta must be a number, got True"):
+        BetaVAE(True)
+    with pytest.raises(ValueError, match="seed must be >= 0, got -1"):
+        replace(config, seed=-1)
+    assert BetaVAE(torch.tensor(2.0)).beta == 2  # a fused knob

@@ -120,6 +120,7 @@ def test_every_final_metric_of_the_registry_is_served(data: Data, nets: Networks
     final = evaluate.final_evaluation(nets, data, ImageTable(data), config=config)
     assert set(chosen) <= set(final.metrics)
     assert set(final.scores) == set(chosen)
+    assert final.metrics["elbo"] == -(final.metrics["reconstruction"] + final.metrics["kl"])  # not the rate
 
 
 def test_final_metric_without_factors_is_refused_before_training(data: Data) -> None:
