@@ -10,7 +10,6 @@ import math
 from typing import Any
 
 import numpy as np
-from sklearn.ensemble import RandomForestClassifier
 
 from metrics.types import Array, Inputs, Score
 
@@ -40,6 +39,8 @@ def dci(
         accuracy over factors), accuracies (K,) (NaN for excluded factors), excluded factors. If no latent carries
         importance, D = C = 0 with a reason; if no factor varies, the value is NaN with a reason.
     """
+    from sklearn.ensemble import RandomForestClassifier  # a second of import that only this metric needs
+
     assert inputs.factors is not None, "score() checks needs"
     factors, mean = inputs.factors, inputs.codes.mean
     rng = np.random.default_rng(inputs.seed)
