@@ -60,23 +60,21 @@ def strengths(runs: Runs) -> Table:
         cells = [Cell(str(row["series"])), _number(text.plain(row["strength"]))]
         cells += [Cell(text.plain(row.get(column)) if row["n"] else "–") for column in shown]
         cells += [_number(str(row[name])) for name in ("n", "pruned", "failed")]
-        cells += [_number(text.with_error(row[metric], row[f"{metric}_se"])) for metric in metrics]
+        cells += [_number(_mean(row, metric)) for metric in metrics]
         members = runs.table.loc[runs.table["number"].isin(row["members"]).to_numpy()]
         own = runs._replace(table=members)
         levels = [_level(summary.level(own, "mig", "chance")), _level(summary.level(own, "mig", "ceiling"))]
         cells += [_number(", ".join(levels))] if "mig" in metrics else []
         body.append(Row(cells, "" if row["n"] else "empty"))
-    goal = summary.goals(runs)[0]
-    several = any(row["complete_cells"] > 1 for row in rows)
-    caption = (
-        f"Means ± standard error over n seeds; nats per image but for MIG and active units. "
-        f"Measured on: {text.measured_on(runs, metrics) or 'nothing'}. pruned and failed count the whole bracket."
-    )
-    if several:
-        caption += (
-            f" Where several cells of a bracket are complete, the one with the best mean {text.name(goal.metric)}."
-        )
-    return Table(heads, body, caption)
+    parts = [
+        "Means ± standard error over n seeds; nats per image but for MIG and active units",
+        f"measured on: {text.measured_on(runs, metrics) or 'nothing'}",
+        "the columns pruned and failed count the whole bracket",
+    ]
+    if any(row["complete_cells"] > 1 for row in rows):
+        best = text.name(summary.goals(runs)[0].metric)
+        parts.append(f"where several cells of a bracket are complete, the one with the best mean {best}")
+    return Table(heads, body, "; ".join(parts) + ".")
 
 
 def trials(runs: Runs) -> Table:
@@ -162,6 +160,13 @@ def _listed(value: object) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return " ".join(str(item) for item in value) or "none"
     return "none" if value is None else str(value)
+
+
+def _mean(row: Mapping[str, Any], metric: str) -> str:
+    """Return a mean with its error, and its n where a trial lacks the number."""
+    n = int(row[f"{metric}_n"])
+    words = text.with_error(row[metric], row[f"{metric}_se"])
+    return words if n in (0, row["n"]) else f"{words} (n = {n})"
 
 
 def _number(words: str) -> Cell:

@@ -117,10 +117,19 @@ def strength_names(runs: Runs) -> dict[str, str]:
     return names
 
 
+def series(runs: Runs) -> list[str]:
+    """Return the series of every trial: its bracket without the strength, what a line of a figure joins."""
+    names = strength_names(runs)
+    return [
+        re.sub(rf" {re.escape(names[str(objective)])}=\S+", "", str(bracket)) if names[str(objective)] else str(bracket)
+        for objective, bracket in zip(runs.table["objective"], runs.table["bracket"], strict=True)
+    ]
+
+
 def cells(runs: Runs, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
     """Return one row per cell: what it is, how many trials it has in each state, its means over seeds.
 
-    Columns: objective, series (the bracket without its strength: what a line of a figure joins), strength,
+    Columns: objective, `series`, strength,
         bracket,
     point, cell, the laid-out `parameters`; the numbers of trials `n` (COMPLETE), pruned, failed, unfinished;
     `members`, the numbers of the COMPLETE ones; for each metric m that was measured `m`, `m_sd`, `m_se` and
@@ -197,33 +206,36 @@ def floats(table: pd.DataFrame, name: object) -> np.ndarray:
 
 def _grouped(runs: Runs, by: Literal["cell", "bracket"], metrics: Sequence[str]) -> pd.DataFrame:
     """Return one row per cell or per point (bracket and strength), in the order of the table."""
-    table, shown = runs.table, parameters(runs.table)
-    names = strength_names(runs)
+    table = runs.table
+    own = series(runs)
+    strength, state = floats(table, "strength"), np.array([str(value) for value in table["state"]])
+    points = [f"{name} @ {at!r}" for name, at in zip(table["bracket"], strength.tolist(), strict=True)]
+    keys = [str(name) for name in table["cell"]] if by == "cell" else points
+    shown = {name: list(table[name]) for name in parameters(table)}
     measured = {metric: values(table, metric) for metric in dict.fromkeys(metrics) if source(table, metric)}
-    points = table["bracket"].astype(str) + " @ " + table["strength"].astype(str)
-    keys = (table["cell"].astype(str) if by == "cell" else points).to_numpy()
+    groups: dict[str, list[int]] = {}
+    for place, key in enumerate(keys):
+        groups.setdefault(key, []).append(place)
+    objective, bracket, cell, number = (list(table[name]) for name in ("objective", "bracket", "cell", "number"))
     rows: list[dict[str, Any]] = []
-    for key in dict.fromkeys(keys):
-        inside = keys == key
-        group = table.loc[inside]
-        first = cast(dict[str, Any], group.iloc[0].to_dict())
-        states = counts(group)
+    for places in groups.values():
+        first, states = places[0], state[places]
         row: dict[str, Any] = {
-            "objective": first["objective"],
-            "series": _series(str(first["bracket"]), names[str(first["objective"])]),
-            "strength": float(first["strength"]),
-            "bracket": first["bracket"],
-            "point": points.loc[inside].iloc[0],
-            "cell": first["cell"] if by == "cell" else "",
-            **{name: first[name] if group[name].astype(str).nunique() == 1 else None for name in shown},
-            "n": states["COMPLETE"],
-            "pruned": states["PRUNED"],
-            "failed": states["FAILED"],
-            "unfinished": sum(states.get(state, 0) for state in UNFINISHED),
-            "members": tuple(int(number) for number in complete(group)["number"]),
+            "objective": objective[first],
+            "series": own[first],
+            "strength": float(strength[first]),
+            "bracket": bracket[first],
+            "point": points[first],
+            "cell": cell[first] if by == "cell" else "",
+            **{name: of[first] if len({str(of[k]) for k in places}) == 1 else None for name, of in shown.items()},
+            "n": int((states == "COMPLETE").sum()),
+            "pruned": int((states == "PRUNED").sum()),
+            "failed": int((states == "FAILED").sum()),
+            "unfinished": int(np.isin(states, UNFINISHED).sum()),
+            "members": tuple(int(number[k]) for k in places if state[k] == "COMPLETE"),
         }
         for metric, column in measured.items():
-            average = mean(column[inside])
+            average = mean(column[places])
             row |= {metric: average.value, f"{metric}_sd": average.sd}
             row |= {f"{metric}_se": average.se, f"{metric}_n": average.n}
         rows.append(row)
@@ -250,10 +262,6 @@ def _best(rows: pd.DataFrame, goal: Goal) -> int | None:
     if np.isnan(value).all():
         return None
     return int(np.nanargmin(value) if goal.mode == "min" else np.nanargmax(value))
-
-
-def _series(bracket: str, strength: str) -> str:
-    return re.sub(rf" {re.escape(strength)}=\S+", "", bracket) if strength else bracket
 
 
 def _same(a: np.ndarray, b: np.ndarray) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import ListedColormap, LogNorm, Normalize
@@ -25,13 +26,14 @@ def curves_figure(runs: Runs, *, metrics: Sequence[str] = METRICS) -> Figure:
     shown = [metric for metric in metrics if not np.isnan(summary.floats(runs.curves, metric)).all()]
     objectives = list(dict.fromkeys(runs.table["objective"]))
     width = 1.6 + (3.4 if len(objectives) < 4 else 2.4) * max(len(objectives), 1)
-    drawing = style.figure(width, 1.0 + 2.0 * max(len(shown), 1))
+    drawing = style.figure(max(width, 6.4), 1.0 + 2.0 * max(len(shown), 1))
     grid = drawing.subplots(max(len(shown), 1), max(len(objectives), 1), squeeze=False, sharex=True, sharey="row")
     colours = style.shades(summary.floats(runs.table, "strength"))
+    lines = {str(trial): own.sort_values("epoch") for trial, own in runs.curves.groupby("trial", sort=False)}
     for row, metric in enumerate(shown):
         for column, objective in enumerate(objectives):
             axes = grid[row, column]
-            _draw(axes, runs, objective, metric, colours)
+            _draw(axes, runs.table.loc[(runs.table["objective"] == objective).to_numpy()], lines, metric, colours)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_title(objective if row == 0 else "")
             axes.set_xlabel("epoch" if row == len(shown) - 1 else "")
@@ -42,10 +44,10 @@ def curves_figure(runs: Runs, *, metrics: Sequence[str] = METRICS) -> Figure:
     return style.finish(drawing, runs, title[:1].upper() + title[1:], note)
 
 
-def _draw(axes: Axes, runs: Runs, objective: str, metric: str, colours: dict[float, str]) -> None:
+def _draw(
+    axes: Axes, rows: pd.DataFrame, lines: dict[str, pd.DataFrame], metric: str, colours: dict[float, str]
+) -> None:
     ends: dict[str, list[tuple[float, float, str]]] = {"PRUNED": [], "FAILED": []}
-    lines = {trial: own.sort_values("epoch") for trial, own in runs.curves.groupby("trial", sort=False)}
-    rows = runs.table.loc[(runs.table["objective"] == objective).to_numpy()]
     for trial, strength, state in zip(rows["trial"], rows["strength"], rows["state"], strict=True):
         if trial not in lines:
             continue

@@ -21,6 +21,9 @@ DIRECTIONS = [
 GAPS = (2.0, 6.0, 12.0)
 """How far from its point a label may be, points; the nearest one that covers nothing."""
 
+MOST_COVERED = 0.6
+"""Share of a label that may be covered: in a thick crowd of points no label is better than a heap of them."""
+
 
 class _Obstacles(NamedTuple):
     """What a label should not cover, pixels."""
@@ -41,10 +44,10 @@ def place(
     lines: Sequence[np.ndarray] = (),
     size: float = 7.5,
 ) -> None:
-    """Write a label beside each point, where it covers least.
+    """Write a label beside each point, where it covers least; none where even that place is taken.
 
     Greedy, in the order given: of sixteen directions around the circle and three distances the one that covers least;
-    ties go to the first. Deterministic. Call it when the axes have their final limits and all other artists.
+    ties go to the first. Deterministic. Call it on a settled figure (`style.settle`), all else drawn.
 
     Args:
         axes: to write on.
@@ -57,7 +60,6 @@ def place(
     """
     drawing = axes.figure
     assert isinstance(drawing, Figure)
-    drawing.draw_without_rendering()  # lays the figure out: the transform to pixels is known only then
     scale = drawing.dpi / 72
     centres = axes.transData.transform(points)
     radii = np.sqrt(areas / math.pi) * scale
@@ -69,6 +71,8 @@ def place(
         half = np.array([0.31 * len(label) * size, 0.5 * size]) * scale
         boxes = [_box(centre, radius + gap * scale, way, half) for gap in GAPS for way in DIRECTIONS]
         box = min(boxes, key=lambda box: _cost(box, obstacles, written))
+        if _cost(box, obstacles, written) > MOST_COVERED * box.width * box.height:
+            continue
         written.append(box)
         offset = (np.array([(box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2]) - centre) / scale
         note = axes.annotate(

@@ -32,7 +32,7 @@ def pruning_figure(runs: Runs) -> Figure:
     panels = drawing.subplots(1, len(series), squeeze=False)[0]
     for axes, own in zip(panels, series, strict=True):
         cells = rows.loc[(rows["series"] == own).to_numpy()].sort_values("strength", kind="stable")
-        _draw(axes, runs, [dict(row) for row in cells.to_dict("records")])
+        _draw(axes, runs, [dict(row) for row in cells.to_dict("records")], most)
         axes.set_title(own)
     found = set(runs.table["state"])
     handles = [Patch(color=_fill(state), label=state.lower()) for state in summary.counts(runs.table) if state in found]
@@ -41,7 +41,7 @@ def pruning_figure(runs: Runs) -> Figure:
     return style.finish(drawing, runs, "How far each trial ran", note)
 
 
-def _draw(axes: Axes, runs: Runs, cells: list[dict[Any, Any]]) -> None:
+def _draw(axes: Axes, runs: Runs, cells: list[dict[Any, Any]], most: int) -> None:
     table = runs.table
     bracket = ""
     for row, cell in enumerate(cells):
@@ -62,7 +62,7 @@ def _draw(axes: Axes, runs: Runs, cells: list[dict[Any, Any]]) -> None:
     for rung in _rungs(runs):
         axes.axvline(rung, color=style.GREY, linewidth=0.9, linestyle=(0, (4, 3)))
     axes.set_yticks(range(len(cells)), [_name(cell, runs) for cell in cells], fontsize=7.5)
-    axes.set_ylim(len(cells) - 0.45, -0.55)
+    axes.set_ylim(most - 0.45, -0.55)  # bars as thick in every panel
     axes.set_xlim(0, _epochs(runs) * 1.02)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set_xlabel("epochs run")

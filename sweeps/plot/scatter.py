@@ -48,7 +48,7 @@ def draw(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = 
     colours, markers = style.colours(runs), style.markers(runs)
     for series, own in rows.groupby("series", sort=False):
         own = own.sort_values("strength", kind="stable")
-        colour, name = colours[str(series)], f"{series} (n = {text.span(own['n'].tolist())} per point)"
+        colour, name = colours[str(series)], f"{series} (n = {text.span(_seeds(own, x, y))} per point)"
         across, up = summary.floats(own, x), summary.floats(own, y)
         axes.plot(across, up, color=colour, linewidth=0.9, alpha=0.55, zorder=2, gid=f"line:{series}")
         axes.scatter(
@@ -69,7 +69,8 @@ def draw(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = 
     axes.set_ylabel(f"mean {text.axis(y)}")
     axes.margins(0.1)
     if y == "mig":
-        axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        low, high = axes.get_ylim()
+        axes.set_ylim(min(0.0, low), high + 0.06 * (high - min(0.0, low)))
     for handle in axes.legend(loc="best", handletextpad=0.4).legend_handles:
         if handle is not None:
             handle.set(sizes=[60])
@@ -102,9 +103,14 @@ def note(runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = "mig", choic
     pooled = ", all cells of a bracket together" if choice == "pooled" else ""
     parts = [
         f"Points: means over seeds of trials that ran their whole length{best}{pooled}",
-        "bars: standard error" if summary.floats(rows, "n").max(initial=0) > 1 else "one seed, hence no error bars",
+        "bars: standard error" if max(_seeds(rows, x, y), default=0) > 1 else "one seed, hence no error bars",
         f"area grows with {text.strength_axis(runs)}" if len(set(rows["strength"].dropna())) > 1 else "",
         text.measured_on(runs, [x, y]),
         text.left_out(runs.table),
     ]
     return "; ".join(part for part in parts if part) + "."
+
+
+def _seeds(rows: pd.DataFrame, x: str, y: str) -> list[int]:
+    """Return how many trials are behind each point."""
+    return [int(n) for n in np.minimum(summary.floats(rows, f"{x}_n"), summary.floats(rows, f"{y}_n"))]

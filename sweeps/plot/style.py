@@ -84,12 +84,15 @@ def svg(drawing: Figure) -> bytes:
 
 def colours(runs: Runs) -> dict[str, str]:
     """Return series -> colour, in the order of the sweep."""
-    return {series: COLOURS[k % len(COLOURS)] for k, series in enumerate(_series(runs))}
+    return {series: COLOURS[k % len(COLOURS)] for k, series in enumerate(dict.fromkeys(summary.series(runs)))}
 
 
 def markers(runs: Runs) -> dict[str, str]:
     """Return series -> marker; it changes when the colours begin again."""
-    return {series: MARKERS[k // len(COLOURS) % len(MARKERS)] for k, series in enumerate(_series(runs))}
+    return {
+        series: MARKERS[k // len(COLOURS) % len(MARKERS)]
+        for k, series in enumerate(dict.fromkeys(summary.series(runs)))
+    }
 
 
 def shades(strengths: Sequence[float] | np.ndarray) -> dict[float, str]:
@@ -138,6 +141,13 @@ def finish(drawing: Figure, runs: Runs, title: str, note: str = "") -> Figure:
     drawing.suptitle(title, x=0.012, ha="left", fontsize=10.5, fontweight="bold", color=INK)
     foot = f"spec {runs.name}: {text.states(runs.table)}" + (f". {note}" if note else "")
     drawing.supxlabel(_wrapped(foot, drawing), x=0.012, ha="left", fontsize=7.5, color=GREY)
+    return settle(drawing)
+
+
+def settle(drawing: Figure) -> Figure:
+    """Lay the figure out, once for all formats; what is added later moves nothing, and pixels are known."""
+    drawing.draw_without_rendering()
+    drawing.set_layout_engine("none")
     return drawing
 
 
@@ -150,10 +160,6 @@ def _wrapped(line: str, drawing: Figure) -> str:
         else:
             lines[-1] = f"{lines[-1]} {word}".strip()
     return "\n".join(lines)
-
-
-def _series(runs: Runs) -> list[str]:
-    return list(dict.fromkeys(summary.cells(runs, ())["series"]))
 
 
 def _context() -> AbstractContextManager[None]:

@@ -27,15 +27,17 @@ def tradeoff_figure(runs: Runs, *, metrics: Sequence[str] = METRICS, choice: sum
     panels = drawing.subplots(1, max(len(shown), 1), squeeze=False)[0]
     for axes, metric in zip(panels, shown, strict=False):
         draw(axes, runs, metric, choice=choice)
-    handles, names = panels[0].get_legend_handles_labels()
-    drawing.legend(handles, names, loc="outside upper right", ncols=min(len(names), 5))
+    by_name = dict(zip(*reversed(panels[0].get_legend_handles_labels()), strict=True))
+    names = [series for series in style.colours(runs) if series in by_name]
+    drawing.legend([by_name[series] for series in names], names, loc="outside upper right", ncols=min(len(names), 5))
     rows = summary.brackets(runs, shown, choice=choice)
     spread = "± standard error over seeds (dots)" if summary.floats(rows, "n").max(initial=0) > 1 else "of one seed"
     missing = [text.name(metric) for metric in metrics if metric not in shown]
     without = f"; not measured: {', '.join(missing)}" if missing else ""
     note = f"Means {spread}; {text.measured_on(runs, shown)}{without}"
     out = text.left_out(runs.table)
-    title = f"{text.listed([text.name(metric) for metric in shown])} against {text.strength_axis(runs)}"
+    title = text.listed([text.name(metric) for metric in shown])
+    title += f" against {text.strength_axis(runs)}" if not np.isnan(summary.floats(rows, "strength")).all() else ""
     title = title[:1].upper() + title[1:]
     return style.finish(drawing, runs, title, f"{note}; {out}." if out else f"{note}.")
 
@@ -57,7 +59,10 @@ def draw(axes: Axes, runs: Runs, metric: str, *, choice: summary.Choice = "best"
             _line(axes, group, metric, steps, per_trial, colour=colours[own], marker=markers[own], name=own)
     style.strength_scale(axes, strengths, text.strength_axis(runs))
     axes.set_ylabel(text.axis(metric))
-    if metric in ("tc", "mig"):
+    if len(set(strengths)) == 1 and not np.isnan(strengths[0]):
+        reach = 0.05 * max(abs(float(strengths[0])), 1.0)
+        axes.set_xlim(strengths[0] - reach, strengths[0] + reach)
+    if metric in ("tc", "mig") or np.isnan(strengths).all():
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
 
 
@@ -108,7 +113,7 @@ def _aside(strengths: np.ndarray, steps: float) -> np.ndarray:
     known = strengths[~np.isnan(strengths)]
     low, high = float(known.min()), float(known.max())
     if low == high:
-        return strengths + 0.0005 * steps * max(abs(low), 1.0)
+        return strengths + 0.001 * steps * max(abs(low), 1.0)
     if style.logarithmic(known):
         return strengths * (high / low) ** (steps / 100)
     return strengths + (high - low) * steps / 100

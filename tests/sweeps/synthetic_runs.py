@@ -113,7 +113,7 @@ def _metrics(
     log_beta = math.log2(strength or 1.0)
     learnt = 1 - math.exp(-3.5 * progress * (1.0, 0.35)[min(place, 1)])
     spares_information = objective == "beta_tcvae"
-    destroyed = (3.0 if spares_information else 7.5) * log_beta**1.35
+    destroyed = (3.0 if spares_information else 7.5) * max(log_beta, 0.0) ** 1.35
     reconstruction = 18 + destroyed + 120 * (1 - learnt) + 0.9 * luck[0]
     tc = 2.4 * learnt * math.exp(-(0.75 if spares_information else 0.45) * log_beta + 0.12 * luck[1])
     mi = max(9.5 - destroyed / 6, 0.4) * learnt

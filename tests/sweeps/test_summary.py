@@ -115,9 +115,7 @@ def test_the_choice_uses_the_goal_even_where_other_metrics_are_asked_for():
 
 
 def test_a_bracket_without_a_whole_trial_keeps_its_counts():
-    rows = summary.brackets(
-        tiny((1, 1e-3, "PRUNED", 5, NAN), (1, 1e-4, "FAILED", 5, NAN), (2, 1e-3, "COMPLETE", 1, 1))
-    )
+    rows = summary.brackets(tiny((1, 1e-3, "PRUNED", 5, NAN), (1, 1e-4, "FAILED", 5, NAN), (2, 1e-3, "COMPLETE", 1, 1)))
     assert rows[["n", "pruned", "failed"]].to_numpy().tolist() == [[0, 1, 1], [1, 0, 0]]
     assert rows["tc"].isna().tolist() == [True, False]
 
