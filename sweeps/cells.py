@@ -1,15 +1,15 @@
 """From a spec to cells: all parameters but the seed.
 
 A `{grid: …}` is laid out: every combination of grid values is a layout point. Under `search: grid` a layout point is
-one cell; under a sampler each layout point gets `trials` cells, whose other spaces the sampler fills in. So with β laid out
-and the learning rate searched, every β gets the same number of cells, and they never compete across β.
+one cell; under a sampler each layout point gets `trials` cells, whose other spaces the sampler fills in. So with β laid
+out and the learning rate searched, every β gets the same number of cells, and they never compete across β.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 
 from sweeps.space import Choice, Grid, Space
 from sweeps.spec import SweepSpec
@@ -20,7 +20,7 @@ from vae_core.objectives import OBJECTIVES
 class Layout(NamedTuple):
     """One combination of grid values of one objective."""
 
-    index: int
+    position: int  # among all layout points of the sweep
     objective: int  # position in spec.objectives
     fixed: dict[str, Any]  # path ("train.learning_rate") -> value of a grid
     searched: dict[str, Space]  # path -> space that a sampler fills in
@@ -34,9 +34,9 @@ def layouts(spec: SweepSpec) -> list[Layout]:
     found: list[Layout] = []
     for position in range(len(spec.objectives)):
         spaces = {path: value for path, value in _values(spec, position).items() if isinstance(value, Space)}
-        grid = {path: space for path, space in spaces.items() if _laid_out(space, spec)}
+        grid = {path: space.values for path, space in spaces.items() if _laid_out(space, spec)}
         searched = {path: space for path, space in spaces.items() if path not in grid}
-        for values in itertools.product(*(space.values for space in grid.values())):
+        for values in itertools.product(*grid.values()):
             fixed = dict(zip(grid, values, strict=True))
             found.append(Layout(len(found), position, fixed, searched))
     return found
@@ -103,7 +103,7 @@ def _defaults(objective: str) -> dict[str, Any]:
     return {f"objective.{name}": field.default for name, field in fields.items()}
 
 
-def _laid_out(space: Space, spec: SweepSpec) -> bool:
+def _laid_out(space: Space, spec: SweepSpec) -> TypeGuard[Grid | Choice]:
     return isinstance(space, Grid) or (spec.search.name == "grid" and isinstance(space, Choice))
 
 

@@ -124,7 +124,7 @@ class Conductor:
                 layout.searched,
                 history,
                 seed=self.spec.search.seed,
-                layout=layout.index,
+                layout=layout.position,
                 number=turn // len(self._layouts) + redraw * self.cells_total,
                 directions=[goal.mode for goal in self.spec.goal],
             )
@@ -139,14 +139,14 @@ class Conductor:
             return
         number = len(self.cells)
         epochs = configs[0].train.total_epochs(self._n_data)
-        cell = CellState(number, layout.index, params, cells.bracket(self.spec, layout, params), self._rungs(epochs))
+        cell = CellState(number, layout.position, params, cells.bracket(self.spec, layout, params), self._rungs(epochs))
         with self._ledger.transaction() as tx:
             tx.insert(
                 tables.CELL,
                 sweep=self.spec.name,
                 number=number,
                 turn=turn,
-                layout=layout.index,
+                layout=layout.position,
                 params=json.dumps(params),
                 bracket=cell.bracket,
                 asked=time.time(),
@@ -192,7 +192,7 @@ class Conductor:
             self._end(tx, trial, "COMPLETE", f"reused from sweep {source['sweep']}")
 
     def _history(self, layout: cells.Layout) -> list[searcher.Told]:
-        return [self.told(cell) for cell in self.cells if cell.layout == layout.index]
+        return [self.told(cell) for cell in self.cells if cell.layout == layout.position]
 
     def told(self, cell: CellState) -> searcher.Told:
         """Return a cell as samplers learn of it: means over seeds, complete at full horizon only."""

@@ -131,7 +131,7 @@ def _execute(
     live: Live,
 ) -> bool:
     """Connect to Ray and run what is left; returns whether a signal ended it."""
-    # Tune's own snapshots would copy a growing state every ten seconds, and nothing reads them: the ledger is the state.
+    # Tune's own snapshots would copy a growing state every ten seconds, and nothing reads them.
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1000000000"
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"

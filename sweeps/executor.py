@@ -172,7 +172,6 @@ def _watch(desk: Desk, store: Any, silent: threading.Event) -> None:
                 if trial.state == "RUNNING" and time.monotonic() - trial.since > limit
             ]
         for number in hung:
-            actor = ray.get(store.actor_of.remote(number))
-            if actor is not None:
+            for reference in ray.get(store.actor_of.remote(number)):
                 desk.expired.add(number)
-                ray.kill(actor)
+                ray.kill(ray.get(reference))

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy import event
 
 _META = sa.MetaData()
 
@@ -122,6 +123,16 @@ EXPORT = sa.Table(  # how far each trial has reached MLflow and Optuna's dashboa
     sa.Column("state", sa.String, nullable=False),
 )
 
+_ORDER: dict[sa.Table, sa.Column[Any]] = {
+    LIFE: LIFE.c.id,
+    CELL: CELL.c.number,
+    TRIAL: TRIAL.c.number,
+    ATTEMPT: ATTEMPT.c.id,
+    REPORT: REPORT.c.seq,
+    DECISION: DECISION.c.at,
+    END: END.c.seq,
+    EXPORT: EXPORT.c.trial,
+}
 Row = Mapping[str, Any]
 
 
@@ -131,7 +142,7 @@ class Ledger:
     def __init__(self, url: str) -> None:
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
-            sa.event.listen(self._engine, "connect", _durable_sqlite)
+            event.listen(self._engine, "connect", _durable_sqlite)
         _META.create_all(self._engine)
 
     @classmethod
@@ -173,9 +184,7 @@ class Ledger:
 
     def of(self, table: sa.Table, sweep: str) -> list[Row]:
         """Return all rows of one sweep, oldest first."""
-        order = {CELL: CELL.c.number, TRIAL: TRIAL.c.number, REPORT: REPORT.c.seq, END: END.c.seq, DECISION: DECISION.c.at,
-                 LIFE: LIFE.c.id, ATTEMPT: ATTEMPT.c.id, EXPORT: EXPORT.c.trial}[table]  # fmt: skip
-        return self.rows(table, table.c.sweep == sweep, order=order)
+        return self.rows(table, table.c.sweep == sweep, order=_ORDER[table])
 
     def trials_elsewhere(self, sweep: str, trial_hash: str) -> list[Row]:
         """Return the ended trials of other sweeps with this hash: sweep, number, state."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 import time
 from collections.abc import Iterator
@@ -66,7 +67,7 @@ class Live:
             self._watch_budget()
             if time.monotonic() - last >= QUIET_PERIOD:
                 last = time.monotonic()
-                self._console.print(self._line(), highlight=False)
+                self._console.print(self._line(), highlight=False, soft_wrap=True)
 
     def _watch_budget(self) -> None:
         hours = self._conductor.spec.budget.hours
@@ -153,11 +154,11 @@ class Live:
 
     def farewell(self, result: SweepResult, workspace: Path, export_error: str | None) -> None:
         """Say how it ended and what to do next."""
-        say = self._console.print
+        say = functools.partial(self._console.print, highlight=False, soft_wrap=True)
         counts = ", ".join(f"{number} {state}" for state, number in sorted(result.states.items()))
-        say(f"sweep {result.name}: {counts or 'no trials'} · workspace {workspace}", highlight=False)
+        say(f"sweep {result.name}: {counts or 'no trials'} · workspace {workspace}")
         if result.why:
-            say(f"stopped: {result.why}. The same command goes on from here.", highlight=False)
+            say(f"stopped: {result.why}. The same command goes on from here.")
         if result.states.get("FAILED"):
             say(
                 f"`sweeps runs {result.name}` says why trials failed; `--retry-failed` tries them again",

@@ -31,8 +31,8 @@ class Runs(NamedTuple):
         the last reported metrics by their key ("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl", "mig",
         "active_units", "kl_latents/0" …), and "final/<key>" (NaN unless COMPLETE), with "final/mig_chance",
         "final/mig_ceiling" and "final/mig_error" beside "final/mig" and the same for every scored metric.
-    `curves`, one row per (trial, epoch): trial, number, epoch, step, at (unix seconds), images, seconds, the metric keys,
-        "train/<term>".
+    `curves`, one row per (trial, epoch): trial, number, epoch, step, at (unix seconds), images, seconds, the metric
+        keys, "train/<term>".
     `spec`: the spec as a mapping (as `SweepSpec.to_dict`); `created`: unix seconds.
     """
 

@@ -21,8 +21,8 @@ class Verdict(NamedTuple):
 def rung_epochs(fractions: Sequence[float], epochs: int) -> dict[int, int]:
     """Return position in `fractions` -> epoch at which a trial of so many epochs is judged, in [1, epochs - 1].
 
-    A fraction f stands for epoch ceil(f * epochs): never earlier than the user asked. In a short trial a rung that falls
-    on the one before it, or on the end, is left out.
+    A fraction f stands for epoch ceil(f * epochs): never earlier than the user asked. In a short trial a rung that
+    falls on the one before it, or on the end, is left out.
     """
     rungs: dict[int, int] = {}
     for position, fraction in enumerate(fractions):

@@ -174,15 +174,15 @@ class Store:
     def __init__(self, workspace: Path, uri: str | None) -> None:
         self._files = open_files(workspace, uri)
         self._checkpoints = Checkpoints(self._files)
-        self._actors: dict[int, Any] = {}
+        self._actors: dict[int, list[Any]] = {}
 
-    def enlist(self, number: int, actor: Any) -> None:
-        """Remember which actor runs a trial, so that the watchdog can end one that hangs."""
+    def enlist(self, number: int, actor: list[Any]) -> None:
+        """Remember which actor runs a trial ([reference to its handle]), for the watchdog."""
         self._actors[number] = actor
 
-    def actor_of(self, number: int) -> Any:
-        """Return the actor that runs a trial, or None."""
-        return self._actors.get(number)
+    def actor_of(self, number: int) -> list[Any]:
+        """Return [reference to the handle of the actor that runs a trial], or []."""
+        return self._actors.get(number, [])
 
     def save_checkpoint(self, trial_hash: str, epoch: int, blob: bytes) -> str:
         """Store a checkpoint; returns its sha256 when it is durable."""

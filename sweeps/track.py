@@ -90,7 +90,7 @@ class Tracker(threading.Thread):
 
     def _pass(self, last: bool) -> None:
         if self._client is None:
-            self._connect()
+            self._client = self._connect()
         trials = {row["number"]: row for row in self._ledger.of(tables.TRIAL, self._sweep)}
         for number, row in trials.items():
             if number not in self._exports:
@@ -121,7 +121,8 @@ class Tracker(threading.Thread):
             complete = len(ends) == len(trials)
             self._client.set_terminated(self._parent, "FINISHED" if complete else "KILLED")
 
-    def _connect(self) -> None:
+    def _connect(self) -> Any:
+        """Return a client, with the experiment and the parent run found or made, and how far each run is."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
         # Without these one call blocks for minutes when a server is away; the thread has its own patience.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
@@ -134,36 +135,29 @@ class Tracker(threading.Thread):
         self._experiment = _experiment(client, self._sweep, self._workspace, self._uri)
         sweep = self._ledger.sweep(self._sweep)
         assert sweep is not None
-        self._client = client
-        self._parent = self._find(f"tags.`sweep.parent` = '{self._sweep}'") or self._create(
-            sweep["created"], self._sweep, {"sweep.parent": self._sweep, **self._tags}
-        )
+        parent = _find(client, self._experiment, f"tags.`sweep.parent` = '{self._sweep}'")
+        tags = {"sweep.parent": self._sweep, **self._tags}
+        self._parent = parent or _create(client, self._experiment, sweep["created"], self._sweep, tags)
         client.update_run(self._parent, status="RUNNING")
         client.log_dict(self._parent, sweep["spec"], "spec.json")
         for row in self._ledger.of(tables.EXPORT, self._sweep):
             if row["target"] == "mlflow":
                 self._exports[row["trial"]] = dict(row)
-        if self._exports and not self._known():
+        if self._exports and not self._known(client):
             self._exports.clear()  # somebody emptied MLflow: tell it everything again
+        return client
 
-    def _known(self) -> bool:
+    def _known(self, client: Any) -> bool:
         first = next(iter(self._exports))
-        return self._find(f"tags.`sweep.trial` = '{self._sweep}/{first}'") == self._exports[first]["run"]
-
-    def _find(self, condition: str) -> str | None:
-        found = self._client.search_runs([self._experiment], filter_string=condition, max_results=1)
-        return found[0].info.run_id if found else None
-
-    def _create(self, at: float, name: str, tags: Mapping[str, str]) -> str:
-        run = self._client.create_run(self._experiment, start_time=int(1000 * at), tags=dict(tags), run_name=name)
-        return run.info.run_id
+        found = _find(client, self._experiment, f"tags.`sweep.trial` = '{self._sweep}/{first}'")
+        return found == self._exports[first]["run"]
 
     def _open(self, row: Row) -> dict[str, Any]:
         """Find or make a trial's run."""
         from mlflow.entities import Param
 
         config = json.loads(row["config"])
-        run = self._find(f"tags.`sweep.trial` = '{self._sweep}/{row['number']}'")
+        run = _find(self._client, self._experiment, f"tags.`sweep.trial` = '{self._sweep}/{row['number']}'")
         if run is None:
             tags = {
                 "mlflow.parentRunId": self._parent,
@@ -178,7 +172,7 @@ class Tracker(threading.Thread):
                 **({"reused_from": row["reused_from"]} if row["reused_from"] else {}),
             }
             name = f"{config['objective']['name']}-{row['cell']:03d}-s{row['seed']}"
-            run = self._create(row["asked"], name, tags)
+            run = _create(self._client, self._experiment, row["asked"], name, tags)
         params = [Param(key, _text(value)) for key, value in flatten(config).items()]
         for start in range(0, len(params), 100):  # MLflow's limit per batch
             self._client.log_batch(run, params=params[start : start + 100])
@@ -287,6 +281,15 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{key}"] = value
     return flat
+
+
+def _find(client: Any, experiment: str, condition: str) -> str | None:
+    found = client.search_runs([experiment], filter_string=condition, max_results=1)
+    return found[0].info.run_id if found else None
+
+
+def _create(client: Any, experiment: str, at: float, name: str, tags: Mapping[str, str]) -> str:
+    return client.create_run(experiment, start_time=int(1000 * at), tags=dict(tags), run_name=name).info.run_id
 
 
 def _experiment(client: Any, name: str, workspace: Path, uri: str | None) -> str:

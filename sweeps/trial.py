@@ -37,7 +37,8 @@ CHEAP = 0.02
 class TrialActor(tune.Trainable):
     """Trains the trial that its config assigns: {"number", "attempt", "config", "device", "threads", …}."""
 
-    def setup(self, config: dict[str, Any], data: Data, store: Any) -> None:
+    # `tune.with_parameters` adds data and store to Tune's own setup(config).
+    def setup(self, config: dict[str, Any], data: Data, store: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Take the data (shared memory, one copy per node) and the store, then the first trial."""
         self._data = data
         self._store = store
@@ -77,7 +78,7 @@ class TrialActor(tune.Trainable):
     def save_checkpoint(self, checkpoint_dir: str) -> None:
         """Unused: Tune's checkpoints are off (see `vae_core.checkpoint` and the store)."""
 
-    def load_checkpoint(self, checkpoint_dir: str) -> None:
+    def load_checkpoint(self, checkpoint: Any) -> None:
         """Unused: see `save_checkpoint`."""
 
     def _begin(self, assigned: dict[str, Any]) -> None:
@@ -95,7 +96,8 @@ class TrialActor(tune.Trainable):
             self._setup_failure = error
 
     def _prepare(self) -> None:
-        self._store.enlist.remote(self._assigned["number"], ray.get_runtime_context().current_actor)
+        # A handle inside a reference inside a list: the store keeps it without unpacking it (and importing torch).
+        self._store.enlist.remote(self._assigned["number"], [ray.put(ray.get_runtime_context().current_actor)])
         torch.set_num_threads(self._assigned["threads"])
         device = torch.device("cuda" if self._assigned["gpu"] > 0 and torch.cuda.is_available() else "cpu")
         if device.type == "cuda":
@@ -104,7 +106,7 @@ class TrialActor(tune.Trainable):
             self._device_name = torch.cuda.get_device_name()
         self._config = TrialConfig.from_dict(self._assigned["config"])
         resume = None
-        blob = ray.get(self._store.newest_checkpoint.remote(self._config.hash))
+        blob: Any = ray.get(self._store.newest_checkpoint.remote(self._config.hash))
         if blob is not None:
             found = checkpoint.loads(blob)
             resume = found.state

@@ -21,7 +21,7 @@ DIRECTIONS = [
 GAPS = (2.0, 6.0, 12.0)
 """How far from its point a label may be, points; the nearest one that covers nothing."""
 
-MOST_COVERED = 0.6
+MOST_COVERED = 0.4
 """Share of a label that may be covered: in a thick crowd of points no label is better than a heap of them."""
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.ticker import FuncFormatter, NullLocator
 
 from sweeps import summary
@@ -25,6 +26,7 @@ R = TypeVar("R")
 # Okabe and Ito's colours, told apart with any of the common colour vision deficiencies; yellow is too light for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
 MARKERS = ("o", "s", "D", "^")
+DPI = 150
 INK, GREY, FAINT = "#222222", "#666666", "#d9d9d9"
 
 RC = {
@@ -69,17 +71,18 @@ def drawn(function: Callable[P, R]) -> Callable[P, R]:
 
 def figure(width: float, height: float) -> Figure:
     """Return an empty figure, inches; apart from pyplot, so that no window and no global list knows it."""
-    return Figure(figsize=(width, height), layout="constrained")
+    # Laid out at the dots of the PNG; the pads take up that letters are a little wider at other resolutions.
+    return Figure(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.05))
 
 
-def png(drawing: Figure, *, dpi: int = 150) -> bytes:
+def png(drawing: Figure, *, dpi: int = DPI) -> bytes:
     """Return the figure as PNG."""
     return _saved(drawing, format="png", dpi=dpi, metadata={"Software": None})
 
 
 def svg(drawing: Figure) -> bytes:
     """Return the figure as SVG, without the date."""
-    return _saved(drawing, format="svg", dpi=150, metadata={"Date": None, "Creator": None})
+    return _saved(drawing, format="svg", dpi=DPI, metadata={"Date": None, "Creator": None})
 
 
 def colours(runs: Runs) -> dict[str, str]:

@@ -102,7 +102,7 @@ def clean(tmp_path_factory):
 def assert_same_numbers(workspace, clean):
     ours, theirs = numbers(workspace), numbers(clean)
     assert ours.keys() == theirs.keys()
-    # The CPU's arithmetic is the same in every process, and a checkpoint holds all that training needs: equal to the bit.
+    # The CPU's arithmetic is the same in every process, and a checkpoint holds all that training needs: equal bits.
     assert all(ours[key] == theirs[key] for key in ours)
 
 
@@ -162,3 +162,40 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path, clean):
     assert run(tmp_path, SPEC)[0] == 0
     assert_every_number_once(tmp_path)
     assert_same_numbers(tmp_path, clean)
+
+
+@pytest.mark.slow
+def test_a_trial_that_hangs_is_ended_and_goes_on(tmp_path, clean):
+    code, output = run(tmp_path, {**SPEC, "resources": {"trial_timeout": "15s"}}, "trial.checkpointed:2:hang")
+    assert code == 0, output
+    assert "timeout" in {row["outcome"] for row in rows(tmp_path, tables.ATTEMPT)}
+    assert_every_number_once(tmp_path)
+    assert_same_numbers(tmp_path, clean)
+
+
+@pytest.mark.slow
+def test_a_second_driver_of_the_same_sweep_is_refused(tmp_path):
+    process = start(tmp_path, SPEC)
+    wait_for_reports(tmp_path, 1)
+    code, output = run(tmp_path, SPEC)
+    assert code == 2
+    assert f"is being driven by pid {process.pid}" in output
+    assert process.wait(timeout=240) == 0
+
+
+@pytest.mark.slow
+def test_another_spec_under_the_same_name_is_refused_with_the_difference(clean):
+    code, output = run(clean, {**SPEC, "seeds": 2})
+    assert code == 2
+    assert "seeds: was [0], is [0, 1]" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.slow
+def test_resources_that_the_cluster_can_never_give_are_refused_before_the_first_trial(tmp_path):
+    code, output = run(tmp_path, {**SPEC, "resources": {"cpu": 4096}})
+    assert code == 2, output
+    assert "no node can ever run a trial with cpu: 4096" in output
+    code, output = run(tmp_path, {**SPEC, "resources": {"gpu": 0.5, "require_gpu": True}})
+    assert code == 2, output
+    assert rows(tmp_path, tables.TRIAL) == []

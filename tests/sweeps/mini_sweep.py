@@ -67,8 +67,10 @@ def learning_rate_decides(trial: TrialState, epoch: int) -> float:
     return epoch * float(trial.config["train"]["learning_rate"]) + 1e-4 * trial.seed
 
 
-def play(sweep: Conductor, curve: Curve = learning_rate_decides, *, slots: int = 2, stop_after: int | None = None) -> int:
-    """Train round robin on `slots` slots until nothing is left, or for so many reports; returns the reports made."""
+def play(
+    sweep: Conductor, curve: Curve = learning_rate_decides, *, slots: int = 2, stop_after: int | None = None
+) -> int:
+    """Train round robin on `slots` slots until nothing is left, or for so many reports; return their number."""
     running: list[tuple[Assignment, int]] = []
     reports = 0
     while True:

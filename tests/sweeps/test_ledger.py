@@ -27,9 +27,13 @@ def test_a_report_is_kept_once(ledger):
 
 
 def test_a_failed_transaction_leaves_nothing(ledger):
-    with pytest.raises(RuntimeError), ledger.transaction() as tx:
-        tx.report("s", 0, epoch=1, at=1.0, seconds=1.0, body={})
-        raise RuntimeError
+    def half():
+        with ledger.transaction() as tx:
+            tx.report("s", 0, epoch=1, at=1.0, seconds=1.0, body={})
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half()
     assert ledger.of(tables.REPORT, "s") == []
 
 

@@ -1,0 +1,83 @@
+"""The whole line in one go, as a user types it: run, status, runs, report, export."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+
+def sweeps(*arguments, workspace, code=0):
+    command = [sys.executable, "-m", "sweeps", *arguments]
+    environment = {**os.environ, "SWEEPS_WORKSPACE": str(workspace)}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def workspace(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("smoke")
+    sweeps("run", "smoke", workspace=folder)
+    return folder
+
+
+def test_status_says_that_it_has_ended_and_everything_is_exported(workspace):
+    (smoke,) = json.loads(sweeps("status", "--json", workspace=workspace))
+    assert (smoke["name"], smoke["state"]) == ("smoke", "ENDED")
+    assert set(smoke["trials"]) == {"COMPLETE", "PRUNED"}
+    assert sum(smoke["trials"].values()) == 8  # 4 cells of 2 seeds
+    assert all(lag == 0 for export in smoke["exports"].values() for lag in export.values())
+
+
+def test_runs_has_a_row_per_trial_with_final_scores_of_complete_ones(workspace):
+    rows = json.loads(sweeps("runs", "smoke", "--json", workspace=workspace))
+    assert len(rows) == 8
+    for row in rows:
+        assert (row["final/mig"] is not None) == (row["state"] == "COMPLETE")
+        assert row["epoch"] == (2 if row["state"] == "COMPLETE" else 1)
+
+
+def test_a_complete_trial_leaves_its_files_and_no_checkpoint(workspace):
+    rows = json.loads(sweeps("runs", "smoke", "--json", workspace=workspace))
+    complete = next(row for row in rows if row["state"] == "COMPLETE")
+    pruned = next(row for row in rows if row["state"] == "PRUNED")
+    wanted = {
+        "codes.npz", "weights.pt", "traversal.png", "traversal.gif", "reconstructions.png", "mutual_information.png",
+        "config.yaml",
+    }  # fmt: skip
+    assert set(os.listdir(workspace / "trials" / complete["trial"] / "artifacts")) == wanted
+    assert os.listdir(workspace / "trials" / complete["trial"] / "checkpoints") == []
+    assert os.listdir(workspace / "trials" / pruned["trial"] / "checkpoints") == ["000001.pt"]
+
+
+def test_report_and_export_are_written(workspace):
+    page = sweeps("report", "smoke", workspace=workspace).strip()
+    assert page == str(workspace / "reports" / "smoke" / "report.html")
+    assert "smoke" in Path(page).read_text()
+    target = workspace / "runs.csv"
+    sweeps("export", "smoke", "--to", str(target), workspace=workspace)
+    assert len(pd.read_csv(target)) == 8
+
+
+def test_optunas_dashboard_finds_the_study(workspace):
+    import optuna
+
+    (name,) = optuna.get_all_study_names(f"sqlite:///{workspace / 'optuna.db'}")
+    states = [
+        trial.state.name
+        for trial in optuna.load_study(study_name=name, storage=f"sqlite:///{workspace / 'optuna.db'}").trials
+    ]
+    assert len(states) == 4
+    assert set(states) == {"COMPLETE", "PRUNED"}
+
+
+def test_an_unknown_sweep_is_a_mistake_not_a_traceback(workspace):
+    command = [sys.executable, "-m", "sweeps", "runs", "smoek", "--workspace", str(workspace)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "did you mean 'smoke'?" in done.stderr
+    assert "Traceback" not in done.stderr
