@@ -16,6 +16,7 @@ from torch import Tensor
 from vae_core import draws
 from vae_core.config import TrainConfig, TrialConfig
 from vae_core.data import ImageTable
+from vae_core.denormals import flushed
 from vae_core.errors import Diverged
 from vae_core.evaluate import check_final, evaluate, evaluation_subset, final_evaluation
 from vae_core.networks import Networks, build_networks, load_weights
@@ -150,6 +151,7 @@ def _epochs(trial: _Trial, done: int, step: int) -> Iterator[EpochReport]:
         )
 
 
+@flushed()
 def _train_epoch(trial: _Trial, epoch: int, step: int, steps: int) -> dict[str, float]:
     """Take `steps` optimiser steps; return the means of the minibatch terms."""
     total, n_data = trial.config.train.total_steps(len(trial.data)), len(trial.data)
