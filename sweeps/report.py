@@ -66,6 +66,7 @@ def write(runs: Runs, *, folder: Path | None = None) -> Path:
         runs: the sweep.
         folder: where to; default `<workspace>/reports/<name>`.
     """
+    runs = summary.framed(runs)
     folder = runs.workspace / "reports" / runs.name if folder is None else folder
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     drawn = pictures(runs)

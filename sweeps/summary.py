@@ -16,12 +16,14 @@ import pandas as pd
 
 from sweeps.pareto import Direction
 from sweeps.runs import Runs
+from vae_core.objectives import OBJECTIVES
 
 METRICS = ("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl", "mig", "active_units")
 """The metrics of every epoch, in the order of the tables."""
 
 UNFINISHED = ("RUNNING", "WAITING", "PARKED")
 
+_IDENTITY = ("trial", "number", "cell", "bracket", "objective", "strength", "seed", "state", "epoch", "epochs")
 _COUNTS = ("n", "pruned", "failed", "unfinished", "members")
 
 Choice = Literal["best", "pooled"]
@@ -104,17 +106,31 @@ def parameters(table: pd.DataFrame) -> list[str]:
 def strength_names(runs: Runs) -> dict[str, str]:
     """Return objective -> name of its strength ("beta"), "" if it has none.
 
-    It is the column of the objective's config that equals `strength`; of several, the one in `tradeoff.by`.
+    An objective that is no longer registered: the field of its config that equals `strength`; of several, the one
+    in `tradeoff.by`.
     """
     by = [str(name) for name in (runs.spec.get("tradeoff") or {}).get("by") or ()]
     names: dict[str, str] = {}
     for objective, rows in runs.table.groupby("objective", sort=False):
+        if objective in OBJECTIVES:
+            names[str(objective)] = OBJECTIVES[str(objective)].strength or ""
+            continue
         strength = floats(rows, "strength")
         columns = [str(column) for column in rows.columns if str(column).startswith("objective.")]
         equal = [column.partition(".")[2] for column in columns if _same(floats(rows, column), strength)]
         known = [] if np.isnan(strength).all() else sorted(equal, key=lambda name: name not in by)
         names[str(objective)] = known[0] if known else ""
     return names
+
+
+def framed(runs: Runs) -> Runs:
+    """Return the runs with the columns that a sweep without trials or reports has no frame for."""
+    table, curves = runs.table, runs.curves
+    if table.empty:
+        table = table.reindex(columns=list(dict.fromkeys([*table.columns, *_IDENTITY])))
+    if curves.empty:
+        curves = curves.reindex(columns=list(dict.fromkeys([*curves.columns, "trial", "epoch"])))
+    return runs._replace(table=table, curves=curves)
 
 
 def series(runs: Runs) -> list[str]:

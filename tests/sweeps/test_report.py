@@ -123,8 +123,8 @@ def test_a_sweep_in_which_all_failed_says_so(tmp_path):
 
 def test_a_sweep_without_trials_has_a_page(tmp_path):
     runs = synthetic(tmp_path, strengths=[1], seeds=1)
-    empty = runs._replace(table=runs.table.iloc[:0], curves=runs.curves.iloc[:0])
-    assert "0 trials: none." in Reader(report.page(empty, report.pictures(empty))).text
+    empty = runs._replace(table=pd.DataFrame(), curves=pd.DataFrame())
+    assert "0 trials: none." in Reader(report.write(empty).read_text(encoding="utf-8")).text
 
 
 def with_means(metric: str, means: dict[str, list[float]]) -> Runs:
