@@ -91,7 +91,7 @@ def fronts(runs: Runs) -> list[str]:
         sentence = f"{text.name(plane.x).capitalize()} against {text.name(plane.y)}: {len(ahead)} of {len(rows)} cells"
         shares = _shares(rows, plane)
         covered = ", ".join(f"{series} {100 * share:.0f} %" for series, share in shares.items())
-        area = f" Of the rectangle that all cells span, the series dominate: {covered}." if shares else ""
+        area = f" Of the rectangle that all cells span, the series dominate: {covered}." if len(shares) > 1 else ""
         found.append(f"{sentence} are on the front: {'; '.join(_members(runs, ahead))}.{area}")
     return found
 
@@ -115,16 +115,19 @@ def _trend(runs: Runs, own: pd.DataFrame, series: str, metric: str) -> str:
         return ""
     strength, value = summary.floats(own, "strength"), summary.floats(own, metric)
     letter = text.symbol(summary.strength_names(runs)[str(own["objective"].iloc[0])])
+    error = summary.floats(own, f"{metric}_se")
     steps = np.diff(value)
+    close = int((np.abs(steps) <= np.hypot(error[:-1], error[1:])).sum())
     if (steps < 0).all():
         verb = "falls at every step of"
     elif (steps > 0).all():
         verb = "rises at every step of"
     else:
         verb = "neither only falls nor only rises with"
-    means = ", ".join(text.number(float(mean)) for mean in value)
+    means = ", ".join(text.number(float(mean), float(se)) for mean, se in zip(value, error, strict=True))
     at = ", ".join(text.plain(float(value)) for value in strength)
-    return f"{text.name(metric).capitalize()} {verb} {letter} for {series}: {means} ({letter} = {at})."
+    unsure = f" {close} of {len(steps)} steps lie within one standard error." if close else ""
+    return f"{text.name(metric).capitalize()} {verb} {letter} for {series}: {means} ({letter} = {at}).{unsure}"
 
 
 def _by_strength(rows: pd.DataFrame, series: str) -> dict[float, Mapping[str, Any]]:
@@ -140,7 +143,8 @@ def _verdict(
     error = math.hypot(mine[f"{metric}_se"], other[f"{metric}_se"])
     close = ", within one standard error" if abs(gap) <= error else ""
     word = "yes" if gap > 0 else "no"
-    numbers = f"{text.number(mine[metric])} against {text.number(other[metric])}"
+    pair = [text.number(row[metric], row[f"{metric}_se"]) for row in (mine, other)]
+    numbers = f"{pair[0]} against {pair[1]}"
     return gap > 0, f"{letter} = {text.plain(mine['strength'])} {word} ({numbers}{close})"
 
 

@@ -117,7 +117,7 @@ def estimators(runs: Runs) -> Table:
                 Cell(text.UNITS.get(metric, "–")),
                 Cell(text.DEFINITIONS.get(metric, "–")),
                 Cell(text.measured_on(runs, [metric])),
-                Cell(_distinct(runs.table, f"identity/{metric}") or "–"),
+                Cell(_distinct(runs.table, f"identity/{metric}") or _estimator(metric, runs)),
             ]
         )
         for metric in metrics
@@ -136,6 +136,15 @@ def facts(runs: Runs, made_with: Mapping[str, str]) -> Table:
             rows[str(column).removeprefix(prefix)] = _distinct(runs.table, str(column)) or "–"
     rows["report made with"] = _joined(made_with)
     return Table([Head("what"), Head("value")], [Row([Cell(key), Cell(value)]) for key, value in rows.items()])
+
+
+def _estimator(metric: str, runs: Runs) -> str:
+    """Return how the spec has a metric estimated, where no identity is stored."""
+    evaluation = runs.spec.get("evaluation") or {}
+    if metric in ("mi", "tc", "dimwise_kl"):
+        return f"{evaluation.get('samples', '–')} samples of q(z), seed {evaluation.get('seed', 0)}"
+    known = {"reconstruction": f"seed {evaluation.get('seed', 0)}", "mig": "quadrature of the posterior mixtures"}
+    return known.get(metric, "closed form" if metric == "kl" else "–")
 
 
 def _scored(runs: Runs, *, most: int = 4) -> list[str]:

@@ -1,5 +1,8 @@
 """A training state as bytes: plain tensors, numbers and strings, read without running any code of theirs."""
 
+# What is walked here is anybody's nested mapping.
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import hashlib

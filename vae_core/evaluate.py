@@ -1,5 +1,8 @@
 """Scores a model on images: every epoch on a fixed subset, at the end on the whole set."""
 
+# torch's own hints are partial (`split`, `from_numpy`, `tolist`, `backward`).
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import hashlib

@@ -4,6 +4,9 @@
 and a spec is validated and its JSON schema written from it.
 """
 
+# Type hints are walked as values here.
+# pyright: reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import dataclasses

@@ -4,6 +4,9 @@
 checkpoint.
 """
 
+# What is walked here is anybody's nested mapping.
+# pyright: reportUnknownVariableType=false
+
 from __future__ import annotations
 
 import dataclasses

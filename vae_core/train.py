@@ -1,5 +1,8 @@
 """The only training loop: a config and data in, one report an epoch out."""
 
+# torch's own hints are partial (`split`, `from_numpy`, `tolist`, `backward`).
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import copy

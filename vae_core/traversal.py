@@ -1,5 +1,8 @@
 """Pictures of what a model does: traversals, reconstructions, mutual information; from arrays to file bytes."""
 
+# torch's own hints are partial (`split`, `from_numpy`, `tolist`, `backward`).
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
 from __future__ import annotations
 
 import io

@@ -72,7 +72,7 @@ def _key(drawing: Figure, runs: Runs, grid: np.ndarray, colours: dict[float, str
     names = [name for name in summary.strength_names(runs).values() if name]
     letter = text.symbol(names[0]) if len(set(names)) == 1 else "strength"
     found = set(runs.table["state"])
-    handles = [Line2D([], [], color=colour, label=f"{letter} {value:g}") for value, colour in colours.items()]
+    handles = [Line2D([], [], color=colour, label=f"{letter} {text.plain(value)}") for value, colour in colours.items()]
     if len(colours) > 8:
         low, high = min(colours), max(colours)
         colour_map = ListedColormap(list(colours.values()))

@@ -131,7 +131,7 @@ def strength_scale(axes: Axes, strengths: np.ndarray, label: str) -> None:
     if len(known) <= 10:
         axes.set_xticks(known)
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text.plain(float(value))))
 
 
 def logarithmic(strengths: np.ndarray) -> bool:

@@ -22,7 +22,7 @@ NAMES = {
 }
 UNITS: dict[str, str] = dict.fromkeys(("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl"), "nats per image")
 DEFINITIONS = {
-    "reconstruction": "−E log p(x|z), one z per image from fixed noise",
+    "reconstruction": "−E log p(x|z), one z per image",
     "kl": "KL(q(z|x) ‖ p(z)) in closed form, mean over images",
     "elbo": "−(reconstruction + KL)",
     "mi": "I(x; z) under q, from the full mixture over the images",
@@ -75,10 +75,12 @@ def parameter(column: str) -> str:
 
 
 def plain(value: object) -> str:
-    """Return a parameter's value: 4 rather than 4.0, a dash for none."""
+    """Return a parameter's value: 4 rather than 4.0, four digits of one that was drawn, a dash for none."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:g}" if float(f"{value:g}") == value else f"{value:.4g}"
 
 
 def number(value: float, error: float = math.nan) -> str:
@@ -102,9 +104,10 @@ def _decimals(value: float, error: float) -> int:
     if value == round(value) and not error > 0:  # a count, or none
         return 0
     known = math.isfinite(error) and error > 0
-    by_error = 1 - math.floor(math.log10(error)) if known else 4
-    by_value = (4 if known else 2) - math.floor(math.log10(abs(value))) if value else 4
-    return min(max(min(by_error, by_value), 0), 4)
+    by_error = 1 - math.floor(math.log10(error)) if known else 6
+    digits = 5 if known else (3 if abs(value) >= 0.01 else 2)
+    by_value = digits - 1 - math.floor(math.log10(abs(value))) if value else 6
+    return min(max(min(by_error, by_value), 0), 6)
 
 
 def strengths(runs: Runs, rows: pd.DataFrame) -> list[str]:

@@ -224,6 +224,7 @@ def test_a_figure_is_the_same_bytes_twice_and_leaves_the_callers_style_alone():
     [
         (0.31249, 0.0213, "0.312 ± 0.021"),
         (71.234, 1.44, "71.2 ± 1.4"),
+        (0.00034, math.nan, "0.00034"),
         (21.9447, 0.0000095, "21.945 ± 0.000"),  # five digits of the number are enough
         (71.234, math.nan, "71.2"),
         (6.0, 0.0, "6 ± 0"),

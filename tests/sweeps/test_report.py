@@ -148,6 +148,14 @@ def test_a_trend_is_read_off_the_means(means, words):
     assert words in sentence
 
 
+def test_steps_inside_their_error_are_counted():
+    runs = synthetic(objectives=["beta_vae"], strengths=[1, 2, 4], rates=[1e-3], failed=())
+    # Means 2, 3, 9 with standard error 1 each: the first step, 1, is inside sqrt(2), the second, 6, is not.
+    runs = runs._replace(table=runs.table.assign(**{"final/tc": [1.0, 3.0, 2.0, 4.0, 8.0, 10.0]}))
+    (sentence,) = findings.trends(runs, ["tc"])
+    assert sentence.endswith("2.0, 3.0, 9.0 (β = 1, 2, 4). 1 of 2 steps lie within one standard error.")
+
+
 def test_a_comparison_is_read_off_the_means_at_each_beta():
     runs = with_means("reconstruction", {"beta_vae": [10.5, 20.5, 30.5], "beta_tcvae": [11.5, 19.5, 30.5]})
     (sentence,) = findings.comparisons(runs)
@@ -161,7 +169,7 @@ def test_a_difference_inside_its_error_is_marked():
     runs = synthetic(objectives=["beta_vae", "beta_tcvae"], strengths=[1], rates=[1e-3], failed=())
     # Means 2 and 3; two seeds 2 apart have the standard error 1, so the difference 1 has sqrt(2).
     runs = runs._replace(table=runs.table.assign(**{"final/reconstruction": [1.0, 3.0, 2.0, 4.0]}))
-    assert "β = 1 no (3 against 2, within one standard error)" in findings.comparisons(runs)[0]
+    assert "β = 1 no (3.0 against 2.0, within one standard error)" in findings.comparisons(runs)[0]
 
 
 def test_the_best_cell_of_each_goal_is_named_with_its_error():
