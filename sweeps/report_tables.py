@@ -64,7 +64,7 @@ def strengths(runs: Runs) -> Table:
         members = runs.table.loc[runs.table["number"].isin(row["members"]).to_numpy()]
         own = runs._replace(table=members)
         levels = [_level(summary.level(own, "mig", "chance")), _level(summary.level(own, "mig", "ceiling"))]
-        cells += [_number(", ".join(levels))] if "mig" in metrics else []
+        cells += [_number(", ".join(levels) if row["n"] else "–")] if "mig" in metrics else []
         body.append(Row(cells, "" if row["n"] else "empty"))
     parts = [
         "Means ± standard error over n seeds; nats per image but for MIG and active units",
