@@ -20,7 +20,7 @@ from sweeps.plot import front, labels, style, text
 from sweeps.runs import Runs
 
 RUNS = synthetic()
-SMALL = synthetic(strengths=[1, 4])
+SMALL = synthetic(objectives=["beta_vae"], strengths=[1, 4])
 
 
 def dots(axes: Axes, name: str) -> PathCollection:
@@ -44,11 +44,11 @@ def with_a_plain_vae() -> Runs:
 
 CASES: dict[str, Callable[[], Runs]] = {
     "one objective, one seed": lambda: synthetic(objectives=["beta_tcvae"], strengths=[1, 4], seeds=1),
-    "one beta": lambda: synthetic(strengths=[4], failed=()),
+    "one beta": lambda: synthetic(objectives=["beta_vae"], strengths=[4], failed=()),
     "no strength": lambda: synthetic(objectives=["vae"], strengths=[None], failed=()),
     "with and without strength": with_a_plain_vae,
-    "no factors": lambda: synthetic(factors=False, strengths=[1, 4]),
-    "all failed": lambda: synthetic(strengths=[1, 4], failed=range(40)),
+    "no factors": lambda: synthetic(objectives=["beta_vae"], factors=False, strengths=[1, 4]),
+    "all failed": lambda: synthetic(objectives=["beta_vae"], strengths=[1, 4], failed=range(40)),
     "missing numbers": with_nan,
     "many strengths": lambda: synthetic(strengths=range(1, 11), objectives=["vae"], rates=[1e-3], seeds=1),
     "no trials": lambda: RUNS._replace(table=RUNS.table.iloc[:0], curves=RUNS.curves.iloc[:0]),
