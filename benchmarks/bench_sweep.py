@@ -1,7 +1,7 @@
 """What a sweep costs beside its training: wall time x slots against the seconds spent inside `step()`.
 
 Runs the quickstart in a new workspace (some five minutes on two cores) unless a workspace that holds one is given:
-`python benchmarks/bench_sweep.py [WORKSPACE [NAME]]`. Prints one ratio, the share of evaluation and of the final scores.
+`python benchmarks/bench_sweep.py [WORKSPACE [NAME]]`. Prints one ratio, the share of evaluation and of final scores.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from sweeps.conductor import Conductor
 from sweeps.fold import TrialState
+from sweeps.scheduler import expected_epochs
 
 if TYPE_CHECKING:
     from sweeps.drive import SweepResult
@@ -78,13 +79,22 @@ class Live:
     # ---- what is shown
 
     def _progress(self) -> tuple[float, float]:
-        """Return epochs done and epochs to do at most (cells not yet asked count as the ones that are known)."""
-        trials = self._conductor.trials
-        done = sum(trial.epochs if trial.ended else trial.epoch for trial in trials)
-        known = sum(trial.epochs for trial in trials)
-        mean = known / len(trials) if trials else 1.0
-        unasked = max(0, self._conductor.cells_total - len(self._conductor.cells)) * len(self._conductor.spec.seeds)
-        return float(done), known + unasked * mean
+        """Return epochs done and epochs expected in all, if the rungs to come keep their share of the cells."""
+        sweep = self._conductor
+        pruning = sweep.spec.pruning
+        reduction = 1.0 if pruning is None else pruning.reduction
+        done = expected = 0.0
+        for trial in sweep.trials:
+            cell = sweep.cells[trial.cell]
+            done += trial.epoch
+            whole = expected_epochs(cell.rungs, cell.verdicts, trial.epochs, reduction)
+            expected += trial.epoch if trial.ended else max(whole, trial.epoch)
+        unasked = max(0, sweep.cells_total - len(sweep.cells)) * len(sweep.spec.seeds)
+        if sweep.trials and unasked:
+            # Cells to come are taken to be like the first: spaces of different lengths are rare.
+            first = sweep.cells[0]
+            expected += unasked * expected_epochs(first.rungs, {}, sweep.trials[0].epochs, reduction)
+        return done, max(expected, 1.0)
 
     def _left(self) -> str:
         done, total = self._progress()

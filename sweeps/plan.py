@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from sweeps import cells
-from sweeps.scheduler import rung_epochs
+from sweeps.scheduler import expected_epochs, rung_epochs
 from sweeps.spec import SweepSpec
 from vae_core.config import TrialConfig
 from vae_core.train import train
@@ -88,12 +88,8 @@ def _rungs(spec: SweepSpec, epochs: int) -> dict[int, int]:
 
 def _share(spec: SweepSpec, epochs: int) -> float:
     """Return the share of the epochs that is trained if each rung lets 1/reduction of the cells go on."""
-    trained, alive, last = 0.0, 1.0, 0
-    for epoch in _rungs(spec, epochs).values():
-        trained += alive * (epoch - last)
-        alive /= spec.pruning.reduction if spec.pruning else 1.0
-        last = epoch
-    return (trained + alive * (epochs - last)) / epochs
+    reduction = spec.pruning.reduction if spec.pruning else 1.0
+    return expected_epochs(_rungs(spec, epochs), {}, epochs, reduction) / epochs
 
 
 def _images_per_second(spec: SweepSpec, objective: int) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
@@ -117,7 +118,7 @@ def estimators(runs: Runs) -> Table:
                 Cell(text.UNITS.get(metric, "–")),
                 Cell(text.DEFINITIONS.get(metric, "–")),
                 Cell(text.measured_on(runs, [metric])),
-                Cell(_distinct(runs.table, f"identity/{metric}") or _estimator(metric, runs)),
+                Cell(_identity(runs.table, metric) or _estimator(metric, runs)),
             ]
         )
         for metric in metrics
@@ -151,6 +152,13 @@ def _scored(runs: Runs, *, most: int = 4) -> list[str]:
     """Return the metrics of the whole set that the spec asked for, as many as a table has room for."""
     asked = [str(name) for name in (runs.spec.get("evaluation") or {}).get("final") or ()]
     return [name for name in asked if f"final/{name}" in runs.table.columns][:most]
+
+
+def _identity(table: pd.DataFrame, metric: str) -> str:
+    """Return the stored identities of a metric in words; more than one means that its scores do not compare."""
+    stored = table.get(f"identity/{metric}")
+    identities = [] if stored is None else list(dict.fromkeys(str(value) for value in stored.dropna()))
+    return " | ".join(_joined({k: v for k, v in json.loads(text).items() if k != "metric"}) for text in identities)
 
 
 def _distinct(table: pd.DataFrame, column: str) -> str:

@@ -30,7 +30,8 @@ class Runs(NamedTuple):
         the flattened config: "objective.beta", "train.learning_rate", "network.latents", …,
         the last reported metrics by their key ("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl", "mig",
         "active_units", "kl_latents/0" …), and "final/<key>" (NaN unless COMPLETE), with "final/mig_chance",
-        "final/mig_ceiling" and "final/mig_error" beside "final/mig" and the same for every scored metric.
+        "final/mig_ceiling" and "final/mig_error" beside "final/mig" and the same for every scored metric,
+        "identity/<metric>" (JSON: estimator, options, sizes; equal or not comparable), "software/<name>".
     `curves`, one row per (trial, epoch): trial, number, epoch, step, at (unix seconds), images, seconds, the metric
         keys, "train/<term>".
     `spec`: the spec as a mapping (as `SweepSpec.to_dict`); `created`: unix seconds.
@@ -68,7 +69,7 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
     brackets = {cell["number"]: cell["bracket"] for cell in ledger.of(tables.CELL, name)}
     running = {attempt["trial"] for attempt in attempts if attempt["outcome"] is None}
     waiting = parked(ledger, name, trials)
-    finals: dict[int, dict[str, float]] = {}
+    finals: dict[int, dict[str, Any]] = {}
     curves: list[dict[str, Any]] = []
     for report in ledger.of(tables.REPORT, name):
         body = json.loads(report["body"])
@@ -88,6 +89,7 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
         )
         if body.get("final"):
             finals[number] = {f"final/{key}": value for key, value in body["final"].items()}
+            finals[number] |= {f"identity/{key}": value for key, value in body.get("identity", {}).items()}
     rows: list[dict[str, Any]] = []
     for trial in trials:
         if trial.number in running and not trial.ended:
@@ -101,6 +103,7 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
                 **{key: _scalar(value) for key, value in flatten(trial.config).items() if key != "seed"},
                 **trial.reported.get(trial.epoch, {}),
                 **(finals.get(trial.number, {}) if trial.state == "COMPLETE" else {}),
+                **{f"software/{key}": value for key, value in json.loads(row["software"]).items()},
             }
         )
     table = pd.DataFrame(rows).sort_values("number", ignore_index=True) if rows else pd.DataFrame()

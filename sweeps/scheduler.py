@@ -7,7 +7,7 @@ reaches a rung goes on if it is in the best 1/reduction of the cells of its brac
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 
@@ -30,6 +30,16 @@ def rung_epochs(fractions: Sequence[float], epochs: int) -> dict[int, int]:
         if epoch < epochs and epoch not in rungs.values():
             rungs[position] = epoch
     return rungs
+
+
+def expected_epochs(rungs: Mapping[int, int], verdicts: Mapping[int, bool], epochs: int, reduction: float) -> float:
+    """Return how many epochs a trial is expected to train, if each rung not judged yet lets 1/reduction go on."""
+    expected, alive, last = 0.0, 1.0, 0
+    for position, epoch in rungs.items():
+        expected += alive * (epoch - last)
+        last = epoch
+        alive *= 1 / reduction if position not in verdicts else float(verdicts[position])
+    return expected + alive * (epochs - last)
 
 
 def judge(value: float, others: Sequence[float], *, reduction: float, mode: Literal["max", "min"]) -> Verdict:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import json
 import pickle
 from collections.abc import Mapping
 from typing import Any, NamedTuple
@@ -85,7 +86,8 @@ def weights_only(blob: bytes) -> dict[str, Tensor]:
 
 
 def report_dict(report: EpochReport) -> dict[str, Any]:
-    """Return a report's numbers, JSON-ready: no state, and of the final evaluation no arrays."""
+    """Return a report's numbers, JSON-ready: no state, of the final evaluation no arrays but each score's identity."""
+    scores = {} if report.final is None else report.final.scores
     return {
         "epoch": report.epoch,
         "step": report.step,
@@ -94,6 +96,7 @@ def report_dict(report: EpochReport) -> dict[str, Any]:
         "images": report.images,
         "seconds": dict(report.seconds),
         "final": None if report.final is None else dict(report.final.metrics),
+        "identity": {name: json.dumps(dict(score.identity), sort_keys=True) for name, score in scores.items()},
     }
 
 

@@ -30,20 +30,18 @@ def pictures(runs: Runs, *, file: str = "traversal.png") -> dict[str, tuple[dict
 
 @style.drawn
 def traversals_figure(runs: Runs) -> Figure:
-    """Return the traversals side by side, pixel by pixel as stored."""
+    """Return the traversals below each other, wide enough for their labels to be read."""
     found, goal = pictures(runs), summary.goals(runs)[0]
     images = {objective: np.asarray(Image.open(path).convert("RGB")) for objective, (_, path) in found.items()}
-    columns = min(len(images), 2) or 1
-    lines = -(-len(images) // columns) or 1
-    width = 3.9 * columns
+    lines = len(images) or 1
     tallest = max((image.shape[0] / image.shape[1] for image in images.values()), default=0.5)
-    drawing = style.figure(width, 0.7 + lines * (0.45 + 3.7 * tallest))
-    grid = drawing.subplots(lines, columns, squeeze=False).ravel()
+    drawing = style.figure(7.8, 0.7 + lines * (0.45 + 7.4 * tallest))
+    grid = drawing.subplots(lines, 1, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
     for axes, (objective, image) in zip(grid, images.items(), strict=False):
         trial = found[objective][0]
-        axes.imshow(image, interpolation="none")
+        axes.imshow(image, interpolation="lanczos")
         seed = f"seed {trial['seed']}: {text.name(goal.metric)} {text.number(trial['value'])}"
         axes.set_title(f"{text.cell(trial, runs)}\n{seed}", fontsize=8)
     chosen = f"Of each objective the whole trial with the {_most(goal)} {text.name(goal.metric)}: chosen, not typical"

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sweeps.scheduler import judge, rung_epochs
+from sweeps.scheduler import expected_epochs, judge, rung_epochs
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,11 @@ def test_what_is_not_finite_never_goes_on(value):
 def test_what_is_not_finite_is_not_counted_as_seen():
     # With the two nan counted this would be the best 2 of 4; of the two numbers it is the worse.
     assert not judge(0.1, [math.nan, math.nan, 0.2], reduction=2, mode="max").go
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "expected"),
+    [({}, 3 + 3 / 2), ({0: True}, 6), ({0: False}, 3)],  # 6 epochs, a rung at 3, half goes on
+)
+def test_expected_epochs_follow_the_verdicts_and_else_the_share(verdicts, expected):
+    assert expected_epochs({0: 3}, verdicts, 6, 2) == expected

@@ -1,0 +1,72 @@
+"""The README's examples run as they stand."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+ROOT = Path(__file__).resolve().parents[2]
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language):
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+
+
+COMMANDS = [
+    shlex.split(line.partition("  #")[0])
+    for block in blocks("console")
+    for line in block.splitlines()
+    if line.startswith("sweeps ")
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with the README's spec, and a small sweep in its workspace under the quickstart's name."""
+    folder = tmp_path_factory.mktemp("readme")
+    (spec,) = blocks("yaml")
+    (folder / "my-sweep.yaml").write_text(spec)
+    command = [sys.executable, "-m", "sweeps", "run", "smoke", "--set", "name=quickstart", "--set", "search.trials=1"]
+    subprocess.run([*command, "--workspace", "results"], cwd=folder, check=True, capture_output=True, timeout=300)
+    return folder
+
+
+def test_the_python_example_is_about_a_dozen_lines_and_runs():
+    (example,) = blocks("python")
+    assert len([line for line in example.splitlines() if line]) <= 13
+    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    first, second, score = done.stdout.splitlines()
+    assert first.startswith("1 ")
+    assert second.startswith("2 ")
+    assert score.startswith("Score(value=")
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_every_command_is_taken_as_written(command, folder, monkeypatch):
+    from sweeps.cli import app
+
+    monkeypatch.chdir(folder)
+    arguments = command[1:]
+    if arguments[0] == "ui":
+        arguments = ["ui", "--help"]  # a server that runs until Ctrl-C
+    if arguments[0] == "run" and "--dry-run" not in arguments:
+        arguments.append("--dry-run")  # tests/faults and test_smoke.py run sweeps
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+
+
+def test_every_command_of_make_is_in_the_makefile():
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"make ([a-z-]+)", README)):
+        assert f"\n{target}:" in makefile, target
+
+
+def test_every_link_and_picture_is_there():
+    for target in re.findall(r"\]\(([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
