@@ -10,7 +10,6 @@ import platform
 import signal
 import subprocess
 import time
-import warnings
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -79,7 +78,7 @@ def run(
 
 
 def _live(spec: SweepSpec, ledger: Ledger, workspace: Path, address: str | None, console: Console) -> SweepResult:
-    data = spec.data.load(_cache())
+    data = spec.data.load()
     files = open_files(workspace, spec.store.files)
     with ledger.transaction() as tx:
         now = time.time()
@@ -103,7 +102,7 @@ def _live(spec: SweepSpec, ledger: Ledger, workspace: Path, address: str | None,
     live = Live(conductor, tracker, console, spent=_spent(ledger, spec.name))
     try:
         if not conductor.finished:
-            interrupted = _execute(spec, conductor, data, files, workspace, address, ledger, life, live)
+            interrupted = _execute(spec, conductor, data, files, workspace, address, ledger, life, live, console)
         why = conductor.stopping or ("interrupted" if interrupted else "")
     finally:
         _clear_checkpoints(conductor, files)
@@ -129,6 +128,7 @@ def _execute(
     ledger: Ledger,
     life: int,
     live: Live,
+    console: Console,
 ) -> bool:
     """Connect to Ray and run what is left; returns whether a signal ended it."""
     # Tune's own snapshots would copy a growing state every ten seconds, and nothing reads them.
@@ -147,7 +147,7 @@ def _execute(
     except (ValueError, ConnectionError) as error:
         raise SweepError(str(error)) from error
     try:
-        slots = _slots(spec, connect.nodes())
+        slots = _slots(spec, connect.nodes(), console)
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
         with ledger.transaction() as tx:
             tx.update(tables.LIFE, tables.LIFE.c.id == life, slots=slots)
@@ -166,7 +166,7 @@ def _execute(
         ray.shutdown()
 
 
-def _slots(spec: SweepSpec, offered: list[Any]) -> int:
+def _slots(spec: SweepSpec, offered: list[Any], console: Console) -> int:
     """Return how many trials run at once; refuses what the cluster can never give."""
     from cluster.connect import slots
 
@@ -175,7 +175,7 @@ def _slots(spec: SweepSpec, offered: list[Any]) -> int:
     if gpu > 0 and not any(node.gpus for node in offered):
         if want.require_gpu:
             raise SweepError(f"resources.require_gpu is true, but no node has a GPU (gpu: {gpu} asked per trial)")
-        warnings.warn(f"no GPU here: trials asked for gpu: {gpu} run on CPU", stacklevel=2)
+        console.print(f"warning: no GPU here: trials that ask for gpu: {gpu:g} run on CPU", style="yellow")
         object.__setattr__(spec, "resources", want.model_copy(update={"gpu": 0.0}))
         gpu = 0.0
     found = slots(offered, cpu=want.cpu, gpu=gpu)
@@ -185,6 +185,8 @@ def _slots(spec: SweepSpec, offered: list[Any]) -> int:
             f"no node can ever run a trial with cpu: {want.cpu:g}, gpu: {gpu:g}; the largest of {len(offered)} has "
             f"{best[0]:g} CPUs and {best[1]:g} GPUs: lower resources.cpu or resources.gpu"
         )
+    if gpu:
+        console.print(f"each trial's process may take {100 * gpu:.0f} % of its GPU's memory, and fails beyond that")
     return found if want.max_concurrent == "auto" else min(found, want.max_concurrent)
 
 
@@ -255,12 +257,6 @@ def software() -> dict[str, str]:
 def _spent(ledger: Ledger, sweep: str) -> float:
     """Return the wall seconds of the sweep's earlier lives."""
     return sum(row["seen"] - row["started"] for row in ledger.of(tables.LIFE, sweep) if row["outcome"])
-
-
-def _cache() -> Path:
-    from vae_core.data import cache_folder
-
-    return cache_folder()
 
 
 @contextlib.contextmanager

@@ -109,6 +109,8 @@ class CellScheduler(FIFOScheduler):
         path = Path(trial.error_file) if trial.error_file else None
         message = path.read_text() if path is not None and path.exists() else "the process died"
         kind = "timeout" if number in desk.expired else "lost"
+        folder = TrialPaths(desk.conductor.trials[number].hash)
+        desk.files.write(folder.artifact("failure.txt"), f"{kind}\n{message}".encode())
         desk.expired.discard(number)
         desk.conductor.lost(number, kind, message)
 

@@ -1,13 +1,12 @@
 """Variational autoencoders: data, objectives, networks, one training loop. No Ray and no tracking.
 
->>> data = vae_core.load_data("dsprites", resolution=32, stride={"orientation": 4, "pos_x": 2, "pos_y": 2})
 >>> config = vae_core.TrialConfig(
-...     data=vae_core.DSprites(resolution=32),
+...     data=vae_core.DSprites(resolution=32, stride={"orientation": 4, "pos_x": 2, "pos_y": 2}),
 ...     objective=vae_core.BetaTCVAE(beta=4.0),
 ...     network=vae_core.MLP(hidden=(256, 256), latents=6),
 ...     train=vae_core.TrainConfig(epochs=6),
 ... )
->>> for report in vae_core.train(config, data):
+>>> for report in vae_core.train(config, config.data.load()):
 ...     print(report.epoch, report.metrics["reconstruction"], report.metrics["tc"], report.metrics["mig"])
 """
 

@@ -151,10 +151,11 @@ def test_killing_driver_or_trial_at_any_report_loses_nothing(tmp_path, clean, ki
 
 
 @pytest.mark.slow
-def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(tmp_path, clean):
+@pytest.mark.parametrize("notice", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_stops_the_sweep_cleanly_and_it_says_how_to_go_on(tmp_path, clean, notice):
     process = start(tmp_path, SPEC)
     wait_for_reports(tmp_path, 3)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(notice)
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 1, output
     assert "The same command goes on from here" in output

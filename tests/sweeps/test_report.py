@@ -215,9 +215,10 @@ def test_a_mean_of_fewer_trials_than_its_cell_says_so(runs):
 
 
 def test_stored_software_and_identities_are_shown(runs):
-    table = runs.table.assign(**{"software/torch": "2.9.0", "identity/mig": "posterior mixture, 4096 images"})
+    identity = '{"metric": "mig", "estimator": "posterior quadrature", "images": 4096}'
+    table = runs.table.assign(**{"software/torch": "2.9.0", "identity/mig": identity})
     shown = runs._replace(table=table)
     estimator = next(row for row in report_tables.estimators(shown).rows if row.cells[0].text == "MIG")
-    assert estimator.cells[-1].text == "posterior mixture, 4096 images"
+    assert estimator.cells[-1].text == "estimator posterior quadrature, images 4096"
     assert ["torch", "2.9.0"] in [[cell.text for cell in row.cells] for row in report_tables.facts(shown, {}).rows]
     assert summary.source(shown.table, "mig") == "final"

@@ -39,4 +39,4 @@ def load_data(name: str, *, cache: Path | str | None = None, **options: Any) -> 
         ValueError: an unknown name or option, or a value that the data set refuses.
     """
     dataset = registry.build("data set", {"name": name, **options}, DATASETS)
-    return dataset.load(Path(cache) if cache is not None else cache_folder())
+    return dataset.load(None if cache is None else Path(cache))

@@ -26,5 +26,5 @@ class AbstractDataset(abc.ABC):
         """Return sizes without rendering or reading images."""
 
     @abc.abstractmethod
-    def load(self, cache: Path) -> Data:
-        """Return the images and factors, using (and filling) the cache folder."""
+    def load(self, cache: Path | None = None) -> Data:
+        """Return the images and factors, using (and filling) the cache folder; None: `cache_folder()`."""

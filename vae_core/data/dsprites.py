@@ -88,10 +88,10 @@ class DSprites(AbstractDataset):
         key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
         return cache / f"dsprites-{self.resolution}px-{sizes}-{key}.npy"
 
-    def load(self, cache: Path) -> Data:
+    def load(self, cache: Path | None = None) -> Data:
         """Return the sub-grid's images and factors; levels are numbered anew from 0 within the sub-grid."""
         outline = self.outline()
-        images, sha256 = store.stored_or_made(self.cache_file(cache), self.images)
+        images, sha256 = store.stored_or_made(self.cache_file(cache or store.cache_folder()), self.images)
         values = np.indices(outline.factor_sizes).reshape(len(NAMES), -1).T
         factors = Factors(np.ascontiguousarray(values), NAMES, outline.factor_sizes)
         packed, levels = self.resolution == SIDE, (SIDE // self.resolution) ** 2
