@@ -17,6 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.schema import CreateIndex, CreateTable
 
 _META = sa.MetaData()
 
@@ -143,7 +144,11 @@ class Ledger:
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _durable_sqlite)
-        _META.create_all(self._engine)
+        with self._engine.begin() as connection:  # `create_all` looks first and makes then: two processes may collide
+            for table in _META.sorted_tables:
+                connection.execute(CreateTable(table, if_not_exists=True))
+                for index in table.indexes:
+                    connection.execute(CreateIndex(index, if_not_exists=True))
 
     @classmethod
     def of_workspace(cls, workspace: Path, url: str | None = None) -> Ledger:
@@ -270,7 +275,7 @@ class Transaction:
 def _durable_sqlite(connection: Any, _record: Any) -> None:
     # WAL lets the MLflow writer read while the driver writes; FULL makes a commit survive a power cut, not only a kill.
     cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout=60000")  # first: the next line, too, may have to wait for another process
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
-    cursor.execute("PRAGMA busy_timeout=60000")
     cursor.close()
