@@ -179,8 +179,16 @@ def status(
     """Say how the sweeps of a workspace stand, and how far their exports lag."""
     from sweeps.status import status as read
 
+    rows = read(workspace, name)
+    if not as_json:
+        rows = [{**row, "exports": _lag(row["exports"])} for row in rows]
     columns = ["name", "state", "cells", "trials", "reports", "epochs", "wall_seconds", "exports"]
-    output.show(read(workspace, name), columns, as_json=as_json)
+    output.show(rows, columns, as_json=as_json)
+
+
+def _lag(exports: dict[str, dict[str, int]]) -> str:
+    behind = {target: sum(lag.values()) for target, lag in exports.items()}
+    return ", ".join(f"{target} {f'{number} behind' if number else 'up to date'}" for target, number in behind.items())
 
 
 @app.command()

@@ -40,7 +40,7 @@ class SweepResult(NamedTuple):
     """How a driver's life ended."""
 
     name: str
-    states: dict[str, int]  # trials by state
+    states: dict[str, int]  # trials by end; OPEN: asked and not ended
     finished: bool  # every trial of the sweep has ended
     why: str  # why the sweep stopped early, "" if it did not
     exported: bool  # MLflow has everything
@@ -112,7 +112,8 @@ def _live(spec: SweepSpec, ledger: Ledger, workspace: Path, address: str | None,
             tx.update(tables.LIFE, tables.LIFE.c.id == life, seen=time.time(), outcome=why or "ended")
     states: dict[str, int] = {}
     for trial in conductor.trials:
-        states[trial.state] = states.get(trial.state, 0) + 1
+        state = trial.state if trial.ended else "OPEN"
+        states[state] = states.get(state, 0) + 1
     result = SweepResult(spec.name, states, conductor.finished, why, exported)
     live.farewell(result, workspace, tracker.error)
     return result

@@ -153,14 +153,16 @@ class Live:
                 cell = self._conductor.cells[trial.cell]
                 table.add_row(
                     str(trial.number),
-                    f"{spec.objectives[0]['name'] if not cell.bracket else cell.bracket} {_params(cell.params)}",
+                    f"{trial.config['objective']['name']} {_params(cell.params)}",
                     str(trial.seed),
                     f"{trial.epoch}/{trial.epochs}",
                     *(f"{last[key]:.4g}" if key in last else "·" for key in keys),
                 )
             head = Text(f"{spec.name}  ", style="bold")
             head.append(f"{100 * done / total:3.0f} %  {self._left()}  ({self._slots} at once)", style="not bold")
-            return Group(head, ProgressBar(total=total, completed=done, width=60), Text(self._headline()), table)
+            bar = Table.grid()  # a bar of its own ends without a line break
+            bar.add_row(ProgressBar(total=total, completed=done, width=60))
+            return Group(head, bar, Text(self._headline()), table)
 
     def farewell(self, result: SweepResult, workspace: Path, export_error: str | None) -> None:
         """Say how it ended and what to do next."""

@@ -76,5 +76,5 @@ def test_a_reader_may_come_while_the_ledger_is_being_made(tmp_path):
     program = (
         f"from pathlib import Path; from sweeps.ledger import Ledger; Ledger.of_workspace(Path({str(tmp_path)!r}))"
     )
-    together = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(4)]
-    assert [process.communicate()[1].decode()[-300:] for process in together] == [""] * 4
+    together = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(8)]
+    assert [process.communicate()[1].decode()[-300:] for process in together] == [""] * 8
