@@ -10,7 +10,7 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -322,34 +322,6 @@ class Conductor:
 
     def _rungs(self, epochs: int) -> dict[int, int]:
         return {} if self.spec.pruning is None else scheduler.rung_epochs(self.spec.pruning.rungs, epochs)
-
-
-def retry_failed(ledger: Ledger, sweep: str) -> int:
-    """Take back the ends of a sweep's failed trials, and their lost attempts; returns how many."""
-    failed = [row["trial"] for row in ledger.of(tables.END, sweep) if row["state"] == "FAILED"]
-    with ledger.transaction() as tx:
-        for trial in failed:
-            tx.delete(tables.END, tables.END.c.sweep == sweep, tables.END.c.trial == trial)
-            mine = (tables.ATTEMPT.c.sweep == sweep) & (tables.ATTEMPT.c.trial == trial)
-            tx.update(tables.ATTEMPT, mine & tables.ATTEMPT.c.outcome.is_not(None), outcome="forgiven")
-    return len(failed)
-
-
-def parked(ledger: Ledger, sweep: str, trials: Sequence[TrialState]) -> set[int]:
-    """Return the trials that stand at a rung which their cell's other seeds have not reached yet."""
-    row = ledger.sweep(sweep)
-    pruning = None if row is None else row["spec"]["pruning"]
-    if pruning is None:
-        return set()
-    judged = {(row["cell"], row["rung"]) for row in ledger.of(tables.DECISION, sweep)}
-    found: set[int] = set()
-    for trial in trials:
-        rungs = scheduler.rung_epochs(pruning["rungs"], trial.epochs)
-        if not trial.ended and any(
-            epoch <= trial.epoch and (trial.cell, position) not in judged for position, epoch in rungs.items()
-        ):
-            found.add(trial.number)
-    return found
 
 
 def _mean(values: list[float]) -> float:

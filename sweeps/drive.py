@@ -19,7 +19,8 @@ from rich.console import Console
 
 from sweeps import dashboard
 from sweeps import ledger as tables
-from sweeps.conductor import Conductor, retry_failed
+from sweeps.conductor import Conductor
+from sweeps.fold import retry_failed
 from sweeps.ledger import Ledger
 from sweeps.live import Live
 from sweeps.spec import SweepSpec

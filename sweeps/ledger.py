@@ -156,6 +156,7 @@ class Ledger:
         pointer = workspace / "ledger.url"
         workspace.mkdir(parents=True, exist_ok=True)
         if url is not None:
+            pointer.touch(mode=0o600)  # a URL may hold a password
             pointer.write_text(url)
         elif pointer.exists():
             url = pointer.read_text().strip()

@@ -10,8 +10,7 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from sweeps import ledger as tables
-from sweeps.conductor import parked
-from sweeps.fold import TrialState, read_trials
+from sweeps.fold import TrialState, parked, read_trials
 from sweeps.ledger import Ledger
 from sweeps.store import TrialPaths
 from sweeps.track import flatten

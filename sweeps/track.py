@@ -124,6 +124,7 @@ class Tracker(threading.Thread):
     def _connect(self) -> Any:
         """Return a client, with the experiment and the parent run found or made, and how far each run is."""
         os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+        os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
         # Without these one call blocks for minutes when a server is away; the thread has its own patience.
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")

@@ -7,7 +7,7 @@ import pytest
 from mini_sweep import body, conductor, learning_rate_decides, play, spec
 
 from sweeps import ledger as tables
-from sweeps.conductor import retry_failed
+from sweeps.fold import retry_failed
 from sweeps.ledger import Ledger
 
 
