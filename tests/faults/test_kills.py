@@ -21,7 +21,11 @@ SPEC = {
     "seeds": 1,
     "train": {"epochs": 6, "batch_size": 32, "learning_rate": {"grid": [1e-2, 1e-3]}},
     "checkpoint": {"every": 1, "min_seconds": 0},
+    # One trial at a time: ASHA judges in order of arrival, so only then are the verdicts those of the clean run.
+    "resources": {"max_concurrent": 1},
 }
+HALF = {"COMPLETE": 2, "PRUNED": 2}
+TWO_AT_ONCE = {**SPEC, "resources": {"trial_timeout": "30s"}}
 
 
 def start(workspace, spec, failpoint=None):
@@ -56,14 +60,15 @@ def wait_for_reports(workspace, number, seconds=120):
     raise AssertionError(f"no {number} reports in {seconds} s")
 
 
-def assert_every_number_once(workspace):
+def assert_every_number_once(workspace, states=None):
     """The ledger and MLflow hold every epoch of every trial exactly once, and nothing is open."""
     import mlflow
 
     trials = {row["number"]: row for row in rows(workspace, tables.TRIAL)}
     ends = {row["trial"]: row["state"] for row in rows(workspace, tables.END)}
     assert ends.keys() == trials.keys()
-    assert Counter(ends.values()) == {"COMPLETE": 2, "PRUNED": 2}
+    assert set(ends.values()) <= {"COMPLETE", "PRUNED"}
+    assert states is None or Counter(ends.values()) == states
     reports = rows(workspace, tables.REPORT)
     epochs = {number: [r["epoch"] for r in reports if r["trial"] == number] for number in trials}
     assert all(found == list(range(1, (6 if ends[n] == "COMPLETE" else 3) + 1)) for n, found in epochs.items()), epochs
@@ -95,15 +100,16 @@ def clean(tmp_path_factory):
     workspace = tmp_path_factory.mktemp("clean")
     code, output = run(workspace, SPEC)
     assert code == 0, output
-    assert_every_number_once(workspace)
+    assert_every_number_once(workspace, HALF)
     return workspace
 
 
-def assert_same_numbers(workspace, clean):
+def assert_same_numbers(workspace, clean, *, same_verdicts=True):
     ours, theirs = numbers(workspace), numbers(clean)
-    assert ours.keys() == theirs.keys()
+    assert ours.keys() == theirs.keys() or not same_verdicts
+    assert len(ours.keys() & theirs.keys()) >= 4 * 3  # every trial reaches the rung at epoch 3
     # The CPU's arithmetic is the same in every process, and a checkpoint holds all that training needs: equal bits.
-    assert all(ours[key] == theirs[key] for key in ours)
+    assert all(ours[key] == theirs[key] for key in ours.keys() & theirs.keys())
 
 
 def test_a_trial_killed_between_its_checkpoint_and_its_report_goes_on(tmp_path, clean):
@@ -111,7 +117,7 @@ def test_a_trial_killed_between_its_checkpoint_and_its_report_goes_on(tmp_path, 
     assert code == 0, output
     assert (tmp_path / "killed").exists()
     assert "lost" in {row["outcome"] for row in rows(tmp_path, tables.ATTEMPT)}
-    assert_every_number_once(tmp_path)
+    assert_every_number_once(tmp_path, HALF)
     assert_same_numbers(tmp_path, clean)
 
 
@@ -122,7 +128,7 @@ def test_a_driver_killed_at_several_moments_goes_on_with_the_same_command(tmp_pa
         assert code == -signal.SIGKILL, (moment, output)
     code, output = run(tmp_path, SPEC)
     assert code == 0, output
-    assert_every_number_once(tmp_path)
+    assert_every_number_once(tmp_path, HALF)
     assert_same_numbers(tmp_path, clean)
     complete = [row for row in rows(tmp_path, tables.ATTEMPT) if row["outcome"] == "complete"]
     assert len(complete) == 2  # no finished trial was trained again
@@ -133,52 +139,52 @@ def test_the_same_command_after_the_end_trains_nothing(clean):
     code, output = run(clean, SPEC)
     assert code == 0, output
     assert rows(clean, tables.ATTEMPT) == before
-    assert_every_number_once(clean)
+    assert_every_number_once(clean, HALF)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kill", range(6))
 def test_killing_driver_or_trial_at_any_report_loses_nothing(tmp_path, clean, kill):
-    process = start(tmp_path, SPEC)
+    process = start(tmp_path, TWO_AT_ONCE)
     reports = wait_for_reports(tmp_path, 1 + 2 * kill)
     victim = process.pid if kill % 2 else json.loads(reports[-1]["body"])["pid"]
     os.kill(victim, signal.SIGKILL)
     process.communicate(timeout=240)
-    code, output = run(tmp_path, SPEC)
+    code, output = run(tmp_path, TWO_AT_ONCE)
     assert code == 0, output
     assert_every_number_once(tmp_path)
-    assert_same_numbers(tmp_path, clean)
+    assert_same_numbers(tmp_path, clean, same_verdicts=False)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("notice", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_stops_the_sweep_cleanly_and_it_says_how_to_go_on(tmp_path, clean, notice):
-    process = start(tmp_path, SPEC)
+    process = start(tmp_path, TWO_AT_ONCE)
     wait_for_reports(tmp_path, 3)
     process.send_signal(notice)
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 1, output
     assert "The same command goes on from here" in output
     assert "Traceback" not in output
-    assert run(tmp_path, SPEC)[0] == 0
+    assert run(tmp_path, TWO_AT_ONCE)[0] == 0
     assert_every_number_once(tmp_path)
-    assert_same_numbers(tmp_path, clean)
+    assert_same_numbers(tmp_path, clean, same_verdicts=False)
 
 
 @pytest.mark.slow
 def test_a_trial_that_hangs_is_ended_and_goes_on(tmp_path, clean):
-    code, output = run(tmp_path, {**SPEC, "resources": {"trial_timeout": "15s"}}, "trial.checkpointed:2:hang")
+    code, output = run(tmp_path, TWO_AT_ONCE, "trial.checkpointed:2:hang")
     assert code == 0, output
     assert "timeout" in {row["outcome"] for row in rows(tmp_path, tables.ATTEMPT)}
     assert_every_number_once(tmp_path)
-    assert_same_numbers(tmp_path, clean)
+    assert_same_numbers(tmp_path, clean, same_verdicts=False)
 
 
 @pytest.mark.slow
 def test_a_second_driver_of_the_same_sweep_is_refused(tmp_path):
-    process = start(tmp_path, SPEC)
+    process = start(tmp_path, TWO_AT_ONCE)
     wait_for_reports(tmp_path, 1)
-    code, output = run(tmp_path, SPEC)
+    code, output = run(tmp_path, TWO_AT_ONCE)
     assert code == 2
     assert f"is being driven by pid {process.pid}" in output
     assert process.wait(timeout=240) == 0
