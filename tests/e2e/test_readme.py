@@ -63,6 +63,16 @@ def test_every_command_is_taken_as_written(command, folder, monkeypatch):
     assert done.exit_code == 0, done.output
 
 
+@pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md"])
+def test_every_spec_of_the_pages_is_valid(page):
+    from sweeps import spec, yaml_lines
+
+    for text in re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL):
+        document = yaml_lines.parse(text)
+        assert document.problems == []
+        assert spec.from_mapping(document.mapping).name
+
+
 def test_every_command_of_make_is_in_the_makefile():
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"(?:`|\n)make ([a-z-]+)", README)):
