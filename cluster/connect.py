@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import socket
 from typing import NamedTuple
 
 import ray
@@ -37,11 +38,26 @@ def connect(address: str | None = None) -> None:
     if local:
         ray.init(address="local", include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         return
+    _knock(str(address))
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except ConnectionError as error:
         raise ConnectionError(
-            f"no Ray cluster answers at {address!r}; start one with `ray start --head`, or leave --address out"
+            f"no Ray cluster lets this driver in at {address!r}; start one with `ray start --head`, or leave --address "
+            "out; if it asks for a token, set RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN, or ~/.ray/auth_token)"
+        ) from error
+
+
+def _knock(address: str) -> None:
+    """Refuse an address at which nobody listens: Ray itself would try for minutes."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except OSError as error:
+        raise ConnectionError(
+            f"nobody listens at {address!r} ({error}); start a cluster with `ray start --head`, or leave --address out"
         ) from error
 
 
