@@ -10,6 +10,7 @@ import platform
 import signal
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +26,7 @@ from sweeps.ledger import Ledger
 from sweeps.live import Live
 from sweeps.spec import SweepSpec
 from sweeps.store import AbstractFiles, Checkpoints, open_files
+from vae_core.types import Data
 
 EXPORT_PATIENCE = 120.0
 """Seconds that a finished sweep waits for MLflow to take the rest."""
@@ -78,61 +80,73 @@ def run(
         ledger.close()
 
 
-def _live(spec: SweepSpec, ledger: Ledger, workspace: Path, address: str | None, console: Console) -> SweepResult:
-    data = spec.data.load()
-    files = open_files(workspace, spec.store.files)
+class _Life(NamedTuple):
+    """One driver process on one sweep."""
+
+    id: int  # row of the ledger's `life`
+    spec: SweepSpec
+    ledger: Ledger
+    conductor: Conductor
+    data: Data
+    files: AbstractFiles
+    workspace: Path
+    console: Console
+
+    def seen(self, **values: Any) -> None:
+        """Write that the driver is alive: the budget counts the seconds until the last of these, also after a kill."""
+        with self.ledger.transaction() as tx:
+            tx.update(tables.LIFE, tables.LIFE.c.id == self.id, seen=time.time(), **values)
+
+
+def _begin(spec: SweepSpec, ledger: Ledger, workspace: Path, console: Console) -> _Life:
+    try:
+        data = spec.data.load()
+    except (OSError, ValueError) as error:
+        raise SweepError(f"data: {error}") from error
+    now = time.time()
+    row = {"sweep": spec.name, "host": platform.node(), "pid": os.getpid(), "slots": 0, "started": now, "seen": now}
     with ledger.transaction() as tx:
-        now = time.time()
-        life = tx.insert(
-            tables.LIFE,
-            sweep=spec.name,
-            host=platform.node(),
-            pid=os.getpid(),
-            slots=0,
-            started=now,
-            seen=now,
-        )
+        life = tx.insert(tables.LIFE, **row)
     conductor = Conductor(spec, ledger, fingerprint=data.fingerprint, n_data=len(data), life=life)
+    files = open_files(workspace, spec.store.files)
+    return _Life(life, spec, ledger, conductor, data, files, workspace, console)
+
+
+def _live(spec: SweepSpec, ledger: Ledger, workspace: Path, address: str | None, console: Console) -> SweepResult:
     # Imported here: validation and listings must not wait for them.
     from sweeps.track import Tracker
 
-    tracker = Tracker(spec.name, ledger, files, workspace, spec.store.mlflow, software())
+    spent = sum(row["seen"] - row["started"] for row in ledger.of(tables.LIFE, spec.name))
+    life = _begin(spec, ledger, workspace, console)
+    conductor = life.conductor
+    tracker = Tracker(spec.name, ledger, life.files, workspace, spec.store.mlflow, software())
     tracker.start()
+    live = Live(conductor, tracker, console, spent=spent, beat=life.seen)
     why = ""
-    interrupted = False
-    live = Live(conductor, tracker, console, spent=_spent(ledger, spec.name))
     try:
-        if not conductor.finished:
-            interrupted = _execute(spec, conductor, data, files, workspace, address, ledger, life, live, console)
-        why = conductor.stopping or ("interrupted" if interrupted else "")
+        if not conductor.finished and _execute(life, address, live):
+            why = conductor.stopping or "interrupted"
     finally:
-        _clear_checkpoints(conductor, files)
-        dashboard.export(conductor, ledger, workspace)
+        _clear_checkpoints(conductor, life.files)
+        _export_study(life)
         exported = tracker.finish(EXPORT_PATIENCE)
-        with ledger.transaction() as tx:
-            tx.update(tables.LIFE, tables.LIFE.c.id == life, seen=time.time(), outcome=why or "ended")
-    states: dict[str, int] = {}
-    for trial in conductor.trials:
-        state = trial.state if trial.ended else "OPEN"
-        states[state] = states.get(state, 0) + 1
+        life.seen(outcome=why or "ended")
+    states = dict(Counter(trial.state if trial.ended else "OPEN" for trial in conductor.trials))
     result = SweepResult(spec.name, states, conductor.finished, why, exported)
     live.farewell(result, workspace, tracker.error)
     return result
 
 
-def _execute(
-    spec: SweepSpec,
-    conductor: Conductor,
-    data: Any,
-    files: AbstractFiles,
-    workspace: Path,
-    address: str | None,
-    ledger: Ledger,
-    life: int,
-    live: Live,
-    console: Console,
-) -> bool:
-    """Connect to Ray and run what is left; returns whether a signal ended it."""
+def _export_study(life: _Life) -> None:
+    """Bring Optuna's dashboard up to date; its trouble is not the sweep's, and the next life tries again."""
+    try:
+        dashboard.export(life.conductor, life.ledger, life.workspace)
+    except Exception as error:
+        life.console.print(f"warning: optuna.db was not brought up to date: {error}", style="yellow")
+
+
+def _execute(life: _Life, address: str | None, live: Live) -> bool:
+    """Connect to Ray and run what is left; returns whether the sweep was stopped before its end."""
     # Tune's own snapshots would copy a growing state every ten seconds, and nothing reads them.
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1000000000"
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
@@ -149,19 +163,18 @@ def _execute(
     except (ValueError, ConnectionError) as error:
         raise SweepError(str(error)) from error
     try:
-        slots = _slots(spec, connect.nodes(), console)
+        slots = _slots(life.spec, connect.nodes(), life.console)
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
-        with ledger.transaction() as tx:
-            tx.update(tables.LIFE, tables.LIFE.c.id == life, slots=slots)
+        life.seen(slots=slots)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
         store = (
             ray.remote(Store)
             .options(num_cpus=0, max_restarts=-1, max_task_retries=-1, scheduling_strategy=here)
-            .remote(workspace.resolve(), spec.store.files)
+            .remote(life.workspace.resolve(), life.spec.store.files)
         )
         with live.showing(slots), _sigterm_as_sigint():
-            execute(conductor, data, files, store, slots=slots)
-        return not conductor.finished
+            execute(life.conductor, life.data, life.files, store, slots=slots)
+        return not life.conductor.finished
     except KeyboardInterrupt:
         return True
     finally:
@@ -254,11 +267,6 @@ def software() -> dict[str, str]:
     )
     commit = git.stdout.strip() if git.returncode == 0 else f"release {metadata.version('vae-sweeps')}"
     return {"git_commit": commit, "torch": torch.__version__, "python": platform.python_version()}
-
-
-def _spent(ledger: Ledger, sweep: str) -> float:
-    """Return the wall seconds of the sweep's earlier lives."""
-    return sum(row["seen"] - row["started"] for row in ledger.of(tables.LIFE, sweep) if row["outcome"])
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import contextlib
 import functools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from sweeps.track import Tracker
 
 PERIOD = 0.5
+BEAT = 10.0
+"""Seconds between two notes in the ledger that the driver is alive."""
 QUIET_PERIOD = 15.0
 """Seconds between two lines where there is no terminal."""
 
@@ -32,11 +34,15 @@ QUIET_PERIOD = 15.0
 class Live:
     """Shows a conductor's state while Tune runs, and watches the budget."""
 
-    def __init__(self, conductor: Conductor, tracker: Tracker, console: Console, *, spent: float) -> None:
+    def __init__(
+        self, conductor: Conductor, tracker: Tracker, console: Console, *, spent: float, beat: Callable[[], None]
+    ) -> None:
         self._conductor = conductor
         self._tracker = tracker
         self._console = console
         self._spent = spent
+        self._beat = beat
+        self._last_beat = 0.0
         self._started = time.monotonic()
         self._done_before = 0.0
         self._slots = 0
@@ -71,6 +77,9 @@ class Live:
                 self._console.print(self._line(), highlight=False, soft_wrap=True)
 
     def _watch_budget(self) -> None:
+        if time.monotonic() - self._last_beat > BEAT:
+            self._last_beat = time.monotonic()
+            self._beat()
         hours = self._conductor.spec.budget.hours
         if hours is not None and self._spent + time.monotonic() - self._started > 3600 * hours:
             with self._conductor.lock:
