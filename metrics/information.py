@@ -6,6 +6,7 @@ of all images that show level v (Chen et al. 2018, eq. 4 and section 4.1).
 
 from __future__ import annotations
 
+import itertools
 from typing import NamedTuple
 
 import numpy as np
@@ -90,8 +91,7 @@ def discrete_information(values: Array, factors: Factors) -> Information:
     # Numbered once per column: sorting N rows costs more than all the rest.
     code_columns = [_numbered(column) for column in values.T]
     level_columns = [_numbered(column) for column in factors.values.T]
-    for j, k in np.ndindex(*shape):
-        code, level = code_columns[j], level_columns[k]
+    for (j, code), (k, level) in itertools.product(enumerate(code_columns), enumerate(level_columns)):
         codes, levels = int(code.max()) + 1, int(level.max()) + 1
         joint = np.bincount(code * levels + level, minlength=codes * levels).reshape(codes, levels)
         information = _entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1)) - _entropy(joint.ravel())
