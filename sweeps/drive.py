@@ -163,7 +163,7 @@ def _execute(life: _Life, address: str | None, live: Live) -> bool:
     except (ValueError, ConnectionError) as error:
         raise SweepError(str(error)) from error
     try:
-        slots = _slots(life.spec, connect.nodes(), life.console)
+        slots, gpu = _slots(life.spec, connect.nodes(), life.console)
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
         life.seen(slots=slots)
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
@@ -173,7 +173,7 @@ def _execute(life: _Life, address: str | None, live: Live) -> bool:
             .remote(life.workspace.resolve(), life.spec.store.files)
         )
         with live.showing(slots), _sigterm_as_sigint():
-            execute(life.conductor, life.data, life.files, store, slots=slots)
+            execute(life.conductor, life.data, life.files, store, slots=slots, gpu=gpu)
         return not life.conductor.finished
     except KeyboardInterrupt:
         return True
@@ -181,8 +181,8 @@ def _execute(life: _Life, address: str | None, live: Live) -> bool:
         ray.shutdown()
 
 
-def _slots(spec: SweepSpec, offered: list[Any], console: Console) -> int:
-    """Return how many trials run at once; refuses what the cluster can never give."""
+def _slots(spec: SweepSpec, offered: list[Any], console: Console) -> tuple[int, float]:
+    """Return how many trials run at once, and the share of a GPU that each gets; refuses what can never be given."""
     from cluster.connect import slots
 
     want = spec.resources
@@ -191,7 +191,6 @@ def _slots(spec: SweepSpec, offered: list[Any], console: Console) -> int:
         if want.require_gpu:
             raise SweepError(f"resources.require_gpu is true, but no node has a GPU (gpu: {gpu} asked per trial)")
         console.print(f"warning: no GPU here: trials that ask for gpu: {gpu:g} run on CPU", style="yellow")
-        object.__setattr__(spec, "resources", want.model_copy(update={"gpu": 0.0}))
         gpu = 0.0
     found = slots(offered, cpu=want.cpu, gpu=gpu)
     if found == 0:
@@ -202,7 +201,7 @@ def _slots(spec: SweepSpec, offered: list[Any], console: Console) -> int:
         )
     if gpu:
         console.print(f"each trial's process may take {100 * gpu:.0f} % of its GPU's memory, and fails beyond that")
-    return found if want.max_concurrent == "auto" else min(found, want.max_concurrent)
+    return found if want.max_concurrent == "auto" else min(found, want.max_concurrent), gpu
 
 
 def _register(spec: SweepSpec, ledger: Ledger) -> None:

@@ -6,8 +6,10 @@ A Tune trial is one stretch of one of our trials: from a checkpoint until a rung
 
 from __future__ import annotations
 
+import json
 import tempfile
 import threading
+import time
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -29,6 +31,7 @@ class Desk(NamedTuple):
     conductor: Conductor
     files: AbstractFiles
     slots: int
+    gpu: float  # share of a GPU per trial; 0 where there is none, whatever the spec asks for
     running: set[str]  # Tune's ids of the trials it has and has not given back
     expired: set[int]  # numbers of the trials that the watchdog ended
 
@@ -66,7 +69,7 @@ class CellSearcher(Searcher):
             "config": trial.config,
             "judged": list(found.judged),
             "threads": max(1, int(spec.resources.cpu)),
-            "gpu": spec.resources.gpu,
+            "gpu": desk.gpu,
             "checkpoint_every": spec.checkpoint.every,
             "checkpoint_seconds": spec.checkpoint.min_seconds,
         }
@@ -91,8 +94,6 @@ class CellScheduler(FIFOScheduler):
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Record a report; Tune calls this for every one, as no trial ever calls itself done."""
-        import json
-
         body = json.loads(result["report"])
         desk = _DESKS[self._name]
         goes_on = desk.conductor.record(body["number"], body)
@@ -115,10 +116,10 @@ class CellScheduler(FIFOScheduler):
         desk.conductor.lost(number, kind, message)
 
 
-def execute(conductor: Conductor, data: Data, files: AbstractFiles, store: Any, *, slots: int) -> None:
+def execute(conductor: Conductor, data: Data, files: AbstractFiles, store: Any, *, slots: int, gpu: float) -> None:
     """Run trials until the conductor has none left, or until a signal stops Tune."""
     spec = conductor.spec
-    desk = Desk(conductor, files, slots, set(), set())
+    desk = Desk(conductor, files, slots, gpu, set(), set())
     _DESKS[spec.name] = desk
     silent = threading.Event()
     watchdog = threading.Thread(target=_watch, args=(desk, store, silent), daemon=True, name="watchdog")
@@ -127,7 +128,7 @@ def execute(conductor: Conductor, data: Data, files: AbstractFiles, store: Any, 
         with tempfile.TemporaryDirectory(prefix="sweeps-tune-", ignore_cleanup_errors=True) as scratch:
             trainable = tune.with_resources(
                 tune.with_parameters(TrialActor, data=data, store=store),
-                {"cpu": spec.resources.cpu, "gpu": spec.resources.gpu},
+                {"cpu": spec.resources.cpu, "gpu": gpu},
             )
             tuner = tune.Tuner(
                 trainable,
@@ -161,8 +162,6 @@ def _short_name(trial: Any) -> str:
 
 def _watch(desk: Desk, store: Any, silent: threading.Event) -> None:
     """End the process of a trial that has said nothing for `resources.trial_timeout`."""
-    import time
-
     limit = desk.conductor.spec.resources.trial_timeout
     if limit is None:
         return

@@ -81,3 +81,14 @@ def test_an_unknown_sweep_is_a_mistake_not_a_traceback(workspace):
     assert done.returncode == 2
     assert "did you mean 'smoke'?" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.slow
+def test_without_a_gpu_trials_run_on_the_cpu_with_one_warning(tmp_path):
+    command = [sys.executable, "-m", "sweeps", "run", "smoke", "--workspace", str(tmp_path)]
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    command += ["--set", "resources.gpu=0.25", "--set", "search.trials=1"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("warning:") == 1
+    assert "no GPU here" in done.stderr
