@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 import ray
 from ray import tune
+from ray.exceptions import RayError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
@@ -173,6 +174,10 @@ def _watch(desk: Desk, store: Any, silent: threading.Event) -> None:
                 if trial.state == "RUNNING" and time.monotonic() - trial.since > limit
             ]
         for number in hung:
-            for reference in ray.get(store.actor_of.remote(number)):
-                desk.expired.add(number)
-                ray.kill(ray.get(reference))
+            try:
+                for reference in ray.get(store.actor_of.remote(number)):
+                    actor: Any = ray.get(reference)
+                    desk.expired.add(number)
+                    ray.kill(actor)
+            except RayError:
+                continue  # the process died meanwhile, and its handle with it: Tune says so on its own

@@ -91,12 +91,14 @@ class Tracker(threading.Thread):
     def _pass(self, last: bool) -> None:
         if self._client is None:
             self._client = self._connect()
+        # In this order nothing committed in between is seen by halves: an end has its last report, a report its trial.
+        ends = {row["trial"]: row for row in self._ledger.of(tables.END, self._sweep)}
+        where = (tables.REPORT.c.sweep == self._sweep, tables.REPORT.c.seq > self._seq)
+        reports = self._ledger.rows(tables.REPORT, *where, order=tables.REPORT.c.seq)
         trials = {row["number"]: row for row in self._ledger.of(tables.TRIAL, self._sweep)}
         for number, row in trials.items():
             if number not in self._exports:
                 self._exports[number] = self._open(row)
-        where = (tables.REPORT.c.sweep == self._sweep, tables.REPORT.c.seq > self._seq)
-        reports = self._ledger.rows(tables.REPORT, *where, order=tables.REPORT.c.seq)
         pending: dict[int, list[Row]] = {}
         for report in reports:
             if report["epoch"] > self._exports[report["trial"]]["epoch"]:
@@ -105,7 +107,6 @@ class Tracker(threading.Thread):
             self._log_reports(number, rows)
         if reports:
             self._seq = reports[-1]["seq"]
-        ends = {row["trial"]: row for row in self._ledger.of(tables.END, self._sweep)}
         for number, end in ends.items():
             if self._exports[number]["state"] != end["state"]:
                 self._close(trials[number], end["state"], end["why"], end["at"])
