@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from sweeps import output
 from sweeps.spec_errors import Places, Problem, SpecError
 
+if TYPE_CHECKING:
+    from vae_core.data import AbstractDataset
+
 data = typer.Typer(no_args_is_help=True, help="Data sets on disk.")
 
 Source = Annotated[
-    str | None, typer.Argument(metavar="[SPEC]", help="Take the data set of this spec; else all of dSprites.")
+    str | None,
+    typer.Argument(metavar="[SPEC|NAME]", help="The data set of this spec, or of this name; else all of dSprites."),
 ]
 Options = Annotated[
     list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="resolution=32, stride.scale=2 …")
@@ -24,56 +28,97 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a ta
 
 @data.command()
 def render(source: Source = None, options: Options = None, cache: Cache = None, as_json: AsJson = False) -> None:
-    """Prepare a data set on disk: draw its images, or read them from the official file."""
+    """Prepare a data set on disk: draw its images, or read them from the original files."""
     from vae_core.data import render_to
 
-    chosen = _options(source, options or [])
+    chosen = _dataset(source, options or [])
     try:
-        made = render_to(cache, **chosen)
-    except ValueError as error:  # a damaged file, a folder that cannot be written to
-        raise SpecError([Problem(None, (), str(error))]) from error
+        made = render_to(chosen, cache)
+    except (ValueError, OSError) as error:  # a missing or damaged file, a folder that cannot be written to
+        raise _mistake(error) from error
     output.show([made], ["path", "images", "bytes", "seconds", "sha256"], as_json=as_json)
 
 
 @data.command()
 def info(source: Source = None, options: Options = None, cache: Cache = None, as_json: AsJson = False) -> None:
-    """Say how large a data set is, and which are prepared."""
+    """Say how large a data set is, whether its files are there, and which sets are prepared."""
     from vae_core.data import info as read
 
-    found = read(cache, **_options(source, options or []))
+    try:
+        found = read(_dataset(source, options or []), cache)
+    except (ValueError, OSError) as error:
+        raise _mistake(error) from error
     if as_json:
         output.show_json(found)
         return
     output.show([found], ["name", "images", "shape", "factors", "prepared", "file"], as_json=False)
+    if found["missing"]:
+        typer.echo(f"\nnot yet here: {found['missing']}")
     typer.echo(f"\nprepared in {found['cache']}:")
     output.show(found["files"], ["path", "bytes"], as_json=False)
 
 
 @data.command()
 def verify(cache: Cache = None, as_json: AsJson = False) -> None:
-    """Read every prepared data set again and compare it with its checksum; exit code 1 if one is damaged."""
+    """Compare every prepared and downloaded file with its checksum; exit code 1 if one is damaged."""
+    from vae_core.data import DATASETS
     from vae_core.data import verify as read
 
-    found = read(cache)
+    found = read(cache, DATASETS.values())
     output.show(found, ["path", "intact", "published", "reason"], as_json=as_json)
     if not all(row["intact"] for row in found):
         raise typer.Exit(1)
 
 
-def _options(source: str | None, overrides: list[str]) -> dict[str, Any]:
-    """Return the options of dSprites that a spec and `--set` ask for; raises SpecError naming every mistake."""
+@data.command()
+def download(
+    name: Annotated[str, typer.Argument(help="Of a data set; see `sweeps datasets`.")], cache: Cache = None
+) -> None:
+    """Fetch the original files of a data set; the same command goes on after an interruption."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+    from vae_core import registry
+    from vae_core.data import DATASETS
+    from vae_core.data import download as fetch
+
+    if name not in DATASETS:
+        raise _mistake(registry.unknown("data set", name, DATASETS))
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=output.console()) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(file: str, have: int, total: int | None) -> None:
+            if file not in tasks:
+                tasks[file] = bars.add_task(file, total=total)
+            bars.update(tasks[file], completed=have, total=total)
+
+        try:
+            paths = fetch(DATASETS[name], cache, progress=show)
+        except (ValueError, OSError) as error:
+            raise _mistake(error) from error
+    for path in paths:
+        typer.echo(str(path))
+
+
+def _dataset(source: str | None, overrides: list[str]) -> AbstractDataset:
+    """Return the data set that a spec or name and `--set` ask for; raises SpecError naming every mistake."""
     from sweeps import blocks, spec
     from sweeps import overrides as overriding
     from vae_core import registry
     from vae_core.data import DATASETS
 
-    block = registry.describe(spec.load(source).data, DATASETS) if source else {"name": "dsprites"}
+    if source is None or source in DATASETS:
+        block = {"name": source or "dsprites"}
+    else:
+        block = registry.describe(spec.load(source).data, DATASETS)
     places, found = Places(), []
     problems = overriding.apply(block, places, overrides)
     options = blocks.named("data set", block, DATASETS, (), found, spaces=False)
     problems += [places.problem(path, message.removeprefix(".").removeprefix(": ")) for path, message in found]
     if problems:
         raise SpecError(problems)
-    if options.pop("name") != "dsprites":
-        raise SpecError([Problem(None, (), f"only dsprites is kept on disk, got {block['name']!r}")])
-    return options
+    return registry.build("data set", options, DATASETS)
+
+
+def _mistake(error: Exception | str) -> SpecError:
+    return SpecError([Problem(None, (), str(error))])

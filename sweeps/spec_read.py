@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
-from pathlib import Path as File
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -140,13 +139,13 @@ def _data(given: Mapping[str, Any], found: Findings) -> tuple[AbstractDataset | 
 
     def read(value: Any, path: Path, wrong: Findings) -> tuple[AbstractDataset, Outline] | None:
         block = blocks.named("data set", value, DATASETS, path, wrong, spaces=False)
-        file = block.get("path")
-        if isinstance(file, str) and not File(file).exists():
-            wrong.append(((*path, "path"), f"data.path must exist, got {file!r}"))
         if wrong:
             return None
         try:
             data = registry.build("data set", block, DATASETS)
+            if missing := data.missing():  # "path must …"
+                wrong.append(((*path, "path"), f"data.{missing}"))
+                return None
             return data, data.outline()
         except (ValueError, OSError) as error:
             wrong.append((path, f"data: {error}"))

@@ -5,26 +5,50 @@ from typing import Any
 
 from vae_core import registry
 from vae_core.data.abstract import AbstractDataset, Outline
+from vae_core.data.arrays import Arrays
 from vae_core.data.cache import cache_folder
+from vae_core.data.cars3d import Cars3D
 from vae_core.data.disk import info, render_to, verify
+from vae_core.data.download import download
 from vae_core.data.dsprites import DSprites
+from vae_core.data.image_folder import ImageFolder
+from vae_core.data.mnist import MNIST
+from vae_core.data.shapes3d import Shapes3D
+from vae_core.data.smallnorb import SmallNORB
+from vae_core.data.sources import Remote
 from vae_core.data.table import ImageTable
 from vae_core.types import Data
 
 __all__ = [
     "DATASETS",
+    "MNIST",
     "AbstractDataset",
+    "Arrays",
+    "Cars3D",
     "DSprites",
+    "ImageFolder",
     "ImageTable",
     "Outline",
+    "Remote",
+    "Shapes3D",
+    "SmallNORB",
     "cache_folder",
+    "download",
     "info",
     "load_data",
     "render_to",
     "verify",
 ]
 
-DATASETS: dict[str, type[AbstractDataset]] = {"dsprites": DSprites}
+DATASETS: dict[str, type[AbstractDataset]] = {
+    "dsprites": DSprites,
+    "mnist": MNIST,
+    "shapes3d": Shapes3D,
+    "cars3d": Cars3D,
+    "smallnorb": SmallNORB,
+    "arrays": Arrays,
+    "images": ImageFolder,
+}
 
 
 def load_data(name: str, *, cache: Path | str | None = None, **options: Any) -> Data:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import os
 import uuid
 import warnings
@@ -21,6 +23,12 @@ Images = NDArray[np.uint8]
 def cache_folder() -> Path:
     """Return the folder of prepared data sets: `SWEEPS_DATA`, by default `~/.cache/sweeps`."""
     return Path(os.environ.get("SWEEPS_DATA") or "~/.cache/sweeps").expanduser()
+
+
+def named(cache: Path, stem: str, content: object) -> Path:
+    """Return the name of an array in the cache: one per content (JSON-ready), whatever options say it."""
+    key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
+    return cache / f"{stem}-{key}.npy"
 
 
 def stored_or_made(path: Path, make: Callable[[], Images]) -> tuple[Images, str]:
@@ -43,15 +51,19 @@ def stored_or_made(path: Path, make: Callable[[], Images]) -> tuple[Images, str]
     return images, sha256
 
 
-def checked(path: Path) -> tuple[Images, str]:
+def checked(path: Path, *, mapped: bool = False) -> tuple[Images, str]:
     """Return a stored array and its sha256.
+
+    Args:
+        path: of the .npy.
+        mapped: leaves the array on disk, read as it is used.
 
     Raises:
         ValueError: the file cannot be read, or is not the one whose sha256 stands beside it.
     """
     try:
         expected = beside(path).read_text().split()[0]
-        images: Images = np.load(path, allow_pickle=False)
+        images: Images = np.load(path, allow_pickle=False, mmap_mode="r" if mapped else None)
     except (OSError, ValueError, EOFError, IndexError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
     found = digest(images)
@@ -67,14 +79,14 @@ def beside(path: Path) -> Path:
 
 def _store(path: Path, images: Images, sha256: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with _renamed(beside(path)) as file:  # first, so that an array never stands without it
+    with renamed(beside(path)) as file:  # first, so that an array never stands without it
         file.write(f"{sha256}\n".encode())
-    with _renamed(path) as file:
+    with renamed(path) as file:
         np.save(file, images, allow_pickle=False)
 
 
 @contextlib.contextmanager
-def _renamed(path: Path) -> Generator[BinaryIO]:
+def renamed(path: Path) -> Generator[BinaryIO]:
     """Open a file aside that takes the path's name once it is whole and on disk."""
     aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:

@@ -1,85 +1,106 @@
-"""What `sweeps data` does and says: prepares dSprites on disk, lists and checks it; plain dicts."""
+"""What `sweeps data` does and says: prepares data sets on disk, lists and checks them; plain dicts."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from vae_core import registry
-from vae_core.data.cache import cache_folder, checked, stored_or_made
+from vae_core.data.abstract import AbstractDataset
+from vae_core.data.cache import beside, cache_folder, checked
 from vae_core.data.dsprites import DSprites
 from vae_core.data.dsprites_render import FULL_SHA256
+from vae_core.data.fingerprint import digest
+from vae_core.data.sources import altered
 
 
-def render_to(cache: Path | None = None, **options: Any) -> dict[str, Any]:
-    """Draw (or read) a dSprites sub-grid into the cache and say where it stands.
+def render_to(dataset: AbstractDataset, cache: Path | None = None) -> dict[str, Any]:
+    """Draw or read a data set into the cache, or read it there, and say where it stands.
 
     Args:
+        dataset: with its options.
         cache: folder; None: `cache_folder()`.
-        options: fields of `DSprites`.
 
     Returns:
-        path, images, bytes (of the file), sha256 (of the images), seconds.
+        path (None where nothing is kept ready), images, bytes (of that file, or in memory), sha256 (of the
+        images), seconds.
 
     Raises:
-        ValueError: a wrong option, a file that cannot be read, or a folder that cannot be written to.
+        ValueError: a file that is missing or cannot be read, or a folder that cannot be written to.
     """
     begun = time.perf_counter()
-    dataset = registry.construct("data set dsprites", options, DSprites)
-    path = dataset.cache_file(cache or cache_folder())
-    images, sha256 = stored_or_made(path, dataset.images)
-    if not path.exists():
+    folder = cache or cache_folder()
+    data = dataset.load(folder)
+    path = dataset.cache_file(folder)
+    if path is not None and not path.exists():
         raise ValueError(f"{path} could not be written; set SWEEPS_DATA to a writable folder")
     return {
-        "path": str(path),
-        "images": len(images),
-        "bytes": path.stat().st_size,
-        "sha256": sha256,
+        "path": None if path is None else str(path),
+        "images": len(data),
+        "bytes": data.images.nbytes if path is None else path.stat().st_size,
+        "sha256": digest(data.images) if path is None else beside(path).read_text().strip(),
         "seconds": time.perf_counter() - begun,
     }
 
 
-def info(cache: Path | None = None, **options: Any) -> dict[str, Any]:
-    """Return the outline of a dSprites sub-grid and the prepared files of the cache, reading no image.
+def info(dataset: AbstractDataset, cache: Path | None = None) -> dict[str, Any]:
+    """Return the outline of a data set and the prepared files of the cache, reading no image.
 
     Returns:
-        name, images, shape, factors (name -> levels), cache (folder), file (of this sub-grid), prepared
-        (whether it is there), files (path and bytes of every prepared set).
+        name, images, shape, factors (name -> levels), cache (folder), file (of this set; None where none is
+        kept ready), prepared (whether it is there), missing (what to do about a file that is not; else None),
+        files (path and bytes of every prepared set).
+
+    Raises:
+        ValueError: the sizes of this set stand in a file that is missing or cannot be read.
     """
     folder = cache or cache_folder()
-    dataset = registry.construct("data set dsprites", options, DSprites)
+    missing = dataset.missing(folder)
     outline = dataset.outline()
-    path = dataset.cache_file(folder)
+    path = None if missing else dataset.cache_file(folder)
     return {
-        "name": "dsprites",
+        "name": dataset.name,
         "images": outline.images,
         "shape": list(outline.shape),
         "factors": dict(zip(outline.factor_names, outline.factor_sizes, strict=True)),
         "cache": str(folder),
-        "file": str(path),
-        "prepared": path.exists(),
+        "file": None if path is None else str(path),
+        "prepared": path is not None and path.exists(),
+        "missing": missing,
         "files": [{"path": str(file), "bytes": file.stat().st_size} for file in _prepared(folder)],
     }
 
 
-def verify(cache: Path | None = None) -> list[dict[str, Any]]:
-    """Read every prepared file of the cache again and compare its images with their sha256.
+def verify(cache: Path | None = None, datasets: Iterable[type[AbstractDataset]] = ()) -> list[dict[str, Any]]:
+    """Read every file of the cache again and compare it with its checksum.
 
     The full grid of dSprites is compared with the published sha256 too.
 
+    Args:
+        cache: folder; None: `cache_folder()`.
+        datasets: whose original files are checked as well, where one is there and a checksum is published.
+
     Returns:
-        For each file: path, intact, sha256 (None if damaged), published (whether it is the published full
-        grid; None for any other set), reason (why it is not intact, or None).
+        For each file: path, intact, sha256 (of a prepared set's images; None if damaged), published (whether it
+        is what was published; None for a set of our own making), reason (why it is not intact, or None).
     """
     folder = cache or cache_folder()
     full = DSprites().cache_file(folder)
-    return [_verified(path, full) for path in _prepared(folder)]
+    originals = [(folder / dataset.name / remote.name, remote) for dataset in datasets for remote in dataset.remotes]
+    rows = [_verified(path, full) for path in _prepared(folder)]
+    for path, remote in originals:
+        if path.is_file() and remote.checksum is not None:
+            wrong = altered(path, remote)
+            reason = None if wrong is None else f"{path} is not the original: {wrong}"
+            row = {"path": str(path), "intact": wrong is None, "sha256": None, "published": wrong is None}
+            rows.append({**row, "reason": reason})
+    return rows
 
 
 def _verified(path: Path, full: Path) -> dict[str, Any]:
     try:
-        sha256, reason = checked(path)[1], None
+        sha256, reason = checked(path, mapped=True)[1], None  # mapped: it may be larger than the memory
     except ValueError as error:
         sha256, reason = None, str(error)
     published = sha256 == FULL_SHA256 if path == full else None

@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from metrics import Factors
-from vae_core import fields
 from vae_core.data import cache as store
 from vae_core.data import grid
 from vae_core.data.abstract import AbstractDataset, Outline
-from vae_core.data.dsprites_official import OPENERS, file_sha256, read_blocks
+from vae_core.data.assemble import assembled
+from vae_core.data.dsprites_official import OPENERS, REMEDY, file_sha256, read_blocks
 from vae_core.data.dsprites_render import BYTES, FULL_SHA256, NAMES, SIDE, SIZES, render_blocks
-from vae_core.data.fingerprint import fingerprint
+from vae_core.data.options import violations
 from vae_core.data.packing import pool
+from vae_core.data.sources import Remote
 from vae_core.types import Data
 
 _GRID: dict[str, int] = dict(zip(NAMES, SIZES, strict=True))
+_NPZ = "dsprites_ndarray_co1sh3sc6or40x32y32_64x64.npz"
+_HOME = "https://github.com/google-deepmind/dsprites-dataset"
 _REPEATED_ANGLE = SIZES[2] - 1  # the angles run from 0 to 2 pi inclusive
 
 
@@ -43,6 +43,10 @@ class DSprites(AbstractDataset):
         ValueError: names every mistake among the options.
     """
 
+    name: ClassVar[str] = "dsprites"
+    # No checksum of the file is published; every image is compared with its drawing instead.
+    remotes: ClassVar[tuple[Remote, ...]] = (Remote(_NPZ, f"{_HOME}/raw/master/{_NPZ}"),)
+
     resolution: Literal[64, 32, 16] = 64
     stride: Mapping[str, int] = field(default_factory=dict[str, int], hash=False)
     values: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]], hash=False)
@@ -51,7 +55,7 @@ class DSprites(AbstractDataset):
 
     def __post_init__(self) -> None:
         unclear = grid.mistakes(_GRID, self.stride, self.values)
-        wrong = [*_violations(self), *unclear]
+        wrong = [*violations(self), *unclear]
         if not unclear and self.dedupe_orientation and _REPEATED_ANGLE in self.values.get("orientation", ()):
             wrong.append(
                 f"values.orientation must not name {_REPEATED_ANGLE} where dedupe_orientation leaves it out; "
@@ -61,9 +65,7 @@ class DSprites(AbstractDataset):
             wrong.append(f"path must end in one of {', '.join(OPENERS)}, got {self.path!r}")
         if wrong:
             raise ValueError("; ".join(wrong))
-        # One form for what says the same: plain dicts in factor order, levels ascending.
-        stride = {name: self.stride[name] for name in NAMES if name in self.stride}
-        values = {name: tuple(sorted(self.values[name])) for name in NAMES if name in self.values}
+        stride, values = grid.ordered(_GRID, self.stride, self.values)
         object.__setattr__(self, "stride", stride)
         object.__setattr__(self, "values", values)
 
@@ -84,19 +86,20 @@ class DSprites(AbstractDataset):
         """Return where the cache holds these images: one file per content, however the options say it."""
         sizes = "x".join(str(len(chosen)) for chosen in self.levels())
         source = FULL_SHA256 if self.path is None else file_sha256(self.path)
-        content = [self.resolution, self.levels(), source]
-        key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
-        return cache / f"dsprites-{self.resolution}px-{sizes}-{key}.npy"
+        return store.named(cache, f"dsprites-{self.resolution}px-{sizes}", [self.resolution, self.levels(), source])
+
+    def missing(self, cache: Path | None = None) -> str | None:
+        """Return what to do about a `path` that leads nowhere."""
+        there = self.path is None or Path(self.path).is_file()
+        return None if there else f"path must exist, got {self.path!r}; {REMEDY}"
 
     def load(self, cache: Path | None = None) -> Data:
         """Return the sub-grid's images and factors; levels are numbered anew from 0 within the sub-grid."""
         outline = self.outline()
         images, sha256 = store.stored_or_made(self.cache_file(cache or store.cache_folder()), self.images)
-        values = np.indices(outline.factor_sizes).reshape(len(NAMES), -1).T
-        factors = Factors(np.ascontiguousarray(values), NAMES, outline.factor_sizes)
-        packed, levels = self.resolution == SIDE, (SIDE // self.resolution) ** 2
-        identity = fingerprint(sha256, outline.shape, packed=packed, levels=levels, factors=factors)
-        return Data("dsprites", images, outline.shape, packed, levels, factors, identity)
+        factors = grid.table(dict(zip(NAMES, outline.factor_sizes, strict=True)))
+        levels = (SIDE // self.resolution) ** 2
+        return assembled(self.name, images, outline.shape, levels=levels, factors=factors, sha256=sha256)
 
     def images(self) -> NDArray[np.uint8]:
         """Return the images as `Data.images` stores them, drawn or read, whatever the cache holds."""
@@ -110,11 +113,3 @@ class DSprites(AbstractDataset):
             images[start:stop] = block if self.resolution == SIDE else pool(block, SIDE, self.resolution)
             start = stop
         return images
-
-
-def _violations(options: DSprites) -> list[str]:
-    try:
-        fields.check(options)
-    except ValueError as error:
-        return [str(error)]
-    return []

@@ -34,7 +34,7 @@ def open_npz(path: Path) -> Generator[OpenFile]:
         with archive.open("latents_classes.npy") as file:
             classes = npy.read_array(file, allow_pickle=False)
         with archive.open("imgs.npy") as file:
-            shape, dtype = _npy_header(file)
+            shape, dtype = npy_header(file)
             first, size = file.tell(), int(np.prod(shape[1:])) * dtype.itemsize
 
             def read(start: int, stop: int) -> NDArray[Any]:
@@ -45,12 +45,13 @@ def open_npz(path: Path) -> Generator[OpenFile]:
             yield OpenFile(classes, shape, dtype, read)
 
 
-def _npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return shape and kind of an .npy file, leaving its first value next to be read."""
     version = npy.read_magic(file)
     header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
     shape, column_major, dtype = header(file)
     if column_major:
-        raise ValueError("its imgs must be in C order, got Fortran order")
+        raise ValueError("its arrays must be in C order, got Fortran order; save np.ascontiguousarray of them")
     return shape, dtype
 
 

@@ -20,7 +20,7 @@ from vae_core.data.dsprites_render import SIDE, SIZES, render_blocks
 OPENERS = {".npz": open_npz, ".hdf5": open_hdf5, ".h5": open_hdf5}
 
 _TOLERATED = 8  # pixels that an image may differ from its drawing; among 64,845 real images none differs in two
-_REMEDY = (
+REMEDY = (
     "fetch it from github.com/google-deepmind/dsprites-dataset, or leave `path` out: "
     "the built-in renderer needs no file"
 )
@@ -69,10 +69,10 @@ def _explained(path: str) -> Generator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise ValueError(f"{path} does not exist; {_REMEDY}") from error
+        raise ValueError(f"{path} does not exist; {REMEDY}") from error
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         reason = error.args[0] if isinstance(error, KeyError) else error
-        raise ValueError(f"{path} is not an intact official dSprites file: {reason}; {_REMEDY}") from error
+        raise ValueError(f"{path} is not an intact official dSprites file: {reason}; {REMEDY}") from error
 
 
 def _check_layout(file: OpenFile, sizes: tuple[int, ...]) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
+from metrics import Factors
 from vae_core import registry
 
 
@@ -22,6 +25,23 @@ def choose(
         name: tuple(sorted(values[name])) if name in values else tuple(range(0, size, stride.get(name, 1)))
         for name, size in sizes.items()
     }
+
+
+def ordered(
+    sizes: Mapping[str, int], stride: Mapping[str, int], values: Mapping[str, Sequence[int]]
+) -> tuple[dict[str, int], dict[str, tuple[int, ...]]]:
+    """Return one form for what says the same: plain dicts in factor order, levels ascending."""
+    return (
+        {name: stride[name] for name in sizes if name in stride},
+        {name: tuple(sorted(values[name])) for name in sizes if name in values},
+    )
+
+
+def table(sizes: Mapping[str, int]) -> Factors:
+    """Return the factors of every cell of a grid in index order, the first factor slowest."""
+    counts = tuple(sizes.values())
+    values = np.indices(counts).reshape(len(counts), -1).T
+    return Factors(np.ascontiguousarray(values), tuple(sizes), counts)
 
 
 def mistakes(sizes: Mapping[str, int], stride: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:

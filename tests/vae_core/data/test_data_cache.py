@@ -85,8 +85,8 @@ def test_the_folder_comes_from_the_environment(tmp_path: Path, monkeypatch: pyte
 
 
 def test_render_says_what_it_made_and_info_finds_it(tmp_path: Path) -> None:
-    made = render_to(tmp_path, values=SMALL, resolution=16)
-    told = info(tmp_path, values=SMALL, resolution=16)
+    made = render_to(DSprites(values=SMALL, resolution=16), tmp_path)
+    told = info(DSprites(values=SMALL, resolution=16), tmp_path)
     assert made["images"] == told["images"] == 2048
     assert made["bytes"] == Path(made["path"]).stat().st_size
     assert (told["prepared"], told["file"]) == (True, made["path"])
@@ -95,13 +95,13 @@ def test_render_says_what_it_made_and_info_finds_it(tmp_path: Path) -> None:
 
 
 def test_info_renders_nothing(tmp_path: Path) -> None:
-    assert info(tmp_path / "absent")["images"] == 737_280
+    assert info(DSprites(), tmp_path / "absent")["images"] == 737_280
     assert not (tmp_path / "absent").exists()
 
 
 def test_verify_names_the_damaged_file(tmp_path: Path) -> None:
-    good = render_to(tmp_path, values=SMALL)
-    bad = Path(render_to(tmp_path, values=SMALL, resolution=32)["path"])
+    good = render_to(DSprites(values=SMALL), tmp_path)
+    bad = Path(render_to(DSprites(values=SMALL, resolution=32), tmp_path)["path"])
     bad.write_bytes(bad.read_bytes()[:-1] + b"\x07")
     rows = {row["path"]: row for row in verify(tmp_path)}
     assert rows[good["path"]]["intact"]
