@@ -5,8 +5,11 @@ Configuration is a frozen dataclass; what flows through torch is a NamedTuple.
 
 from __future__ import annotations
 
+import mmap
+import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,7 +29,7 @@ class Data:
     Args:
         name: registry name.
         images: (N, H*W*C/8) uint8, eight binary pixels per byte (`np.packbits` order, C order over C, H, W),
-            if `packed`; else (N, C*H*W) uint8 levels.
+            if `packed`; else (N, C*H*W) uint8 levels. A memory map of a file if they do not fit in memory.
         shape: (C, H, W) of one image.
         packed: whether a byte holds eight pixels.
         levels: pixel value = level / levels (1 for packed bits, 4 for 2x2 pooled bits, 255 for bytes).
@@ -45,6 +48,36 @@ class Data:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    def __getstate__(self) -> dict[str, Any]:
+        images = self.images
+        # A view of a map (its base is another array, not the map) has no offset of its own and travels by content.
+        if isinstance(images, np.memmap) and isinstance(images.base, mmap.mmap) and images.filename is not None:
+            file = _MappedFile(str(Path(images.filename).absolute()), images.offset, images.shape)
+            return {**vars(self), "images": file}
+        return dict(vars(self))
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        images = state["images"]
+        vars(self).update({**state, "images": images.open() if isinstance(images, _MappedFile) else images})
+
+
+class _MappedFile(NamedTuple):
+    """Where a memory-mapped array lies: so a set larger than memory goes to another process by name, not by content."""
+
+    path: str
+    offset: int
+    shape: tuple[int, ...]
+
+    def open(self) -> NDArray[np.uint8]:
+        try:
+            return np.memmap(self.path, np.uint8, "r", self.offset, self.shape)
+        except (OSError, ValueError) as error:  # ValueError: the file is shorter than the map
+            raise ValueError(
+                f"the images of this data set stay on disk, and {self.path} cannot be read on {platform.node()} "
+                f"({error}); let SWEEPS_DATA be a folder that every node shares, or prepare the set on each "
+                "(`sweeps data render`)"
+            ) from error
 
 
 class Wiring(NamedTuple):
