@@ -23,6 +23,7 @@ from metrics import minibatch
 from vae_core import draws
 from vae_core.data import ImageTable
 from vae_core.denormals import flushed
+from vae_core.likelihood import likelihood
 from vae_core.networks import build_networks
 from vae_core.objectives import AbstractObjective
 from vae_core.types import Wiring
@@ -33,7 +34,7 @@ GRID = {"scale": 2, "orientation": 4, "pos_x": 2, "pos_y": 2}  # 23,040 images
 def bare_epoch(config: vae_core.TrialConfig, data: vae_core.Data) -> Callable[[], float]:
     """Return a function that trains one epoch by hand and returns its seconds."""
     draw = draws.generator(config.seed, "weights")
-    nets = build_networks(config.network, Wiring(), data.shape, likelihood="bernoulli", generator=draw)
+    nets = build_networks(config.network, Wiring(), data.shape, likelihood=likelihood("bernoulli"), generator=draw)
     encoder, decoder = nets.encoder, nets.decoder
     optimiser = torch.optim.Adam(nets.parameters(), lr=config.train.learning_rate, fused=True)
     size, steps = config.train.batch_size, config.train.steps_per_epoch(len(data))
@@ -66,7 +67,7 @@ def bare_epoch(config: vae_core.TrialConfig, data: vae_core.Data) -> Callable[[]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--objective", default="beta_tcvae", choices=vae_core.OBJECTIVES)
+    parser.add_argument("--objective", default="beta_tcvae", choices=["vae", "beta_vae", "beta_tcvae"])
     parser.add_argument("--network", default="mlp", choices=vae_core.NETWORKS)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=7)

@@ -14,12 +14,30 @@ from vae_core.config import EvaluationConfig, TrainConfig, TrialConfig
 from vae_core.data import DATASETS, DSprites, load_data
 from vae_core.errors import Diverged
 from vae_core.networks import MLP, NETWORKS, Burgess, ChenMLP
-from vae_core.objectives import OBJECTIVES, VAE, BetaTCVAE, BetaVAE
+from vae_core.objectives import (
+    DIPVAEI,
+    DIPVAEII,
+    OBJECTIVES,
+    VAE,
+    BetaTCVAE,
+    BetaVAE,
+    CapacityVAE,
+    CascadeVAE,
+    CascadeVAEC,
+    ConditionalVAE,
+    ControlVAE,
+    FactorBottleneck,
+    FactorVAE,
+    InfoVAE,
+    JointVAE,
+)
 from vae_core.train import finish, train
 from vae_core.types import Data, EpochReport, Final, TrainState
 
 __all__ = [
     "DATASETS",
+    "DIPVAEI",
+    "DIPVAEII",
     "MLP",
     "NETWORKS",
     "OBJECTIVES",
@@ -27,13 +45,22 @@ __all__ = [
     "BetaTCVAE",
     "BetaVAE",
     "Burgess",
+    "CapacityVAE",
+    "CascadeVAE",
+    "CascadeVAEC",
     "ChenMLP",
+    "ConditionalVAE",
+    "ControlVAE",
     "DSprites",
     "Data",
     "Diverged",
     "EpochReport",
     "EvaluationConfig",
+    "FactorBottleneck",
+    "FactorVAE",
     "Final",
+    "InfoVAE",
+    "JointVAE",
     "TrainConfig",
     "TrainState",
     "TrialConfig",

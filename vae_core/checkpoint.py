@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from vae_core.config import TrialConfig
-from vae_core.types import EpochReport, TrainState
+from vae_core.types import Best, EpochReport, TrainState
 
-FORMAT = 1
+FORMAT = 2
 """Raised whenever an older reader could not read the content."""
 
 _DIGEST = hashlib.sha256().digest_size
@@ -29,7 +29,7 @@ class Checkpoint(NamedTuple):
 
     config: dict[str, Any]  # `TrialConfig.to_dict`
     config_hash: str  # "" if the config had no fingerprint
-    report: dict[str, Any]  # epoch, step, images, seconds, metrics, train, final (numbers only, or None)
+    report: dict[str, Any]  # epoch, step, images, seconds, metrics, train, final, best (numbers only, or None)
     state: TrainState
 
 
@@ -46,6 +46,8 @@ def dumps(config: TrialConfig, report: EpochReport, state: TrainState) -> bytes:
             "step": state.step,
             "weights": _plain(state.weights),
             "optimisers": _plain(state.optimisers),
+            "memory": _plain(state.memory),
+            "best": None if state.best is None else _plain(state.best._asdict()),
         },
     }
     torch.save(content, buffer)
@@ -66,6 +68,8 @@ def loads(blob: bytes) -> Checkpoint:
     if content.get("format") != FORMAT:
         raise ValueError(f"checkpoint format must be {FORMAT}, got {content.get('format')}")
     state = TrainState(**content["state"])
+    if content["state"]["best"] is not None:
+        state = state._replace(best=Best(**content["state"]["best"]))
     return Checkpoint(content["config"], content["config_hash"], content["report"], state)
 
 
@@ -96,6 +100,7 @@ def report_dict(report: EpochReport) -> dict[str, Any]:
         "images": report.images,
         "seconds": dict(report.seconds),
         "final": None if report.final is None else dict(report.final.metrics),
+        "best": None if report.final is None else dict(report.final.best),
         "identity": {name: json.dumps(dict(score.identity), sort_keys=True) for name, score in scores.items()},
     }
 

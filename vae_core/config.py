@@ -14,14 +14,23 @@ from typing import Annotated, Any, Literal
 from annotated_types import Ge, Gt, Le
 
 from metrics import METRICS
-from vae_core import fields, registry
+from vae_core import fields, registry, schedules
 from vae_core.data import DATASETS
 from vae_core.data.abstract import AbstractDataset
+from vae_core.likelihood import Name
 from vae_core.networks import NETWORKS, AbstractNetwork
+from vae_core.networks.initialise import Initialisation
 from vae_core.objectives import OBJECTIVES
 from vae_core.objectives.abstract import AbstractObjective
 
-REVISION = 1
+SELECTING = tuple(
+    name
+    for name, metric in METRICS.items()
+    if metric.better != "none" and metric.needs <= {"mean", "posterior", "factors"}
+)
+"""Metrics that can tell a better epoch from a worse one by its codes."""
+
+REVISION = 2
 """Raised whenever training or evaluation arithmetic changes a number: old trials are then not reused."""
 
 
@@ -32,6 +41,19 @@ class TrainConfig:
     An epoch is one pass over `images_per_epoch` images (None: all) in whole batches: the last partial batch
     is left out, so that every batch has the same size (the total-correlation estimators depend on it), and as
     the order is drawn anew every epoch no image is left out for good.
+
+    Args:
+        epochs: length in epochs.
+        steps: length in optimiser steps.
+        images_per_epoch: images of an epoch.
+        batch_size: images of a step.
+        optimiser: of the autoencoder; other players bring their own.
+        learning_rate: of the autoencoder.
+        learning_rate_decay: factor by which the learning rate is multiplied after each `decay_every`; 1 keeps it.
+        decay_every: up to 1 a fraction of the trial, above 1 steps.
+        likelihood: of a pixel: Bernoulli from logits, Gaussian of fixed or of one learned sigma.
+        sigma: standard deviation of a Gaussian pixel (pixels lie in [0, 1]); where it starts if it is learned.
+        initialisation: of the weights of encoder and decoder; null: as in the network's source.
     """
 
     epochs: Annotated[int, Ge(1)] | None = None
@@ -40,12 +62,21 @@ class TrainConfig:
     batch_size: Annotated[int, Ge(2)] = 128
     optimiser: Literal["adam", "adagrad", "sgd"] = "adam"
     learning_rate: Annotated[float, Gt(0)] = 1e-3
-    likelihood: Literal["bernoulli"] = "bernoulli"
+    learning_rate_decay: Annotated[float, Gt(0), Le(1)] = 1.0
+    decay_every: Annotated[float, Gt(0)] = 1.0
+    likelihood: Name = "bernoulli"
+    sigma: Annotated[float, Gt(0)] = 1.0
+    initialisation: Initialisation | None = None
 
     def __post_init__(self) -> None:
         fields.check(self)
         if (self.epochs is None) == (self.steps is None):
             raise ValueError(f"give epochs or steps, one of the two, got epochs={self.epochs} and steps={self.steps}")
+
+    def learning_rate_at(self, step: int, total_steps: int) -> float:
+        """Return the learning rate of one step: learning_rate · learning_rate_decay^⌊step / decay_every⌋."""
+        every = max(schedules.steps(self.decay_every, total_steps), 1)
+        return self.learning_rate * self.learning_rate_decay ** (step // every)
 
     def steps_per_epoch(self, n_data: int) -> int:
         """Return the optimiser steps of one whole epoch on n_data images."""
@@ -72,12 +103,15 @@ class EvaluationConfig:
         samples: S, number of z ~ q(z) in the Monte-Carlo means of the ELBO decomposition.
         seed: of the subset, of the z of the reconstruction and of the S samples; apart from the trial's seed.
         final: metrics of `metrics.METRICS` computed once on the whole set, beside the epoch's own.
+        best: a metric of `metrics.METRICS`, scored every epoch: the weights of its best epoch are kept and evaluated at
+            the end, apart from the last ones (`best/*`). One that needs factors selects by the labels, and says so.
     """
 
     images: Annotated[int, Ge(2)] = 4096
     samples: Annotated[int, Ge(2)] = 512
     seed: Annotated[int, Ge(0)] = 0
     final: tuple[str, ...] = ("mig",)
+    best: str | None = None
 
     def __post_init__(self) -> None:
         fields.check(self)
@@ -86,6 +120,8 @@ class EvaluationConfig:
                 raise ValueError(registry.unknown("metric", name, METRICS))
             if METRICS[name].needs & {"others"}:
                 raise ValueError(f"metric {name!r} compares several models and cannot be evaluated inside one trial")
+        if self.best is not None and self.best not in SELECTING:
+            raise ValueError(f"best: {registry.unknown('metric to select by', self.best, SELECTING)}")
 
 
 @dataclass(frozen=True, kw_only=True)

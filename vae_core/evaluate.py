@@ -6,6 +6,9 @@
 from __future__ import annotations
 
 import hashlib
+import math
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import numpy as np
@@ -15,13 +18,14 @@ from torch import Tensor
 
 import metrics
 from metrics import Codes, Factors, Score
-from vae_core import draws
+from vae_core import discrete, draws
 from vae_core.config import EvaluationConfig
-from vae_core.data import ImageTable
 from vae_core.errors import Diverged
+from vae_core.feed import Feed
 from vae_core.networks import Networks
+from vae_core.objectives import AbstractObjective
 from vae_core.traversal import traverse
-from vae_core.types import Data, Final
+from vae_core.types import Batch, Context, Data, Final, Posterior, Wiring
 
 BATCH = 1024
 """Images per forward pass: large enough for the matrix products, small beside a training step's memory."""
@@ -30,11 +34,31 @@ SHOWN = 8
 """Originals, with their reconstructions, that a final evaluation keeps."""
 
 
+class Model(NamedTuple):
+    """What is evaluated: networks, how they are used, what they read, and where their training stands."""
+
+    nets: Networks
+    objective: AbstractObjective
+    feed: Feed
+    ctx: Context
+
+
 class Encoded(NamedTuple):
     """A forward pass over a set of images."""
 
     codes: Codes
     reconstruction: float  # −E log p(x|z), nats per image
+    kl_discrete: float  # of the discrete latents against uniform priors, nats per image
+
+
+@contextmanager
+def evaluating(nets: Networks) -> Generator[None]:
+    """Let batch normalisation use its running statistics, and leave them alone."""
+    nets.eval()
+    try:
+        yield
+    finally:
+        nets.train()
 
 
 def evaluation_subset(data: Data, images: int, seed: int) -> NDArray[np.int64]:
@@ -66,75 +90,112 @@ def index_hash(indices: NDArray[np.int64]) -> str:
 
 
 @torch.no_grad()
-def encode(nets: Networks, table: ImageTable, indices: NDArray[np.int64], *, seed: int, moment: str = "") -> Encoded:
+def encode(model: Model, indices: NDArray[np.int64], *, seed: int, moment: str = "") -> Encoded:
     """Return codes and reconstruction error of images; image n always meets the same noise, row n of one draw.
 
     Raises:
         Diverged: a code or the reconstruction is not finite; `moment` says in the message when.
     """
     rows = torch.from_numpy(indices)
-    latents = nets.latents
-    noise = torch.randn(len(table), latents, generator=draws.generator(seed, "evaluation posterior"))[rows]
+    nets, feed, categories = model.nets, model.feed, model.nets.wiring.reads_code
+    noise = torch.randn(len(feed), nets.latents, generator=draws.generator(seed, "evaluation posterior"))[rows]
     means: list[Tensor] = []
     logvars: list[Tensor] = []
-    total = torch.zeros((), dtype=torch.float64)
-    for batch, epsilon in zip(rows.split(BATCH), noise.split(BATCH), strict=True):
-        images = table.batch(batch)
-        mean, logvar = nets.posterior(images)
-        z = mean + (0.5 * logvar).exp() * epsilon.to(mean)
-        total += nets.log_likelihood(nets.decoder(z), images).double().sum().cpu()
-        means.append(mean.cpu())
-        logvars.append(logvar.cpu())
+    levels: list[Tensor] = []
+    totals = torch.zeros(2, dtype=torch.float64)  # −log p(x|z), KL of the discrete latents
+    with evaluating(nets):
+        for some, epsilon in zip(rows.split(BATCH), noise.split(BATCH), strict=True):
+            posterior, batch = coded(model, feed.batch(some))
+            z = posterior.mean + (0.5 * posterior.logvar).exp() * epsilon.to(posterior.mean)
+            totals[0] -= nets.log_likelihood(nets.decode(z, batch), batch.images).double().sum().cpu()
+            means.append(posterior.mean.cpu())
+            logvars.append(posterior.logvar.cpu())
+            if categories:
+                totals[1] += _discrete_kl(posterior, batch, nets.wiring).double().sum().cpu()
+                levels.append(discrete.levels(batch.code, categories).cpu())
     mean, logvar = torch.cat(means), torch.cat(logvars)
-    reconstruction = -total / len(rows)
-    for term, value in (("mean", mean), ("logvar", logvar), ("reconstruction", reconstruction)):
-        if not value.isfinite().all():
+    reconstruction, kl_discrete = (totals / len(rows)).tolist()
+    for term, finite in (
+        ("mean", mean.isfinite().all()),
+        ("logvar", logvar.isfinite().all()),
+        ("reconstruction", np.isfinite(reconstruction)),
+    ):
+        if not finite:
             raise Diverged(f"training diverged: evaluated {term} is not finite after {moment or 'training'}")
-    return Encoded(Codes(mean.numpy(), logvar.numpy()), float(reconstruction))
+    codes = Codes(mean.numpy(), logvar.numpy(), torch.cat(levels).numpy() if categories else None)
+    return Encoded(codes, reconstruction, kl_discrete)
+
+
+def coded(model: Model, batch: Batch) -> tuple[Posterior, Batch]:
+    """Return the posterior of a batch, and the batch with its discrete code as evaluation takes it."""
+    posterior = model.nets.encode(batch)
+    return posterior, batch._replace(code=model.objective.code(model.nets, batch, posterior, model.ctx))
+
+
+def _discrete_kl(posterior: Posterior, batch: Batch, wiring: Wiring) -> Tensor:
+    """Return the KL of the discrete latents (B,), nats; ln K for a code that is chosen, 0 before it opens."""
+    if wiring.infers_code:
+        return discrete.kl(posterior.logits, wiring.infers_code)
+    return sum(
+        (block.sum(1) * math.log(block.shape[1]) for block in discrete.blocks(batch.code, wiring.reads_code)),
+        start=batch.code.new_zeros(len(batch.code)),
+    )
 
 
 def evaluate(
-    nets: Networks,
-    table: ImageTable,
+    model: Model,
     indices: NDArray[np.int64],
     *,
     config: EvaluationConfig,
     factors: Factors | None,
+    best: bool = False,
     moment: str = "",
 ) -> tuple[dict[str, float], Codes]:
     """Return the numbers of an epoch on some images, nats per image, and their codes.
 
-    Keys: `reconstruction` = −E log p(x|z) with one z per image; `kl`, the closed form; `elbo` =
-    −(reconstruction + kl); `mi`, `tc`, `dimwise_kl` of the mixture of all these images' posteriors;
-    `active_units`; `mig` if there are factors; `kl_latents/<j>`, the KL of latent j.
+    Keys: `reconstruction` = −E log p(x|z) with one z per image; `kl`, the closed form over the continuous latents, and
+    `kl_discrete` over the discrete ones if there are any; `elbo` = −(reconstruction + kl + kl_discrete); `mi`, `tc`,
+    `dimwise_kl` of the mixture of all these images' posteriors; `active_units`; `mig` if there are factors, with
+    `information/<factor>`, the most that one latent knows of it, and under a capacity `kl_factors/<factor>`
+    (`kl_per_factor`); `kl_latents/<j>`, the KL of latent j.
 
     Args:
-        nets: the trained functions.
-        table: the images.
-        indices: rows of the table to score.
-        config: `samples` and `seed` are read.
-        factors: ground truth of the whole table, or None.
+        model: what is evaluated.
+        indices: rows of its data to score.
+        config: `samples`, `seed` and `best` are read.
+        factors: ground truth of the whole set, or None.
+        best: also score the metric that selects the best epoch.
         moment: when this is, for the message of an error.
 
     Raises:
         Diverged: a number is not finite.
     """
-    encoded = encode(nets, table, indices, seed=config.seed, moment=moment)
+    encoded = encode(model, indices, seed=config.seed, moment=moment)
     codes = encoded.codes
     decomposition = metrics.elbo_decomposition(codes, samples=config.samples, seed=config.seed)
     per_latent = kl_per_latent(codes)
     values = {
         "reconstruction": encoded.reconstruction,
         "kl": float(per_latent.sum()),
-        "elbo": -(encoded.reconstruction + float(per_latent.sum())),
+        "elbo": -(encoded.reconstruction + float(per_latent.sum()) + encoded.kl_discrete),
         "mi": float(decomposition.mi),
         "tc": float(decomposition.tc),
         "dimwise_kl": float(decomposition.dimwise_kl),
         "active_units": metrics.score("active_units", codes, reference=False).value,
     }
-    if factors is not None:
-        chosen = _rows(factors, indices)
-        values["mig"] = metrics.score("mig", codes, chosen, seed=config.seed, reference=False).value
+    if codes.discrete is not None:
+        values["kl_discrete"] = encoded.kl_discrete
+    chosen = None if factors is None else _rows(factors, indices)
+    if chosen is not None:
+        mig = metrics.score("mig", codes, chosen, seed=config.seed, reference=False)
+        values["mig"] = mig.value
+        known = np.asarray(mig.details["mutual_information"])  # I(z_j; v_k), discrete codes below
+        values |= {f"information/{name}": float(known[:, k].max()) for k, name in enumerate(chosen.names)}
+        if model.objective.capacity(model.ctx) is not None:
+            shares = kl_per_factor(per_latent, known[: len(per_latent)])
+            values |= {f"kl_factors/{name}": float(kl) for name, kl in zip(chosen.names, shares, strict=True)}
+    if best and config.best is not None and config.best not in values:
+        values[config.best] = metrics.score(config.best, codes, chosen, seed=config.seed, reference=False).value
     values |= {f"kl_latents/{j}": float(kl) for j, kl in enumerate(per_latent)}
     for name, value in values.items():
         if not np.isfinite(value):
@@ -150,20 +211,32 @@ def kl_per_latent(codes: Codes) -> NDArray[np.float64]:
     return 0.5 * (mean**2 + np.exp(logvar) - 1 - logvar).mean(axis=0)
 
 
+def kl_per_factor(kl: NDArray[np.float64], information: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the KL (K,) that codes each factor: latent j's is shared in proportion to I(z_j; v_k), nats.
+
+    Args:
+        kl: (d,) KL of each latent.
+        information: (d, K) I(z_j; v_k); a latent that knows of no factor counts for none.
+    """
+    total = information.sum(axis=1, keepdims=True)
+    return kl @ np.divide(information, total, out=np.zeros_like(information), where=total > 0)
+
+
 def check_final(config: EvaluationConfig, data: Data) -> None:
     """Refuse, before training, a final metric that the data cannot serve.
 
     Raises:
         ValueError: a metric needs factors and the data set has none.
     """
-    needy = [name for name in config.final if "factors" in metrics.METRICS[name].needs]
+    asked = [*config.final, *([config.best] if config.best is not None else [])]
+    needy = [name for name in asked if "factors" in metrics.METRICS[name].needs]
     if needy and data.factors is None:
-        raise ValueError(f"evaluation.final: {', '.join(needy)} need factors, which data set {data.name!r} has not")
+        raise ValueError(
+            f"evaluation: {', '.join(dict.fromkeys(needy))} need factors, which data set {data.name!r} has not"
+        )
 
 
-def final_evaluation(
-    nets: Networks, data: Data, table: ImageTable, *, config: EvaluationConfig, moment: str = ""
-) -> Final:
+def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = "") -> Final:
     """Return the evaluation on the whole set: an epoch's keys, `config.final` with chance and ceiling, and pictures.
 
     A score gives `<name>`, `<name>_error`, `<name>_chance`, `<name>_ceiling` (where known), and `<name>_<detail>` for
@@ -174,51 +247,67 @@ def final_evaluation(
         Diverged: a number is not finite.
         ValueError: a metric needs factors and the data set has none.
     """
+    data = model.feed.data
     check_final(config, data)
     everything = np.arange(len(data))
     # Its MIG, the costly part, is not computed twice.
     factors = None if "mig" in config.final else data.factors
-    values, codes = evaluate(nets, table, everything, config=config, factors=factors, moment=moment)
-    shown = torch.from_numpy(evaluation_subset(data, config.images, config.seed))
-    shown = shown[torch.linspace(0, len(shown) - 1, min(SHOWN, len(shown))).long()]
-    with torch.no_grad():
-        images = table.batch(shown)
-        reconstructions = nets.expected(nets.posterior(images).mean)
-    scores = {name: _score(name, nets, data, table, codes, config=config) for name in config.final}
+    values, codes = evaluate(model, everything, config=config, factors=factors, moment=moment)
+    pictures = shown(evaluation_subset(data, config.images, config.seed))
+    images, reconstructions = reconstructed(model, pictures)
+    scores = {name: _score(name, model, codes, config=config) for name in config.final}
     for name, score in scores.items():
         values = _flattened(name, score) | values  # the metric `elbo` (a rate) does not replace the epoch's key
-    start = codes.mean[int(shown[len(shown) // 2])]
+    start = int(pictures[len(pictures) // 2])
+    with evaluating(model.nets), torch.no_grad():
+        posterior, batch = coded(model, model.feed.batch(torch.tensor([start])))
+        traversal = traverse(model.nets, posterior.mean[0].cpu().numpy(), batch)
     return Final(
         metrics=values,
+        best={},
         codes=codes,
         scores=scores,
-        images=images.cpu().numpy(),
-        reconstructions=reconstructions.cpu().numpy(),
-        traversal=traverse(nets, start),
+        images=images,
+        reconstructions=reconstructions,
+        traversal=traversal,
     )
 
 
+def shown(indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the few images of an evaluation subset that are shown."""
+    return indices[np.linspace(0, len(indices) - 1, min(SHOWN, len(indices))).astype(np.int64)]
+
+
 @torch.no_grad()
-def _score(
-    name: str, nets: Networks, data: Data, table: ImageTable, codes: Codes, *, config: EvaluationConfig
-) -> Score:
+def reconstructed(model: Model, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return images and what is decoded from the means of their posteriors, (n, C, H, W) in [0, 1] each."""
+    originals: list[Tensor] = []
+    decoded: list[Tensor] = []
+    with evaluating(model.nets):
+        for rows in torch.from_numpy(indices).split(BATCH):
+            posterior, batch = coded(model, model.feed.batch(rows))
+            originals.append(batch.images.cpu())
+            decoded.append(model.nets.expected(posterior.mean, batch).cpu())
+    return torch.cat(originals).numpy(), torch.cat(decoded).numpy()
+
+
+def _score(name: str, model: Model, codes: Codes, *, config: EvaluationConfig) -> Score:
     """Return one metric of the whole set; one that looks at images gets the evaluation subset instead."""
+    data = model.feed.data
     if not metrics.METRICS[name].needs & {"images", "reconstructions"}:
         return metrics.score(name, codes, data.factors, seed=config.seed)
     subset = evaluation_subset(data, config.images, config.seed)
-    chosen = Codes(codes.mean[subset], None if codes.logvar is None else codes.logvar[subset])
-    pictures: list[Tensor] = []
-    decoded: list[Tensor] = []
-    for rows in torch.from_numpy(subset).split(BATCH):
-        images = table.batch(rows)
-        pictures.append(images.cpu())
-        decoded.append(nets.expected(nets.posterior(images).mean).cpu())
+    images, reconstructions = reconstructed(model, subset)
     return metrics.score(
         name,
-        chosen,
+        Codes(
+            codes.mean[subset],
+            None if codes.logvar is None else codes.logvar[subset],
+            None if codes.discrete is None else codes.discrete[subset],
+        ),
         None if data.factors is None else _rows(data.factors, subset),
-        images=torch.cat(pictures).numpy(),
-        reconstructions=torch.cat(decoded).numpy(),
+        images=images,
+        reconstructions=reconstructions,
         seed=config.seed,
     )
 

@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from metrics.gaussian import LOG_2PI
+
+Name = Literal["bernoulli", "gaussian", "gaussian_learned"]
+LIKELIHOODS: tuple[Name, ...] = get_args(Name)
+
 
 class Likelihood(NamedTuple):
-    """A family p(x|z), read off the decoder's output."""
+    """A family p(x|z), read off the decoder's output and one log standard deviation."""
 
-    log_prob: Callable[[Tensor, Tensor], Tensor]  # (output, images) -> (B,), nats summed over pixels
+    log_prob: Callable[[Tensor, Tensor, Tensor], Tensor]  # (output, images, log sigma) -> (B,), nats over all pixels
     mean: Callable[[Tensor], Tensor]  # output -> E[x|z], images in [0, 1]
+    sigma: float  # of every pixel, at the start if it is learned; without effect for a Bernoulli
+    learned: bool  # whether sigma is a weight
+
+
+def likelihood(name: Name, sigma: float = 1.0) -> Likelihood:
+    """Return a likelihood by name.
+
+    - "bernoulli": logits out.
+    - "gaussian": N(output, sigma²) for every pixel.
+    - "gaussian_learned": the same with one sigma for all pixels that is trained with the weights, starting from
+      `sigma` (the σ-VAE of Rybkin et al. 2021, arXiv:2006.13202).
+
+    Raises:
+        ValueError: no likelihood has this name, or sigma is no standard deviation.
+    """
+    if name not in LIKELIHOODS:
+        raise ValueError(f"likelihood must be one of {', '.join(LIKELIHOODS)}, got {name!r}")
+    if not 0 < sigma < math.inf:
+        raise ValueError(f"sigma must be > 0 and finite, got {sigma}")
+    if name == "bernoulli":
+        return Likelihood(_bernoulli, torch.sigmoid, sigma, learned=False)
+    return Likelihood(gaussian, _clipped, sigma, learned=name == "gaussian_learned")
 
 
 def bernoulli(logits: Tensor, images: Tensor) -> Tensor:
@@ -27,4 +55,16 @@ def bernoulli(logits: Tensor, images: Tensor) -> Tensor:
     return -entropy.flatten(1).sum(1)
 
 
-LIKELIHOODS: dict[str, Likelihood] = {"bernoulli": Likelihood(log_prob=bernoulli, mean=torch.sigmoid)}
+def _bernoulli(logits: Tensor, images: Tensor, log_sigma: Tensor) -> Tensor:
+    del log_sigma  # a Bernoulli has none
+    return bernoulli(logits, images)
+
+
+def gaussian(mean: Tensor, images: Tensor, log_sigma: Tensor) -> Tensor:
+    """Return sum over pixels of ln N(x; mean, σ²) per image (B,), nats, constants included."""
+    scaled = ((images - mean) * (-log_sigma).exp()).flatten(1)
+    return -0.5 * (scaled.square() + 2 * log_sigma + LOG_2PI).sum(1)
+
+
+def _clipped(mean: Tensor) -> Tensor:
+    return mean.clamp(0, 1)

@@ -9,21 +9,34 @@ import copy
 import itertools
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from metrics import METRICS
 from vae_core import draws
-from vae_core.config import TrainConfig, TrialConfig
-from vae_core.data import ImageTable
+from vae_core.config import TrialConfig
 from vae_core.denormals import flushed
+from vae_core.discrete import standard_gumbel
 from vae_core.errors import Diverged
-from vae_core.evaluate import check_final, evaluate, evaluation_subset, final_evaluation
+from vae_core.evaluate import (
+    Model,
+    check_final,
+    evaluate,
+    evaluation_subset,
+    final_evaluation,
+    reconstructed,
+    shown,
+)
+from vae_core.feed import Feed
+from vae_core.likelihood import likelihood
 from vae_core.networks import Networks, build_networks, load_weights
-from vae_core.types import Batch, Context, Data, EpochReport, Final, Noise, TrainState
+from vae_core.objectives import AbstractAlternating, AbstractStaged
+from vae_core.types import Batch, Best, Context, Data, EpochReport, Final, Noise, Snapshot, TrainState
 
 GATHERED = 1024
 """Images unpacked at once: their memory is then reused; 8,192 at once cost four times as much an image."""
@@ -31,21 +44,36 @@ GATHERED = 1024
 CHECKED = 64
 """Steps between two looks for divergence; each waits for the device."""
 
+SNAPSHOTS = 8
+"""Epochs at most whose reconstructions are kept, of objectives with a capacity."""
+
 _OPTIMISERS = {"adam": torch.optim.Adam, "adagrad": torch.optim.Adagrad, "sgd": torch.optim.SGD}
 _FUSED = {"adam": ("cpu", "cuda"), "adagrad": ("cpu",), "sgd": ("cpu", "cuda")}
 """Where one kernel updates all weights: 0.7 ms instead of 2.6 ms for 0.7 million weights on one core."""
 
 
-class _Trial(NamedTuple):
-    """A trial in progress; training changes networks and optimisers in place."""
+@dataclass
+class _Trial:
+    """A trial in progress; training changes networks, optimisers, memory and best in place."""
 
     config: TrialConfig
     data: Data
-    table: ImageTable
+    feed: Feed
     nets: Networks
     optimisers: dict[str, torch.optim.Optimizer]
     subset: NDArray[np.int64]
     device: torch.device
+    memory: Tensor
+    best: Best | None = None
+
+    @property
+    def total_steps(self) -> int:
+        return self.config.train.total_steps(len(self.data))
+
+    def model(self, step: int) -> Model:
+        """Return what is evaluated after `step` steps: schedules stand where the last of them left them."""
+        ctx = Context(max(step - 1, 0), self.total_steps, len(self.data), self.memory)
+        return Model(self.nets, self.config.objective, self.feed, ctx)
 
 
 def train(
@@ -72,7 +100,7 @@ def finish(config: TrialConfig, data: Data, state: TrainState, *, device: torch.
     For a trial that was cut off between its last checkpoint and its end.
     """
     trial = _prepare(config, data, state, torch.device(device))
-    return final_evaluation(trial.nets, data, trial.table, config=config.evaluation, moment=f"epoch {state.epoch}")
+    return _final(trial, state.step, moment=f"epoch {state.epoch}")
 
 
 def _prepare(config: TrialConfig, data: Data, resume: TrainState | None, device: torch.device) -> _Trial:
@@ -83,25 +111,36 @@ def _prepare(config: TrialConfig, data: Data, resume: TrainState | None, device:
         )
     config.train.steps_per_epoch(len(data))  # refuses a batch larger than the data
     check_final(config.evaluation, data)
+    wiring = config.objective.wiring
+    feed = Feed(data, wiring, device)
     nets = build_networks(
         config.network,
-        config.objective.wiring,
+        wiring,
         data.shape,
-        likelihood=config.train.likelihood,
+        likelihood=likelihood(config.train.likelihood, config.train.sigma),
         generator=draws.generator(config.seed, "weights"),
+        widths=feed.widths,
+        initialisation=config.train.initialisation,
     ).to(device)
-    optimisers = {player: _optimiser(config.train, parameters) for player, parameters in nets.players().items()}
+    optimisers = {player: _optimiser(config, player, own) for player, own in nets.players().items()}
+    subset = evaluation_subset(data, config.evaluation.images, config.evaluation.seed)
+    memory = torch.tensor(config.objective.memory, device=device)
+    trial = _Trial(config, data, feed, nets, optimisers, subset, device, memory)
     if resume is not None:
         load_weights(nets, resume.weights)
         _load_optimisers(optimisers, resume.optimisers)
-    subset = evaluation_subset(data, config.evaluation.images, config.evaluation.seed)
-    return _Trial(config, data, ImageTable(data, device), nets, optimisers, subset, device)
+        trial.memory = resume.memory.to(device)
+        trial.best = resume.best
+    return trial
 
 
-def _optimiser(config: TrainConfig, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    return _OPTIMISERS[config.optimiser](
-        parameters, lr=config.learning_rate, fused=parameters[0].device.type in _FUSED[config.optimiser]
-    )
+def _optimiser(config: TrialConfig, player: str, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    kind = config.train.optimiser if player == "vae" else "adam"
+    fused = parameters[0].device.type in _FUSED[kind]
+    if player != "vae":
+        rival = config.objective.rivals[player]
+        return torch.optim.Adam(parameters, lr=rival.learning_rate, betas=rival.betas, fused=fused)
+    return _OPTIMISERS[kind](parameters, lr=config.train.learning_rate, fused=fused)
 
 
 def _load_optimisers(optimisers: Mapping[str, torch.optim.Optimizer], states: Mapping[str, Any]) -> None:
@@ -118,24 +157,24 @@ def _epochs(trial: _Trial, done: int, step: int) -> Iterator[EpochReport]:
     last = config.train.total_epochs(len(data))
     for epoch in range(done + 1, last + 1):
         started = time.perf_counter()
-        steps = min(config.train.steps_per_epoch(len(data)), config.train.total_steps(len(data)) - step)
+        steps = min(config.train.steps_per_epoch(len(data)), trial.total_steps - step)
         means = _train_epoch(trial, epoch, step, steps)
         step += steps
         trained = time.perf_counter()
         moment = f"epoch {epoch}, step {step}"
+        model = trial.model(step)
         measured, _ = evaluate(
-            trial.nets,
-            trial.table,
-            trial.subset,
-            config=config.evaluation,
-            factors=data.factors,
-            moment=moment,
+            model, trial.subset, config=config.evaluation, factors=data.factors, best=True, moment=moment
         )
+        _keep_best(trial, epoch, measured)
+        snapshot = None
+        if config.objective.capacity(model.ctx) is not None and epoch in snapshot_epochs(last):
+            snapshot = Snapshot(*reconstructed(model, shown(trial.subset)))
         evaluated = time.perf_counter()
         seconds = {"train": trained - started, "evaluate": evaluated - trained}
         final = None
         if epoch == last:
-            final = final_evaluation(trial.nets, data, trial.table, config=config.evaluation, moment=moment)
+            final = _final(trial, step, moment=moment)
             seconds["final"] = time.perf_counter() - evaluated
         yield EpochReport(
             epoch=epoch,
@@ -144,27 +183,60 @@ def _epochs(trial: _Trial, done: int, step: int) -> Iterator[EpochReport]:
             train=means,
             images=steps * config.train.batch_size,
             seconds=seconds,
+            snapshot=snapshot,
             final=final,
             state=TrainState(
                 epoch=epoch,
                 step=step,
                 weights=trial.nets.state_dict(),
                 optimisers={player: optimiser.state_dict() for player, optimiser in trial.optimisers.items()},
+                memory=trial.memory,
+                best=trial.best,
             ),
         )
+
+
+def snapshot_epochs(last: int) -> set[int]:
+    """Return the epochs whose reconstructions are kept: at most `SNAPSHOTS`, spread evenly, the last among them."""
+    return {round(epoch) for epoch in np.linspace(1, last, min(SNAPSHOTS, last)).tolist()}
+
+
+def _final(trial: _Trial, step: int, *, moment: str) -> Final:
+    """Return the evaluation of the last weights, with that of the best epoch's beside it."""
+    model, config = trial.model(step), trial.config.evaluation
+    final = final_evaluation(model, config=config, moment=moment)
+    best = trial.best
+    if best is None:
+        return final
+    nets = copy.deepcopy(trial.nets)
+    load_weights(nets, best.weights)
+    then = min(best.epoch * trial.config.train.steps_per_epoch(len(trial.data)), trial.total_steps)
+    ctx = model.ctx._replace(step=max(then - 1, 0))
+    scored = final_evaluation(model._replace(nets=nets, ctx=ctx), config=config, moment=f"epoch {best.epoch}")
+    return final._replace(best={"epoch": float(best.epoch), **scored.metrics})
+
+
+def _keep_best(trial: _Trial, epoch: int, measured: Mapping[str, float]) -> None:
+    """Keep a copy of the weights if the metric that selects is better than at every epoch before."""
+    name = trial.config.evaluation.best
+    if name is None:
+        return
+    sign = 1 if METRICS[name].better == "max" else -1
+    if trial.best is None or sign * measured[name] > sign * trial.best.value:
+        weights = {key: value.detach().clone() for key, value in trial.nets.state_dict().items()}
+        trial.best = Best(epoch, measured[name], weights)
 
 
 @flushed()
 def _train_epoch(trial: _Trial, epoch: int, step: int, steps: int) -> dict[str, float]:
     """Take `steps` optimiser steps; return the means of the minibatch terms."""
-    total, n_data = trial.config.train.total_steps(len(trial.data)), len(trial.data)
     batches = _batches(trial, epoch, steps)
     names: list[str] = []
     sums: list[Tensor] = []
     for first in range(step, step + steps, CHECKED):
         rows: list[Tensor] = []
         for now, (batch, noise) in enumerate(itertools.islice(batches, CHECKED), start=first):
-            recorded = _step(trial, batch, noise, Context(now, total, n_data))
+            recorded = _step(trial, batch, noise, Context(now, trial.total_steps, len(trial.data), trial.memory))
             names = list(recorded)
             rows.append(torch.stack(list(recorded.values())))
         values = torch.stack(rows).double().cpu()
@@ -176,31 +248,72 @@ def _train_epoch(trial: _Trial, epoch: int, step: int, steps: int) -> dict[str, 
 
 def _batches(trial: _Trial, epoch: int, steps: int) -> Iterator[tuple[Batch, Noise]]:
     """Yield the images of an epoch in its order, with the noise that they meet."""
-    seed, size = trial.config.seed, trial.config.train.batch_size
+    seed, size, wiring = trial.config.seed, trial.config.train.batch_size, trial.config.objective.wiring
+    latents, codes = trial.nets.latents, sum(wiring.infers_code)
     order = torch.randperm(len(trial.data), generator=draws.generator(seed, "order", epoch))[: steps * size]
-    normal = draws.generator(seed, "posterior", epoch)
-    for rows in order.split(max(GATHERED // size, 1) * size):
-        images = trial.table.batch(rows).split(size)
+    other = torch.randperm(len(trial.data), generator=draws.generator(seed, "second order", epoch))[: steps * size]
+    normal, second, gumbel, permutation = (
+        draws.generator(seed, purpose, epoch) for purpose in ("posterior", "second posterior", "gumbel", "permutation")
+    )
+    chunk = max(GATHERED // size, 1) * size
+    for rows, others in zip(order.split(chunk), other.split(chunk), strict=True):
+        gathered = trial.feed.batch(rows, others if wiring.second_batch else None)
         # Batch by batch, so that the numbers do not depend on how many are gathered at once.
-        noises = torch.stack([torch.randn(size, trial.nets.latents, generator=normal) for _ in images])
-        for pictures, posterior in zip(images, noises.to(trial.device), strict=True):
-            absent = pictures.new_zeros(size, 0)
-            yield (
-                Batch(pictures, labels=absent, factors=absent, second=pictures[:0]),
-                Noise(posterior, gumbel=absent, permutation=posterior[:0].long()),
+        for start in range(0, len(rows), size):
+            posterior = torch.randn(size, latents, generator=normal)
+            absent = posterior[:0]
+            noise = Noise(
+                posterior,
+                second=torch.randn(size, latents, generator=second) if wiring.second_batch else absent,
+                gumbel=standard_gumbel((size, codes), gumbel) if codes else posterior[:, :0],
+                permutation=torch.rand(size, latents, generator=permutation).argsort(0)
+                if wiring.adversary
+                else absent.long(),
             )
+            batch = Batch(*(field[start : start + size] for field in gathered))
+            yield batch, Noise(*(draw.to(trial.device) for draw in noise))
 
 
 def _step(trial: _Trial, batch: Batch, noise: Noise, ctx: Context) -> dict[str, Tensor]:
     """Let each player descend its own loss once, the autoencoder first; return the terms to record."""
-    terms = trial.config.objective.terms(trial.nets, batch, noise, ctx)
+    objective = trial.config.objective
+    _set_optimiser(trial, ctx)
+    if isinstance(objective, AbstractAlternating) and objective.alternates(ctx):
+        batch = batch._replace(code=resolved(objective, trial.nets, batch, noise, ctx))
+    terms = objective.terms(trial.nets, batch, noise, ctx)
     losses = {"vae": terms.reconstruction + terms.penalty, **terms.rivals}
     for player, optimiser in trial.optimisers.items():
         optimiser.zero_grad(set_to_none=True)
-        losses[player].backward()
+        # Into its own weights alone: the autoencoder's loss runs through the discriminator and must not move it.
+        losses[player].backward(inputs=_weights(optimiser))
         optimiser.step()
-    recorded = {"loss": losses["vae"], "reconstruction": terms.reconstruction, **terms.parts}
+    trial.memory = terms.memory.detach()
+    recorded = {"loss": losses["vae"], "reconstruction": terms.reconstruction, **terms.parts, **terms.rivals}
     return {name: value.detach() for name, value in recorded.items()}
+
+
+def _weights(optimiser: torch.optim.Optimizer) -> list[Tensor]:
+    return [weight for group in optimiser.param_groups for weight in group["params"]]
+
+
+def _set_optimiser(trial: _Trial, ctx: Context) -> None:
+    """Begin the autoencoder's optimiser anew where a stage begins, and set its learning rate where that decays."""
+    objective, config = trial.config.objective, trial.config.train
+    if ctx.step and isinstance(objective, AbstractStaged):
+        before = ctx._replace(step=ctx.step - 1)
+        if objective.stage(ctx, trial.nets.latents) != objective.stage(before, trial.nets.latents):
+            trial.optimisers["vae"] = _optimiser(trial.config, "vae", trial.nets.players()["vae"])
+    if config.learning_rate_decay != 1:
+        for group in trial.optimisers["vae"].param_groups:
+            group["lr"] = config.learning_rate_at(ctx.step, ctx.total_steps)
+
+
+@torch.no_grad()
+def resolved(objective: AbstractAlternating, nets: Networks, batch: Batch, noise: Noise, ctx: Context) -> Tensor:
+    """Return the code of a batch, one-hot (B, K), from the inner problem solved on the host in float64."""
+    cost = objective.cost(nets, batch, noise, ctx)
+    chosen = objective.resolve(cost.double().cpu().numpy(), ctx)
+    return torch.eye(cost.shape[1], dtype=batch.code.dtype)[torch.from_numpy(chosen)].to(batch.code.device)
 
 
 def _require_finite(values: Tensor, names: list[str], *, epoch: int, first_step: int) -> None:

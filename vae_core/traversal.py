@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from vae_core.networks import Networks
+from vae_core.types import Batch
 
 Floats = NDArray[np.floating]
 
@@ -22,36 +23,55 @@ _INK, _PAPER, _FAINT = (20, 20, 20), (255, 255, 255), (150, 150, 150)
 
 
 @torch.no_grad()
-def traverse(nets: Networks, start: Floats, *, steps: int = 11, extent: float = 3.0) -> NDArray[np.float32]:
-    """Return images (d, steps, C, H, W) in [0, 1]: row j decodes `start` (d,), z_j from −extent to extent."""
+def traverse(
+    nets: Networks, start: Floats, batch: Batch, *, steps: int = 11, extent: float = 3.0
+) -> NDArray[np.float32]:
+    """Return decoded images (d + m, steps, C, H, W) in [0, 1] around one code, whose label and discrete code are kept.
+
+    Row j < d takes z_j of `start` from −extent to extent. The m rows after them go through the categories of each
+    discrete code, as many images each as fit evenly.
+
+    Args:
+        nets: the networks.
+        start: (d,) continuous code.
+        batch: one image's batch, with its label and discrete code.
+        steps: images in a row.
+        extent: of the traversal.
+    """
     device = next(nets.parameters()).device
-    latents = len(start)
-    codes = torch.as_tensor(start, dtype=torch.float32).repeat(latents, steps, 1)
+    latents, categories = len(start), nets.wiring.reads_code
+    rows = latents + len(categories)
+    codes = torch.as_tensor(start, dtype=torch.float32).repeat(rows, steps, 1)
     for j in range(latents):
         codes[j, :, j] = torch.linspace(-extent, extent, steps)
-    images = nets.expected(codes.flatten(0, 1).to(device))
-    return images.unflatten(0, (latents, steps)).float().cpu().numpy()
+    chosen = batch.code.cpu().repeat(rows * steps, 1).unflatten(0, (rows, steps))
+    for m, block in enumerate(chosen.split(list(categories), 2) if categories else ()):
+        size = categories[m]
+        block[latents + m] = torch.eye(size)[torch.arange(steps) * size // steps]
+    around = batch._replace(labels=batch.labels.repeat(rows * steps, 1), code=chosen.flatten(0, 1).to(device))
+    images = nets.expected(codes.flatten(0, 1).to(device), around)
+    return images.unflatten(0, (rows, steps)).float().cpu().numpy()
 
 
 def traversal_png(traversal: Floats, kl: Floats, *, extent: float = 3.0) -> bytes:
-    """Return a PNG of `traverse`'s images, one row a latent, the most informative on top.
+    """Return a PNG of `traverse`'s images, one row a latent, the most informative on top, discrete codes below.
 
     Args:
-        traversal: (d, steps, C, H, W) in [0, 1].
+        traversal: (d + m, steps, C, H, W) in [0, 1].
         kl: (d,) KL of each latent, nats; orders and labels the rows.
         extent: of the traversal, for the axis.
     """
-    order = _by_kl(kl)
     values = np.linspace(-extent, extent, traversal.shape[1])
-    return _png(_grid(traversal[order], rows=_labels(kl), columns=[f"{value:.1f}" for value in values]))
+    order, rows = _rows(kl, len(traversal))
+    return _png(_grid(traversal[order], rows=rows, columns=[f"{value:.1f}" for value in values]))
 
 
 def traversal_gif(traversal: Floats, kl: Floats, *, milliseconds: int = 120) -> bytes:
     """Return an endless GIF, one row a latent, each swinging from one end to the other and back."""
-    order = _by_kl(kl)
+    order, rows = _rows(kl, len(traversal))
     steps = traversal.shape[1]
     swing = [*range(steps), *range(steps - 2, 0, -1)]
-    frames = [_grid(traversal[order, k][:, None], rows=_labels(kl), columns=[]) for k in swing]
+    frames = [_grid(traversal[order, k][:, None], rows=rows, columns=[]) for k in swing]
     file = io.BytesIO()
     quantised = [frame.quantize(64) for frame in frames]
     quantised[0].save(file, format="GIF", save_all=True, append_images=quantised[1:], duration=milliseconds, loop=0)
@@ -95,6 +115,12 @@ def mutual_information_png(information: Floats, factors: Sequence[str], kl: Floa
 def _by_kl(kl: Floats) -> NDArray[np.intp]:
     """Return latents from the largest KL to the smallest, equal ones in their own order."""
     return np.argsort(-np.asarray(kl), kind="stable")
+
+
+def _rows(kl: Floats, rows: int) -> tuple[list[int], list[str]]:
+    """Return the order and the labels of a traversal's rows: latents by KL, then discrete codes."""
+    codes = range(len(kl), rows)
+    return [*_by_kl(kl).tolist(), *codes], [*_labels(kl), *(f"code {row - len(kl)}" for row in codes)]
 
 
 def _labels(kl: Floats) -> list[str]:

@@ -10,9 +10,10 @@ import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -83,43 +84,53 @@ class _MappedFile(NamedTuple):
 class Wiring(NamedTuple):
     """Which networks an objective needs and what they read; a property of its structural fields."""
 
-    adversary: bool = False  # a discriminator on codes
-    infers_code: int = 0  # categories of a discrete latent that the encoder infers
-    reads_code: int = 0  # width of a discrete code that the decoder reads
-    reads_label: int = 0  # width of a label that the decoder reads
-    reads_factors: bool = False  # the encoder reads factors instead of the image
+    adversary: tuple[int, ...] = ()  # widths of the hidden layers of a discriminator on codes; () is none
+    second_batch: bool = False  # every step sees a second, independent batch of images
+    infers_code: tuple[int, ...] = ()  # categories of each discrete latent whose logits the encoder gives
+    reads_code: tuple[int, ...] = ()  # categories of each discrete code that the decoder reads, one-hot
+    reads_label: Literal["nowhere", "decoder", "both"] = "nowhere"  # which of encoder and decoder read a label
+    label: tuple[str, ...] | None = None  # the factors that make the label, one-hot each; None: all of them
+    reads_factors: Literal["no", "one_hot", "scaled"] = "no"  # the encoder reads factors instead of the image …
+    factor_hidden: tuple[int, ...] = ()  # … through hidden layers of these widths
 
 
 class Batch(NamedTuple):
     """B images and what comes with them; an absent input is a zero-width tensor, never None."""
 
     images: Tensor  # (B, C, H, W) in [0, 1]
-    labels: Tensor  # (B, width)
-    factors: Tensor  # (B, K)
+    labels: Tensor  # (B, width) one-hot
+    factors: Tensor  # (B, width) as the encoder reads them
     second: Tensor  # a second independent batch of images (B, C, H, W), or (0, C, H, W)
+    code: Tensor  # (B, width) a discrete code, one-hot for each of its latents, or zeros
 
 
 class Noise(NamedTuple):
     """Every draw of one step, made outside the objective."""
 
     posterior: Tensor  # (B, d) standard normal
-    gumbel: Tensor  # (B, width)
+    second: Tensor  # (B, d) standard normal, for the second batch, or (0, d)
+    gumbel: Tensor  # (B, width) standard Gumbel
     permutation: Tensor  # (B, d) int64: one permutation of the batch axis per latent, or (0, d)
+
+
+NO_MEMORY = torch.zeros(0)
 
 
 class Context(NamedTuple):
     """Where training stands: schedules are arithmetic on it."""
 
-    step: int
+    step: int  # completed steps
     total_steps: int
     n_data: int  # size N of the training set
+    memory: Tensor = NO_MEMORY  # what the objective handed out at the step before (`Terms.memory`), or its first
 
 
 class Posterior(NamedTuple):
-    """q(z|x) = N(mean, exp(logvar)), both (B, d)."""
+    """q(z|x) = N(mean, exp(logvar)), both (B, d), and the logits of the inferred discrete latents (B, width)."""
 
     mean: Tensor
     logvar: Tensor
+    logits: Tensor
 
 
 class Terms(NamedTuple):
@@ -129,6 +140,15 @@ class Terms(NamedTuple):
     penalty: Tensor
     parts: dict[str, Tensor]  # unweighted, to plot
     rivals: dict[str, Tensor]  # what each other player descends
+    memory: Tensor = NO_MEMORY  # (n,) handed back in at the next step
+
+
+class Best(NamedTuple):
+    """The epoch so far at which `evaluation.best` was best, and its weights."""
+
+    epoch: int
+    value: float
+    weights: Mapping[str, Tensor]
 
 
 class TrainState(NamedTuple):
@@ -138,12 +158,22 @@ class TrainState(NamedTuple):
     step: int  # completed optimiser steps
     weights: Mapping[str, Tensor]
     optimisers: Mapping[str, Mapping[str, Any]]  # one per player
+    memory: Tensor  # (n,) what the objective carries from step to step
+    best: Best | None  # only if the config asks for it
+
+
+class Snapshot(NamedTuple):
+    """A few originals and their reconstructions at the end of an epoch, both (n, C, H, W)."""
+
+    images: NDArray[np.float32]
+    reconstructions: NDArray[np.float32]
 
 
 class Final(NamedTuple):
     """The evaluation on the whole set at a trial's end."""
 
     metrics: dict[str, float]  # the epoch keys and `evaluation.final`, without prefix
+    best: dict[str, float]  # the same of the best epoch's weights, with `epoch`; empty if none was asked for
     codes: Codes
     scores: dict[str, Score]  # whole scores of the metrics that are of metrics.METRICS
     images: NDArray[np.float32]  # (n, C, H, W) a few originals …
@@ -160,5 +190,6 @@ class EpochReport(NamedTuple):
     train: dict[str, float]  # means of minibatch terms over the epoch, with "loss"
     images: int  # images trained on in this epoch
     seconds: dict[str, float]  # wall time of this epoch: "train", "evaluate", and "final" in the last
+    snapshot: Snapshot | None  # at a few epochs of objectives with a capacity
     final: Final | None  # only in the last epoch's report
     state: TrainState

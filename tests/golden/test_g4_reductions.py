@@ -8,18 +8,19 @@ from typing import Literal
 
 import pytest
 import torch
+from objective_cases import make
 from torch import Tensor
 
 from metrics import gaussian
 from vae_core import VAE, BetaTCVAE, BetaVAE
-from vae_core.networks import MLP, Networks, build_networks
+from vae_core.networks import Networks
 from vae_core.objectives import AbstractObjective
 from vae_core.objectives.forward import autoencode
-from vae_core.types import Batch, Context, Noise, Terms, Wiring
+from vae_core.types import Batch, Context, Noise, Terms
 
 Estimator = Literal["mws", "mss", "mss-symmetric", "mss-published"]
 ESTIMATORS: tuple[Estimator, ...] = ("mws", "mss", "mss-symmetric", "mss-published")
-B, N, D = 8, 50, 4
+N, D = 50, 3
 every_estimator = pytest.mark.parametrize("estimator", ESTIMATORS)
 
 
@@ -28,7 +29,7 @@ class SampledVAE:
     """The VAE whose KL is log q(z|x) − log p(z) on the sample that is decoded."""
 
     def terms(self, nets: Networks, batch: Batch, noise: Noise, ctx: Context) -> Terms:
-        (mean, logvar), z, reconstruction, _ = autoencode(nets, batch, noise)
+        (mean, logvar, _), z, reconstruction, _ = autoencode(nets, batch, noise)
         zero = torch.zeros_like(z)
         log_ratio = gaussian.log_density(z, mean, logvar) - gaussian.log_density(z, zero, zero)
         return Terms(reconstruction, log_ratio.sum(1).mean(), {}, {})
@@ -41,7 +42,7 @@ class TwiceWeighted:
     beta: float
 
     def terms(self, nets: Networks, batch: Batch, noise: Noise, ctx: Context) -> Terms:
-        reconstruction, _, parts, _ = BetaTCVAE(beta=self.beta).terms(nets, batch, noise, ctx)
+        reconstruction, _, parts, _, _ = BetaTCVAE(beta=self.beta).terms(nets, batch, noise, ctx)
         return Terms(reconstruction, self.beta * parts["kl"] + (self.beta - 1) * parts["tc"], parts, {})
 
 
@@ -50,15 +51,8 @@ Objective = AbstractObjective | SampledVAE | TwiceWeighted
 
 def value_and_gradient(objective: Objective, n_data: int = N) -> tuple[Tensor, Tensor]:
     """Return the loss and its gradient in all weights (one vector) on a fixed batch, in float64."""
-    draw = torch.Generator().manual_seed(7)
-    nets = build_networks(
-        MLP(hidden=(12,), latents=D), Wiring(), (1, 5, 5), likelihood="bernoulli", generator=draw
-    ).double()
-    images = (torch.rand(B, 1, 5, 5, generator=draw, dtype=torch.float64) < 0.5).double()
-    posterior = torch.randn(B, D, generator=draw, dtype=torch.float64)
-    absent = images.new_zeros(B, 0)
-    batch = Batch(images, labels=absent, factors=absent, second=images[:0])
-    terms = objective.terms(nets, batch, Noise(posterior, absent, posterior[:0].long()), Context(0, 1, n_data))
+    nets, batch, noise, _ = make(VAE(), seed=7)
+    terms = objective.terms(nets, batch, noise, Context(0, 1, n_data))
     loss = terms.reconstruction + terms.penalty
     return loss.detach(), torch.cat([g.flatten() for g in torch.autograd.grad(loss, nets.players()["vae"])])
 

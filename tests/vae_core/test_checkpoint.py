@@ -56,7 +56,7 @@ def test_blob_of_a_later_format_is_refused(
     monkeypatch.setattr(checkpoint, "FORMAT", 99)
     blob = checkpoint.dumps(config, report, report.state)
     monkeypatch.undo()
-    with pytest.raises(ValueError, match="checkpoint format must be 1, got 99"):
+    with pytest.raises(ValueError, match="checkpoint format must be 2, got 99"):
         checkpoint.loads(blob)
 
 

@@ -11,16 +11,31 @@ import torch
 import metrics
 from metrics import Codes, Factors
 from vae_core import Data, Diverged, EvaluationConfig, TrialConfig, evaluate
-from vae_core.data import ImageTable
 from vae_core.draws import generator
-from vae_core.networks import MLP, Networks, build_networks
-from vae_core.types import Wiring
+from vae_core.evaluate import Model
+from vae_core.feed import Feed
+from vae_core.likelihood import likelihood
+from vae_core.networks import MLP, build_networks
+from vae_core.objectives import VAE, AbstractObjective, CapacityVAE, CascadeVAE, ConditionalVAE, JointVAE
+from vae_core.types import Context
+
+
+def model_of(data: Data, objective: AbstractObjective, *, step: int = 9) -> Model:
+    feed, draw = Feed(data, objective.wiring), generator(0, "weights")
+    nets = build_networks(
+        MLP(hidden=(8,), latents=3),
+        objective.wiring,
+        (1, 16, 16),
+        likelihood=likelihood("bernoulli"),
+        generator=draw,
+        widths=feed.widths,
+    )
+    return Model(nets, objective, feed, Context(step, 10, len(data)))
 
 
 @pytest.fixture
-def nets() -> Networks:
-    network, draw = MLP(hidden=(8,), latents=3), generator(0, "weights")
-    return build_networks(network, Wiring(), (1, 16, 16), likelihood="bernoulli", generator=draw)
+def model(data: Data) -> Model:
+    return model_of(data, VAE())
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -63,23 +78,18 @@ def test_whole_set_is_its_own_subset(data: Data) -> None:
     assert np.array_equal(evaluate.evaluation_subset(data, 4096, 0), np.arange(96))
 
 
-def test_an_image_meets_the_same_noise_in_any_batch(
-    data: Data, nets: Networks, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    table = ImageTable(data)
-    whole = evaluate.encode(nets, table, np.arange(96), seed=0)
-    halves = [evaluate.encode(nets, table, half, seed=0).reconstruction for half in np.arange(96).reshape(2, 48)]
+def test_an_image_meets_the_same_noise_in_any_batch(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = evaluate.encode(model, np.arange(96), seed=0)
+    halves = [evaluate.encode(model, half, seed=0).reconstruction for half in np.arange(96).reshape(2, 48)]
     # float32 products of another batch size
     assert whole.reconstruction == pytest.approx(np.mean(halves), rel=1e-6)
     monkeypatch.setattr(evaluate, "BATCH", 7)
-    assert evaluate.encode(nets, table, np.arange(96), seed=0).reconstruction == pytest.approx(
-        whole.reconstruction, rel=1e-6
-    )
+    assert evaluate.encode(model, np.arange(96), seed=0).reconstruction == pytest.approx(whole.reconstruction, rel=1e-6)
 
 
-def test_numbers_are_what_their_names_say(data: Data, nets: Networks) -> None:
+def test_numbers_are_what_their_names_say(data: Data, model: Model) -> None:
     config = EvaluationConfig(samples=64)
-    values, codes = evaluate.evaluate(nets, ImageTable(data), np.arange(96), config=config, factors=data.factors)
+    values, codes = evaluate.evaluate(model, np.arange(96), config=config, factors=data.factors)
     assert codes.logvar is not None
     mean, logvar = codes.mean.astype(float), codes.logvar.astype(float)
     kl = 0.5 * (mean**2 + np.exp(logvar) - 1 - logvar).sum(1).mean()
@@ -91,33 +101,31 @@ def test_numbers_are_what_their_names_say(data: Data, nets: Networks) -> None:
     images = torch.from_numpy(data.images).reshape(96, 1, 16, 16).float()
     noise = torch.randn(96, 3, generator=generator(0, "evaluation posterior"))
     z = torch.from_numpy(codes.mean) + (0.5 * torch.from_numpy(codes.logvar)).exp() * noise
-    truth = -nets.log_likelihood(nets.decoder(z), images).mean()
+    truth = -model.nets.log_likelihood(model.nets.decoder(z), images).mean()
     assert values["reconstruction"] == pytest.approx(truth.item(), rel=1e-6)
 
 
-def test_active_units_are_latents_whose_mean_moves(data: Data, nets: Networks) -> None:
-    last: torch.nn.Linear = nets.encoder[-1]  # type: ignore[index,assignment]
+def test_active_units_are_latents_whose_mean_moves(data: Data, model: Model) -> None:
+    last: torch.nn.Linear = model.nets.encoder[-1]  # type: ignore[index,assignment]
     with torch.no_grad():
         last.weight.zero_()  # every posterior is the same …
         last.weight[1] = 1.0  # … but for the mean of latent 1
-    values, _ = evaluate.evaluate(
-        nets, ImageTable(data), np.arange(96), config=EvaluationConfig(samples=8), factors=None
-    )
+    values, _ = evaluate.evaluate(model, np.arange(96), config=EvaluationConfig(samples=8), factors=None)
     assert values["active_units"] == 1
 
 
-def test_codes_that_are_not_finite_are_divergence(data: Data, nets: Networks) -> None:
+def test_codes_that_are_not_finite_are_divergence(data: Data, model: Model) -> None:
     with torch.no_grad():
-        next(nets.encoder.parameters()).fill_(float("nan"))
+        next(model.nets.encoder.parameters()).fill_(float("nan"))
     with pytest.raises(Diverged, match="evaluated mean is not finite after epoch 2, step 9"):
-        evaluate.encode(nets, ImageTable(data), np.arange(96), seed=0, moment="epoch 2, step 9")
+        evaluate.encode(model, np.arange(96), seed=0, moment="epoch 2, step 9")
 
 
-def test_every_final_metric_of_the_registry_is_served(data: Data, nets: Networks) -> None:
+def test_every_final_metric_of_the_registry_is_served(data: Data, model: Model) -> None:
     """What the metrics need (images, factors, codes) reaches them, and every number of theirs is finite."""
     chosen = tuple(name for name, metric in metrics.METRICS.items() if not metric.needs & {"others"})
     config = EvaluationConfig(images=40, samples=8, final=chosen)
-    final = evaluate.final_evaluation(nets, data, ImageTable(data), config=config)
+    final = evaluate.final_evaluation(model, config=config)
     assert set(chosen) <= set(final.metrics)
     assert set(final.scores) == set(chosen)
     assert final.metrics["elbo"] == -(final.metrics["reconstruction"] + final.metrics["kl"])  # not the rate
@@ -125,7 +133,7 @@ def test_every_final_metric_of_the_registry_is_served(data: Data, nets: Networks
 
 def test_final_metric_without_factors_is_refused_before_training(data: Data) -> None:
     bare = dataclasses.replace(data, factors=None)
-    with pytest.raises(ValueError, match=r"evaluation.final: mig need factors, which data set 'bars' has not"):
+    with pytest.raises(ValueError, match=r"evaluation: mig need factors, which data set 'bars' has not"):
         evaluate.check_final(EvaluationConfig(final=("mig",)), bare)
 
 
@@ -139,3 +147,76 @@ def test_unused_levels_do_not_ask_for_images(data: Data, config: TrialConfig) ->
     wider = Factors(data.factors.values, data.factors.names, (99, 3, 2))  # a sub-grid shows fewer levels
     subset = evaluate.evaluation_subset(dataclasses.replace(data, factors=wider), 40, 0)
     assert np.array_equal(subset, evaluate.evaluation_subset(data, 40, config.evaluation.seed))
+
+
+def test_discrete_codes_are_kept_and_counted_in_the_elbo(data: Data) -> None:
+    model = model_of(data, JointVAE(categories=(3, 2)))
+    values, codes = evaluate.evaluate(model, np.arange(96), config=EvaluationConfig(samples=8), factors=data.factors)
+    assert codes.discrete is not None
+    assert codes.discrete.shape == (96, 2)
+    assert 0 <= values["kl_discrete"] <= np.log(6)
+    assert values["elbo"] == pytest.approx(-(values["reconstruction"] + values["kl"] + values["kl_discrete"]))
+
+
+def test_a_chosen_code_costs_ln_k_once_it_is_open(data: Data) -> None:
+    """A bound on log p(x) with a uniform prior on the code must pay ln K for a code that is certain."""
+    shut, opened = (model_of(data, CascadeVAE(stage_length=2), step=step) for step in (7, 8))  # stage 4 of 2 steps each
+    config = EvaluationConfig(samples=8)
+    before, codes = evaluate.evaluate(shut, np.arange(96), config=config, factors=None)
+    after, _ = evaluate.evaluate(opened, np.arange(96), config=config, factors=None)
+    assert before["kl_discrete"] == 0
+    assert codes.discrete is not None
+    assert not codes.discrete.any()
+    assert after["kl_discrete"] == pytest.approx(np.log(3))
+    assert after["reconstruction"] < before["reconstruction"] + 1  # the best of three codes against none
+
+
+def test_cascade_codes_an_image_by_the_category_that_reconstructs_it_best(data: Data) -> None:
+    model = model_of(data, CascadeVAE(stage_length=2), step=8)
+    codes = evaluate.encode(model, np.arange(96), seed=0).codes
+    batch = model.feed.batch(torch.arange(96))
+    costs = []
+    with torch.no_grad():
+        for k in range(3):  # one decoder pass a category
+            code = torch.eye(3)[k].repeat(96, 1)
+            output = model.nets.decode(model.nets.encode(batch).mean, batch._replace(code=code))
+            costs.append(-model.nets.log_likelihood(output, batch.images))
+    assert codes.discrete is not None
+    assert np.array_equal(codes.discrete[:, 0], torch.stack(costs, 1).argmin(1).numpy())
+
+
+def test_labels_reach_the_networks(data: Data) -> None:
+    """The decoder reads one column for each level of the label's factors, and its images depend on them."""
+    model = model_of(data, ConditionalVAE(label=("length", "column"), reads_label="both"))
+    assert model.feed.widths.label == 5
+    assert model.nets.decoder[0].in_features == 3 + 5  # type: ignore[index]
+    assert model.nets.encoder[1].in_features == 256 * (1 + 5)  # type: ignore[index]
+    batch = model.feed.batch(torch.tensor([0, 1]))  # two lengths … of one row
+    other = batch._replace(labels=batch.labels.flip(0))
+    with torch.no_grad():
+        z = model.nets.encode(batch).mean
+        assert not torch.allclose(model.nets.decode(z, batch), model.nets.decode(z, other))
+        assert not torch.allclose(z, model.nets.encode(other).mean)
+
+
+def test_labels_that_the_data_lack_are_refused(data: Data) -> None:
+    with pytest.raises(ValueError, match="label: unknown factor 'lenght'; did you mean 'length'"):
+        Feed(data, ConditionalVAE(label=("lenght",)).wiring)
+    with pytest.raises(ValueError, match="the objective reads factors, which data set 'bars' has not"):
+        Feed(dataclasses.replace(data, factors=None), ConditionalVAE().wiring)
+
+
+def test_kl_is_shared_among_factors_by_information() -> None:
+    # latent 0 (4 nats) knows 3:1 of two factors, latent 1 (2 nats) only of the second, latent 2 of none
+    shares = evaluate.kl_per_factor(np.array([4.0, 2.0, 9.0]), np.array([[0.3, 0.1], [0.0, 0.5], [0.0, 0.0]]))
+    np.testing.assert_allclose(shares, [3.0, 3.0])
+
+
+def test_an_epoch_says_how_much_is_known_of_each_factor(data: Data) -> None:
+    values, codes = evaluate.evaluate(
+        model_of(data, CapacityVAE()), np.arange(96), config=EvaluationConfig(samples=8), factors=data.factors
+    )
+    known = metrics.score("mig", codes, data.factors, reference=False).details["mutual_information"]
+    for k, name in enumerate(("row", "length", "column")):
+        assert values[f"information/{name}"] == known[:, k].max()
+    assert sum(values[f"kl_factors/{name}"] for name in ("row", "length", "column")) == pytest.approx(values["kl"])

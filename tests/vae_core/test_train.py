@@ -63,6 +63,7 @@ def test_report_has_the_documented_keys(config: TrialConfig, data: Data) -> None
     latents = [f"kl_latents/{j}" for j in range(3)]
     assert set(report.metrics) == {
         *("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl", "mig", "active_units"),
+        *("information/row", "information/length", "information/column"),
         *latents,
     }
     assert set(report.train) == {"loss", "reconstruction", "kl", "mi", "tc", "dimwise_kl"}

@@ -11,8 +11,9 @@ from PIL import Image
 
 from vae_core import traversal
 from vae_core.draws import generator
+from vae_core.likelihood import likelihood
 from vae_core.networks import MLP, Networks, build_networks
-from vae_core.types import Wiring
+from vae_core.types import Batch, Wiring
 
 KL = np.array([0.1, 2.0, 0.7])
 
@@ -20,7 +21,13 @@ KL = np.array([0.1, 2.0, 0.7])
 @pytest.fixture
 def nets() -> Networks:
     network, draw = MLP(hidden=(8,), latents=3), generator(0, "weights")
-    return build_networks(network, Wiring(), (1, 16, 16), likelihood="bernoulli", generator=draw)
+    return build_networks(network, Wiring(), (1, 16, 16), likelihood=likelihood("bernoulli"), generator=draw)
+
+
+def one_image(code: torch.Tensor | None = None) -> Batch:
+    absent = torch.zeros(1, 0)
+    image = torch.zeros(1, 1, 16, 16)
+    return Batch(image, labels=absent, factors=absent, second=image[:0], code=absent if code is None else code)
 
 
 def opened(blob: bytes) -> Image.Image:
@@ -28,7 +35,7 @@ def opened(blob: bytes) -> Image.Image:
 
 
 def test_traversals_are_images(nets: Networks) -> None:
-    images = traversal.traverse(nets, np.zeros(3, np.float32), steps=5)
+    images = traversal.traverse(nets, np.zeros(3, np.float32), one_image(), steps=5)
     assert images.shape == (3, 5, 1, 16, 16)
     assert images.dtype == np.float32
     assert np.isfinite(images).all()
@@ -37,12 +44,28 @@ def test_traversals_are_images(nets: Networks) -> None:
 
 def test_row_j_moves_latent_j_only(nets: Networks) -> None:
     start = np.array([0.3, -1.0, 0.5], np.float32)
-    images = traversal.traverse(nets, start, steps=7, extent=3.0)
+    images = traversal.traverse(nets, start, one_image(), steps=7, extent=3.0)
     codes = torch.from_numpy(np.array([start, [0.3, 2.0, 0.5]], np.float32))  # -3, -2, …: step 5 is +2
     with torch.no_grad():
-        here, there = nets.expected(codes).numpy()
+        here, there = nets.expected(codes, one_image()).numpy()
     np.testing.assert_allclose(images[1, 5], there, atol=1e-6)  # float32, another batch size
     np.testing.assert_allclose(images[1, 2], here, atol=1e-6)  # step 2 is −1, the start itself
+
+
+def test_rows_below_the_latents_go_through_a_code_s_categories() -> None:
+    wiring = Wiring(reads_code=(2, 3))
+    nets = build_networks(
+        MLP(hidden=(8,), latents=2), wiring, (1, 16, 16), likelihood=likelihood("bernoulli"), generator=generator(0, "")
+    )
+    own = torch.tensor([[0.0, 1.0, 0.0, 0.0, 1.0]])
+    images = traversal.traverse(nets, np.zeros(2, np.float32), one_image(own), steps=6)
+    assert images.shape == (4, 6, 1, 16, 16)
+    # the second code (3 categories) has two images each, the first code staying as it was
+    for step, code in ((0, [0, 1, 1, 0, 0]), (3, [0, 1, 0, 1, 0]), (5, [0, 1, 0, 0, 1])):
+        with torch.no_grad():
+            wanted = nets.expected(torch.zeros(1, 2), one_image(torch.tensor([code]).float()))
+        np.testing.assert_allclose(images[3, step], wanted[0].numpy(), atol=1e-6)
+    assert opened(traversal.traversal_png(images, np.array([0.1, 0.2]))).format == "PNG"
 
 
 @pytest.mark.parametrize("channels", [1, 3])

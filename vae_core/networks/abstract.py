@@ -1,22 +1,24 @@
-"""The interface of a network's sizes: a wiring and an image shape in, an encoder and a decoder out."""
+"""The interface of a network's sizes: an encoder of images and a decoder of codes, of any width."""
 
 from __future__ import annotations
 
 import abc
-import math
 from typing import ClassVar
 
-import torch
 from torch import nn
 
-from vae_core.types import Wiring
+from vae_core.networks.initialise import Initialisation
 
 Shape = tuple[int, int, int]
 """(C, H, W) of one image."""
 
 
 class AbstractNetwork(abc.ABC):
-    """A frozen dataclass of a network's sizes; all are structure, none may differ between fused trials."""
+    """A frozen dataclass of a network's sizes; all are structure, none may differ between fused trials.
+
+    It knows nothing of objectives: which columns are means, discrete codes or labels is `Networks`' to say.
+    Weights are left to the caller (`build_networks`), which makes the modules on the meta device.
+    """
 
     latents: int
     """d, the number of continuous latents."""
@@ -24,41 +26,18 @@ class AbstractNetwork(abc.ABC):
     sizes: ClassVar[tuple[int, ...] | None]
     """Image sides that the network takes, or None for any."""
 
+    initialisation: ClassVar[Initialisation] = "pytorch"
+    """The initial distribution of the network's source."""
+
+    @property
+    def caution(self) -> str:
+        """What a user should know before trusting numbers of this network, "" if nothing."""
+        return ""
+
     @abc.abstractmethod
-    def build(self, wiring: Wiring, shape: Shape) -> tuple[nn.Module, nn.Module]:
-        """Return the encoder (B, C, H, W) -> (B, `encoder_width`) and the decoder (B, `decoder_width`) -> (B,
-        C, H, W).
+    def encoder(self, shape: Shape, width: int) -> nn.Module:
+        """Return a module (B, C, H, W) -> (B, width)."""
 
-        The encoder's columns are d means, d log variances, then the logits of a discrete code if one is
-        inferred. Weights are left to the caller (`build_networks`), which makes the modules on the meta
-        device.
-        """
-
-
-def encoder_width(latents: int, wiring: Wiring) -> int:
-    """Return the number of the encoder's outputs."""
-    return 2 * latents + wiring.infers_code
-
-
-def decoder_width(latents: int, wiring: Wiring) -> int:
-    """Return the number of the decoder's inputs."""
-    return latents + wiring.reads_code + wiring.reads_label
-
-
-@torch.no_grad()
-def initialise(module: nn.Module, generator: torch.Generator) -> None:
-    """Draw all weights and biases from PyTorch's default, U(-1/sqrt(fan_in), 1/sqrt(fan_in)), by an explicit generator.
-
-    fan_in is the number of entries of one row of the weight, as in `reset_parameters` of Linear, Conv2d and
-    ConvTranspose2d (kaiming_uniform_ with a = sqrt(5) has just this bound).
-
-    Raises:
-        TypeError: a layer of another kind has parameters.
-    """
-    for layer in module.modules():
-        if isinstance(layer, nn.Linear | nn.Conv2d | nn.ConvTranspose2d):
-            bound = 1 / math.sqrt(layer.weight[0].numel())
-            for parameter in layer.parameters():
-                parameter.uniform_(-bound, bound, generator=generator)
-        elif next(layer.parameters(recurse=False), None) is not None:
-            raise TypeError(f"no initial distribution is known for a {type(layer).__name__}")
+    @abc.abstractmethod
+    def decoder(self, width: int, shape: Shape) -> nn.Module:
+        """Return a module (B, width) -> (B, C, H, W), before any likelihood."""

@@ -9,45 +9,31 @@ from annotated_types import Ge
 from torch import nn
 
 from vae_core import fields
-from vae_core.networks.abstract import AbstractNetwork, Shape, decoder_width, encoder_width
-from vae_core.types import Wiring
+from vae_core.networks.abstract import AbstractNetwork, Shape
+from vae_core.networks.layers import Halvings, flat_decoder, flat_encoder
 
 
 @dataclass(frozen=True)
 class Burgess(AbstractNetwork):
     """Four convolutions of 32 channels (kernel 4, stride 2, padding 1), two layers of 256, and the mirror image.
 
-    The side of the image halves with each convolution, down to 4: images of side 32 have one convolution
-    less.
+    The side of the image halves with each convolution, down to 4: images of 28 and 32 px have one convolution less
+    (28: see `Halvings`).
 
     Source: Burgess et al. 2018 (arXiv:1804.03599), appendix on model architecture.
     """
 
-    sizes: ClassVar[tuple[int, ...] | None] = (32, 64)
+    sizes: ClassVar[tuple[int, ...] | None] = (28, 32, 64)
     latents: Annotated[int, Ge(1)] = 10
 
     def __post_init__(self) -> None:
         fields.check(self)
 
-    def build(self, wiring: Wiring, shape: Shape) -> tuple[nn.Module, nn.Module]:
-        channels, side, _ = shape
-        halvings = {64: 4, 32: 3}[side]
-        down: list[nn.Module] = []
-        up: list[nn.Module] = []
-        for k in range(halvings):
-            down += [nn.Conv2d(32 if k else channels, 32, 4, stride=2, padding=1), nn.ReLU()]
-            up += [
-                nn.ReLU(),
-                nn.ConvTranspose2d(32, 32 if k < halvings - 1 else channels, 4, stride=2, padding=1),
-            ]
-        encoder = [*down, nn.Flatten(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 256), nn.ReLU()]
-        decoder = [
-            nn.Linear(decoder_width(self.latents, wiring), 256),
-            nn.ReLU(),
-            nn.Linear(256, 256),
-            nn.ReLU(),
-        ]
-        return (
-            nn.Sequential(*encoder, nn.Linear(256, encoder_width(self.latents, wiring))),
-            nn.Sequential(*decoder, nn.Linear(256, 512), nn.Unflatten(1, (32, 4, 4)), *up),
-        )
+    def encoder(self, shape: Shape, width: int) -> nn.Module:
+        return flat_encoder(Halvings(shape[1], _CHANNELS), shape[0], (256, 256), width)
+
+    def decoder(self, width: int, shape: Shape) -> nn.Module:
+        return flat_decoder(width, (256, 256), Halvings(shape[1], _CHANNELS), shape[0])
+
+
+_CHANNELS = (32, 32, 32, 32)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Annotated, ClassVar
 
 from annotated_types import Ge
 from torch import nn
 
 from vae_core import fields
-from vae_core.networks.abstract import AbstractNetwork, Shape, decoder_width, encoder_width
-from vae_core.types import Wiring
+from vae_core.networks.abstract import AbstractNetwork, Shape
+from vae_core.networks.layers import perceptron
 
 
 @dataclass(frozen=True)
@@ -34,11 +32,12 @@ class MLP(AbstractNetwork):
         if not self.hidden or min(self.hidden) < 1:
             raise ValueError(f"hidden must be one or more widths >= 1, got {list(self.hidden)}")
 
-    def build(self, wiring: Wiring, shape: Shape) -> tuple[nn.Module, nn.Module]:
-        pixels = math.prod(shape)
-        encoder = _stack((pixels, *self.hidden, encoder_width(self.latents, wiring)), nn.ReLU)
-        decoder = _stack((decoder_width(self.latents, wiring), *reversed(self.hidden), pixels), nn.ReLU)
-        return nn.Sequential(nn.Flatten(), *encoder), nn.Sequential(*decoder, nn.Unflatten(1, shape))
+    def encoder(self, shape: Shape, width: int) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), *perceptron((math.prod(shape), *self.hidden, width), nn.ReLU))
+
+    def decoder(self, width: int, shape: Shape) -> nn.Module:
+        layers = perceptron((width, *reversed(self.hidden), math.prod(shape)), nn.ReLU)
+        return nn.Sequential(*layers, nn.Unflatten(1, shape))
 
 
 @dataclass(frozen=True)
@@ -54,16 +53,9 @@ class ChenMLP(AbstractNetwork):
     def __post_init__(self) -> None:
         fields.check(self)
 
-    def build(self, wiring: Wiring, shape: Shape) -> tuple[nn.Module, nn.Module]:
-        pixels = math.prod(shape)
-        encoder = _stack((pixels, 1200, 1200, encoder_width(self.latents, wiring)), nn.ReLU)
-        decoder = _stack((decoder_width(self.latents, wiring), 1200, 1200, 1200, pixels), nn.Tanh)
-        return nn.Sequential(nn.Flatten(), *encoder), nn.Sequential(*decoder, nn.Unflatten(1, shape))
+    def encoder(self, shape: Shape, width: int) -> nn.Module:
+        return nn.Sequential(nn.Flatten(), *perceptron((math.prod(shape), 1200, 1200, width), nn.ReLU))
 
-
-def _stack(widths: Sequence[int], activation: type[nn.Module]) -> list[nn.Module]:
-    """Return linear layers of the given widths with an activation between any two."""
-    layers: list[nn.Module] = []
-    for before, after in pairwise(widths):
-        layers += [nn.Linear(before, after), activation()]
-    return layers[:-1]
+    def decoder(self, width: int, shape: Shape) -> nn.Module:
+        layers = perceptron((width, 1200, 1200, 1200, math.prod(shape)), nn.Tanh)
+        return nn.Sequential(*layers, nn.Unflatten(1, shape))

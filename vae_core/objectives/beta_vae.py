@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from annotated_types import Ge
 
@@ -24,7 +24,7 @@ class BetaVAE(AbstractObjective):
     """
 
     strength: ClassVar[str | None] = "beta"
-    neutral: ClassVar[dict[str, float]] = {"beta": 1.0}
+    neutral: ClassVar[dict[str, Any]] = {"beta": 1.0}
 
     beta: Annotated[Knob, Ge(0)] = 4.0
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from metrics import gaussian
 from vae_core.objectives.abstract import Nets
-from vae_core.types import Batch, Noise, Posterior
+from vae_core.types import Batch, Knob, Noise, Posterior
 
 
 class Pass(NamedTuple):
@@ -21,9 +21,19 @@ class Pass(NamedTuple):
 
 
 def autoencode(nets: Nets, batch: Batch, noise: Noise) -> Pass:
-    """Encode, sample z = mean + exp(logvar/2)·noise (the reparametrisation trick), decode and compare."""
+    """Encode, sample, decode and compare."""
     posterior = nets.encode(batch)
-    z = posterior.mean + (0.5 * posterior.logvar).exp() * noise.posterior
+    z = sample(posterior, noise.posterior)
     log_likelihood = nets.log_likelihood(nets.decode(z, batch), batch.images)
     kl = gaussian.kl(posterior.mean, posterior.logvar).sum(1)
     return Pass(posterior, z, reconstruction=-log_likelihood.mean(), kl=kl.mean())
+
+
+def sample(posterior: Posterior, noise: Tensor) -> Tensor:
+    """Return z = mean + exp(logvar/2)·noise, the reparametrisation trick."""
+    return posterior.mean + (0.5 * posterior.logvar).exp() * noise
+
+
+def part(value: Knob, like: Tensor) -> Tensor:
+    """Return a knob as a 0-d tensor, for `Terms.parts`."""
+    return like.detach() * 0 + value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode
@@ -18,7 +18,7 @@ class VAE(AbstractObjective):
     """
 
     strength: ClassVar[str | None] = None
-    neutral: ClassVar[dict[str, float]] = {}
+    neutral: ClassVar[dict[str, Any]] = {}
 
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
         del ctx

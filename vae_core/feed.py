@@ -1,0 +1,91 @@
+"""`Feed`: a data set's images by index, with the labels and factors that a wiring reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from vae_core import registry
+from vae_core.data import ImageTable
+from vae_core.networks import Widths
+from vae_core.types import Batch, Data, Wiring
+
+
+class Feed:
+    """Everything of a `Batch` that comes from the data.
+
+    Args:
+        data: the data set.
+        wiring: what the networks read of it.
+        device: where batches are wanted.
+
+    Raises:
+        ValueError: the wiring reads factors that the data set has not.
+    """
+
+    def __init__(self, data: Data, wiring: Wiring, device: torch.device | str = "cpu") -> None:
+        self.data = data
+        self.images = ImageTable(data, device)
+        self.code_width = sum(wiring.reads_code)
+        self._scaled = wiring.reads_factors == "scaled"
+        self._label = _columns(data, wiring.label) if wiring.reads_label != "nowhere" else ()
+        self._factors = _columns(data, None) if wiring.reads_factors != "no" else ()
+        self._sizes = data.factors.sizes if data.factors is not None else ()
+        used = sorted({*self._label, *self._factors})
+        self._levels = {
+            k: torch.as_tensor(data.factors.values[:, k].copy(), dtype=torch.int64, device=device)
+            for k in used
+            if data.factors is not None
+        }
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    @property
+    def widths(self) -> Widths:
+        """Widths of labels and factors, 0 where they are not read."""
+        label = sum(self._sizes[k] for k in self._label)
+        one_hot = sum(self._sizes[k] for k in self._factors)
+        return Widths(label=label, factors=len(self._factors) if self._scaled else one_hot)
+
+    def batch(self, rows: Tensor, second: Tensor | None = None) -> Batch:
+        """Return the images of B indices with what else is read of them; the code is zeros.
+
+        Args:
+            rows: (B,) int64 indices on the CPU.
+            second: (B,) indices of the second batch, if there is one.
+        """
+        images = self.images.batch(rows)
+        where = rows.to(images.device)
+        return Batch(
+            images,
+            labels=self._one_hot(self._label, where, images),
+            factors=self._scale(where, images) if self._scaled else self._one_hot(self._factors, where, images),
+            second=images[:0] if second is None else self.images.batch(second),
+            code=images.new_zeros(len(images), self.code_width),
+        )
+
+    def _one_hot(self, columns: Sequence[int], rows: Tensor, like: Tensor) -> Tensor:
+        if not columns:
+            return like.new_zeros(len(rows), 0)
+        blocks = [functional.one_hot(self._levels[k][rows], self._sizes[k]) for k in columns]
+        return torch.cat(blocks, 1).to(like.dtype)
+
+    def _scale(self, rows: Tensor, like: Tensor) -> Tensor:
+        """Return levels 0 … V−1 as −1 … 1 (0 for a factor of one level)."""
+        scaled = [2 * self._levels[k][rows].to(like.dtype) / max(self._sizes[k] - 1, 1) - 1 for k in self._factors]
+        return torch.stack(scaled, 1)
+
+
+def _columns(data: Data, names: Sequence[str] | None) -> tuple[int, ...]:
+    """Return the columns of named factors; all of them for None."""
+    if data.factors is None:
+        raise ValueError(f"the objective reads factors, which data set {data.name!r} has not")
+    known = data.factors.names
+    unknown = [registry.unknown("factor", name, known) for name in names or () if name not in known]
+    if unknown:
+        raise ValueError(f"label: {'; '.join(unknown)}")
+    return tuple(known.index(name) for name in (known if names is None else names))

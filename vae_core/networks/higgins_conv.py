@@ -1,0 +1,39 @@
+"""The convolutional network of the β-VAE paper, as it is usually written in PyTorch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge
+from torch import nn
+
+from vae_core import fields
+from vae_core.networks.abstract import AbstractNetwork, Shape
+from vae_core.networks.layers import Halvings, pixel_decoder, pixel_encoder
+
+
+@dataclass(frozen=True)
+class HigginsConv(AbstractNetwork):
+    """Convolutions of 32, 32, 64, 64 channels (kernel 4, stride 2), one of 256 over the 4 x 4 left, and all mirrored.
+
+    Images of 28 and 32 px have one convolution of 64 less (28: see `Halvings`).
+
+    Source: Higgins et al. 2017 (β-VAE), in the form of 1Konny/Beta-VAE 23811d9, `BetaVAE_H`. Its Kaiming initialisation
+    is never called there, so PyTorch's stands.
+    """
+
+    sizes: ClassVar[tuple[int, ...] | None] = (28, 32, 64)
+    latents: Annotated[int, Ge(1)] = 10
+
+    def __post_init__(self) -> None:
+        fields.check(self)
+
+    def encoder(self, shape: Shape, width: int) -> nn.Module:
+        return pixel_encoder(Halvings(shape[1], _CHANNELS), shape[0], 256, width)
+
+    def decoder(self, width: int, shape: Shape) -> nn.Module:
+        return pixel_decoder(width, 256, Halvings(shape[1], _CHANNELS), shape[0])
+
+
+_CHANNELS = (32, 32, 64, 64)

@@ -1,0 +1,53 @@
+"""The convolutional network with BatchNorm of the capacity study with a rectified penalty."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from annotated_types import Ge
+from torch import nn
+
+from vae_core import fields
+from vae_core.networks.abstract import AbstractNetwork, Shape
+from vae_core.networks.layers import BATCH_NORM_CAUTION, Halvings, flat_decoder, flat_encoder
+
+
+@dataclass(frozen=True)
+class Trento(AbstractNetwork):
+    """Four convolutions (kernel 4, stride 2), each with BatchNorm, one linear layer, and the mirror image.
+
+    The sigmoid at the source's end is the Bernoulli likelihood's. Images of 28 and 32 px have one convolution less (28:
+    see `Halvings`).
+
+    Source: the Trento study of β-VAEs with annealed capacity. It is known to us as "four convolutions with BatchNorm
+    each": kernels, strides and the default channels are ours, after the field's other networks.
+
+    Args:
+        latents: d.
+        channels: channels of the four convolutions; images of 28 and 32 px use the first three.
+        batch_norm: a BatchNorm before every ReLU, as in the source; q(z|x) then differs between training and evaluation.
+    """
+
+    sizes: ClassVar[tuple[int, ...] | None] = (28, 32, 64)
+    latents: Annotated[int, Ge(1)] = 10
+    channels: tuple[int, ...] = (32, 32, 64, 64)
+    batch_norm: bool = True
+
+    def __post_init__(self) -> None:
+        fields.check(self)
+        if len(self.channels) != 4 or min(self.channels) < 1:
+            raise ValueError(f"channels must be four numbers >= 1, got {list(self.channels)}")
+
+    @property
+    def caution(self) -> str:
+        return BATCH_NORM_CAUTION if self.batch_norm else ""
+
+    def encoder(self, shape: Shape, width: int) -> nn.Module:
+        return flat_encoder(self._stages(shape), shape[0], (), width)
+
+    def decoder(self, width: int, shape: Shape) -> nn.Module:
+        return flat_decoder(width, (), self._stages(shape), shape[0])
+
+    def _stages(self, shape: Shape) -> Halvings:
+        return Halvings(shape[1], self.channels, batch_norm=self.batch_norm)

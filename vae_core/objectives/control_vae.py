@@ -1,0 +1,81 @@
+"""ControlVAE: β is steered so that the KL follows a set-point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import torch
+from annotated_types import Ge
+from torch import Tensor
+
+from vae_core import fields, schedules
+from vae_core.objectives.abstract import AbstractObjective, Nets
+from vae_core.objectives.forward import autoencode
+from vae_core.schedules import Length
+from vae_core.types import Batch, Context, Knob, Noise, Terms
+
+
+@dataclass(frozen=True)
+class ControlVAE(AbstractObjective):
+    """L = −E log p(x|z) + β(t)·KL, nats per image; β(t) is a proportional-integral controller's, with e = C(t) − KL:
+
+        β(t) = K_p/(1 + exp e) + I(t) + β_min, within [β_min, β_max],   I(t) = I(t − 1) − K_i·e.
+
+    The controller's one number I comes in with the context and goes out with the terms. It is held within
+    [0, β_max − β_min], where β can follow it: the paper's rule, not to integrate while β is outside, does the same on
+    the way out and cannot come back. No gradient flows through β.
+
+    Source: Shao et al. 2020 (arXiv:2004.05988), eq. 7 and algorithm 1; the defaults are those of its dSprites
+    experiment as far as known (C from .5 to 16 nats, K_p .01, K_i .001, β_min 1).
+
+    Args:
+        set_point: C at the end, nats.
+        set_point_start: C at the start, nats.
+        annealing: how long C takes; up to 1 a fraction of the trial, above 1 steps.
+        beta_min: smallest β.
+        beta_max: largest β.
+        proportional: K_p.
+        integral: K_i.
+    """
+
+    strength: ClassVar[str | None] = "set_point"
+    neutral: ClassVar[dict[str, Any]] = {"beta_min": 1.0, "beta_max": 1.0}
+
+    set_point: Annotated[Knob, Ge(0)] = 16.0
+    set_point_start: Annotated[Knob, Ge(0)] = 0.5
+    beta_min: Annotated[Knob, Ge(0)] = 1.0
+    beta_max: Annotated[Knob, Ge(0)] = 100.0
+    proportional: Annotated[Knob, Ge(0)] = 0.01
+    integral: Annotated[Knob, Ge(0)] = 0.001
+    annealing: Length = 0.5
+
+    def __post_init__(self) -> None:
+        fields.check(self)
+        low, high = self.beta_min, self.beta_max
+        if not isinstance(low, Tensor) and not isinstance(high, Tensor) and low > high:
+            raise ValueError(f"beta_min must be <= beta_max, got beta_min={low} and beta_max={high}")
+
+    @property
+    def memory(self) -> tuple[float, ...]:
+        return (0.0,)
+
+    def settled(self, total_steps: int, latents: int) -> int:
+        return schedules.steps(self.annealing, total_steps)
+
+    def capacity(self, ctx: Context) -> Knob:
+        return schedules.ramp(ctx, self.set_point_start, self.set_point, self.annealing)
+
+    def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
+        _, _, reconstruction, kl = autoencode(nets, batch, noise)
+        error = self.capacity(ctx) - kl.detach()
+        integrated = _within(ctx.memory.to(kl)[0] - self.integral * error, 0.0, self.beta_max - self.beta_min)
+        beta = self.proportional * torch.sigmoid(-error) + integrated + self.beta_min
+        beta = _within(beta, self.beta_min, self.beta_max)
+        parts = {"kl": kl, "beta": beta, "capacity": kl.detach() + error}
+        return Terms(reconstruction, beta * kl, parts, rivals={}, memory=integrated[None])
+
+
+def _within(value: Tensor, low: Knob, high: Knob) -> Tensor:
+    """Return a 0-d value held within two bounds, which may be tensors."""
+    return torch.minimum(torch.maximum(value, value * 0 + low), value * 0 + high)
