@@ -24,7 +24,7 @@ class ChenConv(AbstractNetwork):
 
     Args:
         latents: d.
-        batch_norm: a BatchNorm before every ReLU, as in the source; q(z|x) then differs between training and evaluation.
+        batch_norm: a BatchNorm before every ReLU, as in the source; training and evaluation then differ (`caution`).
     """
 
     sizes: ClassVar[tuple[int, ...] | None] = (28, 32, 64)

@@ -26,7 +26,7 @@ class Trento(AbstractNetwork):
     Args:
         latents: d.
         channels: channels of the four convolutions; images of 28 and 32 px use the first three.
-        batch_norm: a BatchNorm before every ReLU, as in the source; q(z|x) then differs between training and evaluation.
+        batch_norm: a BatchNorm before every ReLU, as in the source; training and evaluation then differ (`caution`).
     """
 
     sizes: ClassVar[tuple[int, ...] | None] = (28, 32, 64)
