@@ -11,7 +11,7 @@
 """
 
 from vae_core.config import EvaluationConfig, TrainConfig, TrialConfig
-from vae_core.data import DATASETS, DSprites, load_data
+from vae_core.data import DATASETS, MNIST, Arrays, Cars3D, DSprites, ImageFolder, Shapes3D, SmallNORB, load_data
 from vae_core.errors import Diverged
 from vae_core.networks import MLP, NETWORKS, Burgess, ChenMLP
 from vae_core.objectives import (
@@ -39,13 +39,16 @@ __all__ = [
     "DIPVAEI",
     "DIPVAEII",
     "MLP",
+    "MNIST",
     "NETWORKS",
     "OBJECTIVES",
     "VAE",
+    "Arrays",
     "BetaTCVAE",
     "BetaVAE",
     "Burgess",
     "CapacityVAE",
+    "Cars3D",
     "CascadeVAE",
     "CascadeVAEC",
     "ChenMLP",
@@ -59,8 +62,11 @@ __all__ = [
     "FactorBottleneck",
     "FactorVAE",
     "Final",
+    "ImageFolder",
     "InfoVAE",
     "JointVAE",
+    "Shapes3D",
+    "SmallNORB",
     "TrainConfig",
     "TrainState",
     "TrialConfig",
