@@ -12,9 +12,10 @@ from objective_cases import make
 from torch import Tensor
 
 from metrics import gaussian
-from vae_core import VAE, BetaTCVAE, BetaVAE
+from vae_core import VAE, BetaTCVAE, BetaVAE, CapacityVAE
 from vae_core.networks import Networks
 from vae_core.objectives import AbstractObjective
+from vae_core.objectives.capacity_vae import distance
 from vae_core.objectives.forward import autoencode
 from vae_core.types import Batch, Context, Noise, Terms
 
@@ -121,3 +122,76 @@ def test_closed_and_sampled_kl_differ_on_one_batch() -> None:
     closed, sampled = (value_and_gradient(BetaTCVAE(beta=1.0, kl=kl)) for kl in ("closed", "sampled"))
     assert abs(closed[0] - sampled[0]) > 0.01
     assert (closed[1] - sampled[1]).norm() > 0.01
+
+
+@dataclass(frozen=True)
+class PerSample:
+    """The published mistake γ·mean_i |KL_i − C|: the distance of every image's KL instead of their mean's."""
+
+    capacity: float
+
+    def terms(self, nets: Networks, batch: Batch, noise: Noise, ctx: Context) -> Terms:
+        (mean, logvar, _), _, reconstruction, _ = autoencode(nets, batch, noise)
+        kl = gaussian.kl(mean, logvar).sum(1)
+        return Terms(reconstruction, (kl - self.capacity).abs().mean(), {}, {})
+
+
+def mean_kl() -> float:
+    nets, batch, _, _ = make(VAE(), seed=7)
+    mean, logvar, _ = nets.encode(batch)
+    return float(gaussian.kl(mean, logvar).sum(1).mean().detach())
+
+
+def capacity(c: float, form: Literal["abs", "relu"], gamma: float = 1.0) -> CapacityVAE:
+    return CapacityVAE(form=form, gamma=gamma, c_max=c, annealing=0.0)
+
+
+@pytest.mark.parametrize("form", ["abs", "relu"])
+def test_no_capacity_is_gamma_times_the_kl(form: Literal["abs", "relu"]) -> None:
+    assert_equal(capacity(0.0, form, gamma=3.0), BetaVAE(3.0))
+
+
+def test_relu_is_abs_above_the_capacity_and_silent_below() -> None:
+    below, above = 0.5 * mean_kl(), 2 * mean_kl()
+    assert_equal(capacity(below, "relu"), capacity(below, "abs"))
+    assert_equal(capacity(above, "relu"), BetaVAE(0.0))  # no pull at all
+    # abs pushes the KL up instead: L = reconstruction + C − KL, the gradient of the KL with its sign turned
+    pull, push = value_and_gradient(BetaVAE(1.0))[1], value_and_gradient(capacity(above, "abs"))[1]
+    none = value_and_gradient(BetaVAE(0.0))[1]
+    torch.testing.assert_close(push - none, none - pull, rtol=1e-10, atol=1e-12)
+
+
+def test_distance_is_taken_of_the_batch_mean() -> None:
+    kl = torch.tensor([0.0, 2.0], dtype=torch.float64)  # mean 1 = C: no distance, though each image is 1 away
+    assert distance(kl.mean(), 1.0, "abs") == 0
+    assert (kl - 1).abs().mean() == 1
+
+
+def test_distance_of_every_image_is_caught() -> None:
+    """Negative control: equal where all KL_i lie on one side of C, another loss where they do not (Jensen)."""
+    assert_equal(PerSample(0.0), capacity(0.0, "abs"))
+    middle = mean_kl()
+    wrong, right = value_and_gradient(PerSample(middle)), value_and_gradient(capacity(middle, "abs"))
+    assert wrong[0] > right[0] + 0.01
+    assert (wrong[1] - right[1]).norm() > 0.01
+
+
+def test_capacity_may_stand_still_or_fall() -> None:
+    """C(t) = c_start + (c_max − c_start)·min(1, t/T), at t = 0, 25, 50 and 99 of 100 steps, T = 50."""
+    at = [Context(step, 100, N) for step in (0, 25, 50, 99)]
+    falling = CapacityVAE(c_start=20.0, c_max=5.0, annealing=0.5)
+    assert [falling.capacity(ctx) for ctx in at] == [20.0, 12.5, 5.0, 5.0]
+    constant = CapacityVAE(c_start=8.0, c_max=8.0, annealing=50)
+    assert [constant.capacity(ctx) for ctx in at] == [8.0] * 4
+    rising = CapacityVAE(c_max=10.0, annealing=50)  # steps
+    assert [rising.capacity(ctx) for ctx in at] == [0.0, 5.0, 10.0, 10.0]
+
+
+def test_beta_of_the_warm_up_grows_from_nothing() -> None:
+    """At step 0 of a warm-up TC has no weight (closed form: −1 of it beside the KL); at its end the full one."""
+    warm = BetaTCVAE(beta=4.0, warmup=10.0)
+    nets, batch, noise, _ = make(VAE(), seed=7)
+    for step, beta in ((0, 0.0), (5, 2.0), (10, 4.0), (60, 4.0)):
+        ctx = Context(step, 100, N)
+        wanted = BetaTCVAE(beta=beta).terms(nets, batch, noise, ctx).penalty
+        torch.testing.assert_close(warm.terms(nets, batch, noise, ctx).penalty, wanted)

@@ -1,0 +1,177 @@
+"""What training does beyond one loss and one optimiser: players, stages, schedules, a memory, the best epoch."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_train import assert_same, run
+from torch import Tensor
+
+import vae_core
+from vae_core import (
+    BetaVAE,
+    CascadeVAE,
+    CascadeVAEC,
+    ControlVAE,
+    Data,
+    EvaluationConfig,
+    FactorVAE,
+    TrainConfig,
+    TrialConfig,
+    checkpoint,
+)
+from vae_core.objectives import OBJECTIVES, AbstractObjective
+from vae_core.train import snapshot_epochs
+
+
+def small(cls: type[AbstractObjective]) -> AbstractObjective:
+    """Return an objective whose stages all happen within 14 steps, with a small discriminator."""
+    short: dict[str, Any] = {"stage_length": 2, "code_stage": 2, "depth": 1, "width": 9, "annealing": 10, "warmup": 9}
+    return cls(**{name: value for name, value in short.items() if name in cls.__dataclass_fields__})  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_killed_and_resumed_equals_uninterrupted_bitwise(config: TrialConfig, data: Data, name: str) -> None:
+    """Schedules, every player's optimiser, stages, draws, memory and best epoch: nothing is lost between epochs."""
+    config = replace(
+        config,
+        objective=small(OBJECTIVES[name]),
+        train=replace(config.train, learning_rate_decay=0.5, decay_every=5),
+        evaluation=replace(config.evaluation, best="mig"),
+    )
+    whole = run(config, data)
+    for report, blob in whole[:-1]:  # killed after any of its epochs
+        rest = run(config, data, resume=checkpoint.loads(blob).state)
+        assert len(rest) == len(whole) - report.epoch
+        for (resumed, resumed_blob), (wanted, wanted_blob) in zip(rest, whole[report.epoch :], strict=True):
+            assert resumed.metrics == wanted.metrics
+            assert resumed.train == wanted.train
+            assert_same(checkpoint.loads(resumed_blob).state, checkpoint.loads(wanted_blob).state)
+            assert (resumed.snapshot is None) == (wanted.snapshot is None)
+            if resumed.final is not None and wanted.final is not None:
+                assert resumed.final.metrics == wanted.final.metrics
+                assert resumed.final.best == wanted.final.best
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_learns(config: TrialConfig, data: Data, name: str) -> None:
+    # Rough settings, the same for all: what is asked is that the gradient goes the right way.
+    train = TrainConfig(epochs=25, batch_size=16, learning_rate=3e-3)
+    reports = list(vae_core.train(replace(config, objective=small(OBJECTIVES[name]), train=train), data))
+    curve = [report.metrics["reconstruction"] for report in reports]
+    assert curve[-1] < 0.8 * curve[0]
+    assert all(np.isfinite(list(report.train.values())).all() for report in reports)
+
+
+def weights_after_one_step(config: TrialConfig, data: Data, objective: AbstractObjective) -> dict[str, Tensor]:
+    one = replace(config, objective=objective, train=vae_core.TrainConfig(steps=1, batch_size=16, learning_rate=1e-3))
+    return {name: weight.clone() for name, weight in next(vae_core.train(one, data)).state.weights.items()}
+
+
+def test_each_player_s_step_leaves_the_other_s_weights_bitwise_alone(config: TrialConfig, data: Data) -> None:
+    slow = weights_after_one_step(config, data, FactorVAE(depth=1, width=9, discriminator_learning_rate=1e-9))
+    fast = weights_after_one_step(config, data, FactorVAE(depth=1, width=9, discriminator_learning_rate=1e-1))
+    strong = weights_after_one_step(config, data, FactorVAE(depth=1, width=9, gamma=1000.0))
+    usual = weights_after_one_step(config, data, FactorVAE(depth=1, width=9))
+    for name in slow:
+        of_discriminator = name.startswith("discriminator")
+        # the discriminator's learning rate moves it and nothing else; γ moves the autoencoder and nothing else
+        assert torch.equal(slow[name], fast[name]) != of_discriminator
+        if of_discriminator:
+            assert torch.equal(strong[name], usual[name])
+    assert not torch.equal(strong["encoder.1.weight"], usual["encoder.1.weight"])
+
+
+def state_after(config: TrialConfig, data: Data, steps: int, objective: AbstractObjective, **train: Any) -> Any:
+    one = replace(config, objective=objective, train=TrainConfig(steps=steps, batch_size=16, **train))
+    *_, report = vae_core.train(one, data)
+    return report.state
+
+
+def adam_steps(state: Any) -> float:
+    return float(state.optimisers["vae"]["state"][0]["step"])
+
+
+@pytest.mark.parametrize(("reset", "steps"), [(True, 2.0), (False, 6.0)])
+def test_optimiser_begins_anew_when_a_latent_opens(config: TrialConfig, data: Data, reset: bool, steps: float) -> None:
+    """Latents 2 and 3 of 3 open at steps 2 and 4 (counted from 0): after 6 steps Adam has seen 2 of them."""
+    assert adam_steps(state_after(config, data, 6, CascadeVAEC(stage_length=2, reset_moments=reset))) == steps
+
+
+def test_optimiser_stays_when_the_code_opens(config: TrialConfig, data: Data) -> None:
+    """Stages of 2 steps, code in stage 2: opened 1, 2, 2, 3; Adam begins anew at steps 2 and 6, and not at 4."""
+    objective = CascadeVAE(stage_length=2, code_stage=2)
+    assert [adam_steps(state_after(config, data, steps, objective)) for steps in (2, 3, 5, 6, 7)] == [2, 1, 3, 4, 1]
+
+
+def test_cascade_that_never_begins_anew_is_the_beta_vae_step_by_step(config: TrialConfig, data: Data) -> None:
+    even = CascadeVAEC(beta_l=3.0, beta_h=3.0, weight_decay=0.0, reset_moments=False)
+    ours, theirs = (state_after(config, data, 14, objective).weights for objective in (even, BetaVAE(3.0)))
+    for name, weight in ours.items():
+        # float32: a sum over latents of means instead of a mean of sums
+        torch.testing.assert_close(weight, theirs[name], rtol=1e-3, atol=1e-5)
+
+
+def test_learning_rate_decays_by_steps_or_fractions(config: TrialConfig, data: Data) -> None:
+    by_steps = TrainConfig(steps=10, learning_rate=1.0, learning_rate_decay=0.3, decay_every=4)
+    by_fractions = TrainConfig(steps=10, learning_rate=1.0, learning_rate_decay=0.3, decay_every=0.4)
+    for train in (by_steps, by_fractions):
+        rates = [train.learning_rate_at(step, 10) for step in range(10)]
+        assert rates == pytest.approx([1.0] * 4 + [0.3] * 4 + [0.09] * 2)
+    state = state_after(config, data, 9, BetaVAE(), learning_rate=1e-3, learning_rate_decay=0.3, decay_every=4)
+    assert state.optimisers["vae"]["param_groups"][0]["lr"] == pytest.approx(0.09e-3)
+
+
+def test_rivals_keep_their_own_optimiser(config: TrialConfig, data: Data) -> None:
+    objective = FactorVAE(depth=1, width=9, discriminator_learning_rate=2e-5, discriminator_betas=(0.4, 0.8))
+    state = state_after(config, data, 3, objective, optimiser="sgd", learning_rate=1e-4, learning_rate_decay=0.5)
+    (group,) = state.optimisers["adversary"]["param_groups"]
+    assert (group["lr"], group["betas"]) == (2e-5, (0.4, 0.8))
+
+
+def test_controller_brings_the_kl_to_its_set_point(config: TrialConfig, data: Data) -> None:
+    """K_i is raised for so short a trial; without control (β = 1) the KL settles far above."""
+    train = TrainConfig(epochs=120, batch_size=16, learning_rate=3e-3)
+    steered = ControlVAE(set_point=1.5, set_point_start=1.5, annealing=0, integral=0.05)
+    free = ControlVAE(beta_min=1.0, beta_max=1.0)
+    ends = [
+        [report.train for report in vae_core.train(replace(config, objective=objective, train=train), data)][-1]
+        for objective in (steered, free)
+    ]
+    assert abs(ends[0]["kl"] - 1.5) < 0.3
+    assert ends[0]["beta"] > 1.5
+    assert ends[1]["kl"] > 2.5
+    assert ends[1]["beta"] == 1
+
+
+def test_best_epoch_is_kept_apart_from_the_last(config: TrialConfig, data: Data) -> None:
+    config = replace(
+        config,
+        train=TrainConfig(epochs=8, batch_size=16, learning_rate=2e-2),
+        evaluation=EvaluationConfig(images=96, samples=16, final=("mig",), best="mig"),
+    )
+    reports = list(vae_core.train(config, data))
+    migs = [report.metrics["mig"] for report in reports]
+    final = reports[-1].final
+    assert final is not None
+    assert final.best["epoch"] == 1 + int(np.argmax(migs))
+    assert final.best["mig"] == pytest.approx(max(migs))  # the subset is the whole set
+    assert final.metrics["mig"] == pytest.approx(migs[-1])
+    assert final.best["mig"] > final.metrics["mig"]  # else this case shows nothing
+
+
+def test_metric_that_selects_is_scored_every_epoch(config: TrialConfig, data: Data) -> None:
+    config = replace(config, evaluation=replace(config.evaluation, best="factor_vae"))
+    reports = list(vae_core.train(config, data))
+    assert all("factor_vae" in report.metrics for report in reports)
+    with pytest.raises(ValueError, match="unknown metric to select by 'elbo'"):
+        EvaluationConfig(best="elbo")  # a rate: neither end is better
+
+
+@pytest.mark.parametrize(("last", "epochs"), [(1, {1}), (3, {1, 2, 3}), (30, {1, 5, 9, 13, 18, 22, 26, 30})])
+def test_snapshots_are_few_and_spread(last: int, epochs: set[int]) -> None:
+    assert snapshot_epochs(last) == epochs
