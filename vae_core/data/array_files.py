@@ -32,9 +32,13 @@ def open_npz(path: Path) -> Generator[Mapping[str, Stored]]:
         archive = stack.enter_context(zipfile.ZipFile(path))
         found: dict[str, Stored] = {}
         for member in archive.namelist():
+            if not member.endswith(".npy"):
+                continue
             file = stack.enter_context(archive.open(member))
-            shape, dtype = npy_header(file)
-            read = functools.partial(_npz_rows, file, file.tell(), shape, dtype)
+            shape, column_major, dtype = npy_header(file)
+            first, order = file.tell(), shape[::-1] if column_major else shape
+            rows = functools.partial(_npz_rows, file, first, order, dtype)
+            read = _transposed(functools.partial(rows, 0, order[0] if order else 0)) if column_major else rows
             found[member.removesuffix(".npy")] = Stored(shape, dtype, read)
         yield found
 
@@ -52,6 +56,12 @@ def open_hdf5(path: Path) -> Generator[Mapping[str, Stored]]:
 
         file.visititems(visit)  # pyright: ignore[reportUnknownMemberType]
         yield found
+
+
+def _transposed(read: Callable[[], NDArray[Any]]) -> Callable[[int, int], NDArray[Any]]:
+    """Return a reader by rows of an array that is stored by columns: it has to be read whole, once."""
+    whole = functools.cache(read)
+    return lambda start, stop: whole().T[start:stop]
 
 
 def _npz_rows(

@@ -78,13 +78,13 @@ def fetch(remote: Remote, path: Path, *, progress: Progress, pause: float = _PAU
             reason: Exception = error
         except (OSError, http.client.HTTPException) as error:
             reason = error
-        failures = 1 if _size(part) > before else failures + 1
+        failures = 0 if _size(part) > before else failures + 1
         if failures >= ATTEMPTS:
             raise ValueError(
                 f"{remote.url} could not be fetched ({reason}); {_size(part)} bytes of it are in {part}: "
                 f"the same command goes on from there, or {_by_hand(path)}"
             ) from reason
-        time.sleep(pause * 2 ** (failures - 1))
+        time.sleep(pause * 2 ** max(0, failures - 1))
     wrong = altered(part, remote)
     if wrong is not None:
         part.unlink()

@@ -34,7 +34,9 @@ def open_npz(path: Path) -> Generator[OpenFile]:
         with archive.open("latents_classes.npy") as file:
             classes = npy.read_array(file, allow_pickle=False)
         with archive.open("imgs.npy") as file:
-            shape, dtype = npy_header(file)
+            shape, column_major, dtype = npy_header(file)
+            if column_major:
+                raise ValueError("its imgs must be in C order, got Fortran order")
             first, size = file.tell(), int(np.prod(shape[1:])) * dtype.itemsize
 
             def read(start: int, stop: int) -> NDArray[Any]:
@@ -45,14 +47,11 @@ def open_npz(path: Path) -> Generator[OpenFile]:
             yield OpenFile(classes, shape, dtype, read)
 
 
-def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], np.dtype[Any]]:
-    """Return shape and kind of an .npy file, leaving its first value next to be read."""
+def npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    """Return shape, whether in Fortran order, and kind of an .npy file, whose first value is read next."""
     version = npy.read_magic(file)
     header = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    shape, column_major, dtype = header(file)
-    if column_major:
-        raise ValueError("its arrays must be in C order, got Fortran order; save np.ascontiguousarray of them")
-    return shape, dtype
+    return header(file)
 
 
 @contextlib.contextmanager

@@ -189,5 +189,5 @@ def _fitted(image: Image.Image, side: int) -> Image.Image:
     """Return the central square of an image at another size, by Lanczos' filter."""
     short = min(image.size)
     left, top = (image.size[0] - short) // 2, (image.size[1] - short) // 2
-    box = (left, top, left + short, top + short)
-    return image.resize((side, side), Image.Resampling.LANCZOS, box=box)
+    square = image.crop((left, top, left + short, top + short))  # first: the filter reaches beyond a box of its own
+    return square.resize((side, side), Image.Resampling.LANCZOS)

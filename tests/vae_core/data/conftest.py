@@ -27,7 +27,7 @@ def real_file() -> Callable[[str], Path]:
         beside = Path(__file__).parents[3] / ".." / "shared" / "data"
         path = Path(os.environ.get("VAE_SWEEPS_REAL_DATA", beside)) / name
         if not path.exists():
-            pytest.skip(f"{name} not found: set VAE_SWEEPS_REAL_DATA to a folder with real dSprites images")
+            pytest.skip(f"{name} not found: set VAE_SWEEPS_REAL_DATA to a folder with real images")
         return path
 
     return find

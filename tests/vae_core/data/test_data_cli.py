@@ -1,0 +1,137 @@
+"""`sweeps data` on every data set: what it does, and that mistakes exit with 2 and a sentence."""
+
+from __future__ import annotations
+
+import http.server
+import json
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from sweeps.cli import app
+from vae_core import MNIST, SmallNORB
+from vae_core.data.sources import Remote, digest_of
+
+
+def sweeps(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def printed(*arguments: object) -> Any:
+    result = sweeps(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def arrays(tmp_path: Path) -> Path:
+    path = tmp_path / "mine.npz"
+    np.savez(path, images=np.zeros((6, 4, 4), np.uint8), factors=np.arange(6) % 3)
+    return path
+
+
+@pytest.mark.parametrize("name", ["mnist", "shapes3d", "cars3d", "smallnorb"])
+def test_a_stand_in_is_described_and_drawn_but_not_kept(name: str, tmp_path: Path) -> None:
+    options = [name, "--set", "stand_in=true", "--cache", tmp_path]
+    found, made = printed("data", "info", *options), printed("data", "render", *options)[0]
+    assert found["name"] == name
+    assert (found["missing"], found["prepared"], made["path"]) == (None, False, None)
+    assert made["images"] == found["images"] > 0
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", ["mnist", "shapes3d", "cars3d", "smallnorb"])
+def test_info_says_what_is_missing_and_where_from(name: str, tmp_path: Path) -> None:
+    found = printed("data", "info", name, "--cache", tmp_path)
+    assert found["images"] >= 17_568
+    assert f"`sweeps data download {name}` fetches it, or put it there from http" in found["missing"]
+    told = sweeps("data", "render", name, "--cache", tmp_path)
+    assert (told.exit_code, told.stdout) == (2, "")
+    assert told.stderr.startswith(f"{name}: path must lead to ")
+
+
+def test_files_of_your_own_are_described_and_read(arrays: Path) -> None:
+    found = printed("data", "info", "arrays", "--set", f"path={arrays}")
+    assert (found["images"], found["shape"], found["factors"]) == (6, [1, 4, 4], {"factor_0": 3})
+    assert printed("data", "render", "arrays", "--set", f"path={arrays}")[0]["images"] == 6
+
+
+def test_a_specs_data_set_is_taken(arrays: Path, tmp_path: Path) -> None:
+    file = tmp_path / "x.yaml"
+    file.write_text(
+        f"name: x\ndata: {{name: arrays, path: {arrays}}}\nnetwork: {{name: mlp}}\n"
+        "train: {epochs: 1, batch_size: 2}\nobjectives: [{name: beta_vae}]\nevaluation: {images: 6, samples: 2}\n"
+    )
+    assert printed("data", "info", file)["name"] == "arrays"
+
+
+def test_a_spec_without_its_file_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SWEEPS_DATA", str(tmp_path))
+    result = sweeps("validate", "quickstart", "--set", "data={name: mnist}")
+    assert result.exit_code == 2
+    assert "data.path must lead to train-images-idx3-ubyte.gz" in result.output
+    assert "`sweeps data download mnist`" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_verify_holds_original_files_to_their_checksums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "smallnorb").mkdir()
+    file = tmp_path / "smallnorb" / "a.gz"
+    file.write_bytes(b"as published")
+    monkeypatch.setattr(SmallNORB, "remotes", (Remote("a.gz", "http://here/a.gz", digest_of(file, "sha256")),))
+    (row,) = printed("data", "verify", "--cache", tmp_path)
+    assert (row["path"], row["intact"], row["published"]) == (str(file), True, True)
+    file.write_bytes(b"altered")
+    result = sweeps("data", "verify", "--cache", tmp_path, "--json")
+    assert result.exit_code == 1
+    assert "checksum mismatch" in json.loads(result.stdout)[0]["reason"]
+
+
+def test_download_fetches_and_says_where_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site" / "a.gz").write_bytes(b"content")
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "site"))) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        monkeypatch.setattr(MNIST, "remotes", (Remote("a.gz", f"{address}/a.gz"),))
+        fetched = sweeps("data", "download", "mnist", "--cache", tmp_path)
+        monkeypatch.setattr(MNIST, "remotes", (Remote("b.gz", f"{address}/b.gz"),))
+        refused = sweeps("data", "download", "mnist", "--cache", tmp_path)
+        server.shutdown()
+        thread.join()
+    assert fetched.exit_code == 0
+    assert str(tmp_path / "mnist" / "a.gz") in fetched.stdout
+    assert (tmp_path / "mnist" / "a.gz").read_bytes() == b"content"
+    assert refused.exit_code == 2
+    assert "answered 404" in refused.stderr
+    assert "Traceback" not in refused.output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["download", "mnst"], "unknown data set 'mnst'; did you mean 'mnist'?"),
+        (["download", "images"], "images is made of your own files: there is nothing to download"),
+        (["info", "arrays"], "path is missing; data set arrays needs it"),
+        (["info", "arrays", "--set", "path=gone.npz"], "arrays: path must exist, got 'gone.npz'; it is your own file"),
+        (["render", "images", "--set", "path=gone"], "images: path must be a folder of images, got 'gone'"),
+        (["render", "smallnorb", "--set", "split=tst"], "split must be one of all, train, test, got 'tst'"),
+        (["render", "shapes3d", "--set", "stride.shap=2"], "stride: unknown factor 'shap'; did you mean 'shape'?"),
+    ],
+)
+def test_a_mistake_exits_with_2_and_a_sentence(arguments: list[str], message: str) -> None:
+    result = sweeps("data", *arguments)
+    assert result.exit_code == 2
+    assert message in result.stderr
+    assert "Traceback" not in result.output

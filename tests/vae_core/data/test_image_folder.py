@@ -1,0 +1,168 @@
+"""Folders of images: the table decides order and factors, and disagreement of the two is named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from vae_core import ImageFolder
+from vae_core.data import columns
+
+ROWS = {"file": ["b.png", "a.png", "sub/c.png"], "colour": ["red", "blue", "red"], "angle": [30.0, -1.5, 30.0]}
+
+
+def picture(path: Path, size: tuple[int, int] = (6, 4), *, mode: str = "RGB", level: int = 7) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    colour: Any = (level, 2 * level, 3 * level) if mode == "RGB" else level
+    Image.new(mode, size, colour).save(path)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for level, name in enumerate(ROWS["file"]):
+        picture(tmp_path / str(name), level=10 * (level + 1))
+    pd.DataFrame(ROWS).to_csv(tmp_path / "factors.csv", index=False)
+    return tmp_path
+
+
+def test_images_and_factors_stand_in_the_order_of_the_table(folder: Path) -> None:
+    data = ImageFolder(path=str(folder)).load()
+    assert data.shape == (3, 4, 6)
+    # each of the three colours is flat: 4 * 6 pixels of 10, 20, 30, and so on
+    expected = np.repeat(np.array([[10, 20, 30], [20, 40, 60], [30, 60, 90]]), 24, axis=1)
+    np.testing.assert_array_equal(data.images, expected)
+    assert data.factors is not None
+    assert (data.factors.names, data.factors.sizes) == (("colour", "angle"), (2, 2))
+    assert data.factors.values.tolist() == [[1, 1], [0, 0], [1, 1]]  # blue before red, -1.5 before 30
+
+
+def test_parquet_and_csv_give_the_same_data(folder: Path) -> None:
+    from_csv = ImageFolder(path=str(folder)).load()
+    (folder / "factors.csv").unlink()
+    pd.DataFrame(ROWS).to_parquet(folder / "factors.parquet")
+    assert ImageFolder(path=str(folder)).load().fingerprint == from_csv.fingerprint
+
+
+def test_columns_are_chosen(folder: Path) -> None:
+    pd.DataFrame(ROWS).rename(columns={"file": "name"}).to_csv(folder / "other.csv", index=False)
+    dataset = ImageFolder(path=str(folder), table=str(folder / "other.csv"), column="name", factors=("angle",))
+    assert dataset.outline().factor_names == ("angle",)
+    assert ImageFolder(path=str(folder), factors=()).load().factors is None
+
+
+def test_names_of_digits_stay_as_they_are_written(tmp_path: Path) -> None:
+    Image.new("L", (4, 4)).save(tmp_path / "007", "PNG")
+    (tmp_path / "factors.csv").write_text("file,x\n007,1\n")
+    assert len(ImageFolder(path=str(tmp_path)).load()) == 1
+
+
+def test_a_resolution_crops_to_the_centre_and_resizes(tmp_path: Path) -> None:
+    image = np.zeros((8, 16), np.uint8)
+    image[:, 4:12] = 200  # the central square
+    Image.fromarray(image).save(tmp_path / "a.png")
+    picture(tmp_path / "b.png", (9, 30), mode="L", level=50)
+    (tmp_path / "factors.csv").write_text("file,x\na.png,1\nb.png,2\n")
+    data = ImageFolder(path=str(tmp_path), resolution=4, grey=True).load()
+    assert data.shape == (1, 4, 4)
+    assert data.images.tolist() == [[200] * 16, [50] * 16]
+
+
+def test_an_outline_opens_one_image_at_most(folder: Path) -> None:
+    for name in ("a.png", "sub/c.png"):
+        (folder / name).write_bytes(b"no image")
+    assert ImageFolder(path=str(folder)).outline() == (3, (3, 4, 6), ("colour", "angle"), (2, 2))
+    (folder / "b.png").write_bytes(b"no image")
+    assert ImageFolder(path=str(folder), resolution=32, grey=True).outline().shape == (1, 32, 32)
+
+
+def test_a_table_written_again_is_read_again(folder: Path) -> None:
+    assert ImageFolder(path=str(folder)).outline().images == 3
+    pd.DataFrame(ROWS)[:2].to_csv(folder / "factors.csv", index=False)
+    assert ImageFolder(path=str(folder)).outline().images == 2
+
+
+def _remove(folder: Path) -> None:
+    (folder / "a.png").unlink()
+
+
+def _add(folder: Path) -> None:
+    picture(folder / "new.PNG")
+
+
+def _break(folder: Path) -> None:
+    (folder / "sub" / "c.png").write_bytes((folder / "sub" / "c.png").read_bytes()[:40])
+
+
+def _enlarge(folder: Path) -> None:
+    picture(folder / "a.png", (8, 8))
+
+
+def _deepen(folder: Path) -> None:
+    Image.fromarray(np.zeros((4, 6), np.uint16)).save(folder / "a.png")
+
+
+def _table(text: str) -> Any:
+    return lambda folder: (folder / "factors.csv").write_text(text)
+
+
+@pytest.mark.parametrize(
+    ("alter", "options", "message"),
+    [
+        (_remove, {}, "factors.csv names 1 images that are not in {}: 'a.png'"),
+        (_add, {}, "{} has 1 images that {}/factors.csv does not name, such as 'new.PNG'; add their rows"),
+        (_break, {}, "{}/sub/c.png cannot be read as an image"),
+        (_enlarge, {}, "{}/a.png must be 6 x 4 like the first image, got 8 x 8; give resolution to resize them all"),
+        (_deepen, {}, "{}/a.png must have 8 bits a channel, got mode I;16; convert it"),
+        (_table("file,x\nb.png,1\n../x.png,2\n"), {}, "must name images within the folder {}, got '../x.png'"),
+        (_table("file,x\nb.png,1\nb.png,2\n"), {}, "must name an image once, got 'b.png' more than once"),
+        (_table("file,x\nb.png,1\na.png,\n"), {}, "must have a value in every row, got 1 empty in 'x'"),
+        (_table("file,x,x\nb.png,1,1\n"), {}, "must name a column once, got file, x, x"),
+        (_table("file,x\n"), {}, "must have a row per image, got none"),
+        (_table("file,x\nb.png,nan\n"), {}, "{}/factors.csv"),
+        (_table('file,x\n"b.png,1\n'), {}, "{}/factors.csv cannot be read as CSV"),
+        (lambda folder: None, {"column": "fil"}, "unknown column 'fil'; did you mean 'file'?"),
+        (lambda folder: None, {"factors": ("colr",)}, "unknown column 'colr'; did you mean 'colour'?"),
+        (lambda folder: None, {"table": "gone.csv"}, "path must hold a table of factors, 'gone.csv'"),
+    ],
+)
+def test_a_mistake_is_named_with_rule_and_remedy(alter: Any, options: Any, message: str, folder: Path) -> None:
+    alter(folder)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is compared below, not as a pattern)
+        ImageFolder(path=str(folder), **options).load()
+    assert message.replace("{}", str(folder)) in str(caught.value)
+
+
+def test_too_many_levels_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(columns, "MOST_LEVELS", 1)
+    with pytest.raises(ValueError, match=r"factors\.csv: factor 'colour' must have at most 1 levels, got 2; bin it"):
+        ImageFolder(path=str(folder)).outline()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"table": "x.xls"}, "table must end in one of .csv, .parquet, got 'x.xls'"),
+        ({"resolution": 3}, "resolution must be >= 4, got 3"),
+        ({"grey": "yes"}, "grey must be true or false, got 'yes'"),
+        ({"factors": ("file",)}, "factors must not name 'file', the column of file names"),
+        ({"factors": ("a", "a")}, "factors must give a name once"),
+    ],
+)
+def test_a_wrong_option_is_named_with_its_rule(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is compared below, not as a pattern)
+        ImageFolder(path=".", **options)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("kinds", [("1", "L"), ("P", "RGBA")])
+def test_other_kinds_of_images_become_rgb(kinds: Sequence[str], tmp_path: Path) -> None:
+    for name, kind in zip("ab", kinds, strict=True):
+        Image.new("RGB", (4, 4), (255, 255, 255)).convert(kind).save(tmp_path / f"{name}.png")
+    (tmp_path / "factors.csv").write_text("file,x\na.png,1\nb.png,2\n")
+    assert (ImageFolder(path=str(tmp_path)).load().images == 255).all()

@@ -1,0 +1,103 @@
+"""Data that stays on disk: one block in memory, the same content, cheap to send to another process."""
+
+from __future__ import annotations
+
+import dataclasses
+import pickle
+import tracemalloc
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from vae_core import Data
+from vae_core.data import ImageTable, cache, mapped
+from vae_core.data.assemble import assembled
+
+SHAPE = (256, 3 * 32 * 32)
+
+
+def blocks() -> Iterator[NDArray[np.uint8]]:
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        yield rng.integers(0, 256, (32, SHAPE[1]), dtype=np.uint8)
+
+
+@pytest.fixture
+def some(tmp_path: Path) -> Data:
+    images, sha256 = mapped.mapped_or_made(tmp_path / "a.npy", SHAPE, blocks)
+    return assembled("some", images, (3, 32, 32), levels=255, factors=None, sha256=sha256)
+
+
+def test_the_file_is_the_blocks_one_after_another(some: Data, tmp_path: Path) -> None:
+    whole = np.concatenate(list(blocks()))
+    np.testing.assert_array_equal(some.images, whole)
+    images, sha256 = cache.checked(tmp_path / "a.npy")  # the same file serves a machine with more memory
+    np.testing.assert_array_equal(images, whole)
+    assert some.fingerprint == assembled("some", whole, (3, 32, 32), levels=255, factors=None).fingerprint
+    assert sha256 == cache.digest(whole)
+
+
+def test_only_a_block_is_in_memory(tmp_path: Path) -> None:
+    tracemalloc.start()
+    mapped.mapped_or_made(tmp_path / "a.npy", SHAPE, blocks)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 0.5 * np.prod(SHAPE)  # two of the eight blocks, and what Python keeps besides
+
+
+def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    mapped.mapped_or_made(path, SHAPE, blocks)
+    path.write_bytes(path.read_bytes()[:-1] + b"\x07")
+    with pytest.warns(UserWarning, match="is damaged.*making it anew"):
+        images, _ = mapped.mapped_or_made(path, SHAPE, blocks)
+    np.testing.assert_array_equal(images, np.concatenate(list(blocks())))
+
+
+def test_a_folder_without_room_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"could not be written .*GB do not fit in memory; set SWEEPS_DATA"):
+        mapped.mapped_or_made(tmp_path / "file" / "a.npy", SHAPE, blocks)
+
+
+def test_half_of_the_free_memory_fits() -> None:
+    assert mapped.fits(50, available=100)
+    assert not mapped.fits(51, available=100)
+    assert 1 << 20 < mapped.available_memory() < 1 << 50
+
+
+def test_a_table_batches_from_disk(some: Data) -> None:
+    batch = ImageTable(some).batch(torch.tensor([255, 0]))
+    expected = some.images[[255, 0]].reshape(2, 3, 32, 32).astype(np.float32) / np.float32(255)
+    np.testing.assert_array_equal(batch.numpy(), expected)
+
+
+def test_it_travels_by_the_name_of_its_file(some: Data) -> None:
+    sent = pickle.dumps(some)
+    assert len(sent) < 1000
+    arrived = pickle.loads(sent)
+    assert isinstance(arrived.images, np.memmap)
+    np.testing.assert_array_equal(arrived.images, some.images)
+    assert arrived.fingerprint == some.fingerprint
+    assert pickle.dumps(arrived) == sent
+
+
+def test_a_part_of_it_travels_by_content(some: Data) -> None:
+    part = dataclasses.replace(some, images=some.images[100:103])
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(part)).images, some.images[100:103])
+
+
+@pytest.mark.parametrize("loss", ["gone", "shorter"])
+def test_a_node_without_the_file_says_so(loss: str, some: Data, tmp_path: Path) -> None:
+    sent, path = pickle.dumps(some), tmp_path / "a.npy"
+    del some
+    content = path.read_bytes()
+    path.unlink()
+    if loss == "shorter":
+        path.write_bytes(content[:1000])
+    with pytest.raises(ValueError, match=r"a\.npy cannot be read on .*SWEEPS_DATA.*`sweeps data render`"):
+        pickle.loads(sent)
