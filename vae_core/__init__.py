@@ -13,7 +13,20 @@
 from vae_core.config import EvaluationConfig, TrainConfig, TrialConfig
 from vae_core.data import DATASETS, MNIST, Arrays, Cars3D, DSprites, ImageFolder, Shapes3D, SmallNORB, load_data
 from vae_core.errors import Diverged
-from vae_core.networks import MLP, NETWORKS, Burgess, ChenMLP
+from vae_core.networks import (
+    MLP,
+    NETWORKS,
+    Burgess,
+    CascadeConv,
+    ChenConv,
+    ChenMLP,
+    FactorVAEConv,
+    HigginsConv,
+    Locatello,
+    LocatelloK4,
+    SimpleConv,
+    Trento,
+)
 from vae_core.objectives import (
     DIPVAEI,
     DIPVAEII,
@@ -49,8 +62,10 @@ __all__ = [
     "Burgess",
     "CapacityVAE",
     "Cars3D",
+    "CascadeConv",
     "CascadeVAE",
     "CascadeVAEC",
+    "ChenConv",
     "ChenMLP",
     "ConditionalVAE",
     "ControlVAE",
@@ -61,14 +76,20 @@ __all__ = [
     "EvaluationConfig",
     "FactorBottleneck",
     "FactorVAE",
+    "FactorVAEConv",
     "Final",
+    "HigginsConv",
     "ImageFolder",
     "InfoVAE",
     "JointVAE",
+    "Locatello",
+    "LocatelloK4",
     "Shapes3D",
+    "SimpleConv",
     "SmallNORB",
     "TrainConfig",
     "TrainState",
+    "Trento",
     "TrialConfig",
     "finish",
     "load_data",
