@@ -16,15 +16,15 @@ from vae_core.data.options import violations
 from vae_core.data.sources import Remote
 from vae_core.types import Data
 
-SIZES = {"elevation": 4, "azimuth": 24, "object_type": 183}
-_STAND_IN_SIZES = {"elevation": 2, "azimuth": 6, "object_type": 8}
+SIZES = {"elevation": 4, "azimuth": 24, "object": 183}
+_STAND_IN_SIZES = {"elevation": 2, "azimuth": 6, "object": 8}
 # The authors publish no checksum; this is the one that two loaders of the field (disent, latte) agree on.
 _MD5 = "md5:4e866a7919c1beedf53964e6f7a23686"
 
 
 @dataclass(frozen=True)
 class Cars3D(AbstractDataset):
-    """Cars of Cars3D in index order (elevation slowest, object_type fastest), RGB, resized to 64 x 64.
+    """Cars of Cars3D in index order (elevation slowest, object fastest), RGB, resized to 64 x 64.
 
     The models are numbered in the order of their files' names.
 

@@ -29,7 +29,8 @@ def read_meshes(path: Path, sizes: tuple[int, ...]) -> NDArray[np.uint8]:
         ValueError: another number of objects, or one of another shape; tarfile's, gzip's and zlib's own errors.
     """
     elevations, azimuths, objects = sizes
-    found: dict[str, NDArray[np.uint8]] = {}
+    images = np.empty((elevations, azimuths, objects, 3 * SIDE * SIDE), np.uint8)
+    names: list[str] = []
     try:
         with tarfile.open(path, "r:gz") as archive:
             for member in archive:
@@ -37,18 +38,21 @@ def read_meshes(path: Path, sizes: tuple[int, ...]) -> NDArray[np.uint8]:
                 if member.isfile() and place.parent.name == "cars" and place.suffix == ".mat":
                     content = archive.extractfile(member)
                     assert content is not None  # it is a file
-                    found[place.name] = _mesh(content.read(), place.name, (azimuths, elevations))
+                    mesh = _mesh(content.read(), place.name, (azimuths, elevations))
+                    if len(names) < objects:
+                        images[:, :, len(names)] = mesh
+                    names.append(place.name)
     except tarfile.TarError as error:
         raise ValueError(str(error)) from error
-    if len(found) != objects:
-        raise ValueError(f"it must hold {objects} files cars/*.mat, got {len(found)}")
-    # By name: the order in the archive, like that of a folder's listing, means nothing.
-    ordered = np.stack([found[name] for name in sorted(found)], axis=2)
-    return ordered.reshape(elevations * azimuths * objects, -1)
+    if len(names) != objects:
+        raise ValueError(f"it must hold {objects} files cars/*.mat, got {len(names)}")
+    if names != sorted(names):  # the order in the archive, like that of a folder's listing, means nothing
+        images = images[:, :, np.argsort(names)]
+    return images.reshape(-1, 3 * SIDE * SIDE)
 
 
 def _mesh(content: bytes, name: str, sizes: tuple[int, int]) -> NDArray[np.uint8]:
-    """Return the images of one object, (elevation, azimuth, 3, 64, 64)."""
+    """Return the images of one object, (elevation, azimuth, 3*64*64)."""
     import scipy.io  # pyright: ignore[reportMissingTypeStubs]  # heavy, and only needed here
 
     try:
@@ -62,7 +66,7 @@ def _mesh(content: bytes, name: str, sizes: tuple[int, int]) -> NDArray[np.uint8
         raise ValueError(f"{name} must hold an array im of uint8 {wanted}, got {got}")
     views: NDArray[np.uint8] = mesh.transpose(4, 3, 0, 1, 2)  # [elevation, azimuth, y, x, colour]
     small = np.stack([_resized(image) for row in views for image in row])
-    return small.reshape(*views.shape[:2], SIDE, SIDE, 3).transpose(0, 1, 4, 2, 3)
+    return small.reshape(*views.shape[:2], SIDE, SIDE, 3).transpose(0, 1, 4, 2, 3).reshape(*views.shape[:2], -1)
 
 
 def _resized(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 SIDE = 64
 _SLAB = 4096  # images read at a time, 50 MB, or as many as one chunk of the file runs through
 
+_PIECE = 256  # images handed on at a time
+
 
 def read_blocks(
     path: Path, levels: Sequence[Sequence[int]], sizes: tuple[int, ...], resolution: int
@@ -40,8 +42,11 @@ def read_blocks(
             chosen = rows[np.searchsorted(rows, start) : np.searchsorted(rows, start + slab)]
             if not len(chosen):
                 continue
-            pixels: NDArray[np.uint8] = images[start : start + slab][chosen - start].transpose(0, 3, 1, 2)
-            yield (pixels if resolution == SIDE else halved(pixels)).reshape(len(chosen), -1)
+            read: NDArray[np.uint8] = images[start : start + slab]
+            for at in range(0, len(chosen), _PIECE):  # small pieces: their copies weigh little beside the slab
+                pixels = read[chosen[at : at + _PIECE] - start].transpose(0, 3, 1, 2)
+                yield (pixels if resolution == SIDE else halved(pixels)).reshape(len(pixels), -1)
+            del read  # before the next one is read
 
 
 def halved(images: NDArray[np.uint8]) -> NDArray[np.uint8]:

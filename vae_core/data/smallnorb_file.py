@@ -56,14 +56,14 @@ def read_grid(
     return images
 
 
-def read_header(file: gzip.GzipFile) -> tuple[np.dtype[Any], tuple[int, ...]]:
+def read_header(file: gzip.GzipFile, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
     """Return kind and shape of a matrix: a magic number, the number of axes, then at least three int32 sizes."""
     magic, axes = struct.unpack("<Ii", _exactly(file, 8))
     if magic not in _MAGIC:
         known = ", ".join(f"{number:08x}" for number in _MAGIC)
-        raise ValueError(f"its magic number must be one of {known}, got {magic:08x}")
+        raise ValueError(f"the magic number of {name} must be one of {known}, got {magic:08x}")
     if not 1 <= axes <= 4:
-        raise ValueError(f"it must have 1 to 4 axes, got {axes}")
+        raise ValueError(f"{name} must have 1 to 4 axes, got {axes}")
     written = max(3, axes)
     return _MAGIC[magic], struct.unpack(f"<{written}i", _exactly(file, 4 * written))[:axes]
 
@@ -89,7 +89,7 @@ def _cells(part: Parts, sizes: tuple[int, ...], instances: Sequence[int]) -> NDA
 
 def _table(path: Path) -> NDArray[np.int64]:
     with gzip.open(path) as file:
-        kind, shape = read_header(file)
+        kind, shape = read_header(file, path.name)
         values = np.frombuffer(_exactly(file, math.prod(shape) * kind.itemsize), kind)
     return values.reshape(shape).astype(np.int64)
 
@@ -98,7 +98,7 @@ def _pairs(path: Path, count: int) -> Iterator[NDArray[np.uint8]]:
     """Yield (b, 2, 96, 96) stereo pairs."""
     wanted = (count, 2, ORIGINAL_SIDE, ORIGINAL_SIDE)
     with gzip.open(path) as file:
-        kind, shape = read_header(file)
+        kind, shape = read_header(file, path.name)
         if shape != wanted or kind != np.uint8:
             raise ValueError(f"{path.name} must hold bytes of shape {wanted}, got {kind} {shape}")
         for start in range(0, count, _BLOCK):

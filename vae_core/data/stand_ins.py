@@ -49,7 +49,7 @@ def cars(sizes: Mapping[str, int]) -> Pixels:
         length = 0.5 + 0.05 * model
         body = (abs(along) < length) & (abs(across) < 0.35)
         image = np.full((64, 64, 3), 255, np.uint8)
-        image[body] = _rgb(model / sizes["object_type"])
+        image[body] = _rgb(model / sizes["object"])
         image[body & (along > length / 2)] = (30, 30, 30)  # the bonnet tells front from back
         images.append(image.transpose(2, 0, 1))
     return np.stack(images)

@@ -107,7 +107,9 @@ def test_another_content_is_refused(alter: Any, reason: str, tmp_path: Path) -> 
 def test_another_format_is_refused(tmp_path: Path) -> None:
     parts = write(tmp_path, "train", arrays("train"))
     parts.cat.write_bytes(gzip.compress(bytes(40)))
-    with pytest.raises(ValueError, match="its magic number must be one of 1e3d4c55, 1e3d4c54, got 00000000"):
+    with pytest.raises(
+        ValueError, match=r"the magic number of train-cat\.gz must be one of 1e3d4c55, 1e3d4c54, got 00000000"
+    ):
         read_grid([parts], VIEWS, (1, 3), right=False)
 
 
