@@ -16,7 +16,9 @@ def assign(cost: Floats, balance: float) -> NDArray[np.int64]:
     """Return the classes k_1 … k_B that minimise sum_i cost[i, k_i] + λ·sum_k n_k(n_k − 1)/2, n_k images in class k.
 
     The r-th image of a class (from 0) costs λ·r more. As these costs rise with r, an optimal assignment of images to
-    (class, r) fills every class from r = 0 on, so it solves the problem exactly; ties fall to lower classes.
+    (class, r) fills every class from r = 0 on, so it solves the problem exactly. An image whose best class is more than
+    λ·(B − 1) cheaper than any other is in that class in every solution, as leaving it saves less on the class sizes:
+    only the others are assigned, which is exact too and much less work where λ is small.
 
     Source: Jeong and Song 2019 (arXiv:1905.09432), the minimum-cost flow of their algorithm 1.
 
@@ -34,9 +36,15 @@ def assign(cost: Floats, balance: float) -> NDArray[np.int64]:
         raise ValueError(f"the weight of the class sizes must be >= 0, got {balance}: the problem would not be convex")
     if not np.isfinite(cost).all():
         raise ValueError("costs must be finite, got NaN or infinity")
-    if balance == 0:
-        return cost.argmin(axis=1)
     images, classes = cost.shape
-    places: Floats = cost[:, None, :] + balance * np.arange(images, dtype=np.float64)[None, :, None]  # [i, r, k]
-    chosen: NDArray[np.int64] = linear_sum_assignment(places.reshape(images, -1))[1]
-    return chosen % classes
+    best = cost.argmin(axis=1)
+    runner_up = np.partition(cost, 1, axis=1)[:, 1] if classes > 1 else np.full(images, np.inf)
+    free = np.flatnonzero(runner_up - cost.min(axis=1) <= balance * (images - 1))
+    if balance == 0 or len(free) == 0:
+        return best
+    settled = np.bincount(np.delete(best, free), minlength=classes)
+    ranks = settled[None, :] + np.arange(len(free))[:, None]  # [r, k]: images before the r-th free one of class k
+    places: Floats = cost[free, None, :] + balance * ranks[None, :, :]  # [i, r, k]
+    chosen: NDArray[np.int64] = linear_sum_assignment(places.reshape(len(free), -1))[1]
+    best[free] = chosen % classes
+    return best
