@@ -56,6 +56,7 @@ WITHOUT_FILES: dict[str, Callable[[Path], AbstractDataset]] = {
 }
 """Each row with a file that is not there."""
 
+STAND_INS = [name for name, cls in DATASETS.items() if "stand_in" in cls.__dataclass_fields__]  # type: ignore[attr-defined]
 OF_FIXED_SIZE = ("dsprites", "mnist", "shapes3d", "cars3d", "smallnorb")
 
 registered = pytest.mark.parametrize("name", DATASETS)
@@ -165,6 +166,12 @@ def test_a_wrong_option_is_refused_with_rule_and_value(name: str, tiny: Abstract
                 registry.build("data set", wrong, DATASETS)
     with pytest.raises(ValueError, match=f"data set {name}: unknown field 'pth'; did you mean 'path'"):
         registry.build("data set", {"name": name, "pth": "x"}, DATASETS)
+
+
+@pytest.mark.parametrize("name", STAND_INS)
+def test_a_stand_in_reads_no_file(name: str) -> None:
+    with pytest.raises(ValueError, match="give path or stand_in, not both, got path 'x'"):
+        registry.build("data set", {"name": name, "path": "x", "stand_in": True}, DATASETS)
 
 
 @registered

@@ -15,14 +15,17 @@ def violations(options: Any) -> list[str]:
         fields.check(options)
     except ValueError as error:
         wrong.append(str(error))
+    given: dict[str, Any] = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    if given.get("stand_in") is True and given.get("path") is not None:
+        wrong.append(f"give path or stand_in, not both, got path {given['path']!r}: a stand-in reads no file")
     hints = get_type_hints(type(options))  # pyright: ignore[reportUnknownArgumentType]
-    for field in dataclasses.fields(options):
-        hint, value = hints[field.name], getattr(options, field.name)
+    for name, value in given.items():
+        hint = hints[name]
         kinds = get_args(hint) or (hint,)
         if hint is bool and not isinstance(value, bool):
-            wrong.append(f"{field.name} must be true or false, got {value!r}")
+            wrong.append(f"{name} must be true or false, got {value!r}")
         elif set(kinds) <= {str, type(None)} and not isinstance(value, kinds):
-            wrong.append(f"{field.name} must be text, got {value!r}")
+            wrong.append(f"{name} must be text, got {value!r}")
     return wrong
 
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from vae_core.data.array_files import Stored
 
 _COLOURS = (1, 3)
-_BLOCK = 1 << 26  # values read at a time
+_BLOCK = 1 << 23  # values read at a time, 64 MB of float64
 
 
 def layout(

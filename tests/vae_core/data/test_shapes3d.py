@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,21 @@ def test_a_sub_grid_is_the_rows_of_the_file(resolution: Any, slab: int, tmp_path
     if resolution == 32:
         chosen = np.floor(chosen.reshape(-1, 3, 32, 2, 32, 2).mean(axis=(3, 5)) + 0.5).astype(np.uint8)
     np.testing.assert_array_equal(np.concatenate(list(blocks)), chosen.reshape(len(chosen), -1))
+
+
+def test_one_slab_is_in_memory_besides_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shapes3d_file, "_SLAB", 50)
+    monkeypatch.setattr(shapes3d_file, "_PIECE", 5)
+    path, levels = write(tmp_path / "a.h5", official()), [range(size) for size in SIZES]
+    result = np.empty((288, 3 * 64 * 64), np.uint8)
+    tracemalloc.start()
+    start = 0
+    for block in shapes3d_file.read_blocks(path, levels, SIZES, 64):
+        result[start : start + len(block)] = block
+        start += len(block)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 1.6 * 50 * 3 * 64 * 64  # the slab, three copies of a tenth of it, the labels
 
 
 def _swap(arrays: dict[str, Any]) -> None:
