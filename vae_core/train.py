@@ -36,7 +36,7 @@ from vae_core.feed import Feed
 from vae_core.likelihood import likelihood
 from vae_core.networks import Networks, build_networks, load_weights
 from vae_core.objectives import AbstractAlternating, AbstractStaged
-from vae_core.types import Batch, Best, Context, Data, EpochReport, Final, Noise, Snapshot, TrainState
+from vae_core.types import Batch, Best, Context, Data, EpochReport, Final, Noise, Snapshot, TrainState, Wiring
 
 GATHERED = 1024
 """Images unpacked at once: their memory is then reused; 8,192 at once cost four times as much an image."""
@@ -249,29 +249,34 @@ def _train_epoch(trial: _Trial, epoch: int, step: int, steps: int) -> dict[str, 
 def _batches(trial: _Trial, epoch: int, steps: int) -> Iterator[tuple[Batch, Noise]]:
     """Yield the images of an epoch in its order, with the noise that they meet."""
     seed, size, wiring = trial.config.seed, trial.config.train.batch_size, trial.config.objective.wiring
-    latents, codes = trial.nets.latents, sum(wiring.infers_code)
     order = torch.randperm(len(trial.data), generator=draws.generator(seed, "order", epoch))[: steps * size]
     other = torch.randperm(len(trial.data), generator=draws.generator(seed, "second order", epoch))[: steps * size]
-    normal, second, gumbel, permutation = (
-        draws.generator(seed, purpose, epoch) for purpose in ("posterior", "second posterior", "gumbel", "permutation")
-    )
+    noises = _noises(wiring, size, trial.nets.latents, seed, epoch)
     chunk = max(GATHERED // size, 1) * size
     for rows, others in zip(order.split(chunk), other.split(chunk), strict=True):
         gathered = trial.feed.batch(rows, others if wiring.second_batch else None)
-        # Batch by batch, so that the numbers do not depend on how many are gathered at once.
-        for start in range(0, len(rows), size):
-            posterior = torch.randn(size, latents, generator=normal)
-            absent = posterior[:0]
-            noise = Noise(
-                posterior,
-                second=torch.randn(size, latents, generator=second) if wiring.second_batch else absent,
-                gumbel=standard_gumbel((size, codes), gumbel) if codes else posterior[:, :0],
-                permutation=torch.rand(size, latents, generator=permutation).argsort(0)
-                if wiring.adversary
-                else absent.long(),
-            )
-            batch = Batch(*(field[start : start + size] for field in gathered))
-            yield batch, Noise(*(draw.to(trial.device) for draw in noise))
+        drawn = list(itertools.islice(noises, len(rows) // size))
+        noise = Noise(*(torch.stack(draw).to(trial.device) for draw in zip(*drawn, strict=True)))
+        for k in range(len(drawn)):
+            batch = Batch(*(field[k * size : (k + 1) * size] for field in gathered))
+            yield batch, Noise(*(draw[k] for draw in noise))
+
+
+def _noises(wiring: Wiring, size: int, latents: int, seed: int, epoch: int) -> Iterator[Noise]:
+    """Yield the draws of an epoch, batch by batch, so that they do not depend on how many are gathered at once."""
+    normal, second, gumbel, permutation = (
+        draws.generator(seed, purpose, epoch) for purpose in ("posterior", "second posterior", "gumbel", "permutation")
+    )
+    codes, absent = sum(wiring.infers_code), torch.zeros(0, latents)
+    while True:
+        yield Noise(
+            torch.randn(size, latents, generator=normal),
+            second=torch.randn(size, latents, generator=second) if wiring.second_batch else absent,
+            gumbel=standard_gumbel((size, codes), gumbel) if codes else torch.zeros(size, 0),
+            permutation=(
+                torch.rand(size, latents, generator=permutation).argsort(0) if wiring.adversary else absent.long()
+            ),
+        )
 
 
 def _step(trial: _Trial, batch: Batch, noise: Noise, ctx: Context) -> dict[str, Tensor]:
