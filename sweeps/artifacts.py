@@ -1,4 +1,4 @@
-"""What a complete trial leaves behind: codes, weights and pictures, as bytes by file name."""
+"""What a trial leaves behind: codes, weights and pictures, as bytes by file name."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ def final_artifacts(config: TrialConfig, data: Data, report: EpochReport) -> dic
     codes: dict[str, np.ndarray] = {"mean": final.codes.mean, "fingerprint": np.array(config.fingerprint)}
     if final.codes.logvar is not None:
         codes["logvar"] = final.codes.logvar
+    if final.codes.discrete is not None:
+        codes["discrete"] = final.codes.discrete
     if data.factors is not None:
         codes["factors"] = data.factors.values
         codes["factor_names"] = np.array(data.factors.names)
@@ -30,11 +32,20 @@ def final_artifacts(config: TrialConfig, data: Data, report: EpochReport) -> dic
         "traversal.gif": traversal.traversal_gif(final.traversal, kl),
         "reconstructions.png": traversal.reconstructions_png(final.images, final.reconstructions),
     }
+    if report.state.best is not None:
+        files["weights-best.pt"] = checkpoint.weights(report.state._replace(weights=report.state.best.weights))
     mig = final.scores.get("mig")
     if mig is not None and data.factors is not None:
-        matrix = np.asarray(mig.details["mutual_information"])
+        matrix = np.asarray(mig.details["mutual_information"])[: len(kl)]  # below them: the discrete codes
         files["mutual_information.png"] = traversal.mutual_information_png(matrix, data.factors.names, kl)
     return files
+
+
+def snapshot_artifacts(report: EpochReport) -> dict[str, bytes]:
+    """Return the originals over their reconstructions at an epoch's end, nothing at most epochs."""
+    if report.snapshot is None:
+        return {}
+    return {f"snapshot-{report.epoch:04d}.png": traversal.reconstructions_png(*report.snapshot)}
 
 
 def _npz(arrays: dict[str, np.ndarray]) -> bytes:

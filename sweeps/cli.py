@@ -6,6 +6,7 @@ Commands import what they need when they run: `validate` and the listings must n
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,7 +82,9 @@ def run(
             output.show_json(planned._asdict())
         else:
             for key, value in planned._asdict().items():
-                typer.echo(f"{key.replace('_', ' ')}: {value}")
+                if key != "notes":
+                    typer.echo(f"{key.replace('_', ' ')}: {value}")
+            _show_notes(planned.notes)
         return
     _run(sweep, workspace, address, retry=retry_failed, as_json=as_json)
 
@@ -90,14 +93,17 @@ def _run(sweep: SweepSpec, workspace: Path, address: str | None, *, retry: bool,
     from rich.console import Console
 
     from sweeps import drive
+    from sweeps.notes import notes
 
+    told = notes(sweep)
+    _show_notes(told)
     try:
         result = drive.run(sweep, workspace=workspace, address=address, console=Console(stderr=True), retry=retry)
     except drive.SweepError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
     if as_json:
-        output.show_json(result._asdict())
+        output.show_json({**result._asdict(), "notes": told})
     raise typer.Exit(result.exit_code)
 
 
@@ -105,6 +111,7 @@ def _run(sweep: SweepSpec, workspace: Path, address: str | None, *, retry: bool,
 def validate(source: Source, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Check a spec: every mistake with its line, or the size of the sweep."""
     from sweeps import listing, spec
+    from sweeps.notes import notes
 
     try:
         sweep = spec.load(source, overrides=overrides or ())
@@ -116,9 +123,16 @@ def validate(source: Source, overrides: Overrides = None, as_json: AsJson = Fals
         raise typer.Exit(2) from error
     size = listing.size(sweep)
     if as_json:
-        output.show_json({"ok": True, "name": sweep.name, **size})
+        output.show_json({"ok": True, "name": sweep.name, **size, "notes": notes(sweep)})
     else:
         typer.echo(f"ok: {size['cells']} cells, {size['trials']} trials")
+        _show_notes(notes(sweep))
+
+
+def _show_notes(told: Sequence[str]) -> None:
+    """Print notes on stderr, beside what a command answers."""
+    for note in told:
+        typer.secho(f"note: {note}", fg=typer.colors.YELLOW, err=True)
 
 
 @app.command()

@@ -10,15 +10,15 @@ import json
 import math
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from sweeps import cells, scheduler, searcher
+from sweeps import cells, course, scheduler, searcher
 from sweeps import ledger as tables
 from sweeps.faults import failpoint
-from sweeps.fold import CellState, TrialState, last_line, read_trials
+from sweeps.fold import COLLAPSED, CellState, TrialState, last_line, read_trials
 from sweeps.ledger import Ledger, Transaction
 from sweeps.spec import SweepSpec
 
@@ -56,16 +56,9 @@ class Conductor:
         self.trials = read_trials(self._ledger, name)
         for row in self._ledger.of(tables.CELL, name):
             mine = [trial for trial in self.trials if trial.cell == row["number"]]
-            self.cells.append(
-                CellState(
-                    number=row["number"],
-                    layout=row["layout"],
-                    params=json.loads(row["params"]),
-                    bracket=row["bracket"],
-                    rungs=self._rungs(mine[0].epochs),
-                    trials=mine,
-                )
-            )
+            cell = self._cell(row["number"], row["layout"], json.loads(row["params"]), row["bracket"], mine[0].config)
+            cell.trials.extend(mine)
+            self.cells.append(cell)
             self._turn = row["turn"] + 1
         for row in self._ledger.of(tables.DECISION, name):
             cell = self.cells[row["cell"]]
@@ -138,8 +131,8 @@ class Conductor:
             self._turn += 1
             return
         number = len(self.cells)
-        epochs = configs[0].train.total_epochs(self._n_data)
-        cell = CellState(number, layout.position, params, cells.bracket(self.spec, layout, params), self._rungs(epochs))
+        bracket = cells.bracket(self.spec, layout, params)
+        cell = self._cell(number, layout.position, params, bracket, configs[0].to_dict())
         with self._ledger.transaction() as tx:
             tx.insert(
                 tables.CELL,
@@ -153,7 +146,12 @@ class Conductor:
             )
             for seed, config in zip(self.spec.seeds, configs, strict=True):
                 trial = TrialState(
-                    len(self.trials) + len(cell.trials), number, seed, config.hash, config.to_dict(), epochs
+                    number=len(self.trials) + len(cell.trials),
+                    cell=number,
+                    seed=seed,
+                    hash=config.hash,
+                    config=config.to_dict(),
+                    epochs=cell.course.epochs,
                 )
                 self._insert(tx, trial)
                 cell.trials.append(trial)
@@ -195,23 +193,23 @@ class Conductor:
         return [self.told(cell) for cell in self.cells if cell.layout == layout.position]
 
     def told(self, cell: CellState) -> searcher.Told:
-        """Return a cell as samplers learn of it: means over seeds, complete at full horizon only."""
-        complete = [trial for trial in cell.trials if trial.state == "COMPLETE"]
+        """Return a cell as samplers learn of it: means over seeds, complete at full horizon only.
+
+        A seed that was ended for its collapse counts with its last numbers, as at a rung.
+        """
+        alive = [trial for trial in cell.trials if trial.state != "FAILED"]
+        whole = [trial for trial in alive if trial.at(trial.epochs) is not None]
         pruning = self.spec.pruning
         curve: dict[int, float] = {}
         if pruning is not None:
-            alive = [trial for trial in cell.trials if trial.state != "FAILED"]
-            shared = set.intersection(*(set(trial.reported) for trial in alive)) if alive else set[int]()
-            curve = {e: _mean([t.reported[e].get(pruning.metric, math.nan) for t in alive]) for e in sorted(shared)}
+            epochs = sorted({epoch for trial in alive for epoch in trial.reported})
+            curve = {epoch: _value(alive, epoch, pruning.metric) for epoch in epochs if _arrived(alive, epoch)}
             curve = {epoch: value for epoch, value in curve.items() if math.isfinite(value)}
         values: tuple[float, ...] = ()
         state: Literal["running", "complete", "pruned", "failed"] = "running"
         if all(trial.ended for trial in cell.trials):
-            if complete:
-                values = tuple(
-                    _mean([trial.reported[trial.epochs].get(goal.metric, math.nan) for trial in complete])
-                    for goal in self.spec.goal
-                )
+            if any(trial.state == "COMPLETE" for trial in alive):
+                values = tuple(_value(whole, cell.course.epochs, goal.metric) for goal in self.spec.goal)
                 state = "complete" if all(math.isfinite(value) for value in values) else "failed"
             else:
                 state = "pruned" if any(trial.state == "PRUNED" for trial in cell.trials) else "failed"
@@ -253,9 +251,10 @@ class Conductor:
 
     def _settle(self, tx: Transaction, cell: CellState) -> None:
         """Judge every rung that the last of a cell's seeds has reached; park seeds that must wait for the others."""
+        self._stop_collapsed(tx, cell)
         for position, epoch in cell.rungs.items():
             alive = [trial for trial in cell.trials if trial.state != "FAILED"]
-            if position not in cell.verdicts and alive and all(epoch in trial.reported for trial in alive):
+            if position not in cell.verdicts and alive and _arrived(alive, epoch):
                 self._judge(tx, cell, position, alive)
             if position not in cell.verdicts:
                 for trial in alive:
@@ -264,17 +263,29 @@ class Conductor:
                             self._outcome(tx, trial, "parked")
                         trial.state = "PARKED"
                 return
+            if not cell.verdicts[position]:
+                for trial in alive:
+                    if not trial.ended:
+                        self._end(tx, trial, "PRUNED", f"rung {position + 1} (epoch {epoch})")
+                return
             for trial in alive:
-                if not trial.ended and not cell.verdicts[position]:
-                    self._end(tx, trial, "PRUNED", f"rung {position + 1} (epoch {epoch})")
-                elif trial.state == "PARKED":
+                if trial.state == "PARKED":
                     trial.state = "WAITING"
+
+    def _stop_collapsed(self, tx: Transaction, cell: CellState) -> None:
+        """End the seeds that, with their schedules over, have no active unit; at its last epoch a trial is complete."""
+        if self.spec.pruning is None or not self.spec.pruning.stop_collapsed:
+            return
+        for trial in cell.trials:
+            epoch = trial.epoch
+            if not trial.ended and trial.collapsed and epoch < trial.epochs and cell.course.is_settled(epoch):
+                self._end(tx, trial, "PRUNED", f"{COLLAPSED} (epoch {epoch})")
 
     def _judge(self, tx: Transaction, cell: CellState, position: int, alive: list[TrialState]) -> None:
         pruning = self.spec.pruning
         assert pruning is not None
         epoch = cell.rungs[position]
-        value = _mean([trial.reported[epoch].get(pruning.metric, math.nan) for trial in alive])
+        value = _value(alive, epoch, pruning.metric)
         others = [
             other.values[position]
             for other in self.cells
@@ -320,9 +331,20 @@ class Conductor:
         where = tables.ATTEMPT.c.id == trial.attempt
         tx.update(tables.ATTEMPT, where, outcome=outcome, ended=time.time(), message=message)
 
-    def _rungs(self, epochs: int) -> dict[int, int]:
-        return {} if self.spec.pruning is None else scheduler.rung_epochs(self.spec.pruning.rungs, epochs)
+    def _cell(
+        self, number: int, layout: int, params: dict[str, Any], bracket: str, config: Mapping[str, Any]
+    ) -> CellState:
+        own = course.on_data(config, self._n_data)
+        rungs = {} if self.spec.pruning is None else course.rungs(self.spec.pruning.rungs, own)
+        return CellState(number, layout, params, bracket, own, rungs)
 
 
-def _mean(values: list[float]) -> float:
+def _arrived(trials: Sequence[TrialState], epoch: int) -> bool:
+    """Return whether every trial has numbers for an epoch."""
+    return all(trial.at(epoch) is not None for trial in trials)
+
+
+def _value(trials: Sequence[TrialState], epoch: int, metric: str) -> float:
+    """Return a metric's mean over trials at an epoch, NaN without any."""
+    values = [(trial.at(epoch) or {}).get(metric, math.nan) for trial in trials]
     return float(np.mean(values)) if values else math.nan

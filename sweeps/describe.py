@@ -59,6 +59,9 @@ def words(schema: Mapping[str, Any]) -> str:
     if kind == "null":
         return "null"
     if kind == "array":
+        if "prefixItems" in schema:
+            each = schema["prefixItems"]
+            return f"list of {len(each)} ({', '.join(dict.fromkeys(map(words, each)))})"
         return f"list of ({words(schema['items'])})" if schema.get("items") else "list"
     if kind == "object":
         items = schema.get("additionalProperties")

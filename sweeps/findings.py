@@ -22,8 +22,10 @@ def opening(runs: Runs) -> str:
     n = len(runs.table)
     objectives = list(dict.fromkeys(runs.table["objective"])) if n else []
     whose = f" of {text.listed(objectives)}" if objectives else ""
+    lost = int(summary.collapsed(runs.table).sum())
+    collapsed = f" {lost} of them collapsed: no latent was active at the last report." if lost else ""
     ending = "" if summary.counts(runs.table)["COMPLETE"] else " No trial ran its whole length, so there are no means."
-    return f"{n} {'trial' if n == 1 else 'trials'}{whose}: {text.states(runs.table)}.{ending}"
+    return f"{n} {'trial' if n == 1 else 'trials'}{whose}: {text.states(runs.table)}.{collapsed}{ending}"
 
 
 def best(runs: Runs) -> list[str]:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sweeps import course
 from sweeps import ledger as tables
-from sweeps import scheduler
+from sweeps.course import Course
 from sweeps.ledger import Ledger
 
 ENDED = ("COMPLETE", "PRUNED", "FAILED")
 CHARGED = ("lost", "timeout", "error")
 """Outcomes of attempts that count against `resources.retries`; a driver's death or a rung's stop does not."""
+
+COLLAPSED = "collapsed"
+"""How the `why` of a trial begins that `pruning.stop_collapsed` ended."""
 
 
 @dataclass
@@ -35,6 +39,7 @@ class TrialState:
     attempt: int = 0  # row of the attempt that runs now
     since: float = 0.0  # monotonic time of its start or last report, for the watchdog
     seconds: float = 0.0  # inside step(), all epochs
+    first_steps: int = 0  # optimiser steps of its first epoch, 0 before that is reported
 
     @property
     def epoch(self) -> int:
@@ -46,6 +51,19 @@ class TrialState:
         """Whether the trial has an end in the ledger."""
         return self.state in ENDED
 
+    @property
+    def collapsed(self) -> bool:
+        """Whether no latent was active at its last report."""
+        return collapsed(self.reported.get(self.epoch, {}))
+
+    def at(self, epoch: int) -> dict[str, float] | None:
+        """Return the metrics of an epoch, None before it is reported.
+
+        A trial that was ended for its collapse stands at its last ones for good: left out, it would flatter its cell.
+        """
+        gave_up = self.state == "PRUNED" and self.why.startswith(COLLAPSED)
+        return self.reported.get(self.epoch if gave_up and epoch > self.epoch else epoch)
+
 
 @dataclass
 class CellState:
@@ -55,6 +73,7 @@ class CellState:
     layout: int
     params: dict[str, Any]
     bracket: str
+    course: Course
     rungs: dict[int, int]  # position -> epoch
     trials: list[TrialState] = field(default_factory=list)
     verdicts: dict[int, bool] = field(default_factory=dict)  # position -> go
@@ -76,9 +95,11 @@ def read_trials(ledger: Ledger, sweep: str) -> list[TrialState]:
         for row in ledger.of(tables.TRIAL, sweep)
     ]
     for row in ledger.of(tables.REPORT, sweep):
-        trial = trials[row["trial"]]
-        trial.reported[row["epoch"]] = json.loads(row["body"])["metrics"]
+        trial, body = trials[row["trial"]], json.loads(row["body"])
+        trial.reported[row["epoch"]] = body["metrics"]
         trial.seconds += row["seconds"]
+        if row["epoch"] == 1:
+            trial.first_steps = body["step"]
     for row in ledger.of(tables.ATTEMPT, sweep):
         trial = trials[row["trial"]]
         trial.charged += row["outcome"] in CHARGED
@@ -88,6 +109,11 @@ def read_trials(ledger: Ledger, sweep: str) -> list[TrialState]:
         trials[row["trial"]].state = row["state"]
         trials[row["trial"]].why = row["why"]
     return trials
+
+
+def collapsed(metrics: Mapping[str, float]) -> bool:
+    """Return whether the numbers of an epoch say that no latent is active: the posterior is the prior everywhere."""
+    return metrics.get("active_units") == 0
 
 
 def last_line(text: str) -> str:
@@ -116,9 +142,9 @@ def parked(ledger: Ledger, sweep: str, trials: Sequence[TrialState]) -> set[int]
     judged = {(row["cell"], row["rung"]) for row in ledger.of(tables.DECISION, sweep)}
     found: set[int] = set()
     for trial in trials:
-        rungs = scheduler.rung_epochs(pruning["rungs"], trial.epochs)
-        if not trial.ended and any(
-            epoch <= trial.epoch and (trial.cell, position) not in judged for position, epoch in rungs.items()
-        ):
+        if trial.ended or not trial.first_steps:
+            continue
+        rungs = course.rungs(pruning["rungs"], course.of_config(trial.config, trial.first_steps))
+        if any(epoch <= trial.epoch and (trial.cell, position) not in judged for position, epoch in rungs.items()):
             found.add(trial.number)
     return found

@@ -9,10 +9,15 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from sweeps import cells
-from sweeps.scheduler import expected_epochs, rung_epochs
+from metrics import Factors
+from sweeps import cells, course
+from sweeps.course import Course
+from sweeps.notes import notes
+from sweeps.scheduler import expected_epochs
 from sweeps.spec import SweepSpec
 from vae_core.config import TrialConfig
+from vae_core.data.abstract import Outline
+from vae_core.objectives.abstract import AbstractObjective
 from vae_core.train import train
 from vae_core.types import Data
 
@@ -31,10 +36,11 @@ class Plan(NamedTuple):
     images: int  # trained on at most, by all trials together
     images_if_pruned: int  # if every rung keeps its share and no more
     brackets: int
-    rungs: dict[str, list[int]]  # epochs per trial -> epochs of its rungs
+    rungs: dict[str, list[int]]  # "objective, 20 epochs" -> epochs at which its cells are judged
     resources: dict[str, float]
     slots_here: int  # trials at once on this machine
     hours_here: float  # of training, if pruned as planned; evaluation comes to some 15 % more
+    notes: list[str]  # what is no mistake and good to know
 
 
 def plan(spec: SweepSpec) -> Plan:
@@ -44,9 +50,9 @@ def plan(spec: SweepSpec) -> Plan:
     per_layout = cells.cells_per_layout(spec)
     seeds = len(spec.seeds)
     configs = [_first(spec, layout) for layout in layouts]
-    epochs = [config.train.total_epochs(outline.images) for config in configs]
-    batch_images = [config.train.total_steps(outline.images) * config.train.batch_size for config in configs]
-    shares = [_share(spec, count) for count in epochs]
+    courses = [course.on_data(config.to_dict(), outline.images) for config in configs]
+    batch_images = [own.steps * config.train.batch_size for own, config in zip(courses, configs, strict=True)]
+    shares = [_share(spec, own) for own in courses]
     images = per_layout * seeds * sum(batch_images)
     pruned = per_layout * seeds * sum(n * share for n, share in zip(batch_images, shares, strict=True))
     speed = {position: _images_per_second(spec, position) for position in {layout.objective for layout in layouts}}
@@ -62,15 +68,19 @@ def plan(spec: SweepSpec) -> Plan:
         name=spec.name,
         cells=per_layout * len(layouts),
         trials=per_layout * len(layouts) * seeds,
-        epochs_per_trial=sorted(set(epochs)),
+        epochs_per_trial=sorted({own.epochs for own in courses}),
         images_per_epoch=min(configs[0].train.images_per_epoch or outline.images, outline.images),
         images=images,
         images_if_pruned=round(pruned),
         brackets=len({cells.bracket(spec, layout, layout.fixed) for layout in layouts}),
-        rungs={str(n): list(_rungs(spec, n).values()) for n in sorted(set(epochs))},
+        rungs={
+            f"{spec.objectives[layout.objective]['name']}, {own.epochs} epochs": list(_rungs(spec, own).values())
+            for layout, own in zip(layouts, courses, strict=True)
+        },
         resources={"cpu": spec.resources.cpu, "gpu": spec.resources.gpu},
         slots_here=slots,
         hours_here=round(seconds / slots / 3600, 3),
+        notes=notes(spec),
     )
 
 
@@ -82,14 +92,14 @@ def _first(spec: SweepSpec, layout: cells.Layout) -> TrialConfig:
     return cells.trial_config(spec, layout, {**layout.fixed, **searched}, spec.seeds[0], "plan")
 
 
-def _rungs(spec: SweepSpec, epochs: int) -> dict[int, int]:
-    return {} if spec.pruning is None else rung_epochs(spec.pruning.rungs, epochs)
+def _rungs(spec: SweepSpec, own: Course) -> dict[int, int]:
+    return {} if spec.pruning is None else course.rungs(spec.pruning.rungs, own)
 
 
-def _share(spec: SweepSpec, epochs: int) -> float:
+def _share(spec: SweepSpec, own: Course) -> float:
     """Return the share of the epochs that is trained if each rung lets 1/reduction of the cells go on."""
     reduction = spec.pruning.reduction if spec.pruning else 1.0
-    return expected_epochs(_rungs(spec, epochs), {}, epochs, reduction) / epochs
+    return expected_epochs(_rungs(spec, own), {}, own.epochs, reduction) / own.epochs
 
 
 def _images_per_second(spec: SweepSpec, objective: int) -> float:
@@ -99,14 +109,13 @@ def _images_per_second(spec: SweepSpec, objective: int) -> float:
     config = _first(spec, layout)
     steps = max(2, min(12, PROBE_IMAGES // config.train.batch_size))
     n = min(outline.images, steps * config.train.batch_size)
-    noise = np.random.default_rng(0).integers(0, 2, (n, int(np.prod(outline.shape))), dtype=np.uint8)
-    data = Data(
-        spec.data.__class__.__name__, noise, outline.shape, packed=False, levels=1, factors=None, fingerprint="noise"
-    )
+    data = _noise(outline, n, config.objective)
     mapping = config.to_dict()
     mapping["train"] |= {"epochs": 2, "steps": None, "images_per_epoch": None}
     mapping["fingerprint"] = ""  # the noise is no data set's
-    mapping["evaluation"] |= {"images": 2, "samples": 2, "final": []}
+    # Where there are factors, the evaluated images must show every value.
+    images = 2 if data.factors is None else max(2, sum(outline.factor_sizes))
+    mapping["evaluation"] |= {"images": images, "samples": 2, "final": [], "best": None}
     probe = TrialConfig.from_dict(mapping)
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, int(spec.resources.cpu)))
@@ -118,3 +127,14 @@ def _images_per_second(spec: SweepSpec, objective: int) -> float:
         return n / (time.monotonic() - started)
     finally:
         torch.set_num_threads(threads)
+
+
+def _noise(outline: Outline, n: int, objective: AbstractObjective) -> Data:
+    """Return n images of noise, with random levels of the factors if the objective reads any."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 2, (n, int(np.prod(outline.shape))), dtype=np.uint8)
+    factors = None
+    if objective.wiring.reads_label != "nowhere" or objective.wiring.reads_factors != "no":
+        values = rng.integers(0, outline.factor_sizes, (n, len(outline.factor_sizes)))
+        factors = Factors(values, outline.factor_names, outline.factor_sizes)
+    return Data("noise", images, outline.shape, packed=False, levels=1, factors=factors, fingerprint="noise")

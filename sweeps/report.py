@@ -127,7 +127,9 @@ def _sections(runs: Runs, drawn: Mapping[str, Picture]) -> list[Section]:
     kinds = {name: _figure(name, runs, drawn) for name in plot.FIGURES}
     if "front" in drawn:
         kinds["front"] = kinds["front"]._replace(paragraphs=findings.fronts(runs))
-    per_strength = Section("strengths", "Means per strength and objective", tables=[report_tables.strengths(runs)])
+    chosen = report_tables.best(runs)
+    means = [report_tables.strengths(runs), *([] if chosen is None else [chosen])]
+    per_strength = Section("strengths", "Means per strength and objective", tables=means)
     failed = _failed(runs)
     definitions = [report_tables.estimators(runs), report_tables.facts(runs, _made_with())]
     sections = [
@@ -139,6 +141,7 @@ def _sections(runs: Runs, drawn: Mapping[str, Picture]) -> list[Section]:
         kinds["pruning"],
         kinds["front"],
         kinds["traversals"],
+        kinds["capacity"],
         *(
             [Section("trials", "All trials", tables=[report_tables.trials(runs)], kind="trials")]
             if len(runs.table)

@@ -7,8 +7,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, cast
 
+import numpy as np
 import pandas as pd
 
+from metrics import METRICS
 from sweeps import summary
 from sweeps.plot import text
 from sweeps.runs import Runs
@@ -51,16 +53,17 @@ def strengths(runs: Runs) -> Table:
     rows = cast(list[dict[str, Any]], summary.brackets(runs, SHOWN).to_dict("records"))
     metrics = [metric for metric in SHOWN if any(metric in row for row in rows)]
     shown = summary.parameters(runs.table)
+    counts = ["n", "pruned", "failed", *(["collapsed"] if any(row["collapsed"] for row in rows) else [])]
     heads = [Head("objective"), Head(text.strength_axis(runs), numeric=True)]
     heads += [Head(text.parameter(column)) for column in shown]
-    heads += [Head(name, numeric=True) for name in ("n", "pruned", "failed")]
+    heads += [Head(name, numeric=True) for name in counts]
     heads += [Head(_SHORT.get(metric, text.name(metric)), numeric=True) for metric in metrics]
     heads += [Head("chance, ceiling of MIG", numeric=True)] if "mig" in metrics else []
     body: list[Row] = []
     for row in rows:
         cells = [Cell(str(row["series"])), _number(text.plain(row["strength"]))]
         cells += [Cell(text.plain(row.get(column)) if row["n"] else "–") for column in shown]
-        cells += [_number(str(row[name])) for name in ("n", "pruned", "failed")]
+        cells += [_number(str(row[name])) for name in counts]
         cells += [_number(_mean(row, metric)) for metric in metrics]
         members = runs.table.loc[runs.table["number"].isin(row["members"]).to_numpy()]
         own = runs._replace(table=members)
@@ -71,11 +74,39 @@ def strengths(runs: Runs) -> Table:
         "Means ± standard error over n seeds; nats per image but for MIG and active units",
         f"measured on: {text.measured_on(runs, metrics) or 'nothing'}",
         "the columns pruned and failed count the whole bracket",
+        *(["collapsed: ended with no active unit"] if "collapsed" in counts else []),
     ]
     if any(row["complete_cells"] > 1 for row in rows):
         best = text.name(summary.goals(runs)[0].metric)
         parts.append(f"where several cells of a bracket are complete, the one with the best mean {best}")
     return Table(heads, body, "; ".join(parts) + ".")
+
+
+def best(runs: Runs) -> Table | None:
+    """Return the last weights beside those of the best epoch, a row per bracket; None if none were kept."""
+    by = str((runs.spec.get("evaluation") or {}).get("best") or "")
+    metrics = [name for name in dict.fromkeys((*SHOWN, by)) if _both(runs.table, name)]
+    if not by or not metrics:
+        return None
+    pairs = [column for name in metrics for column in (f"final/{name}", f"best/{name}")]
+    rows = cast(list[dict[str, Any]], summary.brackets(runs, [*pairs, "best/epoch"]).to_dict("records"))
+    heads = [Head("objective"), Head(text.strength_axis(runs), numeric=True), Head("n", numeric=True)]
+    heads += [Head("best epoch", numeric=True)]
+    for name in metrics:
+        short = _SHORT.get(name, text.name(name))
+        heads += [Head(f"{short}, last", numeric=True), Head(f"{short}, best", numeric=True)]
+    body: list[Row] = []
+    for row in rows:
+        if row["n"]:
+            cells = [Cell(str(row["series"])), _number(text.plain(row["strength"])), _number(str(row["n"]))]
+            body.append(Row([*cells, *(_number(_mean(row, column)) for column in ("best/epoch", *pairs))]))
+    labels = "factors" in METRICS[by].needs if by in METRICS else False
+    caption = (
+        f"Last: the weights at the end; best: those of the epoch with the best {text.name(by)} on the evaluation "
+        "subset. Both scored on the whole data set."
+    )
+    looks = f" {text.name(by)} looks at the labels, and so does this choice: it is no unsupervised result."
+    return Table(heads, body, caption + (looks if labels else ""))
 
 
 def trials(runs: Runs) -> Table:
@@ -89,9 +120,12 @@ def trials(runs: Runs) -> Table:
     heads += [Head("seed", numeric=True), Head("state"), Head("epoch", numeric=True), Head("seconds", numeric=True)]
     heads += [Head(_SHORT.get(metric, text.name(metric)), numeric=True) for metric in last]
     heads += [Head(f"final {_SHORT.get(metric, text.name(metric))}", numeric=True) for metric in final]
+    chosen = [metric for metric in final if f"best/{metric}" in runs.table.columns]
+    heads += [Head(f"best {_SHORT.get(metric, text.name(metric))}", numeric=True) for metric in chosen]
     heads += [Head("why")]
+    lost = summary.collapsed(runs.table)
     body: list[Row] = []
-    for row in rows:
+    for place, row in enumerate(rows):
         cells = [_number(str(row["number"])), Cell(str(row["trial"]), "hash"), Cell(str(row["objective"]))]
         cells += [_number(text.plain(float(row["strength"])))]
         cells += [Cell(text.plain(row[column])) for column in shown]
@@ -99,10 +133,14 @@ def trials(runs: Runs) -> Table:
         cells += [_number(f"{row['epoch']}/{row['epochs']}"), _number(text.number(float(row["seconds"])))]
         cells += [_number(text.number(_float(row[metric]))) for metric in last]
         cells += [_number(text.number(_float(row[f"final/{metric}"]))) for metric in final]
+        cells += [_number(text.number(_float(row[f"best/{metric}"]))) for metric in chosen]
+        why = str(row["why"] or "")
         reused = f"reused from {row['reused_from']}" if row.get("reused_from") else ""
-        cells += [Cell("; ".join(part for part in (str(row["why"] or ""), reused) if part), "why")]
+        collapsed = "collapsed" if lost[place] and "collapsed" not in why else ""
+        cells += [Cell("; ".join(part for part in (why, collapsed, reused) if part), "why")]
         body.append(Row(cells, str(row["state"])))
-    caption = "Numbers of the last reported epoch, on the evaluation subset; final: on the whole data set."
+    caption = "Numbers of the last reported epoch, on the evaluation subset; final: on the whole data set"
+    caption += "; best: there, too, with the weights of the best epoch." if chosen else "."
     return Table(heads, body, caption)
 
 
@@ -152,6 +190,12 @@ def _scored(runs: Runs, *, most: int = 4) -> list[str]:
     """Return the metrics of the whole set that the spec asked for, as many as a table has room for."""
     asked = [str(name) for name in (runs.spec.get("evaluation") or {}).get("final") or ()]
     return [name for name in asked if f"final/{name}" in runs.table.columns][:most]
+
+
+def _both(table: pd.DataFrame, metric: str) -> bool:
+    """Return whether a metric was measured with the last weights and with the best ones."""
+    rows = summary.complete(table)
+    return not any(np.isnan(summary.floats(rows, f"{which}/{metric}")).all() for which in ("final", "best"))
 
 
 def _identity(table: pd.DataFrame, metric: str) -> str:

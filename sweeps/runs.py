@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
 
+from sweeps import course
 from sweeps import ledger as tables
+from sweeps.course import Course
 from sweeps.fold import TrialState, parked, read_trials
 from sweeps.ledger import Ledger
 from sweeps.store import TrialPaths
 from sweeps.track import flatten
 from vae_core.objectives import OBJECTIVES
+from vae_core.objectives.abstract import AbstractObjective
 
 
 class Runs(NamedTuple):
@@ -26,13 +30,16 @@ class Runs(NamedTuple):
         state ("COMPLETE" | "PRUNED" | "FAILED" | "RUNNING" | "WAITING" | "PARKED"), why (str, "" if nothing to say),
         epoch (last reported, 0 if none), epochs (of the whole trial), attempts (int), seconds (float, inside step()),
         reused_from (str, sweep name or ""), artifacts (str, folder of the trial's files),
+        collapsed (bool: it has ended, and no latent was active at its last report), rungs (JSON list: the epochs at
+        which its cell is judged),
         the flattened config: "objective.beta", "train.learning_rate", "network.latents", …,
         the last reported metrics by their key ("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl", "mig",
         "active_units", "kl_latents/0" …), and "final/<key>" (NaN unless COMPLETE), with "final/mig_chance",
         "final/mig_ceiling" and "final/mig_error" beside "final/mig" and the same for every scored metric,
+        "best/<key>", the same of the best epoch's weights, with "best/epoch" (NaN unless `evaluation.best` is given),
         "identity/<metric>" (JSON: estimator, options, sizes; equal or not comparable), "software/<name>".
     `curves`, one row per (trial, epoch): trial, number, epoch, step, at (unix seconds), images, seconds, the metric
-        keys, "train/<term>".
+        keys, "train/<term>", and of objectives with a capacity `capacity`, the C of the epoch's last step.
     `spec`: the spec as a mapping (as `SweepSpec.to_dict`); `created`: unix seconds.
     """
 
@@ -68,6 +75,9 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
     brackets = {cell["number"]: cell["bracket"] for cell in ledger.of(tables.CELL, name)}
     running = {attempt["trial"] for attempt in attempts if attempt["outcome"] is None}
     waiting = parked(ledger, name, trials)
+    courses = {trial.number: course.of_config(trial.config, trial.first_steps) for trial in trials if trial.first_steps}
+    objectives = {trial.number: course.objective(trial.config) for trial in trials}
+    pruning = row["spec"]["pruning"]
     finals: dict[int, dict[str, Any]] = {}
     curves: list[dict[str, Any]] = []
     for report in ledger.of(tables.REPORT, name):
@@ -84,10 +94,12 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
                 "seconds": report["seconds"],
                 **body["metrics"],
                 **{f"train/{key}": value for key, value in body["train"].items()},
+                **_capacity(objectives[number], courses[number], body["step"]),
             }
         )
         if body.get("final"):
             finals[number] = {f"final/{key}": value for key, value in body["final"].items()}
+            finals[number] |= {f"best/{key}": value for key, value in (body.get("best") or {}).items()}
             finals[number] |= {f"identity/{key}": value for key, value in body.get("identity", {}).items()}
     rows: list[dict[str, Any]] = []
     for trial in trials:
@@ -99,6 +111,7 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
             {
                 **_identity(trial, brackets, workspace),
                 "attempts": sum(attempt["trial"] == trial.number for attempt in attempts),
+                "rungs": json.dumps(_rungs(pruning, courses.get(trial.number))),
                 **{key: _scalar(value) for key, value in flatten(trial.config).items() if key != "seed"},
                 **trial.reported.get(trial.epoch, {}),
                 **(finals.get(trial.number, {}) if trial.state == "COMPLETE" else {}),
@@ -124,10 +137,20 @@ def _identity(trial: TrialState, brackets: dict[int, str], workspace: Path) -> d
         "why": trial.why,
         "epoch": trial.epoch,
         "epochs": trial.epochs,
+        "collapsed": trial.ended and trial.collapsed,
         "seconds": trial.seconds,
         "reused_from": trial.reused_from,
         "artifacts": str(workspace / TrialPaths(trial.hash).artifacts),
     }
+
+
+def _rungs(pruning: Mapping[str, Any] | None, own: Course | None) -> list[int]:
+    return [] if pruning is None or own is None else list(course.rungs(pruning["rungs"], own).values())
+
+
+def _capacity(objective: AbstractObjective, own: Course, step: int) -> dict[str, float]:
+    asked = course.capacity(objective, own, step)
+    return {} if asked is None else {"capacity": asked}
 
 
 def _scalar(value: Any) -> Any:

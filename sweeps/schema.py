@@ -11,7 +11,7 @@ from metrics import METRICS
 from sweeps import describe
 from sweeps.space import FINITE, INTERVALS
 from sweeps.spec_read import REQUIRED, SECTIONS
-from vae_core.config import EvaluationConfig, TrainConfig
+from vae_core.config import SELECTING, EvaluationConfig, TrainConfig
 from vae_core.data import DATASETS
 from vae_core.networks import NETWORKS
 from vae_core.objectives import OBJECTIVES
@@ -101,4 +101,5 @@ def _train() -> Schema:
 def _evaluation() -> Schema:
     row = _row(EvaluationConfig, spaces=False)
     row["properties"]["final"]["items"] = {"enum": list(METRICS)}
+    row["properties"]["best"] = {**row["properties"]["best"], "anyOf": [{"enum": list(SELECTING)}, {"type": "null"}]}
     return {"anyOf": [row, {"type": "null"}]}

@@ -86,17 +86,28 @@ def _increasing(rungs: tuple[float, ...]) -> tuple[float, ...]:
 
 
 class PruningSpec(Section):
-    """Successive halving inside a bracket: at each rung the best 1/reduction of the cells go on."""
+    """Successive halving inside a bracket: at each rung the best 1/reduction of the cells go on.
+
+    No rung judges a cell before the schedules of its objective have ended. With `stop_collapsed` a trial ends early,
+    too, if no latent is active at the end of an epoch after them; `rungs: []` then leaves it at that.
+    """
 
     model_config = _leave_out("metric", "mode")
 
     name: Literal["asha"] = "asha"
     metric: MetricName
     mode: Mode
-    rungs: Annotated[tuple[float, ...], MinLen(1), AfterValidator(_increasing)] = (0.5,)
+    rungs: Annotated[tuple[float, ...], AfterValidator(_increasing)] = (0.5,)
     reduction: Annotated[float, Ge(2)] = 2
+    stop_collapsed: bool = False
 
     _mode = model_validator(mode="before")(_with_mode)
+
+    @model_validator(mode="after")
+    def _something(self) -> PruningSpec:
+        if not self.rungs and not self.stop_collapsed:
+            raise ValueError("must have a rung, or stop_collapsed: true, got rungs [] and stop_collapsed false")
+        return self
 
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}

@@ -144,6 +144,10 @@ def _metrics(draft: Draft) -> Findings:
             found.append((path, f"{spell(path)}: {_no_factors(name)}; use elbo"))
     doubled = {goal.metric for goal in goals if [g.metric for g in goals].count(goal.metric) > 1}
     found.extend((("goal",), f"goal must not repeat a metric, got {name} more than once") for name in sorted(doubled))
+    best = draft.evaluation.best if draft.evaluation else None
+    if best is not None and "factors" in METRICS[best].needs and _without_factors(draft):
+        message = f"evaluation.best: {_no_factors(best)}; use gaussian_tc, or leave it out"
+        found.append((("evaluation", "best"), message))
     for at, name in enumerate(draft.evaluation.final if draft.evaluation else ()):
         path: Path = ("evaluation", "final", at)
         if "factors" in METRICS[name].needs and _without_factors(draft):
@@ -162,11 +166,16 @@ def _inputs(draft: Draft) -> Findings:
         return []
     found: Findings = []
     for at, objective in enumerate(draft.objectives or ()):
-        sample = next(blocks.samples(objective))[1]
-        wiring = OBJECTIVES[sample.pop("name")](**sample).wiring
-        if _without_factors(draft) and (wiring.reads_factors or wiring.reads_label):
-            path: Path = ("objectives", at)
+        path: Path = ("objectives", at)
+        wirings = [registry.build("objective", sample, OBJECTIVES).wiring for _, sample in blocks.samples(objective)]
+        if not any(wiring.reads_label != "nowhere" or wiring.reads_factors != "no" for wiring in wirings):
+            continue
+        if _without_factors(draft):
             found.append((path, f"{spell(path)}: {_no_factors(str(objective['name']))}"))
+            continue
+        known, path = draft.outline.factor_names, (*path, "label")
+        names = dict.fromkeys(name for wiring in wirings for name in wiring.label or () if name not in known)
+        found.extend((path, f"{spell(path)}: {registry.unknown('factor', name, known)}") for name in names)
     name = str(draft.network["name"]) if draft.network is not None else ""
     takes = NETWORKS[name].sizes if name else None
     _, height, width = draft.outline.shape

@@ -24,7 +24,7 @@ METRICS = ("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl", "mig", "act
 UNFINISHED = ("RUNNING", "WAITING", "PARKED")
 
 _IDENTITY = ("trial", "number", "cell", "bracket", "objective", "strength", "seed", "state", "epoch", "epochs")
-_COUNTS = ("n", "pruned", "failed", "unfinished", "members")
+_COUNTS = ("n", "pruned", "failed", "unfinished", "collapsed", "seeds", "members")
 
 Choice = Literal["best", "pooled"]
 Source = Literal["final", "epoch", ""]
@@ -148,8 +148,8 @@ def cells(runs: Runs, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
     Columns: objective, `series`, strength,
         bracket,
     point, cell, the laid-out `parameters`; the numbers of trials `n` (COMPLETE), pruned, failed, unfinished;
-    `members`, the numbers of the COMPLETE ones; for each metric m that was measured `m`, `m_sd`, `m_se` and
-    `m_n`.
+    `collapsed`, how many ended with no active unit, of `seeds`, the COMPLETE ones and these; `members`, the numbers of
+    the COMPLETE ones; for each metric m that was measured `m`, `m_sd`, `m_se` and `m_n`.
     """
     return _grouped(runs, "cell", metrics)
 
@@ -201,6 +201,11 @@ def best_trial(runs: Runs, objective: str, goal: Goal) -> dict[str, Any] | None:
     return cast(dict[str, Any], runs.table.iloc[place].to_dict()) | {"value": float(value[place])}
 
 
+def collapsed(table: pd.DataFrame) -> np.ndarray:
+    """Return which trials ended with no active unit, (n,) bool."""
+    return floats(table, "collapsed") == 1
+
+
 def level(runs: Runs, metric: str, which: Literal["chance", "ceiling"]) -> float:
     """Return a score's mean chance level or ceiling over the COMPLETE trials, NaN if it was not measured."""
     return mean(floats(complete(runs.table), f"final/{metric}_{which}")).value
@@ -228,6 +233,7 @@ def _grouped(runs: Runs, by: Literal["cell", "bracket"], metrics: Sequence[str])
     points = [f"{name} @ {at!r}" for name, at in zip(table["bracket"], strength.tolist(), strict=True)]
     keys = [str(name) for name in table["cell"]] if by == "cell" else points
     shown = {name: list(table[name]) for name in parameters(table)}
+    lost = collapsed(table)
     measured = {metric: values(table, metric) for metric in dict.fromkeys(metrics) if source(table, metric)}
     groups: dict[str, list[int]] = {}
     for place, key in enumerate(keys):
@@ -248,6 +254,8 @@ def _grouped(runs: Runs, by: Literal["cell", "bracket"], metrics: Sequence[str])
             "pruned": int((states == "PRUNED").sum()),
             "failed": int((states == "FAILED").sum()),
             "unfinished": int(np.isin(states, UNFINISHED).sum()),
+            "collapsed": int(lost[places].sum()),
+            "seeds": int((lost[places] | (states == "COMPLETE")).sum()),
             "members": tuple(int(number[k]) for k in places if state[k] == "COMPLETE"),
         }
         for metric, column in measured.items():

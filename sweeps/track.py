@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from sweeps import fold
 from sweeps import ledger as tables
 from sweeps.ledger import Ledger, Row
 from sweeps.store import AbstractFiles, LocalFiles, TrialPaths
@@ -196,6 +197,7 @@ class Tracker(threading.Thread):
                 **body["metrics"],
                 **{f"train/{key}": value for key, value in body["train"].items()},
                 **{f"final/{key}": value for key, value in (body.get("final") or {}).items()},
+                **{f"best/{key}": value for key, value in (body.get("best") or {}).items()},
                 "seconds": row["seconds"],
             }
             for key, value in values.items():
@@ -218,11 +220,18 @@ class Tracker(threading.Thread):
         run = export["run"]
         if state != "INTERRUPTED":
             self._artifacts(run, row["hash"])
+            self._client.set_tag(run, "collapsed", str(self._collapsed(row["number"], export["epoch"])).lower())
         self._client.set_tag(run, "state", state)
         if why:
             self._client.set_tag(run, "why", why[:5000])
         self._client.set_terminated(run, STATUS[state], int(1000 * at))
         self._exports[row["number"]] = self._save(row["number"], run=run, epoch=export["epoch"], state=state)
+
+    def _collapsed(self, number: int, epoch: int) -> bool:
+        """Return whether a trial had no active unit at its last report."""
+        table = tables.REPORT
+        mine = (table.c.sweep == self._sweep, table.c.trial == number, table.c.epoch == epoch)
+        return any(fold.collapsed(json.loads(row["body"])["metrics"]) for row in self._ledger.rows(table, *mine))
 
     def _artifacts(self, run: str, trial_hash: str) -> None:
         paths = TrialPaths(trial_hash)

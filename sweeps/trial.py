@@ -20,11 +20,12 @@ import ray
 import torch
 from ray import tune
 
-from sweeps.artifacts import final_artifacts
+from sweeps.artifacts import final_artifacts, snapshot_artifacts
 from sweeps.faults import failpoint
 from vae_core import checkpoint
 from vae_core.config import TrialConfig
-from vae_core.train import Diverged, train
+from vae_core.errors import Diverged
+from vae_core.train import train
 from vae_core.types import Data, EpochReport
 
 LOG_TAIL = 8_000
@@ -121,8 +122,10 @@ class TrialActor(tune.Trainable):
         assert self._epochs is not None
         report = next(self._epochs)
         trial_hash = self._config.hash
+        files = snapshot_artifacts(report)
         if report.final is not None:
-            files = final_artifacts(self._config, self._data, report)
+            files |= final_artifacts(self._config, self._data, report)
+        if files:  # before the checkpoint: who goes on from it does not come by this epoch again
             ray.get(self._store.save_artifacts.remote(trial_hash, files))
         if self._checkpoint_due(report):
             started = time.monotonic()

@@ -12,7 +12,8 @@ from typing import NamedTuple
 from matplotlib.figure import Figure
 
 from sweeps import summary
-from sweeps.plot import text
+from sweeps.plot import capacity, text
+from sweeps.plot.capacity import capacity_figure
 from sweeps.plot.curves import curves_figure
 from sweeps.plot.distribution import distribution_figure
 from sweeps.plot.front import front_figure
@@ -69,11 +70,13 @@ FIGURES: dict[str, Kind] = {
     "pruning": Kind("Pruning", pruning_figure, _no_pruning),
     "front": Kind("Pareto fronts", front_figure, _needs("reconstruction", "tc", "mig")),
     "traversals": Kind("Traversals", traversals_figure, _no_traversals),
+    "capacity": Kind("Capacity", capacity_figure, capacity.why_not),
 }
 
 __all__ = [
     "FIGURES",
     "Kind",
+    "capacity_figure",
     "curves_figure",
     "distribution_figure",
     "front_figure",

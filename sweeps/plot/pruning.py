@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -59,7 +60,7 @@ def _draw(axes: Axes, runs: Runs, cells: list[dict[Any, Any]], most: int) -> Non
         if row and cell["bracket"] != bracket:
             axes.axhline(row - 0.5, color=style.FAINT, linewidth=0.8)
         bracket = cell["bracket"]
-    for rung in _rungs(runs):
+    for rung in _rungs(table.loc[table["cell"].isin([cell["cell"] for cell in cells]).to_numpy()]):
         axes.axvline(rung, color=style.GREY, linewidth=0.9, linestyle=(0, (4, 3)))
     axes.set_yticks(range(len(cells)), [_name(cell, runs) for cell in cells], fontsize=7.5)
     axes.set_ylim(most - 0.45, -0.55)  # bars as thick in every panel
@@ -69,11 +70,9 @@ def _draw(axes: Axes, runs: Runs, cells: list[dict[Any, Any]], most: int) -> Non
     axes.grid(visible=False, axis="y")
 
 
-def _rungs(runs: Runs) -> list[float]:
-    """Return the epochs at which cells are judged, where the spec gives them as shares of the trial."""
-    rule = runs.spec.get("pruning")
-    shares = rule.get("rungs") or () if isinstance(rule, Mapping) else ()
-    return [max(math.floor(float(share) * _epochs(runs)), 1) for share in shares if 0 < float(share) < 1]
+def _rungs(trials: pd.DataFrame) -> list[int]:
+    """Return the epochs at which the cells of some trials are judged."""
+    return sorted({epoch for rungs in trials["rungs"] for epoch in json.loads(rungs)})
 
 
 def _epochs(runs: Runs) -> float:

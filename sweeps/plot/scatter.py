@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
 from sweeps import summary
-from sweeps.plot import labels, style, text
+from sweeps.plot import collapse, labels, style, text
 from sweeps.runs import Runs
 
 MOST_LABELS = 24
@@ -65,6 +65,8 @@ def draw(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = 
         )
         bars = {"fmt": "none", "ecolor": colour, "elinewidth": 1.1, "capsize": 2.5, "capthick": 1.1, "zorder": 4}
         axes.errorbar(across, up, xerr=summary.floats(own, f"{x}_se"), yerr=summary.floats(own, f"{y}_se"), **bars)
+    lost = rows.loc[collapse.marked(rows)]
+    collapse.cross(axes, summary.floats(lost, x), summary.floats(lost, y), name=collapse.label(rows))
     axes.set_xlabel(f"mean {text.axis(x)}")
     axes.set_ylabel(f"mean {text.axis(y)}")
     axes.margins(0.1)
@@ -105,6 +107,7 @@ def note(runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = "mig", choic
         f"Points: means over seeds of trials that ran their whole length{best}{pooled}",
         "bars: standard error" if max(_seeds(rows, x, y), default=0) > 1 else "one seed, hence no error bars",
         f"area grows with {text.strength_axis(runs)}" if len(set(rows["strength"].dropna())) > 1 else "",
+        collapse.NOTE if collapse.label(rows) else "",
         text.measured_on(runs, [x, y]),
         text.left_out(runs.table),
     ]

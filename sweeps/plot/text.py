@@ -13,6 +13,7 @@ from sweeps.runs import Runs
 NAMES = {
     "reconstruction": "reconstruction",
     "kl": "KL",
+    "kl_discrete": "KL of the discrete codes",
     "elbo": "ELBO",
     "mi": "mutual information",
     "tc": "total correlation",
@@ -20,11 +21,14 @@ NAMES = {
     "mig": "MIG",
     "active_units": "active units",
 }
-UNITS: dict[str, str] = dict.fromkeys(("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl"), "nats per image")
+UNITS: dict[str, str] = dict.fromkeys(
+    ("reconstruction", "kl", "kl_discrete", "elbo", "mi", "tc", "dimwise_kl"), "nats per image"
+)
 DEFINITIONS = {
     "reconstruction": "−E log p(x|z), one z per image",
     "kl": "KL(q(z|x) ‖ p(z)) in closed form, mean over images",
-    "elbo": "−(reconstruction + KL)",
+    "kl_discrete": "KL of the discrete codes' probabilities from uniform ones, mean over images",
+    "elbo": "−(reconstruction + KL), of discrete codes too",
     "mi": "I(x; z) under q, from the full mixture over the images",
     "tc": "KL(q(z) ‖ Π q(z_j)), from the full mixture over the images",
     "dimwise_kl": "Σ KL(q(z_j) ‖ p(z_j)), from the full mixture over the images",
@@ -137,7 +141,9 @@ def states(table: pd.DataFrame) -> str:
 def left_out(table: pd.DataFrame) -> str:
     """Return which trials the means leave out, "" if none."""
     found = {state: n for state, n in summary.counts(table).items() if state != "COMPLETE" and n}
-    words = ", ".join(f"{n} {_STATES[state]}" for state, n in found.items())
+    lost = int((summary.collapsed(table) & (table["state"] == "PRUNED").to_numpy()).sum())
+    of_these = {"PRUNED": f" ({lost} of them collapsed)" if lost else ""}
+    words = ", ".join(f"{n} {_STATES[state]}{of_these.get(state, '')}" for state, n in found.items())
     return f"not shown: {words}" if words else ""
 
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from sweeps import summary
-from sweeps.plot import style, text
+from sweeps.plot import collapse, style, text
 from sweeps.runs import Runs
 
 METRICS = ("reconstruction", "tc", "mig")
@@ -28,13 +28,15 @@ def tradeoff_figure(runs: Runs, *, metrics: Sequence[str] = METRICS, choice: sum
     for axes, metric in zip(panels, shown, strict=False):
         draw(axes, runs, metric, choice=choice)
     by_name = dict(zip(*reversed(panels[0].get_legend_handles_labels()), strict=True))
-    names = [series for series in style.colours(runs) if series in by_name]
-    drawing.legend([by_name[series] for series in names], names, loc="outside upper right", ncols=min(len(names), 5))
     rows = summary.brackets(runs, shown, choice=choice)
+    lost = collapse.label(rows.loc[~np.isnan(summary.floats(rows, shown[0]))]) if shown else ""
+    names = [name for name in (*style.colours(runs), lost) if name in by_name]
+    drawing.legend([by_name[name] for name in names], names, loc="outside upper right", ncols=min(len(names), 5))
     spread = "± standard error over seeds (dots)" if summary.floats(rows, "n").max(initial=0) > 1 else "of one seed"
     missing = [text.name(metric) for metric in metrics if metric not in shown]
     without = f"; not measured: {', '.join(missing)}" if missing else ""
-    note = f"Means {spread}; {text.measured_on(runs, shown)}{without}"
+    crossed = f"; {collapse.NOTE}" if lost else ""
+    note = f"Means {spread}{crossed}; {text.measured_on(runs, shown)}{without}"
     out = text.left_out(runs.table)
     title = text.listed([text.name(metric) for metric in shown])
     title += f" against {text.strength_axis(runs)}" if not np.isnan(summary.floats(rows, "strength")).all() else ""
@@ -50,13 +52,18 @@ def draw(axes: Axes, runs: Runs, metric: str, *, choice: summary.Choice = "best"
     strengths = summary.floats(rows, "strength")
     series = list(dict.fromkeys(rows["series"]))
     colours, markers = style.colours(runs), style.markers(runs)
+    name = collapse.label(rows)
     for place, own in enumerate(series):
         group = rows.loc[(rows["series"] == own).to_numpy()].sort_values("strength", kind="stable")
         steps = 2.4 * (place - (len(series) - 1) / 2)
         if group["strength"].isna().all():
             _level(axes, group, metric, colour=colours[own], name=own)
+            across, where = np.full(len(group), 0.5), axes.get_yaxis_transform()
         else:
             _line(axes, group, metric, steps, per_trial, colour=colours[own], marker=markers[own], name=own)
+            across, where = _aside(summary.floats(group, "strength"), steps), None
+        lost = collapse.marked(group)
+        collapse.cross(axes, across[lost], summary.floats(group, metric)[lost], name=name, transform=where)
     style.strength_scale(axes, strengths, text.strength_axis(runs))
     axes.set_ylabel(text.axis(metric))
     if len(set(strengths)) == 1 and not np.isnan(strengths[0]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,16 @@ def pictures(runs: Runs, *, file: str = "traversal.png") -> dict[str, tuple[dict
     for objective in dict.fromkeys(runs.table["objective"]):
         trial = summary.best_trial(runs, objective, summary.goals(runs)[0])
         if trial is not None and trial["artifacts"]:
-            path = runs.workspace / str(trial["artifacts"]) / file  # an absolute folder stands for itself
-            if not path.is_file():
-                path = Path(str(trial["artifacts"])) / file
+            path = folder(runs, trial) / file
             if path.is_file():
                 found[objective] = (trial, path)
     return found
+
+
+def folder(runs: Runs, trial: Mapping[str, Any]) -> Path:
+    """Return the folder of a trial's stored files; a relative one lies in the workspace, or where one stands."""
+    path = runs.workspace / str(trial["artifacts"])  # an absolute folder stands for itself
+    return path if path.is_dir() else Path(str(trial["artifacts"]))
 
 
 @style.drawn
@@ -44,10 +49,11 @@ def traversals_figure(runs: Runs) -> Figure:
         axes.imshow(image, interpolation="lanczos")
         seed = f"seed {trial['seed']}: {text.name(goal.metric)} {text.number(trial['value'])}"
         axes.set_title(f"{text.cell(trial, runs)}\n{seed}", fontsize=8)
-    chosen = f"Of each objective the whole trial with the {_most(goal)} {text.name(goal.metric)}: chosen, not typical"
+    chosen = f"Of each objective the whole trial with the {most(goal)} {text.name(goal.metric)}: chosen, not typical"
     note = f"{chosen}; along a row one latent moves, the others stay."
     return style.finish(drawing, runs, "One latent per row", note)
 
 
-def _most(goal: summary.Goal) -> str:
+def most(goal: summary.Goal) -> str:
+    """Return which end of a goal's metric is the better one, in words."""
     return "lowest" if goal.mode == "min" else "highest"

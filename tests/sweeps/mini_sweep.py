@@ -46,19 +46,20 @@ def conductor(sweep: SweepSpec, workspace: Path) -> Conductor:
     return Conductor(sweep, ledger, fingerprint="f" * 64, n_data=N_DATA, life=life)
 
 
-def body(trial: TrialState, epoch: int, mig: float) -> dict[str, Any]:
+def body(trial: TrialState, epoch: int, mig: float, active: float = 3.0) -> dict[str, Any]:
     """Return what an actor would report."""
     return {
         "number": trial.number,
         "attempt": trial.attempt,
         "epoch": epoch,
         "step": 12 * epoch,
-        "metrics": {"mig": mig, "tc": 1.0 / epoch, "reconstruction": 100.0 / epoch},
+        "metrics": {"mig": mig, "tc": 1.0 / epoch, "reconstruction": 100.0 / epoch, "active_units": active},
         "train": {"loss": 100.0 / epoch},
         "images": N_DATA,
         "seconds": {"train": 1.0, "evaluate": 0.1},
         "step_seconds": 1.1,
         "final": {"mig": mig} if epoch == trial.epochs else None,
+        "best": {"mig": mig, "epoch": 1.0} if epoch == trial.epochs and trial.config["evaluation"]["best"] else {},
     }
 
 
@@ -67,8 +68,19 @@ def learning_rate_decides(trial: TrialState, epoch: int) -> float:
     return epoch * float(trial.config["train"]["learning_rate"]) + 1e-4 * trial.seed
 
 
+def all_active(trial: TrialState, epoch: int) -> float:
+    """The number of active units of a trial that never collapses."""
+    del trial, epoch
+    return 3.0
+
+
 def play(
-    sweep: Conductor, curve: Curve = learning_rate_decides, *, slots: int = 2, stop_after: int | None = None
+    sweep: Conductor,
+    curve: Curve = learning_rate_decides,
+    *,
+    active: Curve = all_active,
+    slots: int = 2,
+    stop_after: int | None = None,
 ) -> int:
     """Train round robin on `slots` slots until nothing is left, or for so many reports; return their number."""
     running: list[tuple[Assignment, int]] = []
@@ -81,10 +93,11 @@ def play(
             running.append((found, found.trial.epoch))
         if not running:
             return reports
-        assigned, epoch = running.pop(0)
+        (trial, judged), epoch = running.pop(0)
         reports += 1
-        if sweep.record(assigned.trial.number, body(assigned.trial, epoch + 1, curve(assigned.trial, epoch + 1))):
-            running.append((assigned, epoch + 1))
+        report = body(trial, epoch + 1, curve(trial, epoch + 1), active(trial, epoch + 1))
+        if sweep.record(trial.number, report):
+            running.append((Assignment(trial, judged), epoch + 1))
         if stop_after is not None and reports >= stop_after:
             return reports
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,9 +13,12 @@ import pandas as pd
 from PIL import Image
 
 from sweeps.runs import Runs
+from vae_core.traversal import reconstructions_png
 
 BETAS = (1.0, 2.0, 4.0, 8.0, 16.0)
 CREATED = 1_750_000_000.0
+CAPACITIES = ("capacity_vae", "factor_bottleneck")
+FACTORS = ("pos_x", "pos_y", "scale", "shape")
 
 
 def synthetic(
@@ -28,6 +32,9 @@ def synthetic(
     factors: bool = True,
     prune: bool = True,
     failed: Sequence[int] = (5,),
+    collapsed: Sequence[int] = (),
+    stopped: Sequence[int] = (),
+    best: str | None = None,
     pictures: bool = False,
     seed: int = 0,
 ) -> Runs:
@@ -43,7 +50,10 @@ def synthetic(
         factors: False leaves out every column of MIG.
         prune: whether the rung at half the trial prunes.
         failed: numbers of the trials that fail in their first epoch.
-        pictures: write a `traversal.png` for every COMPLETE trial.
+        collapsed: numbers of the trials that end with no active unit.
+        stopped: those of them that `pruning.stop_collapsed` ended half-way.
+        best: the metric by which the best epoch's weights are kept.
+        pictures: write a `traversal.png` for every COMPLETE trial, and snapshots where there is a capacity.
         seed: of the noise between trials.
     """
     rng = np.random.default_rng(seed)
@@ -56,15 +66,20 @@ def synthetic(
                 cell = f"{bracket} learning_rate={rate:g}"
                 for repeat in range(seeds):
                     number = len(rows)
-                    state = "FAILED" if number in failed else "PRUNED" if prune and place > 0 else "COMPLETE"
+                    gone = number in stopped or (prune and place > 0)
+                    state = "FAILED" if number in failed else "PRUNED" if gone else "COMPLETE"
                     last = {"FAILED": 1, "PRUNED": max(epochs // 2, 1), "COMPLETE": epochs}[state]
                     luck = rng.normal(size=3)
                     own = [
                         _metrics(objective, strength, place, epoch / epochs, luck=luck, factors=factors)
                         for epoch in range(1, last + 1)
                     ]
+                    if number in collapsed:
+                        own[-1]["active_units"] = 0.0
                     trial = f"{number:016x}"
-                    curves += [_curve_row(trial, number, epoch, now) for epoch, now in enumerate(own, 1)]
+                    for epoch, now in enumerate(own, 1):
+                        asked = _capacity(objective, strength, epoch / epochs, factors=factors)
+                        curves.append(_curve_row(trial, number, epoch, now | asked))
                     rows.append(
                         {
                             "trial": trial,
@@ -75,12 +90,14 @@ def synthetic(
                             "strength": math.nan if strength is None else strength,
                             "seed": repeat,
                             "state": state,
-                            "why": _why(state, own[-1]),
+                            "why": f"collapsed (epoch {last})" if number in stopped else _why(state, own[-1]),
                             "epoch": last,
                             "epochs": epochs,
                             "attempts": 4 if state == "FAILED" else 1,
                             "seconds": 21.5 * last,
                             "reused_from": "",
+                            "collapsed": number in collapsed,
+                            "rungs": json.dumps([max(epochs // 2, 1)] if prune else []),
                             "artifacts": str(workspace / "artifacts" / trial),
                             "objective.beta": math.nan if strength is None else strength,
                             "objective.estimator": "mws" if objective == "beta_tcvae" else None,
@@ -92,14 +109,17 @@ def synthetic(
                             "train.learning_rate": rate,
                             **own[-1],
                             **_final(own[-1], state=state, factors=factors),
+                            **(_best(own[-1], last) if best and state == "COMPLETE" else {}),
                         }
                     )
                     if pictures and state == "COMPLETE":
                         _picture(workspace / "artifacts" / trial / "traversal.png", seed=number)
+                        for epoch in range(1, epochs + 1) if objective in CAPACITIES else ():
+                            _snapshot(workspace / "artifacts" / trial / f"snapshot-{epoch:04d}.png", epoch / epochs)
     return Runs(
         name="quickstart",
         workspace=workspace,
-        spec=_spec(objectives, strengths, rates, seeds=seeds, epochs=epochs, factors=factors, prune=prune),
+        spec=_spec(objectives, strengths, rates, seeds=seeds, epochs=epochs, factors=factors, prune=prune, best=best),
         created=CREATED,
         table=pd.DataFrame(rows),
         curves=pd.DataFrame(curves),
@@ -130,6 +150,24 @@ def _metrics(
         "active_units": float(max(6 - round(log_beta / (1.6 if spares_information else 1.1)), 2)),
     }
     return values | ({"mig": mig} if factors else {})
+
+
+def _capacity(objective: str, strength: float | None, progress: float, *, factors: bool) -> dict[str, float]:
+    """Return C, which grows over the first half of a trial, and how latents and factors share it; {} without one."""
+    if objective not in CAPACITIES or strength is None:
+        return {}
+    c = strength * min(1.0, 2 * progress)
+    shares = {name: max(c - late, 0.0) for late, name in enumerate(FACTORS)}
+    total = sum(shares.values()) or 1.0
+    kl = {name: c * share / total for name, share in shares.items()}
+    latents = [kl["pos_x"], kl["pos_y"], 0.7 * kl["scale"], kl["shape"] + 0.3 * kl["scale"], 0.0, 0.002]
+    found = {"capacity": c} | {f"kl_latents/{j}": value for j, value in enumerate(latents)}
+    return found | ({f"kl_factors/{name}": value for name, value in kl.items()} if factors else {})
+
+
+def _best(last: Mapping[str, float], epochs: int) -> dict[str, float]:
+    """Return the whole-set numbers of the epoch before the last, a little better."""
+    return {"best/epoch": float(max(epochs - 1, 1))} | {f"best/{key}": value * 1.02 for key, value in last.items()}
 
 
 def _final(last: Mapping[str, float], *, state: str, factors: bool) -> dict[str, float]:
@@ -172,6 +210,7 @@ def _spec(
     epochs: int,
     factors: bool,
     prune: bool,
+    best: str | None,
 ) -> dict[str, Any]:
     betas = [strength for strength in strengths if strength is not None]
     rung = {"name": "asha", "metric": "mig", "rungs": [0.5], "reduction": 2}
@@ -186,7 +225,7 @@ def _spec(
         "goal": {"metric": "mig", "mode": "max"} if factors else {"metric": "elbo", "mode": "max"},
         "tradeoff": {"by": ["beta"] if betas else []},
         "pruning": rung if prune else "none",
-        "evaluation": {"images": 4096, "samples": 512, "seed": 0, "final": ["mig"] if factors else []},
+        "evaluation": {"images": 4096, "samples": 512, "seed": 0, "final": ["mig"] if factors else [], "best": best},
     }
 
 
@@ -202,3 +241,13 @@ def _picture(path: Path, *, seed: int) -> None:
     sheet = tiles.transpose(0, 2, 1, 3).reshape(6 * 32, 10 * 32)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(sheet).save(path)
+
+
+def _snapshot(path: Path, progress: float) -> None:
+    """Write eight squares over their reconstructions, which sharpen with the progress."""
+    rows, columns = np.mgrid[:32, :32]
+    at = [(8 + 2 * k, 22 - 2 * k) for k in range(8)]
+    images = np.array([(abs(rows - y) < 5) & (abs(columns - x) < 5) for x, y in at], np.float32)[:, None]
+    reconstructions = progress * images + (1 - progress) * images.mean(0)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(reconstructions_png(images, reconstructions))

@@ -141,6 +141,21 @@ def test_objectives_are_listed_with_bounds_defaults_and_strength() -> None:
     assert (row["strength"], beta["allowed"], beta["default"]) == ("beta", "number >= 0", 4.0)
 
 
+def test_notes_go_beside_what_is_answered() -> None:
+    longer = ["--set", "objectives.*={name: factor_bottleneck}", "--set", "pruning={rungs: [0.5]}"]
+    longer += ["--set", "train.epochs=4", "--set", "search={name: grid}"]
+    note = "objectives[0] factor_bottleneck: no rung judges it"
+    result = sweeps("validate", "smoke", *longer)
+    assert result.stdout.startswith("ok: ")
+    assert f"note: {note}" in result.stderr
+    (told,) = json.loads(printed("validate", "smoke", *longer, "--json"))["notes"]
+    assert told.startswith(note)
+    dry = sweeps("run", "smoke", *longer, "--dry-run")
+    assert f"note: {note}" in dry.stderr
+    (planned,) = json.loads(printed("run", "smoke", *longer, "--dry-run", "--json"))["notes"]
+    assert planned == told
+
+
 def test_the_schema_is_json() -> None:
     assert json.loads(sweeps("schema").stdout)["required"] == ["name", "data", "network", "train", "objectives"]
 
@@ -164,6 +179,7 @@ def test_run_hands_its_arguments_on_and_exits_by_the_result(
     assert result.exit_code == code
     assert (asked["workspace"], asked["address"], asked["seeds"]) == (tmp_path, "auto", (0, 1, 2))
     assert json.loads(result.stdout)["states"] == states
+    assert json.loads(result.stdout)["notes"] == []
 
 
 def test_what_only_a_start_can_refuse_exits_with_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

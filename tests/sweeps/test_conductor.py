@@ -7,7 +7,7 @@ import pytest
 from mini_sweep import body, conductor, learning_rate_decides, play, spec
 
 from sweeps import ledger as tables
-from sweeps.fold import retry_failed
+from sweeps.fold import parked, read_trials, retry_failed
 from sweeps.ledger import Ledger
 
 
@@ -220,3 +220,150 @@ def test_complete_cells_are_told_their_mean_and_pruned_ones_no_value(tmp_path):
     assert told["complete"].values == pytest.approx((0.04005,))
     assert told["pruned"].values == ()
     assert set(told["pruned"].intermediate) == {1, 2}
+
+
+# One cell of 6 epochs of 12 steps, two seeds; C grows until step 36, the end of epoch 3.
+CAPACITY = {
+    "train": {"epochs": 6, "batch_size": 32},
+    "objectives": [{"name": "capacity_vae", "annealing": 0.5}],
+    "seeds": 2,
+}
+
+
+def stopping(**pruning):
+    return {"metric": "mig", "rungs": [], "stop_collapsed": True, **pruning}
+
+
+def never_active(trial, epoch):
+    return 0.0
+
+
+def test_a_collapsed_trial_is_stopped_once_its_schedules_have_ended(tmp_path):
+    sweep = conductor(spec(**CAPACITY, pruning=stopping()), tmp_path)
+    play(sweep, active=never_active)
+    assert [(trial.state, trial.epoch, trial.why) for trial in sweep.trials] == [
+        ("PRUNED", 3, "collapsed (epoch 3)"),
+        ("PRUNED", 3, "collapsed (epoch 3)"),
+    ]
+    assert {row["outcome"] for row in table(tmp_path, tables.ATTEMPT)} == {"pruned"}
+
+
+def test_a_collapse_during_the_warm_up_stops_nobody(tmp_path):
+    sweep = conductor(spec(**CAPACITY, pruning=stopping()), tmp_path)
+    play(sweep, active=lambda trial, epoch: 0.0 if epoch < 3 else 2.0)
+    assert states(sweep) == {"COMPLETE": 2}
+
+
+def test_a_collapse_at_the_last_epoch_is_a_complete_trial(tmp_path):
+    sweep = conductor(spec(**CAPACITY, pruning=stopping()), tmp_path)
+    play(sweep, active=lambda trial, epoch: 0.0 if epoch == 6 else 2.0)
+    assert states(sweep) == {"COMPLETE": 2}
+    assert all(trial.collapsed for trial in sweep.trials)
+
+
+def test_without_stop_collapsed_a_collapse_stops_nobody(tmp_path):
+    sweep = conductor(spec(**CAPACITY, pruning="none"), tmp_path)
+    play(sweep, active=never_active)
+    assert states(sweep) == {"COMPLETE": 2}
+
+
+@pytest.mark.parametrize("stop_after", range(1, 12, 2))
+def test_a_driver_that_died_stops_the_same_collapsed_trials(tmp_path, stop_after):
+    changes = {**CAPACITY, "seeds": 3, "pruning": stopping(rungs=[0.5])}
+
+    def second_collapses(trial, epoch):
+        return 0.0 if trial.seed == 1 else 3.0
+
+    play(conductor(spec(**changes), tmp_path), active=second_collapses, stop_after=stop_after)
+    second = conductor(spec(**changes), tmp_path)
+    play(second, active=second_collapses)
+    assert [(trial.state, trial.epoch) for trial in second.trials] == [("COMPLETE", 6), ("PRUNED", 3), ("COMPLETE", 6)]
+
+
+def two_rates(**pruning):
+    """Two cells of one bracket; a plain beta-VAE has no schedule, so epoch 1 may stop a trial already."""
+    return spec(
+        train={"epochs": 4, "batch_size": 32, "learning_rate": {"grid": [1e-2, 1e-3]}},
+        objectives=[{"name": "beta_vae", "beta": 4}],
+        pruning=stopping(**pruning),
+    )
+
+
+def test_a_stopped_seed_counts_at_a_rung_with_its_last_value(tmp_path):
+    # The second cell: seed 0 collapses in epoch 1 at MIG 0.0, seed 1 has 0.6. Their mean 0.3 is below the first cell's
+    # 0.4; seed 1 alone would have passed.
+    migs = {(1e-2, 0): 0.4, (1e-2, 1): 0.4, (1e-3, 0): 0.0, (1e-3, 1): 0.6}
+
+    def key(trial):
+        return trial.config["train"]["learning_rate"], trial.seed
+
+    sweep = conductor(two_rates(rungs=[0.5]), tmp_path)
+    play(sweep, lambda trial, _: migs[key(trial)], active=lambda trial, _: 0.0 if key(trial) == (1e-3, 0) else 3.0)
+    assert [cell.values[0] for cell in sweep.cells] == pytest.approx([0.4, 0.3])
+    assert [(trial.state, trial.why) for trial in sweep.trials] == [
+        ("COMPLETE", ""),
+        ("COMPLETE", ""),
+        ("PRUNED", "collapsed (epoch 1)"),
+        ("PRUNED", "rung 1 (epoch 2)"),
+    ]
+
+
+def test_a_cell_that_collapsed_whole_is_judged_as_the_low_value_it_is(tmp_path):
+    sweep = conductor(two_rates(rungs=[0.25, 0.5]), tmp_path)
+    play(sweep, active=lambda trial, _: 0.0 if trial.config["train"]["learning_rate"] == 1e-3 else 3.0)
+    # Pruned at the first rung, it is not seen at the second, as any pruned cell.
+    assert [cell.verdicts for cell in sweep.cells] == [{0: True, 1: True}, {0: False}]
+    assert {trial.why for trial in sweep.cells[1].trials} == {"collapsed (epoch 1)"}
+
+
+def test_a_sampler_learns_of_a_stopped_seed_too(tmp_path):
+    sweep = conductor(two_rates(), tmp_path)
+    play(sweep, lambda trial, _: 0.4 * trial.seed, active=lambda trial, _: 3.0 * trial.seed)
+    # Seed 0 stopped at MIG 0.0, seed 1 complete at 0.4: the cell's value is 0.2.
+    assert [sweep.told(cell).values for cell in sweep.cells] == [pytest.approx((0.2,))] * 2
+    assert set(sweep.told(sweep.cells[0]).intermediate) == {1, 2, 3, 4}
+
+
+def test_a_trial_that_stopped_elsewhere_stops_here_without_training(tmp_path):
+    play(conductor(spec(**CAPACITY, pruning=stopping()), tmp_path), active=never_active)
+    other = conductor(spec(**CAPACITY, name="other", pruning=stopping()), tmp_path)
+    assert play(other) == 0
+    assert states(other) == {"PRUNED": 2}
+    free = conductor(spec(**CAPACITY, name="free", pruning="none"), tmp_path)
+    assert play(free, active=never_active) == 2 * 3  # and goes on from there where nothing stops it
+    assert states(free) == {"COMPLETE": 2}
+
+
+@pytest.mark.parametrize(
+    ("annealing", "rungs"),
+    [
+        (0.5, {1: 3, 2: 5}),  # settled at step 36: a rung at the settled step is judged
+        (0.51, {2: 5}),  # settled at step 37, after epoch 3
+        (60, {2: 5}),  # in steps, the end of epoch 5
+        (1.0, {}),  # nothing is judged
+        (1000, {}),
+        (0.0, {0: 2, 1: 3, 2: 5}),
+    ],
+)
+def test_no_rung_before_a_schedules_end(tmp_path, annealing, rungs):
+    objectives = [{"name": "capacity_vae", "annealing": annealing}]
+    pruning = {"metric": "mig", "rungs": [0.3, 0.5, 0.8]}
+    sweep = conductor(spec(**{**CAPACITY, "objectives": objectives}, pruning=pruning), tmp_path)
+    play(sweep)
+    assert sweep.cells[0].rungs == rungs
+    assert set(sweep.cells[0].verdicts) == set(rungs)
+    assert states(sweep) == {"COMPLETE": 2}
+    again = conductor(spec(**{**CAPACITY, "objectives": objectives}, pruning=pruning), tmp_path)
+    assert again.cells[0].rungs == rungs
+
+
+def test_a_trial_at_a_rung_that_does_not_judge_it_is_not_parked(tmp_path):
+    sweep = conductor(spec(**CAPACITY, pruning={"metric": "mig", "rungs": [0.3, 0.5]}), tmp_path)
+    trial = sweep.next().trial
+    for epoch in (1, 2):
+        assert sweep.record(trial.number, body(trial, epoch, 0.1))
+    ledger = Ledger.of_workspace(tmp_path)
+    assert parked(ledger, "mini", read_trials(ledger, "mini")) == set()
+    assert not sweep.record(trial.number, body(trial, 3, 0.1))
+    assert trial.state == "PARKED"
+    assert parked(ledger, "mini", read_trials(ledger, "mini")) == {trial.number}

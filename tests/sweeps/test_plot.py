@@ -51,6 +51,9 @@ CASES: dict[str, Callable[[], Runs]] = {
     "all failed": lambda: synthetic(objectives=["beta_vae"], strengths=[1, 4], failed=range(40)),
     "missing numbers": with_nan,
     "many strengths": lambda: synthetic(strengths=range(1, 11), objectives=["vae"], rates=[1e-3], seeds=1),
+    "a capacity": lambda: synthetic(objectives=["capacity_vae"], strengths=[5, 25]),
+    "collapsed seeds": lambda: synthetic(strengths=[1, 4], collapsed=(0, 4), stopped=(4,)),
+    "a collapsed plain VAE": lambda: synthetic(objectives=["vae"], strengths=[None], failed=(), collapsed=(0,)),
     "no trials": lambda: RUNS._replace(table=RUNS.table.iloc[:0], curves=RUNS.curves.iloc[:0]),
 }
 
@@ -72,7 +75,8 @@ def test_every_figure_is_drawn_or_says_why_not(case):
         ("no factors", {"tradeoff", "curves", "pruning"}),
         ("all failed", {"curves"}),
         ("no trials", set()),
-        ("no strength", set(plot.FIGURES) - {"traversals"}),
+        ("no strength", set(plot.FIGURES) - {"traversals", "capacity"}),
+        ("a capacity", set(plot.FIGURES) - {"traversals"}),
     ],
 )
 def test_what_cannot_be_drawn_is_left_out_with_a_reason(case, drawn):
@@ -210,6 +214,62 @@ def test_traversals_are_those_of_the_best_whole_trials(tmp_path: Path):
     assert best is not None
     assert f"seed {best['seed']}: MIG {text.number(best['value'])}" in drawing.axes[1].get_title(loc="left")
     assert drawing.axes[1].images[0].get_array().shape[:2] == (192, 320)
+
+
+def test_points_with_collapsed_seeds_are_crossed_counted_and_told():
+    # The seeds of beta_vae are trials 0 and 1 (beta 1), 2 and 3 (beta 4); 0 ran to its end, 2 was stopped.
+    runs = synthetic(strengths=[1, 4], rates=[1e-3], failed=(), collapsed=(0, 2), stopped=(2,))
+    scatter = plot.scatter_figure(runs)
+    crosses = np.asarray(dots(scatter.axes[0], "collapsed").get_offsets())
+    rows = summary.brackets(runs)
+    own = rows.loc[rows["series"] == "beta_vae"]
+    np.testing.assert_array_equal(crosses, own[["tc", "mig"]].to_numpy())
+    legend = [entry.get_text() for entry in scatter.axes[0].get_legend().get_texts()]
+    assert legend[-1] == "collapsed: 2 of 4 seeds"
+    tradeoff = plot.tradeoff_figure(runs)
+    assert [entry.get_text() for entry in tradeoff.legends[0].get_texts()][-1] == "collapsed: 2 of 4 seeds"
+    for drawing in (scatter, tradeoff):
+        foot = drawing.get_supxlabel().replace("\n", " ")
+        assert "a cross: seeds of this point collapsed" in foot
+        assert "not shown: 1 pruned (1 of them collapsed)" in foot
+
+
+def test_without_collapse_there_is_no_cross_and_no_word_of_it():
+    drawing = plot.scatter_figure(RUNS)
+    assert not [artist for artist in drawing.axes[0].collections if artist.get_gid() == "collapsed"]
+    assert "collapsed" not in drawing.get_supxlabel()
+
+
+def test_the_capacity_figure_shows_latents_factors_and_snapshots_against_c(tmp_path: Path):
+    runs = synthetic(tmp_path, objectives=["capacity_vae"], strengths=[25], rates=[1e-3], pictures=True)
+    drawing = plot.capacity_figure(runs)
+    panels = [axes for block in drawing.subfigs for axes in block.axes]
+    best = summary.best_trial(runs, "capacity_vae", summary.goals(runs)[0])
+    assert best is not None
+    own = runs.curves.loc[runs.curves["trial"] == best["trial"]]
+    for axes, names in ((panels[0], [f"kl_latents/{j}" for j in range(6)]), (panels[1], ["kl_factors/pos_x"])):
+        lines = {line.get_gid(): line for line in axes.lines if line.get_gid()}
+        for name in names:
+            np.testing.assert_array_equal(lines[name].get_xydata(), own[["capacity", name]].to_numpy())
+    # C grows over the first three epochs of six and stays: of the snapshots at one C the latest is shown.
+    titles = [axes.get_title(loc="left") for axes in panels[2:]]
+    assert titles == ["C = 8.33 nats, epoch 1", "C = 16.7 nats, epoch 2", "C = 25 nats, epoch 6"]
+
+
+def test_the_capacity_figure_shows_the_best_of_every_objective_before_the_second_of_any(tmp_path: Path):
+    runs = synthetic(tmp_path, objectives=["capacity_vae", "factor_bottleneck"], strengths=[5, 10, 20], epochs=4)
+    titles = [block.axes[0].get_title(loc="left") for block in plot.capacity_figure(runs).subfigs]
+    assert len(titles) == 3
+    assert {title.partition(",")[0] for title in titles} == {"capacity_vae", "factor_bottleneck"}
+
+
+def test_rungs_are_drawn_where_a_panels_own_trials_are_judged():
+    # Of the second objective no rung is judged: its schedules run to the end.
+    late = (RUNS.table["objective"] == "beta_tcvae").to_numpy()
+    rungs = np.where(late, "[]", RUNS.table["rungs"])
+    first, second = plot.pruning_figure(RUNS._replace(table=RUNS.table.assign(rungs=rungs))).axes
+    assert [line.get_xdata() for line in first.lines if line.get_linestyle() == "--"] == [[3, 3]]
+    assert not [line for line in second.lines if line.get_linestyle() == "--"]
 
 
 def test_a_figure_is_the_same_bytes_twice_and_leaves_the_callers_style_alone():

@@ -12,6 +12,7 @@ import pytest
 from synthetic_runs import synthetic
 
 from sweeps import findings, plot, report, report_tables, summary
+from sweeps.plot import text
 from sweeps.runs import Runs
 
 VOID = {"meta", "img", "br", "link", "hr"}
@@ -58,17 +59,21 @@ def path(runs: Runs) -> Path:
 def test_the_report_lies_where_the_contract_says(runs, path):
     assert path == runs.workspace / "reports" / "quickstart" / "report.html"
     names = sorted(file.name for file in (path.parent / "figures").iterdir())
-    assert names == sorted(f"{name}.{ending}" for name in plot.FIGURES for ending in ("png", "svg"))
+    assert names == sorted(f"{name}.{ending}" for name in drawn(runs) for ending in ("png", "svg"))
     assert sorted(file.name for file in path.parent.iterdir()) == ["figures", "report.html", "runs.parquet"]
 
 
-def test_the_page_is_well_formed_and_loads_nothing(path):
+def drawn(runs: Runs) -> list[str]:
+    return [name for name, kind in plot.FIGURES.items() if not kind.why_not(runs)]
+
+
+def test_the_page_is_well_formed_and_loads_nothing(runs, path):
     page = path.read_text(encoding="utf-8")
     reader = Reader(page)
     assert reader.open == []
     assert all(link.startswith(("data:image/", "#")) for link in reader.links)
     assert {link[1:] for link in reader.links if link.startswith("#")} <= set(reader.ids)
-    assert sum(link.startswith("data:image/") for link in reader.links) == len(plot.FIGURES)
+    assert sum(link.startswith("data:image/") for link in reader.links) == len(drawn(runs)) == len(plot.FIGURES) - 1
     assert "<script" not in page
     assert "url(" not in page
 
@@ -222,3 +227,41 @@ def test_stored_software_and_identities_are_shown(runs):
     assert estimator.cells[-1].text == "estimator posterior quadrature, images 4096"
     assert ["torch", "2.9.0"] in [[cell.text for cell in row.cells] for row in report_tables.facts(shown, {}).rows]
     assert summary.source(shown.table, "mig") == "final"
+
+
+def test_collapsed_trials_are_counted_and_marked():
+    runs = synthetic(strengths=[1, 4], rates=[1e-3], failed=(), collapsed=(0, 2), stopped=(2,))
+    table = report_tables.strengths(runs)
+    place = [head.text for head in table.heads].index("collapsed")
+    assert [row.cells[place].text for row in table.rows] == ["1", "1", "0", "0"]
+    assert "collapsed: ended with no active unit" in table.caption
+    whys = [row.cells[-1].text for row in report_tables.trials(runs).rows]
+    assert whys == ["collapsed", "", "collapsed (epoch 3)", "", "", "", "", ""]
+    assert "2 of them collapsed: no latent was active at the last report." in findings.opening(runs)
+
+
+def test_without_collapse_there_is_no_column_of_it(runs):
+    assert "collapsed" not in [head.text for head in report_tables.strengths(runs).heads]
+    assert report_tables.best(runs) is None
+
+
+def test_last_and_best_weights_stand_apart_and_the_choice_is_named():
+    runs = synthetic(strengths=[4], rates=[1e-3], failed=(), best="mig")
+    table = report_tables.best(runs)
+    assert table is not None
+    heads = [head.text for head in table.heads]
+    assert heads[:6] == ["objective", "β", "n", "best epoch", "reconstr., last", "reconstr., best"]
+    # Made 1 % and 2 % above the last epoch's number.
+    last, chosen = (summary.brackets(runs, [f"{which}/tc"]).loc[0, f"{which}/tc"] for which in ("final", "best"))
+    assert chosen / last == pytest.approx(1.02 / 1.01)
+    assert table.rows[0].cells[heads.index("TC, best")].text.startswith(text.number(chosen)[:3])
+    assert table.rows[0].cells[3].text.startswith("5")
+    assert "the epoch with the best MIG on the evaluation subset" in table.caption
+    assert "looks at the labels" in table.caption
+    assert [head.text for head in report_tables.trials(runs).heads][-2:] == ["best MIG", "why"]
+
+
+def test_a_choice_without_labels_does_not_claim_to_look_at_them():
+    table = report_tables.best(synthetic(strengths=[4], rates=[1e-3], failed=(), best="gaussian_tc"))
+    assert table is not None
+    assert "labels" not in table.caption

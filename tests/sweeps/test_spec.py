@@ -9,13 +9,14 @@ from typing import Any
 import jsonschema
 import pytest
 
-from sweeps import spec, yaml_lines
+from sweeps import cells, describe, spec, yaml_lines
 from sweeps.schema import json_schema
 from sweeps.space import Grid, LogUniform
 from sweeps.spec import SweepSpec
 from sweeps.spec_errors import SpecError
 from vae_core.data import DATASETS
 from vae_core.data.abstract import Outline
+from vae_core.objectives import OBJECTIVES
 
 BAD = Path(__file__).parent / "bad_specs"
 
@@ -36,6 +37,7 @@ MISTAKES = [
     ("unknown_factor", 2, "data.stride: unknown factor 'posx'; did you mean 'pos_x'?"),
     ("missing_file", 2, "data.path must exist, got 'no/such/dsprites.npz'"),
     ("unknown_metric", 12, "evaluation.final[0]: unknown metric 'mgi'; did you mean 'mig'?"),
+    ("unknown_best", 12, "evaluation.best: unknown metric to select by 'mgi'; did you mean 'mig'?"),
     ("interval_in_a_grid", 8, "objectives[0].beta is an interval, which search grid cannot lay out"),
     ("sampler_without_trials", 12, "search.trials is missing; tpe needs it, as in search: {name: tpe, trials: 20}"),
     ("rung_outside", 12, "pruning.rungs: 0.9 of a trial of 2 epochs must be an epoch of its own in 1..1"),
@@ -156,6 +158,8 @@ def test_a_timeout_is_a_duration(written: Any, seconds: float | None) -> None:
         ({"goal": {"metric": "final/mig"}}, "goal.metric: unknown metric of every epoch 'final/mig'"),
         ({"goal": [{"metric": "tc"}, {"metric": "tc"}]}, "goal must not repeat a metric, got tc"),
         ({"pruning": {"metric": "dci", "rungs": [0.5]}}, "pruning.metric: unknown metric of every epoch 'dci'"),
+        ({"pruning": {"rungs": []}}, "pruning must have a rung, or stop_collapsed: true, got rungs []"),
+        ({"pruning": {"stop_collapsed": 1}}, "pruning.stop_collapsed must be true or false, got 1"),
         ({"pruning": {"rungs": [0.5, 1.0]}}, "pruning.rungs must be fractions of the trial in (0, 1)"),
         ({"pruning": {"rungs": [0.3, 0.5]}}, "pruning.rungs: 0.5 of a trial of 4 epochs must be an epoch of its own"),
         ({"pruning": {"rungs": [0.5], "reduction": 1}}, "pruning.reduction must be >= 2, got 1"),
@@ -171,6 +175,21 @@ def test_a_timeout_is_a_duration(written: Any, seconds: float | None) -> None:
         ({"store": {"ledger": "mysql://host/db"}}, "store.ledger must be a sqlite:///… or postgresql://… URL"),
         ({"evaluation": {"images": 3}}, "evaluation.images must be >= 4"),  # four levels of orientation
         ({"evaluation": {"final": ["udr"]}}, "evaluation"),
+        ({"evaluation": {"best": "dic"}}, "evaluation.best: unknown metric to select by 'dic'; did you mean 'dci'?"),
+        ({"evaluation": {"best": "active_units"}}, "evaluation.best: unknown metric to select by 'active_units'"),
+        (
+            {"objectives": [{"name": "conditional_vae", "label": ["shap"]}]},
+            "objectives[0].label: unknown factor 'shap'; did you mean 'shape'?",
+        ),
+        (
+            {"objectives": [{"name": "conditional_vae", "label": {"grid": [["shape"], ["scale", "size"]]}}]},
+            "objectives[0].label: unknown factor 'size'",
+        ),
+        ({"objectives": [{"name": "conditional_vae", "label": []}]}, "label must name one factor or more"),
+        ({"objectives": [{"name": "joint_vae", "categories": [3, 1]}]}, "objectives[0].categories[1] must be >= 2"),
+        ({"objectives": [{"name": "factor_bottleneck", "hidden": [8.5]}]}, "objectives[0].hidden[0] must be a whole"),
+        ({"objectives": [{"name": "factor_vae", "discriminator_betas": [0.5]}]}, "discriminator_betas"),
+        ({"objectives": [{"name": "control_vae", "beta_min": 9, "beta_max": 3}]}, "beta_min must be <= beta_max"),
         ({"objectives": []}, "objectives must be a list of at least one mapping"),
         ({"objectives": [{"name": "vae"}, {"name": "vae"}]}, "objectives[1] repeats objectives[0]"),
         ({"objectives": [{"beta": 1}]}, "objectives[0] must have a name"),
@@ -178,7 +197,10 @@ def test_a_timeout_is_a_duration(written: Any, seconds: float | None) -> None:
         ({"objectives": [{"name": "beta_vae", "beta": True}]}, "objectives[0].beta must be a number, got true"),
         ({"objectives": [{"name": "beta_vae", "beta": float("nan")}]}, "objectives[0].beta must be finite, got nan"),
         ({"objectives": [{"name": "beta_vae", "beta": {"gird": [1]}}]}, "unknown space 'gird'; did you mean 'grid'?"),
-        ({"network": {"name": "burgess"}}, "network.name: burgess takes images of 32 x 32 or 64 x 64 pixels"),
+        (
+            {"network": {"name": "burgess"}},
+            "network.name: burgess takes images of 28 x 28 or 32 x 32 or 64 x 64 pixels",
+        ),
         (
             {"network": {"name": "mlp", "latents": {"uniform": [1, 4]}}},
             "network.latents.uniform[0] must be a whole number",
@@ -222,6 +244,51 @@ def test_data_without_factors_has_no_mig(monkeypatch: pytest.MonkeyPatch) -> Non
     told = problems(small(goal={"metric": "mig"}, evaluation={"final": ["mig"]}, pruning={"rungs": [0.5]}))
     assert len(told) == 3
     assert all("mig needs ground-truth factors" in line for line in told)
+
+
+@pytest.mark.parametrize("name", ["conditional_vae", "factor_bottleneck"])
+def test_data_without_factors_serves_no_objective_that_reads_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DATASETS["dsprites"], "outline", lambda self: Outline(384, (1, 16, 16), (), ()))
+    (told,) = problems(small(objectives=[{"name": "vae"}, {"name": name}]))
+    assert told == f"objectives[1]: {name} needs ground-truth factors, which this data set has not"
+
+
+def test_data_without_factors_has_no_best_by_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(DATASETS["dsprites"], "outline", lambda self: Outline(384, (1, 16, 16), (), ()))
+    (told,) = problems(small(evaluation={"best": "mig"}))
+    assert told.startswith("evaluation.best: mig needs ground-truth factors, which this data set has not; use gaussian")
+    assert spec.from_mapping(small(evaluation={"best": "gaussian_tc"})).evaluation.best == "gaussian_tc"
+
+
+def test_pruning_by_collapse_alone_has_no_rung() -> None:
+    loaded = spec.from_mapping(small(pruning={"rungs": [], "stop_collapsed": True}))
+    assert loaded.pruning is not None
+    assert (loaded.pruning.rungs, loaded.pruning.stop_collapsed) == ((), True)
+    assert SweepSpec.from_dict(loaded.to_dict()) == loaded
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_objective_can_stand_in_a_spec(name: str) -> None:
+    validator = jsonschema.Draft202012Validator(json_schema())
+    defaults = describe.fields(OBJECTIVES[name])
+    spelled = {"name": name} | {field.name: field.default for field in defaults}
+    short, long = (spec.from_mapping(small(objectives=[entry])) for entry in ({"name": name}, spelled))
+    for loaded in (short, long):
+        assert SweepSpec.from_dict(json.loads(json.dumps(loaded.to_dict()))) == loaded
+        validator.validate(loaded.to_dict())
+    hashes = [cells.trial_config(loaded, cells.layouts(loaded)[0], {}, 0, "f" * 64).hash for loaded in (short, long)]
+    assert hashes[0] == hashes[1]  # a default that is written out makes no other trial
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+def test_every_field_of_an_objective_can_be_laid_out(name: str) -> None:
+    validator = jsonschema.Draft202012Validator(json_schema())
+    for field in describe.fields(OBJECTIVES[name]):
+        mapping = small(objectives=[{"name": name, field.name: {"grid": [field.default]}}])
+        loaded = spec.from_mapping(mapping)
+        validator.validate(mapping)
+        validator.validate(loaded.to_dict())
+        assert SweepSpec.from_dict(json.loads(json.dumps(loaded.to_dict()))) == loaded
 
 
 def test_all_images_of_an_epoch_may_be_said() -> None:
@@ -284,6 +351,7 @@ def test_the_schema_takes_the_bundled_specs_as_written_and_as_stored() -> None:
     [
         *("unknown_key", "unknown_field", "misspelt_objective", "negative_beta", "negative_beta_in_grid"),
         *("empty_range", "too_much_gpu", "wrong_type", "doubled_seed", "unknown_data_set", "unknown_metric"),
+        "unknown_best",
     ],
 )
 def test_the_schema_refuses_what_an_editor_can_see(name: str) -> None:

@@ -92,6 +92,29 @@ def test_a_run_carries_config_tags_and_artifacts(exported):
     assert names == ["config.yaml"]
 
 
+def test_an_ended_run_says_whether_it_collapsed_and_what_its_best_weights_score(tmp_path):
+    evaluation = {"images": 64, "samples": 16, "final": ["mig"], "best": "mig"}
+    small = spec(evaluation=evaluation, train={"epochs": 2, "batch_size": 32}, pruning="none", seeds=2)
+    play(conductor(small, tmp_path), active=lambda trial, epoch: 0.0 if trial.seed and epoch == 2 else 1.0)
+    export(tmp_path)
+    runs = runs_of(tmp_path)[1]
+    assert {(run.data.tags["seed"], run.data.tags["collapsed"]) for run in runs} == {("0", "false"), ("1", "true")}
+    mlflow = client(tmp_path)
+    for run in runs:
+        assert [point.step for point in mlflow.get_metric_history(run.info.run_id, "best/mig")] == [2]
+        assert run.data.metrics["best/epoch"] == 1
+
+
+def test_snapshots_are_among_a_pruned_runs_artifacts(tmp_path):
+    sweep = conductor(spec(), tmp_path)
+    play(sweep)
+    pruned = next(trial for trial in sweep.trials if trial.state == "PRUNED")
+    LocalFiles(tmp_path).write(TrialPaths(pruned.hash).artifact("snapshot-0001.png"), b"png")
+    export(tmp_path)
+    run = next(run for run in runs_of(tmp_path)[1] if run.data.tags["config_hash"] == pruned.hash)
+    assert [file.path for file in client(tmp_path).list_artifacts(run.info.run_id)] == ["snapshot-0001.png"]
+
+
 def test_a_local_artifact_is_a_link_not_a_copy(exported):
     workspace, sweep = exported
     paths = list((workspace / "artifacts").rglob("config.yaml"))

@@ -1,0 +1,108 @@
+"""What a user should know of a spec that is no mistake: one sentence each."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Sequence
+
+from metrics import METRICS
+from sweeps import blocks, course, scheduler
+from sweeps.course import Course
+from sweeps.sections import PruningSpec
+from sweeps.spec import SweepSpec
+from sweeps.spec_errors import spell
+from vae_core import registry
+from vae_core.config import TrainConfig
+from vae_core.networks import NETWORKS
+from vae_core.objectives import OBJECTIVES
+
+
+def notes(spec: SweepSpec) -> list[str]:
+    """Return the notes on a spec, in its own order."""
+    found = [*_cautions(spec)]
+    for position, entry in enumerate(spec.objectives):
+        whose = f"{spell(('objectives', position))} {entry['name']}"
+        courses = _courses(spec, position)
+        found += _endless(whose, courses)
+        if spec.pruning is not None:
+            found += _rungs(whose, courses, spec.pruning)
+            found += _stop(whose, courses, spec.pruning)
+    return [*found, *_best(spec)]
+
+
+def _cautions(spec: SweepSpec) -> Iterator[str]:
+    networks = [registry.build("network", sample, NETWORKS) for _, sample in blocks.samples(spec.network)]
+    for caution in dict.fromkeys(network.caution for network in networks):
+        if caution:
+            yield f"network {spec.network['name']}: {caution}"
+
+
+def _courses(spec: SweepSpec, position: int) -> list[Course]:
+    """Return the courses that an objective's trials can take, at the samples of every space."""
+    images = spec.data.outline().images
+    trains = [TrainConfig(**sample) for _, sample in blocks.samples(spec.train)]
+    entries = [sample for _, sample in blocks.samples(spec.objectives[position])]
+    objectives = [registry.build("objective", sample, OBJECTIVES) for sample in entries]
+    networks = [registry.build("network", sample, NETWORKS) for _, sample in blocks.samples(spec.network)]
+    latents = {network.latents for network in networks}
+    lengths = {(train.epochs, train.steps, train.steps_per_epoch(images)): train for train in trains}
+    return list(
+        dict.fromkeys(
+            course.course(train, objective, latents=d, per_epoch=per_epoch)
+            for ((_, _, per_epoch), train), objective, d in itertools.product(lengths.items(), objectives, latents)
+        )
+    )
+
+
+def _endless(whose: str, courses: Sequence[Course]) -> Iterator[str]:
+    late = [own for own in courses if own.settled > own.steps]
+    if late:
+        yield (
+            f"{whose}: its schedules end at step {_span(late, 'settled')}, after the trial's {_span(late, 'steps')} "
+            f"steps{_part(late, courses)}: they do not end within the trial"
+        )
+
+
+def _rungs(whose: str, courses: Sequence[Course], pruning: PruningSpec) -> Iterator[str]:
+    """Say which rungs fall away because a schedule runs; no rung before a schedule's end."""
+    placed = [(own, scheduler.rung_epochs(pruning.rungs, own.epochs)) for own in courses]
+    skipped = {
+        position: [own for own, epochs in placed if position in epochs and not own.is_settled(epochs[position])]
+        for position in range(len(pruning.rungs))
+    }
+    if pruning.rungs and all(len(own) == len(courses) for own in skipped.values()):
+        yield (
+            f"{whose}: no rung judges it, as its schedules run until step {_span(courses, 'settled')} of "
+            f"{_span(courses, 'steps')}; its cells run to the end"
+        )
+        return
+    for position, own in skipped.items():
+        if own:
+            yield (
+                f"{whose}: the rung at {pruning.rungs[position]:g} does not judge it{_part(own, courses)}, as its "
+                f"schedules run until step {_span(own, 'settled')} of {_span(own, 'steps')}"
+            )
+
+
+def _stop(whose: str, courses: Sequence[Course], pruning: PruningSpec) -> Iterator[str]:
+    never = [own for own in courses if not own.is_settled(own.epochs - 1)]
+    if pruning.stop_collapsed and never:
+        yield f"{whose}: stop_collapsed never stops it{_part(never, courses)}, as its schedules run into the last epoch"
+
+
+def _best(spec: SweepSpec) -> Iterator[str]:
+    name = spec.evaluation.best
+    if name is not None and "factors" in METRICS[name].needs:
+        yield (
+            f"evaluation.best: {name} needs ground-truth factors, so best/* is of weights that were selected by the "
+            "labels; compare it with nothing that was not"
+        )
+
+
+def _part(own: Sequence[Course], courses: Sequence[Course]) -> str:
+    return "" if len(own) == len(courses) else " in some of its cells"
+
+
+def _span(courses: Sequence[Course], field: str) -> str:
+    values = [getattr(own, field) for own in courses]
+    return str(min(values)) if min(values) == max(values) else f"{min(values)} to {max(values)}"

@@ -1,0 +1,73 @@
+"""What a user is told of a spec that is no mistake."""
+
+import subprocess
+import sys
+
+import pytest
+from mini_sweep import MINI, spec
+
+from sweeps.notes import notes
+
+TRAIN = {"epochs": 10, "batch_size": 32}  # 384 images: 120 steps
+PLAIN = {"objectives": [{"name": "beta_vae"}], "train": TRAIN, "pruning": "none"}
+
+
+def told(**changes):
+    return notes(spec(**{**PLAIN, **changes}))
+
+
+def test_a_plain_spec_has_no_notes():
+    assert told() == []
+    assert notes(spec()) == []
+
+
+def test_batch_normalisation_is_told_once():
+    data = {**MINI["data"], "resolution": 32}
+    (note,) = told(data=data, network={"name": "trento", "latents": {"grid": [2, 3]}})
+    assert note.startswith("network trento: with batch_norm, q(z|x) differs")
+    assert told(data=data, network={"name": "trento", "batch_norm": False}) == []
+
+
+@pytest.mark.parametrize(
+    ("annealing", "expected"),
+    [
+        (0.2, []),
+        (0.5, ["the rung at 0.4 does not judge it, as its schedules run until step 60 of 120"]),
+        (1.0, ["no rung judges it, as its schedules run until step 120 of 120; its cells run to the end"]),
+        (
+            {"grid": [0.2, 0.5]},
+            ["the rung at 0.4 does not judge it in some of its cells, as its schedules run until step 60 of 120"],
+        ),
+        (
+            5000,
+            [
+                "its schedules end at step 5000, after the trial's 120 steps: they do not end within the trial",
+                "no rung judges it, as its schedules run until step 5000 of 120; its cells run to the end",
+            ],
+        ),
+    ],
+)
+def test_rungs_that_a_schedule_takes_are_told(annealing, expected):
+    objectives = [{"name": "beta_vae"}, {"name": "capacity_vae", "annealing": annealing}]
+    found = told(objectives=objectives, pruning={"metric": "mig", "rungs": [0.4, 0.6]})
+    assert found == [f"objectives[1] capacity_vae: {sentence}" for sentence in expected]
+
+
+def test_a_stop_that_can_never_come_is_told():
+    objectives = [{"name": "factor_bottleneck"}]  # its C grows until the end
+    found = told(objectives=objectives, pruning={"metric": "mig", "rungs": [], "stop_collapsed": True})
+    assert found == [
+        "objectives[0] factor_bottleneck: stop_collapsed never stops it, as its schedules run into the last epoch"
+    ]
+
+
+def test_a_choice_by_labels_is_told():
+    (note,) = told(evaluation={"images": 64, "samples": 16, "best": "mig"})
+    assert note.startswith("evaluation.best: mig needs ground-truth factors, so best/* is of weights")
+    assert told(evaluation={"images": 64, "samples": 16, "best": "gaussian_tc"}) == []
+
+
+def test_notes_need_no_ray_mlflow_or_optuna():
+    code = "import sys, sweeps.notes; print(sorted({'ray', 'mlflow', 'optuna'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,54 @@
+"""The run table is a fold of the ledger."""
+
+import json
+import math
+
+import pytest
+from mini_sweep import conductor, play, spec
+
+from sweeps import runs
+
+
+def test_collapsed_trials_are_marked_when_they_end(tmp_path):
+    sweep = conductor(spec(pruning="none", objectives=[{"name": "beta_vae", "beta": 4}]), tmp_path)
+    play(sweep, active=lambda trial, _: 0.0 if trial.seed == 1 else 2.0, stop_after=6)
+    states = runs.load(tmp_path, "mini").table
+    assert not states["collapsed"].any()  # none has ended
+    play(
+        conductor(spec(pruning="none", objectives=[{"name": "beta_vae", "beta": 4}]), tmp_path),
+        active=lambda trial, _: 2.0 - 2.0 * trial.seed,
+    )
+    table = runs.load(tmp_path, "mini").table
+    assert table["collapsed"].tolist() == [False, True, False, True]
+
+
+def test_the_rungs_of_a_trial_are_those_that_judge_it(tmp_path):
+    objectives = [{"name": "beta_vae"}, {"name": "factor_bottleneck"}]
+    play(conductor(spec(objectives=objectives, seeds=1), tmp_path))
+    table = runs.load(tmp_path, "mini").table
+    rungs = {name: {*own} for name, own in table.groupby("objective")["rungs"]}
+    assert {name: [json.loads(text) for text in own] for name, own in rungs.items()} == {
+        "beta_vae": [[2]],
+        "factor_bottleneck": [[]],
+    }
+
+
+def test_curves_have_the_capacity_of_each_epoch_and_none_without_one(tmp_path):
+    objectives = [{"name": "beta_vae"}, {"name": "capacity_vae", "c_max": 24, "annealing": 24}]
+    train = {"epochs": 4, "batch_size": 32}
+    play(conductor(spec(objectives=objectives, train=train, seeds=1, pruning="none"), tmp_path))
+    found = runs.load(tmp_path, "mini")
+    own = found.curves.loc[(found.curves["number"] == 1).to_numpy()].sort_values("epoch")
+    # A nat a step for 24 steps; the last step of epoch 1 is taken with 11 done, that of epoch 2 with 23.
+    assert own["capacity"].tolist() == [11, 23, 24, 24]
+    assert found.curves.loc[(found.curves["number"] == 0).to_numpy(), "capacity"].isna().all()
+
+
+def test_the_best_epochs_numbers_have_columns_of_their_own(tmp_path):
+    evaluation = {"images": 64, "samples": 16, "final": ["mig"], "best": "mig"}
+    play(conductor(spec(evaluation=evaluation), tmp_path))
+    table = runs.load(tmp_path, "mini").table
+    complete = table["state"] == "COMPLETE"
+    assert table.loc[complete, "best/mig"].tolist() == pytest.approx(table.loc[complete, "final/mig"].tolist())
+    assert set(table.loc[complete, "best/epoch"]) == {1.0}
+    assert all(math.isnan(value) for value in table.loc[~complete, "best/mig"])
