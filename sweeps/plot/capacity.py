@@ -51,7 +51,7 @@ def capacity_figure(runs: Runs) -> Figure:
         _draw(block, runs, trial)
     goal = summary.goals(runs)[0]
     chosen = f"Of each objective and strength the whole trial with the {traversals.most(goal)} {text.name(goal.metric)}"
-    points = "a point an epoch, measured on the evaluation subset; the larger dot is the last"
+    points = "a point per C, at its last epoch, measured on the evaluation subset; the larger dot is the end"
     shares = "a latent's KL is shared among the factors in proportion to what it knows of them"
     note = f"{chosen}; {points}; {shares}."
     return style.finish(drawing, runs, "What the capacity is spent on", note)
@@ -109,6 +109,7 @@ def _draw(block: SubFigure, runs: Runs, trial: _Shown) -> None:
 
 def _lines(axes: Axes, curve: pd.DataFrame, names: Sequence[str], label: str) -> None:
     """Draw a line per latent or factor against C; those that never leave zero are grey."""
+    curve = curve.drop_duplicates("capacity", keep="last")
     across = summary.floats(curve, "capacity")
     colours = iter(style.COLOURS)
     for name in names:

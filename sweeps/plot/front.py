@@ -37,7 +37,7 @@ def front_figure(runs: Runs, *, planes: Sequence[Plane] = PLANES) -> Figure:
     for axes, plane, own in zip(panels, planes, rows, strict=True):
         _draw(axes, runs, own, plane)
     handles, names = panels[0].get_legend_handles_labels()
-    drawing.legend(handles, names, loc="outside upper right", ncols=min(len(names), 5))
+    style.legend(drawing, handles, names)
     metrics = list(dict.fromkeys(name for plane in planes for name in (plane.x, plane.y)))
     out = text.left_out(runs.table)
     points = "Points: means over seeds of cells that ran their whole length, pale where another cell beats them"

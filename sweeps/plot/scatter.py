@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,6 +15,8 @@ from sweeps.plot import collapse, labels, style, text
 from sweeps.runs import Runs
 
 MOST_LABELS = 24
+MOST_INSIDE = 6
+"""Series whose names have room in the frame; those of more stand beside it."""
 
 
 @style.drawn
@@ -25,9 +29,9 @@ def scatter_figure(runs: Runs, *, x: str = "tc", y: str = "mig", choice: summary
         y: metric of the vertical axis.
         choice: which trials of a bracket a point averages, see `summary.brackets`.
     """
-    drawing = style.figure(7.2, 4.9)
-    axes = drawing.subplots()
     rows = points(runs, x=x, y=y, choice=choice)
+    drawing = style.figure(9.6 if len(set(rows["series"])) > MOST_INSIDE else 7.2, 4.9)
+    axes = drawing.subplots()
     draw(axes, runs, rows, x=x, y=y)
     title = f"Mean {text.name(y)} against mean {text.name(x)}"
     style.finish(drawing, runs, title, note(runs, rows, x=x, y=y, choice=choice))
@@ -73,7 +77,9 @@ def draw(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = 
     if y == "mig":
         low, high = axes.get_ylim()
         axes.set_ylim(min(0.0, low), high + 0.06 * (high - min(0.0, low)))
-    for handle in axes.legend(loc="best", handletextpad=0.4).legend_handles:
+    beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)}
+    place: dict[str, Any] = beside if len(set(rows["series"])) > MOST_INSIDE else {"loc": "best"}
+    for handle in axes.legend(handletextpad=0.4, **place).legend_handles:
         if handle is not None:
             handle.set(sizes=[60])
 

@@ -27,6 +27,8 @@ R = TypeVar("R")
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
 MARKERS = ("o", "s", "D", "^")
 DPI = 150
+MOST_ABOVE = 5
+"""Entries of a legend that have room in the line of the title."""
 INK, GREY, FAINT = "#222222", "#666666", "#d9d9d9"
 
 RC = {
@@ -129,9 +131,27 @@ def strength_scale(axes: Axes, strengths: np.ndarray, label: str) -> None:
     if logarithmic(known):
         axes.set_xscale("log", base=2)
     if len(known) <= 10:
-        axes.set_xticks(known)
+        axes.set_xticks(_apart(known))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: text.plain(float(value))))
+
+
+def _apart(values: np.ndarray) -> np.ndarray:
+    """Return the values, rising, without those whose ticks would touch the one before."""
+    places = np.log(values) if logarithmic(values) else values
+    kept: list[int] = []
+    for at, place in enumerate(places):
+        if not kept or place - places[kept[-1]] >= 0.06 * (places[-1] - places[0]):
+            kept.append(at)
+    return values[kept]
+
+
+def legend(drawing: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
+    """Write the legend above the panels, or beside them where its entries are many."""
+    if len(names) > MOST_ABOVE:
+        drawing.legend(handles, names, loc="outside right upper")
+    else:
+        drawing.legend(handles, names, loc="outside upper right", ncols=max(len(names), 1))
 
 
 def logarithmic(strengths: np.ndarray) -> bool:

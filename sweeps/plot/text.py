@@ -64,11 +64,13 @@ def symbol(strength: str) -> str:
 
 
 def strength_axis(runs: Runs) -> str:
-    """Return the label of the axis of strengths; objectives with different ones are told apart."""
+    """Return the label of the axis of strengths; of two or three, it says which objective has which."""
     names = summary.strength_names(runs)
     letters = list(dict.fromkeys(symbol(strength) for strength in names.values() if strength))
     if len(letters) < 2:
         return letters[0] if letters else "no strength"
+    if len(letters) > 3:
+        return "strength"
     parts = (f"{symbol(strength)} of {objective}" for objective, strength in names.items() if strength)
     return "strength: " + ", ".join(parts)
 
@@ -159,6 +161,6 @@ def cell(row: Mapping[str, object], runs: Runs) -> str:
     strength = summary.strength_names(runs).get(str(row["objective"]), "")
     parts = [str(row["objective"])]
     parts += [f"{symbol(strength)} = {plain(row['strength'])}"] if strength else []
-    shown = summary.parameters(runs.table)
+    shown = [column for column in summary.parameters(runs.table) if column != f"objective.{strength}"]
     parts += [f"{parameter(column)} {plain(row.get(column))}" for column in shown if plain(row.get(column)) != "–"]
     return ", ".join(parts)

@@ -31,7 +31,7 @@ def tradeoff_figure(runs: Runs, *, metrics: Sequence[str] = METRICS, choice: sum
     rows = summary.brackets(runs, shown, choice=choice)
     lost = collapse.label(rows.loc[~np.isnan(summary.floats(rows, shown[0]))]) if shown else ""
     names = [name for name in (*style.colours(runs), lost) if name in by_name]
-    drawing.legend([by_name[name] for name in names], names, loc="outside upper right", ncols=min(len(names), 5))
+    style.legend(drawing, [by_name[name] for name in names], names)
     spread = "± standard error over seeds (dots)" if summary.floats(rows, "n").max(initial=0) > 1 else "of one seed"
     missing = [text.name(metric) for metric in metrics if metric not in shown]
     without = f"; not measured: {', '.join(missing)}" if missing else ""
@@ -66,9 +66,10 @@ def draw(axes: Axes, runs: Runs, metric: str, *, choice: summary.Choice = "best"
         collapse.cross(axes, across[lost], summary.floats(group, metric)[lost], name=name, transform=where)
     style.strength_scale(axes, strengths, text.strength_axis(runs))
     axes.set_ylabel(text.axis(metric))
-    if len(set(strengths)) == 1 and not np.isnan(strengths[0]):
-        reach = 0.05 * max(abs(float(strengths[0])), 1.0)
-        axes.set_xlim(strengths[0] - reach, strengths[0] + reach)
+    known = strengths[~np.isnan(strengths)]
+    if len(set(known)) == 1:
+        reach = 0.05 * max(abs(float(known[0])), 1.0)
+        axes.set_xlim(known[0] - reach, known[0] + reach)
     if metric in ("tc", "mig") or np.isnan(strengths).all():
         axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
 

@@ -61,6 +61,14 @@ def test_a_stop_that_can_never_come_is_told():
     ]
 
 
+def test_a_stop_before_anything_is_learnt_is_told():
+    found = told(pruning={"metric": "mig", "rungs": [], "stop_collapsed": True})
+    assert len(found) == 1
+    assert found[0].startswith("objectives[0] beta_vae: stop_collapsed stops it from its first epoch on")
+    later = told(objectives=[{"name": "beta_tcvae", "warmup": 0.2}], pruning={"rungs": [], "stop_collapsed": True})
+    assert later == []
+
+
 def test_a_choice_by_labels_is_told():
     (note,) = told(evaluation={"images": 64, "samples": 16, "best": "mig"})
     assert note.startswith("evaluation.best: mig needs ground-truth factors, so best/* is of weights")

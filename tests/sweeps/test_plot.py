@@ -23,6 +23,9 @@ RUNS = synthetic()
 SMALL = synthetic(objectives=["beta_vae"], strengths=[1, 4])
 
 
+MANY = ["beta_vae", "beta_tcvae", "capacity_vae", "factor_vae", "joint_vae", "cascade_vae", "dip_vae_i", "info_vae"]
+
+
 def dots(axes: Axes, name: str) -> PathCollection:
     (found,) = [artist for artist in axes.collections if artist.get_gid() == name]
     assert isinstance(found, PathCollection)
@@ -54,6 +57,7 @@ CASES: dict[str, Callable[[], Runs]] = {
     "a capacity": lambda: synthetic(objectives=["capacity_vae"], strengths=[5, 25]),
     "collapsed seeds": lambda: synthetic(strengths=[1, 4], collapsed=(0, 4), stopped=(4,)),
     "a collapsed plain VAE": lambda: synthetic(objectives=["vae"], strengths=[None], failed=(), collapsed=(0,)),
+    "many objectives": lambda: synthetic(objectives=MANY, strengths=[1, 4], rates=[1e-3], seeds=1, failed=()),
     "no trials": lambda: RUNS._replace(table=RUNS.table.iloc[:0], curves=RUNS.curves.iloc[:0]),
 }
 
@@ -234,6 +238,23 @@ def test_points_with_collapsed_seeds_are_crossed_counted_and_told():
         assert "not shown: 1 pruned (1 of them collapsed)" in foot
 
 
+def test_the_names_of_many_objectives_stand_beside_the_panels():
+    runs = CASES["many objectives"]()
+    drawing = plot.tradeoff_figure(runs)
+    (legend,) = drawing.legends
+    assert [entry.get_text() for entry in legend.get_texts()] == list(style.colours(runs))
+    assert legend.get_window_extent().x0 > max(axes.get_window_extent().x1 for axes in drawing.axes)
+    axes = plot.scatter_figure(runs).axes[0]
+    assert axes.get_legend().get_window_extent().x0 > axes.get_window_extent().x1
+    assert text.strength_axis(runs) == "strength"
+
+
+def test_ticks_of_strengths_that_would_touch_are_left_out():
+    axes = style.figure(4, 4).subplots()
+    style.strength_scale(axes, np.array([1.0, 4.0, 10.0, 12.0, 1000.0]), "strength")
+    assert axes.get_xticks().tolist() == [1, 4, 10, 1000]
+
+
 def test_without_collapse_there_is_no_cross_and_no_word_of_it():
     drawing = plot.scatter_figure(RUNS)
     assert not [artist for artist in drawing.axes[0].collections if artist.get_gid() == "collapsed"]
@@ -246,7 +267,7 @@ def test_the_capacity_figure_shows_latents_factors_and_snapshots_against_c(tmp_p
     panels = [axes for block in drawing.subfigs for axes in block.axes]
     best = summary.best_trial(runs, "capacity_vae", summary.goals(runs)[0])
     assert best is not None
-    own = runs.curves.loc[runs.curves["trial"] == best["trial"]]
+    own = runs.curves.loc[runs.curves["trial"] == best["trial"]].drop_duplicates("capacity", keep="last")
     for axes, names in ((panels[0], [f"kl_latents/{j}" for j in range(6)]), (panels[1], ["kl_factors/pos_x"])):
         lines = {line.get_gid(): line for line in axes.lines if line.get_gid()}
         for name in names:
