@@ -8,7 +8,7 @@ out and the learning rate searched, every β gets the same number of cells, and 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard
 
 from sweeps.space import Choice, Grid, Space
@@ -73,9 +73,7 @@ def bracket(spec: SweepSpec, layout: Layout, params: Mapping[str, Any]) -> str:
     A parameter that a sampler searches is not part of it.
     """
     entry = spec.objectives[layout.objective]
-    name = str(entry["name"])
-    if [str(other["name"]) for other in spec.objectives].count(name) > 1:
-        name = f"{name}#{layout.objective}"
+    name = called(spec.objectives, layout.objective)
     by = spec.tradeoff.by
     if by is None:
         strength = OBJECTIVES[str(entry["name"])].strength
@@ -90,6 +88,27 @@ def bracket(spec: SweepSpec, layout: Layout, params: Mapping[str, Any]) -> str:
                     parts.append(f"{field}={_short(values[path])}")
                 break
     return " ".join(parts)
+
+
+def called(objectives: Sequence[Mapping[str, Any]], position: int) -> str:
+    """Return what to call an objective of a spec: its name, and what tells it from others of that name.
+
+    `capacity_vae(abs)` and `capacity_vae(relu)` where choices of words tell all of them apart, else `beta_vae#1`.
+    """
+    name = str(objectives[position]["name"])
+    same = {at: objective for at, objective in enumerate(objectives) if objective["name"] == name}
+    if len(same) == 1:
+        return name
+    defaults = {path.partition(".")[2]: value for path, value in _defaults(name).items()}
+    whole = {at: {**defaults, **objective} for at, objective in same.items()}
+    words = [
+        field
+        for field in defaults
+        if len({str(own[field]) for own in whole.values()}) > 1
+        and all(isinstance(own[field], str) for own in whole.values())
+    ]
+    told = {at: ", ".join(own[field] for field in words) for at, own in whole.items()}
+    return f"{name}({told[position]})" if len(set(told.values())) == len(told) else f"{name}#{position}"
 
 
 def _values(spec: SweepSpec, position: int) -> dict[str, Any]:

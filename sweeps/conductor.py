@@ -273,13 +273,12 @@ class Conductor:
                     trial.state = "WAITING"
 
     def _stop_collapsed(self, tx: Transaction, cell: CellState) -> None:
-        """End the seeds that, with their schedules over, have no active unit; at its last epoch a trial is complete."""
+        """End the seeds that stay collapsed; the last epoch completes a trial in any case."""
         if self.spec.pruning is None or not self.spec.pruning.stop_collapsed:
             return
         for trial in cell.trials:
-            epoch = trial.epoch
-            if not trial.ended and trial.collapsed and epoch < trial.epochs and cell.course.is_settled(epoch):
-                self._end(tx, trial, "PRUNED", f"{COLLAPSED} (epoch {epoch})")
+            if not trial.ended and trial.epoch < trial.epochs and course.stays_collapsed(cell.course, trial.reported):
+                self._end(tx, trial, "PRUNED", f"{COLLAPSED} (epoch {trial.epoch})")
 
     def _judge(self, tx: Transaction, cell: CellState, position: int, alive: list[TrialState]) -> None:
         pruning = self.spec.pruning

@@ -89,7 +89,7 @@ class PruningSpec(Section):
     """Successive halving inside a bracket: at each rung the best 1/reduction of the cells go on.
 
     No rung judges a cell before the schedules of its objective have ended. With `stop_collapsed` a trial ends early,
-    too, if no latent is active at the end of an epoch after them; `rungs: []` then leaves it at that.
+    too, if no latent is active at the ends of two epochs in a row after them; `rungs: []` then leaves it at that.
     """
 
     model_config = _leave_out("metric", "mode")

@@ -84,21 +84,21 @@ def reconstructions_png(images: Floats, reconstructions: Floats) -> bytes:
 
 
 def mutual_information_png(information: Floats, factors: Sequence[str], kl: Floats) -> bytes:
-    """Return a PNG of I(z_j; v_k), nats: one row a latent, by KL, one column a factor, each number in its cell.
+    """Return a PNG of I(z_j; v_k), nats: one row a latent, by KL, then discrete codes, one column a factor.
 
     Args:
-        information: (d, K) in nats; darker is more, on the scale of the largest.
+        information: (d + m, K) in nats; darker is more, on the scale of the largest.
         factors: K names.
         kl: (d,) KL of each latent, nats; orders and labels the rows.
     """
-    order = _by_kl(kl)
+    order, labels = _rows(kl, len(information))
     font, width, height, left, top = _font(13), 84, 26, 132, 30
     canvas = Image.new("RGB", (left + width * len(factors) + 8, top + height * len(order) + 8), _PAPER)
     draw = ImageDraw.Draw(canvas)
     largest = max(float(information.max()), 1e-9)
     for k, name in enumerate(factors):
         draw.text((left + width * (k + 0.5), top / 2), name, _INK, font, anchor="mm")
-    for row, (j, label) in enumerate(zip(order, _labels(kl), strict=True)):
+    for row, (j, label) in enumerate(zip(order, labels, strict=True)):
         y = top + height * row
         draw.text((left - 8, y + height / 2), label, _INK, font, anchor="rm")
         for k in range(len(factors)):

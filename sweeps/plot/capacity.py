@@ -18,8 +18,9 @@ from PIL import Image
 from sweeps import summary
 from sweeps.plot import style, text, traversals
 from sweeps.runs import Runs
+from vae_core.objectives import OBJECTIVES
 
-MOST_TRIALS = 3
+MOST_TRIALS = 4
 MOST_SNAPSHOTS = 4
 _ACTIVE = 0.01
 """KL (nats) below which a latent is drawn in grey: it says nothing of the image."""
@@ -58,21 +59,28 @@ def capacity_figure(runs: Runs) -> Figure:
 
 
 def _chosen(runs: Runs) -> list[_Shown]:
-    """Return the best whole trial of each objective and strength, of the better ones a few."""
+    """Return the best whole trial of each bracket, of the better ones a few; those that code factors come first."""
     table, goal = runs.table, summary.goals(runs)[0]
     asking = runs.curves.loc[~np.isnan(summary.floats(runs.curves, "capacity"))]
     own = table.loc[((table["state"] == "COMPLETE") & table["trial"].isin(asking.get("trial", []))).to_numpy()]
     value = dict(zip(table["number"], summary.values(table, goal.metric), strict=True))
     sign = 1.0 if goal.mode == "min" else -1.0
     cost = [sign * value[number] if math.isfinite(value[number]) else math.inf for number in own["number"]]
-    ranked = own.iloc[np.argsort(cost, kind="stable")].drop_duplicates(["objective", "strength"])
+    ranked = own.iloc[np.argsort(cost, kind="stable")].drop_duplicates("bracket")
     # The best of every objective before the second of any.
-    rounds = [list(rows.index) for _, rows in ranked.groupby("objective", sort=False)]
+    groups = sorted(ranked.groupby("objective", sort=False), key=lambda group: not _codes_factors(str(group[0])))
+    rounds = [list(rows.index) for _, rows in groups]
     kept = [at for turn in itertools.zip_longest(*rounds) for at in turn if at is not None][:MOST_TRIALS]
     rows = cast(list[dict[str, Any]], own.loc[own.index.isin(kept)].to_dict("records"))
-    rows.sort(key=lambda row: (list(table["objective"]).index(row["objective"]), row["strength"]))
+    order = list(table["objective"])
+    rows.sort(key=lambda row: (not _codes_factors(row["objective"]), order.index(row["objective"]), row["strength"]))
     curves = {trial: curve.sort_values("epoch") for trial, curve in asking.groupby("trial", sort=False)}
     return [_Shown(row, curves[row["trial"]], _snapshots(runs, row, curves[row["trial"]])) for row in rows]
+
+
+def _codes_factors(objective: str) -> bool:
+    """Return whether an objective's encoder reads the factors: what this figure was made for."""
+    return objective in OBJECTIVES and OBJECTIVES[objective]().wiring.reads_factors != "no"
 
 
 def _snapshots(runs: Runs, trial: dict[str, Any], curve: pd.DataFrame) -> list[tuple[int, float, Path]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -18,26 +19,39 @@ from sweeps.plot import style, text
 from sweeps.runs import Runs
 
 METRICS = ("reconstruction", "tc", "mig")
+MOST_COLUMNS = 6
 
 
 @style.drawn
 def curves_figure(runs: Runs, *, metrics: Sequence[str] = METRICS) -> Figure:
-    """Return a row per metric and a column per objective, one line per trial."""
+    """Return a row per metric and a column per objective, one line per trial; many objectives in several blocks."""
     shown = [metric for metric in metrics if not np.isnan(summary.floats(runs.curves, metric)).all()]
     objectives = list(dict.fromkeys(runs.table["objective"]))
-    width = 1.6 + (3.4 if len(objectives) < 4 else 2.4) * max(len(objectives), 1)
-    drawing = style.figure(max(width, 6.4), 1.0 + 2.0 * max(len(shown), 1))
-    grid = drawing.subplots(max(len(shown), 1), max(len(objectives), 1), squeeze=False, sharex=True, sharey="row")
+    blocks = math.ceil(len(objectives) / MOST_COLUMNS) or 1
+    lines, columns = max(len(shown), 1), max(math.ceil(len(objectives) / blocks), 1)
+    width = 1.6 + (3.4 if columns < 4 else 2.4) * columns
+    drawing = style.figure(max(width, 6.4), 1.0 + 2.0 * lines * blocks)
+    grid = drawing.subplots(lines * blocks, columns, squeeze=False, sharex=True, sharey="row")
     colours = style.shades(summary.floats(runs.table, "strength"))
-    lines = {str(trial): own.sort_values("epoch") for trial, own in runs.curves.groupby("trial", sort=False)}
-    for row, metric in enumerate(shown):
-        for column, objective in enumerate(objectives):
-            axes = grid[row, column]
-            _draw(axes, runs.table.loc[(runs.table["objective"] == objective).to_numpy()], lines, metric, colours)
+    curves = {str(trial): own.sort_values("epoch") for trial, own in runs.curves.groupby("trial", sort=False)}
+    for place in range(blocks * columns):
+        block, column = divmod(place, columns)
+        for row, metric in enumerate(shown):
+            axes = grid[block * lines + row, column]
+            if place >= len(objectives):
+                axes.set_axis_off()
+                continue
+            own = runs.table.loc[(runs.table["objective"] == objectives[place]).to_numpy()]
+            _draw(axes, own, curves, metric, colours)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-            axes.set_title(objective if row == 0 else "")
+            axes.set_title(objectives[place] if row == 0 else "")
             axes.set_xlabel("epoch" if row == len(shown) - 1 else "")
             axes.set_ylabel(text.axis(metric).replace(" (", "\n(") if column == 0 else "")
+    for row in range(len(shown)):  # one scale per metric, also from block to block
+        same = [grid[block * lines + row, 0] for block in range(blocks)]
+        limits = [axes.get_ylim() for axes in same]
+        for axes in same:
+            axes.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
     _key(drawing, runs, grid, colours)
     note = "One line per trial, measured on the evaluation subset every epoch."
     title = f"{text.listed([text.name(metric) for metric in shown])} by epoch"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,13 +36,14 @@ def folder(runs: Runs, trial: Mapping[str, Any]) -> Path:
 
 @style.drawn
 def traversals_figure(runs: Runs) -> Figure:
-    """Return the traversals below each other, wide enough for their labels to be read."""
+    """Return the traversals below each other, wide enough for their labels to be read; many in two or three columns."""
     found, goal = pictures(runs), summary.goals(runs)[0]
     images = {objective: np.asarray(Image.open(path).convert("RGB")) for objective, (_, path) in found.items()}
-    lines = len(images) or 1
+    columns = next((n for n in (1, 2) if len(images) <= 3 * n), 3)
+    lines, width = math.ceil(len(images) / columns) or 1, 7.4 if columns == 1 else 4.6
     tallest = max((image.shape[0] / image.shape[1] for image in images.values()), default=0.5)
-    drawing = style.figure(7.8, 0.7 + lines * (0.45 + 7.4 * tallest))
-    grid = drawing.subplots(lines, 1, squeeze=False).ravel()
+    drawing = style.figure(0.4 + columns * width, 0.7 + lines * (0.45 + width * tallest))
+    grid = drawing.subplots(lines, columns, squeeze=False).ravel()
     for axes in grid:
         axes.set_axis_off()
     for axes, (objective, image) in zip(grid, images.items(), strict=False):

@@ -242,15 +242,16 @@ def test_a_collapsed_trial_is_stopped_once_its_schedules_have_ended(tmp_path):
     sweep = conductor(spec(**CAPACITY, pruning=stopping()), tmp_path)
     play(sweep, active=never_active)
     assert [(trial.state, trial.epoch, trial.why) for trial in sweep.trials] == [
-        ("PRUNED", 3, "collapsed (epoch 3)"),
-        ("PRUNED", 3, "collapsed (epoch 3)"),
+        ("PRUNED", 4, "collapsed (epoch 4)"),
+        ("PRUNED", 4, "collapsed (epoch 4)"),
     ]
     assert {row["outcome"] for row in table(tmp_path, tables.ATTEMPT)} == {"pruned"}
 
 
-def test_a_collapse_during_the_warm_up_stops_nobody(tmp_path):
+@pytest.mark.parametrize("epochs", [(1, 2, 3), (3,), (5,), (3, 5)])
+def test_a_collapse_during_the_warm_up_or_for_one_epoch_stops_nobody(tmp_path, epochs):
     sweep = conductor(spec(**CAPACITY, pruning=stopping()), tmp_path)
-    play(sweep, active=lambda trial, epoch: 0.0 if epoch < 3 else 2.0)
+    play(sweep, active=lambda trial, epoch: 0.0 if epoch in epochs else 2.0)
     assert states(sweep) == {"COMPLETE": 2}
 
 
@@ -277,43 +278,43 @@ def test_a_driver_that_died_stops_the_same_collapsed_trials(tmp_path, stop_after
     play(conductor(spec(**changes), tmp_path), active=second_collapses, stop_after=stop_after)
     second = conductor(spec(**changes), tmp_path)
     play(second, active=second_collapses)
-    assert [(trial.state, trial.epoch) for trial in second.trials] == [("COMPLETE", 6), ("PRUNED", 3), ("COMPLETE", 6)]
+    assert [(trial.state, trial.epoch) for trial in second.trials] == [("COMPLETE", 6), ("PRUNED", 4), ("COMPLETE", 6)]
 
 
 def two_rates(**pruning):
-    """Two cells of one bracket; a plain beta-VAE has no schedule, so epoch 1 may stop a trial already."""
+    """Two cells of one bracket; a plain beta-VAE has no schedule, so epoch 2 may stop a trial already."""
     return spec(
-        train={"epochs": 4, "batch_size": 32, "learning_rate": {"grid": [1e-2, 1e-3]}},
+        train={"epochs": 5, "batch_size": 32, "learning_rate": {"grid": [1e-2, 1e-3]}},
         objectives=[{"name": "beta_vae", "beta": 4}],
         pruning=stopping(**pruning),
     )
 
 
 def test_a_stopped_seed_counts_at_a_rung_with_its_last_value(tmp_path):
-    # The second cell: seed 0 collapses in epoch 1 at MIG 0.0, seed 1 has 0.6. Their mean 0.3 is below the first cell's
+    # The second cell: seed 0 is stopped in epoch 2 at MIG 0.0, seed 1 has 0.6. Their mean 0.3 is below the first cell's
     # 0.4; seed 1 alone would have passed.
     migs = {(1e-2, 0): 0.4, (1e-2, 1): 0.4, (1e-3, 0): 0.0, (1e-3, 1): 0.6}
 
     def key(trial):
         return trial.config["train"]["learning_rate"], trial.seed
 
-    sweep = conductor(two_rates(rungs=[0.5]), tmp_path)
+    sweep = conductor(two_rates(rungs=[0.6]), tmp_path)
     play(sweep, lambda trial, _: migs[key(trial)], active=lambda trial, _: 0.0 if key(trial) == (1e-3, 0) else 3.0)
     assert [cell.values[0] for cell in sweep.cells] == pytest.approx([0.4, 0.3])
     assert [(trial.state, trial.why) for trial in sweep.trials] == [
         ("COMPLETE", ""),
         ("COMPLETE", ""),
-        ("PRUNED", "collapsed (epoch 1)"),
-        ("PRUNED", "rung 1 (epoch 2)"),
+        ("PRUNED", "collapsed (epoch 2)"),
+        ("PRUNED", "rung 1 (epoch 3)"),
     ]
 
 
 def test_a_cell_that_collapsed_whole_is_judged_as_the_low_value_it_is(tmp_path):
-    sweep = conductor(two_rates(rungs=[0.25, 0.5]), tmp_path)
+    sweep = conductor(two_rates(rungs=[0.6, 0.8]), tmp_path)
     play(sweep, active=lambda trial, _: 0.0 if trial.config["train"]["learning_rate"] == 1e-3 else 3.0)
     # Pruned at the first rung, it is not seen at the second, as any pruned cell.
     assert [cell.verdicts for cell in sweep.cells] == [{0: True, 1: True}, {0: False}]
-    assert {trial.why for trial in sweep.cells[1].trials} == {"collapsed (epoch 1)"}
+    assert {trial.why for trial in sweep.cells[1].trials} == {"collapsed (epoch 2)"}
 
 
 def test_a_sampler_learns_of_a_stopped_seed_too(tmp_path):
@@ -321,7 +322,7 @@ def test_a_sampler_learns_of_a_stopped_seed_too(tmp_path):
     play(sweep, lambda trial, _: 0.4 * trial.seed, active=lambda trial, _: 3.0 * trial.seed)
     # Seed 0 stopped at MIG 0.0, seed 1 complete at 0.4: the cell's value is 0.2.
     assert [sweep.told(cell).values for cell in sweep.cells] == [pytest.approx((0.2,))] * 2
-    assert set(sweep.told(sweep.cells[0]).intermediate) == {1, 2, 3, 4}
+    assert set(sweep.told(sweep.cells[0]).intermediate) == {1, 2, 3, 4, 5}
 
 
 def test_a_trial_that_stopped_elsewhere_stops_here_without_training(tmp_path):
@@ -330,7 +331,7 @@ def test_a_trial_that_stopped_elsewhere_stops_here_without_training(tmp_path):
     assert play(other) == 0
     assert states(other) == {"PRUNED": 2}
     free = conductor(spec(**CAPACITY, name="free", pruning="none"), tmp_path)
-    assert play(free, active=never_active) == 2 * 3  # and goes on from there where nothing stops it
+    assert play(free, active=never_active) == 2 * 2  # and goes on from there where nothing stops it
     assert states(free) == {"COMPLETE": 2}
 
 

@@ -18,6 +18,7 @@ from synthetic_runs import BETAS, synthetic
 from sweeps import plot, summary
 from sweeps.plot import front, labels, style, text
 from sweeps.runs import Runs
+from vae_core.objectives import OBJECTIVES
 
 RUNS = synthetic()
 SMALL = synthetic(objectives=["beta_vae"], strengths=[1, 4])
@@ -280,8 +281,21 @@ def test_the_capacity_figure_shows_latents_factors_and_snapshots_against_c(tmp_p
 def test_the_capacity_figure_shows_the_best_of_every_objective_before_the_second_of_any(tmp_path: Path):
     runs = synthetic(tmp_path, objectives=["capacity_vae", "factor_bottleneck"], strengths=[5, 10, 20], epochs=4)
     titles = [block.axes[0].get_title(loc="left") for block in plot.capacity_figure(runs).subfigs]
-    assert len(titles) == 3
-    assert {title.partition(",")[0] for title in titles} == {"capacity_vae", "factor_bottleneck"}
+    # Two of each; the objective that codes the factors first, for it the figure is made.
+    assert [title.partition(",")[0] for title in titles] == ["factor_bottleneck"] * 2 + ["capacity_vae"] * 2
+
+
+def test_curves_of_many_objectives_stand_in_blocks_on_one_scale(tmp_path: Path):
+    names = [name for name in OBJECTIVES if name != "vae"][:8]
+    drawing = plot.curves_figure(synthetic(tmp_path, objectives=names, strengths=[5], epochs=4))
+    panels = [axes for axes in drawing.axes if axes.lines]
+    assert len(panels) == 3 * 8
+    titled = [axes.get_title(loc="left") for axes in panels if axes.get_title(loc="left")]
+    assert titled == names
+    first, second = (
+        next(axes for axes in panels if axes.get_title(loc="left") == name) for name in (names[0], names[4])
+    )
+    assert first.get_ylim() == second.get_ylim()
 
 
 def test_rungs_are_drawn_where_a_panels_own_trials_are_judged():

@@ -97,4 +97,7 @@ def test_matrix_has_a_cell_for_every_latent_and_factor() -> None:
     assert picture[32, 132 + 84 + 3] < 100  # row 0 is latent 1: its second cell is dark
     assert picture[32, 132 + 3] > 250
     assert np.isfinite(picture).all()
+    with_code = np.concatenate([information, [[0.9, 0.0]]])
+    taller = np.asarray(opened(traversal.mutual_information_png(with_code, ["x", "y"], KL)).convert("L"))
+    assert taller[32 + 3 * 26, 132 + 3] < 100  # the discrete code's row is the last
     traversal.mutual_information_png(np.zeros((3, 2)), ["x", "y"], KL)  # nothing known: no division by zero
