@@ -20,7 +20,7 @@ def assign(cost: Floats, balance: float) -> NDArray[np.int64]:
     λ·(B − 1) cheaper than any other is in that class in every solution, as leaving it saves less on the class sizes:
     only the others are assigned, which is exact too and much less work where λ is small.
 
-    Source: Jeong and Song 2019 (arXiv:1905.09432), the minimum-cost flow of their algorithm 1.
+    Source: Jeong and Song 2019 (arXiv:1905.09432), their minimum-cost flow.
 
     Args:
         cost: (B, K) float64, finite; nats.

@@ -25,7 +25,7 @@ class CapacityVAE(AbstractObjective):
     images would be another loss, never smaller. C(t) goes linearly from `c_start` to `c_max` and stays there; the two
     may be equal, or fall. `abs` pushes a KL below C up, `relu` leaves it alone.
 
-    Source: Burgess et al. 2018 (arXiv:1804.03599), eq. 8, for `abs`; `relu` is a later variant of it.
+    Source: Burgess et al. 2018 (arXiv:1804.03599), eq. 5, for `abs`; `relu` is a later variant of it.
 
     Args:
         form: the distance.

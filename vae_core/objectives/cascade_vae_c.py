@@ -22,7 +22,7 @@ class CascadeVAEC(AbstractStaged):
 
     In stage s = ⌊t/T⌋ latents 0 … s are open; all are from stage d − 1 on.
 
-    Source: Jeong and Song 2019 (arXiv:1905.09432), section 4.1. `weight_decay` and `reset_moments` are what their code
+    Source: Jeong and Song 2019 (arXiv:1905.09432), information cascading. `weight_decay` and `reset_moments` are what their code
     does and the paper does not say; its learning rate is constant (`train.learning_rate_decay` 1, the default), as the
     schedule that it builds is never run.
 

@@ -26,7 +26,7 @@ class ControlVAE(AbstractObjective):
     [0, β_max − β_min], where β can follow it: the paper's rule, not to integrate while β is outside, does the same on
     the way out and cannot come back. No gradient flows through β.
 
-    Source: Shao et al. 2020 (arXiv:2004.05988), eq. 7 and algorithm 1; the defaults are those of its dSprites
+    Source: Shao et al. 2020 (arXiv:2004.05988), its PI control algorithm; the defaults are those of its dSprites
     experiment as far as known (C from .5 to 16 nats, K_p .01, K_i .001, β_min 1).
 
     Args:

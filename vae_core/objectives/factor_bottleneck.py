@@ -22,7 +22,7 @@ class FactorBottleneck(AbstractObjective):
     The encoder is a perceptron on the factors, so what limits the codes is C alone: as C grows, the factors that save
     most reconstruction are coded first. At C = 0 and γ large the decoder can only give the mean image.
 
-    Source: Burgess et al. 2018 (arXiv:1804.03599), eq. 6 and figure 3.
+    Source: Burgess et al. 2018 (arXiv:1804.03599), eq. 4 and figure 3.
 
     Args:
         gamma: γ.
