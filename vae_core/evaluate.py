@@ -192,7 +192,7 @@ def evaluate(
         known = np.asarray(mig.details["mutual_information"])  # I(z_j; v_k), discrete codes below
         values |= {f"information/{name}": float(known[:, k].max()) for k, name in enumerate(chosen.names)}
         if model.objective.capacity(model.ctx) is not None:
-            shares = kl_per_factor(per_latent, known[: len(per_latent)])
+            shares = kl_per_factor(codes, known[: len(per_latent)])
             values |= {f"kl_factors/{name}": float(kl) for name, kl in zip(chosen.names, shares, strict=True)}
     if best and config.best is not None and config.best not in values:
         values[config.best] = metrics.score(config.best, codes, chosen, seed=config.seed, reference=False).value
@@ -211,15 +211,23 @@ def kl_per_latent(codes: Codes) -> NDArray[np.float64]:
     return 0.5 * (mean**2 + np.exp(logvar) - 1 - logvar).mean(axis=0)
 
 
-def kl_per_factor(kl: NDArray[np.float64], information: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the KL (K,) that codes each factor: latent j's is shared in proportion to I(z_j; v_k), nats.
+def kl_per_factor(codes: Codes, information: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the KL (K,) that codes each factor, nats: latent j's shared in proportion to I(z_j; v_k).
+
+    Shared is what of KL_j can tell images apart, KL_j − KL(N(m_j, s_j) || N(0, 1)) = ½ ln s_j − ½ E ln σ_j² with m_j
+    and s_j the mean and variance of q(z_j): I(z_j; x) if q(z_j) is Gaussian, more if not. The rest, a q(z_j) that is
+    not the prior, is the same for all images and codes nothing.
 
     Args:
-        kl: (d,) KL of each latent.
+        codes: posteriors of N images.
         information: (d, K) I(z_j; v_k); a latent that knows of no factor counts for none.
     """
+    if codes.logvar is None:
+        raise ValueError("the KL needs a posterior: codes have no logvar")
+    mean, logvar = codes.mean.astype(np.float64), codes.logvar.astype(np.float64)
+    telling = 0.5 * (np.log(mean.var(axis=0) + np.exp(logvar).mean(axis=0)) - logvar.mean(axis=0))
     total = information.sum(axis=1, keepdims=True)
-    return kl @ np.divide(information, total, out=np.zeros_like(information), where=total > 0)
+    return telling @ np.divide(information, total, out=np.zeros_like(information), where=total > 0)
 
 
 def check_final(config: EvaluationConfig, data: Data) -> None:

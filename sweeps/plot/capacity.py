@@ -53,7 +53,10 @@ def capacity_figure(runs: Runs) -> Figure:
     goal = summary.goals(runs)[0]
     chosen = f"Of each objective and strength the whole trial with the {traversals.most(goal)} {text.name(goal.metric)}"
     points = "a point per C, at its last epoch, measured on the evaluation subset; the larger dot is the end"
-    shares = "a latent's KL is shared among the factors in proportion to what it knows of them"
+    shares = (
+        "a latent's KL is shared among the factors in proportion to what it knows of them, but for what is the same "
+    )
+    shares += "for all images (no factor)"
     note = f"{chosen}; {points}; {shares}."
     return style.finish(drawing, runs, "What the capacity is spent on", note)
 
@@ -108,6 +111,11 @@ def _draw(block: SubFigure, runs: Runs, trial: _Shown) -> None:
     panels[0].set_title(f"{text.cell(trial.row, runs)}, {seed}", fontsize=8.5)
     if factors:
         _lines(panels[1], trial.curve, factors, "KL per factor (nats)")
+        own = trial.curve.drop_duplicates("capacity", keep="last")
+        rest = summary.floats(own, "kl") - sum(summary.floats(own, name) for name in factors)
+        dashed = {"color": style.GREY, "linewidth": 1.1, "linestyle": (0, (4, 2)), "zorder": 2}
+        panels[1].plot(summary.floats(own, "capacity"), rest, label="no factor", gid="no factor", **dashed)
+        panels[1].legend(loc="upper left", fontsize=7.5, handlelength=1.6, ncols=2)
     for place, (epoch, asked, path) in enumerate(trial.snapshots):
         axes = block.add_subplot(grid[1 + place // 2, place % 2])
         axes.imshow(np.asarray(Image.open(path).convert("RGB")), interpolation="lanczos")

@@ -28,7 +28,8 @@ class CascadeVAE(AbstractAlternating, AbstractStaged):
     latent: with s = ⌊t/T⌋, min(s + 1, d) latents are open before it and min(s, d) from it on. Evaluation codes an
     image by the category that reconstructs it best from the posterior's mean.
 
-    Source: Jeong and Song 2019 (arXiv:1905.09432), their alternating minimisation; see `CascadeVAEC` for what their code adds.
+    Source: Jeong and Song 2019 (arXiv:1905.09432), their alternating minimisation; see `CascadeVAEC` for what their
+    code adds.
 
     Args:
         categories: K.

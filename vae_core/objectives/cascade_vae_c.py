@@ -22,9 +22,9 @@ class CascadeVAEC(AbstractStaged):
 
     In stage s = ⌊t/T⌋ latents 0 … s are open; all are from stage d − 1 on.
 
-    Source: Jeong and Song 2019 (arXiv:1905.09432), information cascading. `weight_decay` and `reset_moments` are what their code
-    does and the paper does not say; its learning rate is constant (`train.learning_rate_decay` 1, the default), as the
-    schedule that it builds is never run.
+    Source: Jeong and Song 2019 (arXiv:1905.09432), information cascading. `weight_decay` and `reset_moments` are what
+    their code does and the paper does not say; its learning rate is constant (`train.learning_rate_decay` 1, the
+    default), as the schedule that it builds is never run.
 
     Args:
         beta_l: β_l; the best published are .7 with 5 latents and 1 with 10.
