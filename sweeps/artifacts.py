@@ -36,7 +36,7 @@ def final_artifacts(config: TrialConfig, data: Data, report: EpochReport) -> dic
         files["weights-best.pt"] = checkpoint.weights(report.state._replace(weights=report.state.best.weights))
     mig = final.scores.get("mig")
     if mig is not None and data.factors is not None:
-        matrix = np.asarray(mig.details["mutual_information"])[: len(kl)]  # below them: the discrete codes
+        matrix = np.asarray(mig.details["mutual_information"])
         files["mutual_information.png"] = traversal.mutual_information_png(matrix, data.factors.names, kl)
     return files
 
