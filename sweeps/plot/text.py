@@ -36,7 +36,19 @@ DEFINITIONS = {
     "active_units": "number of latents that carry information on the image",
 }
 
-_GREEK = {"beta": "β", "gamma": "γ", "lambda": "λ", "alpha": "α", "lambda_od": "λ_od", "lambda_d": "λ_d"}
+_GREEK = {
+    "beta": "β",
+    "gamma": "γ",
+    "lambda": "λ",
+    "alpha": "α",
+    "lambda_od": "λ_od",
+    "lambda_d": "λ_d",
+    "lambda_mmd": "λ",
+    "beta_l": "β_l",
+    "gamma_z": "γ_z",
+    "c_max": "C_max",
+    "set_point": "C",
+}
 _STATES = {
     "COMPLETE": "complete",
     "PRUNED": "pruned",
