@@ -14,7 +14,10 @@ from sweeps.spec_errors import spell
 from vae_core import registry
 from vae_core.config import TrainConfig
 from vae_core.networks import NETWORKS
-from vae_core.objectives import OBJECTIVES
+from vae_core.objectives import OBJECTIVES, AbstractAlternating
+
+LARGE = 512
+"""Images of a batch up to which CascadeVAE's assignment takes less than a tenth of a second (see docs/decisions.md)."""
 
 
 def notes(spec: SweepSpec) -> list[str]:
@@ -27,7 +30,7 @@ def notes(spec: SweepSpec) -> list[str]:
         if spec.pruning is not None:
             found += _rungs(whose, courses, spec.pruning)
             found += _stop(whose, courses, spec.pruning)
-    return [*found, *_best(spec)]
+    return [*found, *_decay(spec), *_large(spec), *_best(spec)]
 
 
 def _cautions(spec: SweepSpec) -> Iterator[str]:
@@ -93,6 +96,29 @@ def _stop(whose: str, courses: Sequence[Course], pruning: PruningSpec) -> Iterat
             f"{whose}: stop_collapsed never stops it{_part(never, courses)}, as no two epochs before the last come "
             "after its schedules"
         )
+
+
+def _decay(spec: SweepSpec) -> Iterator[str]:
+    images = spec.data.outline().images
+    for _, sample in blocks.samples(spec.train):
+        train = TrainConfig(**sample)
+        steps = train.total_steps(images)
+        if train.learning_rate_decay < 1 and train.learning_rate_at(steps - 1, steps) == train.learning_rate:
+            yield (
+                f"train.decay_every: the learning rate never decays, as a trial of {steps} steps ends before "
+                f"{train.decay_every:g}"
+            )
+            return
+
+
+def _large(spec: SweepSpec) -> Iterator[str]:
+    largest = max(TrainConfig(**sample).batch_size for _, sample in blocks.samples(spec.train))
+    for position, entry in enumerate(spec.objectives):
+        if issubclass(OBJECTIVES[str(entry["name"])], AbstractAlternating) and largest > LARGE:
+            yield (
+                f"{spell(('objectives', position))} {entry['name']}: its assignment takes seconds a step at batch_size "
+                f"{largest} if the code tells images little apart; up to {LARGE} it is cheap"
+            )
 
 
 def _best(spec: SweepSpec) -> Iterator[str]:

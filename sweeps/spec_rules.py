@@ -146,7 +146,7 @@ def _metrics(draft: Draft) -> Findings:
     found.extend((("goal",), f"goal must not repeat a metric, got {name} more than once") for name in sorted(doubled))
     best = draft.evaluation.best if draft.evaluation else None
     if best is not None and "factors" in METRICS[best].needs and _without_factors(draft):
-        message = f"evaluation.best: {_no_factors(best)}; use gaussian_tc, or leave it out"
+        message = f"evaluation.best: {_no_factors(best)}; use elbo, or leave it out"
         found.append((("evaluation", "best"), message))
     for at, name in enumerate(draft.evaluation.final if draft.evaluation else ()):
         path: Path = ("evaluation", "final", at)

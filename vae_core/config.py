@@ -23,12 +23,14 @@ from vae_core.networks.initialise import Initialisation
 from vae_core.objectives import OBJECTIVES
 from vae_core.objectives.abstract import AbstractObjective
 
-SELECTING = tuple(
-    name
-    for name, metric in METRICS.items()
-    if metric.better != "none" and metric.needs <= {"mean", "posterior", "factors"}
+_CODES = frozenset({"mean", "posterior"})
+
+SELECTING = (
+    "elbo",
+    *(name for name, metric in METRICS.items() if metric.better == "max" and metric.needs <= _CODES | {"factors"}),
 )
-"""Metrics that can tell a better epoch from a worse one by its codes."""
+"""What can tell a better epoch from a worse one: the larger the better. Of the label-free ones only the ELBO can: total
+correlation is smallest where nothing is coded."""
 
 REVISION = 2
 """Raised whenever training or evaluation arithmetic changes a number: old trials are then not reused."""
@@ -72,6 +74,11 @@ class TrainConfig:
         fields.check(self)
         if (self.epochs is None) == (self.steps is None):
             raise ValueError(f"give epochs or steps, one of the two, got epochs={self.epochs} and steps={self.steps}")
+        if self.learning_rate_decay < 1 and self.decay_every == 1:
+            raise ValueError(
+                f"decay_every must be a fraction of the trial below 1, or steps above 1, for learning_rate_decay "
+                f"{self.learning_rate_decay} to act, got {self.decay_every}: the whole trial"
+            )
 
     def learning_rate_at(self, step: int, total_steps: int) -> float:
         """Return the learning rate of one step: learning_rate · learning_rate_decay^⌊step / decay_every⌋."""
@@ -103,8 +110,9 @@ class EvaluationConfig:
         samples: S, number of z ~ q(z) in the Monte-Carlo means of the ELBO decomposition.
         seed: of the subset, of the z of the reconstruction and of the S samples; apart from the trial's seed.
         final: metrics of `metrics.METRICS` computed once on the whole set, beside the epoch's own.
-        best: a metric of `metrics.METRICS`, scored every epoch: the weights of its best epoch are kept and evaluated at
-            the end, apart from the last ones (`best/*`). One that needs factors selects by the labels, and says so.
+        best: `elbo`, or a score of `metrics.METRICS`, every epoch: the weights of the epoch where it is largest are
+            kept and evaluated at the end, apart from the last ones (`best/*`). One that needs factors selects by the
+            labels, and says so. Every epoch counts, also those in which a schedule still runs.
     """
 
     images: Annotated[int, Ge(2)] = 4096

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import NamedTuple
@@ -93,21 +94,29 @@ def index_hash(indices: NDArray[np.int64]) -> str:
 def encode(model: Model, indices: NDArray[np.int64], *, seed: int, moment: str = "") -> Encoded:
     """Return codes and reconstruction error of images; image n always meets the same noise, row n of one draw.
 
+    The reconstruction is of one sample of every latent, continuous and inferred discrete ones; the codes are means and
+    most likely categories.
+
     Raises:
         Diverged: a code or the reconstruction is not finite; `moment` says in the message when.
     """
     rows = torch.from_numpy(indices)
     nets, feed, categories = model.nets, model.feed, model.nets.wiring.reads_code
     noise = torch.randn(len(feed), nets.latents, generator=draws.generator(seed, "evaluation posterior"))[rows]
+    inferred = nets.wiring.infers_code
+    gumbel = discrete.standard_gumbel((len(feed), sum(inferred)), draws.generator(seed, "evaluation gumbel"))[rows]
     means: list[Tensor] = []
     logvars: list[Tensor] = []
     levels: list[Tensor] = []
     totals = torch.zeros(2, dtype=torch.float64)  # −log p(x|z), KL of the discrete latents
     with evaluating(nets):
-        for some, epsilon in zip(rows.split(BATCH), noise.split(BATCH), strict=True):
+        for some, epsilon, g in zip(rows.split(BATCH), noise.split(BATCH), gumbel.split(BATCH), strict=True):
             posterior, batch = coded(model, feed.batch(some))
             z = posterior.mean + (0.5 * posterior.logvar).exp() * epsilon.to(posterior.mean)
-            totals[0] -= nets.log_likelihood(nets.decode(z, batch), batch.images).double().sum().cpu()
+            drawn = batch
+            if inferred:  # a sample of q(c|x): the likeliest code for the price of an uncertain one would be no bound
+                drawn = batch._replace(code=discrete.most_likely(posterior.logits + g.to(posterior.logits), inferred))
+            totals[0] -= nets.log_likelihood(nets.decode(z, drawn), batch.images).double().sum().cpu()
             means.append(posterior.mean.cpu())
             logvars.append(posterior.logvar.cpu())
             if categories:
@@ -189,11 +198,7 @@ def evaluate(
     if chosen is not None:
         mig = metrics.score("mig", codes, chosen, seed=config.seed, reference=False)
         values["mig"] = mig.value
-        known = np.asarray(mig.details["mutual_information"])  # I(z_j; v_k), discrete codes below
-        values |= {f"information/{name}": float(known[:, k].max()) for k, name in enumerate(chosen.names)}
-        if model.objective.capacity(model.ctx) is not None:
-            shares = kl_per_factor(codes, known[: len(per_latent)])
-            values |= {f"kl_factors/{name}": float(kl) for name, kl in zip(chosen.names, shares, strict=True)}
+        values |= _per_factor(model, codes, chosen, mig)
     if best and config.best is not None and config.best not in values:
         values[config.best] = metrics.score(config.best, codes, chosen, seed=config.seed, reference=False).value
     values |= {f"kl_latents/{j}": float(kl) for j, kl in enumerate(per_latent)}
@@ -201,6 +206,22 @@ def evaluate(
         if not np.isfinite(value):
             raise Diverged(f"training diverged: evaluated {name} is {value} after {moment or 'training'}")
     return values, codes
+
+
+def _per_factor(model: Model, codes: Codes, factors: Factors, mig: Score) -> dict[str, float]:
+    """Return what is known of each factor, from the information that a MIG was made of."""
+    known = np.asarray(mig.details["mutual_information"])  # I(z_j; v_k), discrete codes below
+    names = [metric_key(name) for name in factors.names]
+    values = {f"information/{name}": float(known[:, k].max()) for k, name in enumerate(names)}
+    if model.objective.capacity(model.ctx) is not None:
+        shares = kl_per_factor(codes, known[: codes.mean.shape[1]])
+        values |= {f"kl_factors/{name}": float(kl) for name, kl in zip(names, shares, strict=True)}
+    return values
+
+
+def metric_key(name: str) -> str:
+    """Return a factor's name as part of a metric's: trackers take letters, digits, `_`, `-` and spaces."""
+    return re.sub(r"[^\w\- ]", "_", name) or "_"
 
 
 def kl_per_latent(codes: Codes) -> NDArray[np.float64]:
@@ -263,7 +284,11 @@ def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = ""
     values, codes = evaluate(model, everything, config=config, factors=factors, moment=moment)
     pictures = shown(evaluation_subset(data, config.images, config.seed))
     images, reconstructions = reconstructed(model, pictures)
-    scores = {name: _score(name, model, codes, config=config) for name in config.final}
+    # The metric that selects is scored too, so that `best/*` has what it was chosen by, and `final/*` the same.
+    asked = [*config.final, *([config.best] if config.best in metrics.METRICS and config.best != "elbo" else [])]
+    scores = {name: _score(name, model, codes, config=config) for name in dict.fromkeys(asked)}
+    if factors is None and data.factors is not None:
+        values |= _per_factor(model, codes, data.factors, scores["mig"])
     for name, score in scores.items():
         values = _flattened(name, score) | values  # the metric `elbo` (a rate) does not replace the epoch's key
     start = int(pictures[len(pictures) // 2])

@@ -76,8 +76,10 @@ class Feed:
 
     def _scale(self, rows: Tensor, like: Tensor) -> Tensor:
         """Return levels 0 … V−1 as −1 … 1 (0 for a factor of one level)."""
-        scaled = [2 * self._levels[k][rows].to(like.dtype) / max(self._sizes[k] - 1, 1) - 1 for k in self._factors]
-        return torch.stack(scaled, 1)
+        halves = [max(self._sizes[k] - 1, 1) / 2 for k in self._factors]
+        middles = [(self._sizes[k] - 1) / 2 for k in self._factors]
+        levels = torch.stack([self._levels[k][rows] for k in self._factors], 1).to(like.dtype)
+        return (levels - levels.new_tensor(middles)) / levels.new_tensor(halves)
 
 
 def _columns(data: Data, names: Sequence[str] | None) -> tuple[int, ...]:

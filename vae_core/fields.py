@@ -46,7 +46,8 @@ def violation(name: str, value: object, bounds: tuple[Any, ...]) -> str | None:
 def check(instance: Any) -> None:
     """Raise ValueError naming every field of a dataclass instance that breaks its annotation.
 
-    Covers bounds (`annotated_types`), `Literal` choices, whole and other numbers; call it from `__post_init__`. A whole
+    Covers bounds (`annotated_types`), `Literal` choices, whole and other numbers, and tuples of them; call it from
+    `__post_init__`. A whole
     number given for a float becomes one, so that `beta=4` and `beta=4.0` are the same trial.
     """
     hints = get_type_hints(type(instance), include_extras=True)
@@ -55,8 +56,9 @@ def check(instance: Any) -> None:
         value = getattr(instance, field.name)
         kinds, bounds = _unfold(hints[field.name])
         broken = _wrong_kind(field.name, value, kinds) or violation(field.name, value, bounds)
-        if broken is not None:
-            wrong.append(broken)
+        inside = [] if value is None else _wrong_items(field.name, value, kinds)
+        if broken is not None or inside:
+            wrong += [broken] if broken is not None else inside
         elif float in kinds and isinstance(value, int):
             object.__setattr__(instance, field.name, float(value))  # the dataclass is frozen
     if wrong:
@@ -77,6 +79,29 @@ def _wrong_kind(name: str, value: object, kinds: tuple[Any, ...]) -> str | None:
     if int in kinds and not (number and isinstance(value, int)):
         return f"{name} must be a whole number, got {value!r}"
     return None
+
+
+def _wrong_items(name: str, value: object, kinds: tuple[Any, ...]) -> list[str]:
+    """Return what is wrong with the items of a tuple, if a tuple is what the field holds."""
+    hint = next((kind for kind in kinds if get_origin(kind) is tuple), None)
+    if hint is None:
+        return []
+    if not isinstance(value, tuple | list):
+        return [f"{name} must be a list, got {value!r}"]
+    items: list[object] = list(value)
+    hints = list(get_args(hint))
+    if hints[-1] is Ellipsis:
+        hints = [hints[0]] * len(items)
+    if len(items) != len(hints):
+        return [f"{name} must have {len(hints)} values, got {len(items)}"]
+    wrong: list[str] = []
+    for at, (item, own) in enumerate(zip(items, hints, strict=True)):
+        kinds, bounds = _unfold(own)
+        broken = _wrong_kind(f"{name}[{at}]", item, kinds) or violation(f"{name}[{at}]", item, bounds)
+        if broken is None and kinds == (str,) and not isinstance(item, str):
+            broken = f"{name}[{at}] must be text, got {item!r}"
+        wrong += [broken] if broken is not None else []
+    return wrong
 
 
 def _unfold(hint: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:

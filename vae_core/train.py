@@ -17,7 +17,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from metrics import METRICS
 from vae_core import draws
 from vae_core.config import TrialConfig
 from vae_core.denormals import flushed
@@ -221,8 +220,7 @@ def _keep_best(trial: _Trial, epoch: int, measured: Mapping[str, float]) -> None
     name = trial.config.evaluation.best
     if name is None:
         return
-    sign = 1 if METRICS[name].better == "max" else -1
-    if trial.best is None or sign * measured[name] > sign * trial.best.value:
+    if trial.best is None or measured[name] > trial.best.value:
         weights = {key: value.detach().clone() for key, value in trial.nets.state_dict().items()}
         trial.best = Best(epoch, measured[name], weights)
 
@@ -316,7 +314,11 @@ def _set_optimiser(trial: _Trial, ctx: Context) -> None:
 @torch.no_grad()
 def resolved(objective: AbstractAlternating, nets: Networks, batch: Batch, noise: Noise, ctx: Context) -> Tensor:
     """Return the code of a batch, one-hot (B, K), from the inner problem solved on the host in float64."""
+    # Batch normalisation counts every pass in training mode: those of categories that are not chosen must not count.
+    kept = [(buffer, buffer.clone()) for buffer in nets.buffers()]
     cost = objective.cost(nets, batch, noise, ctx)
+    for buffer, before in kept:
+        buffer.copy_(before)
     chosen = objective.resolve(cost.double().cpu().numpy(), ctx)
     return torch.eye(cost.shape[1], dtype=batch.code.dtype)[torch.from_numpy(chosen)].to(batch.code.device)
 

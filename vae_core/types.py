@@ -178,7 +178,7 @@ class Final(NamedTuple):
     scores: dict[str, Score]  # whole scores of the metrics that are of metrics.METRICS
     images: NDArray[np.float32]  # (n, C, H, W) a few originals …
     reconstructions: NDArray[np.float32]  # … and their reconstructions
-    traversal: NDArray[np.float32]  # (d, steps, C, H, W) decoded traversals
+    traversal: NDArray[np.float32]  # (d + m, steps, C, H, W) decoded traversals, the discrete codes last
 
 
 class EpochReport(NamedTuple):

@@ -35,7 +35,7 @@ def knobs(cls: type[AbstractObjective]) -> list[str]:
 
 def at_work(cls: type[AbstractObjective], **knobs: Any) -> AbstractObjective:
     """Return an objective with every part of it at work at step 3 of 10: short stages; a small discriminator."""
-    short = {"stage_length": 1.0 / 10, "code_stage": 1, "depth": 2, "width": 20}
+    short = {"stage_length": 0.2, "code_stage": 1, "depth": 2, "width": 20}  # the second of five stages: latents shut
     known = {field.name for field in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
     return cls(**{name: value for name, value in short.items() if name in known}, **knobs)
 

@@ -79,7 +79,7 @@ def test_continuous_cascade_opens_a_latent_every_20_000_steps() -> None:
     assert betas(objective, 20_000, 5) == [0.7, 0.7, 10, 10, 10]
     assert betas(objective, 79_999, 5) == [0.7, 0.7, 0.7, 0.7, 10]
     assert betas(objective, 80_000, 5) == betas(objective, 299_999, 5) == [0.7] * 5
-    assert objective.settled(300_000, 5) == 80_000
+    assert objective.settled(300_000, 5) == 100_000  # the last latent has its 20,000 steps, too
 
 
 def test_code_s_stage_opens_no_latent() -> None:
@@ -88,7 +88,7 @@ def test_code_s_stage_opens_no_latent() -> None:
     four = [objective.opened(at(stage * 20_000), 4) for stage in range(6)]
     assert six == [1, 2, 3, 4, 4, 5, 6, 6, 6]
     assert four == [1, 2, 3, 4, 4, 4]
-    assert (objective.settled(300_000, 6), objective.settled(300_000, 4)) == (120_000, 80_000)
+    assert (objective.settled(300_000, 6), objective.settled(300_000, 4)) == (140_000, 100_000)
     assert not objective.alternates(at(79_999))
     assert objective.alternates(at(80_000))
 
@@ -131,15 +131,23 @@ def test_weight_decay_counts_weights_and_no_biases() -> None:
     torch.testing.assert_close(heavy.terms(*case).penalty, wanted)
 
 
-def test_code_is_fed_as_zeros_before_its_stage_and_one_hot_after() -> None:
+def test_code_of_its_stage_is_the_best_category() -> None:
     objective = CascadeVAE(stage_length=2, code_stage=2)
     before, after = make(objective, step=3), make(objective, step=4)
     costs = objective.cost(after.nets, after.batch, after.noise, after.ctx)
     assert costs.shape == (8, 3)
     assert torch.equal(after.batch.code.argmax(1), costs.argmin(1))  # λ = .001 is small beside the differences here
-    silent = before.batch._replace(code=torch.zeros_like(before.batch.code))
-    code = objective.code(before.nets, silent, before.nets.encode(silent), before.ctx)
-    assert not code.any()
+    assert not objective.alternates(before.ctx)
+    assert objective.alternates(after.ctx)
+
+
+def test_shut_latents_of_the_cascade_with_a_code_weigh_beta_h() -> None:
+    """In the code's stage (step 2 of stages of 2, code in stage 1) one of three latents is open."""
+    objective = CascadeVAE(beta_l=0.5, beta_h=7.0, stage_length=2, code_stage=1, weight_decay=0.0)
+    case = make(objective, step=2, total=1000)
+    mean, logvar, _ = case.nets.encode(case.batch)
+    kl = 0.5 * (mean**2 + logvar.exp() - 1 - logvar).mean(0)
+    torch.testing.assert_close(objective.terms(*case).penalty, 0.5 * kl[0] + 7 * kl[1] + 7 * kl[2])
 
 
 def test_costs_of_one_batch_equal_one_pass_a_category() -> None:

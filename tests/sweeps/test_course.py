@@ -26,7 +26,7 @@ def test_a_stored_config_has_the_course_of_its_trial():
 
 
 def test_latents_that_open_late_settle_late():
-    # Six latents, one more open every 10 % of 120 steps: the last opens at step 60, in epoch 5.
+    # Six latents, one more open every 10 % of 120 steps: the last opens at step 60, and its stage ends at 72.
     sweep = spec(
         train={"epochs": 10, "batch_size": 32},
         network={"name": "mlp", "latents": 6},
@@ -34,8 +34,8 @@ def test_latents_that_open_late_settle_late():
     )
     layout = cells.layouts(sweep)[0]
     own = course.on_data(cells.trial_config(sweep, layout, layout.fixed, 0, "f" * 64).to_dict(), N_DATA)
-    assert own.settled == 60
-    assert course.rungs((0.3, 0.5, 0.7), own) == {1: 5, 2: 7}
+    assert own.settled == 72
+    assert course.rungs((0.3, 0.5, 0.6), own) == {2: 6}
 
 
 @pytest.mark.parametrize(("step", "nats"), [(0, 0.0), (1, 0.0), (11, 5.0), (21, 10.0), (40, 10.0)])

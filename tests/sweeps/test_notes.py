@@ -66,10 +66,25 @@ def test_a_stop_that_can_come_is_not_told():
     assert told(objectives=[{"name": "beta_tcvae", "warmup": 0.2}], pruning={"rungs": [], "stop_collapsed": True}) == []
 
 
+def test_a_decay_that_never_comes_is_told():
+    train = {"epochs": 4, "batch_size": 32, "learning_rate_decay": 0.3}
+    (note,) = told(train={**train, "decay_every": 50_000})
+    assert note.startswith("train.decay_every: the learning rate never decays, as a trial of 48 steps ends before 5")
+    assert told(train={**train, "decay_every": 0.5}) == []
+
+
+def test_an_assignment_of_large_batches_is_told():
+    train, objectives = {"epochs": 20, "batch_size": 384}, [{"name": "cascade_vae", "stage_length": 2}]
+    assert told(train=train, objectives=objectives) == []
+    data = {"name": "dsprites", "resolution": 16}
+    (note,) = told(train={"epochs": 2, "batch_size": 1024}, objectives=objectives, data=data)
+    assert note.startswith("objectives[0] cascade_vae: its assignment takes seconds a step at batch_size 1024")
+
+
 def test_a_choice_by_labels_is_told():
     (note,) = told(evaluation={"images": 64, "samples": 16, "best": "mig"})
     assert note.startswith("evaluation.best: mig needs ground-truth factors, so best/* is of weights")
-    assert told(evaluation={"images": 64, "samples": 16, "best": "gaussian_tc"}) == []
+    assert told(evaluation={"images": 64, "samples": 16, "best": "elbo"}) == []
 
 
 def test_notes_need_no_ray_mlflow_or_optuna():

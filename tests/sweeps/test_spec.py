@@ -256,8 +256,8 @@ def test_data_without_factors_serves_no_objective_that_reads_them(name: str, mon
 def test_data_without_factors_has_no_best_by_labels(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(DATASETS["dsprites"], "outline", lambda self: Outline(384, (1, 16, 16), (), ()))
     (told,) = problems(small(evaluation={"best": "mig"}))
-    assert told.startswith("evaluation.best: mig needs ground-truth factors, which this data set has not; use gaussian")
-    assert spec.from_mapping(small(evaluation={"best": "gaussian_tc"})).evaluation.best == "gaussian_tc"
+    assert told.startswith("evaluation.best: mig needs ground-truth factors, which this data set has not; use elbo")
+    assert spec.from_mapping(small(evaluation={"best": "elbo"})).evaluation.best == "elbo"
 
 
 def test_pruning_by_collapse_alone_has_no_rung() -> None:

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 
-from vae_core import BetaVAE, DSprites, EvaluationConfig, TrainConfig, TrialConfig
+from vae_core import (
+    BetaVAE,
+    ConditionalVAE,
+    DSprites,
+    EvaluationConfig,
+    FactorVAE,
+    JointVAE,
+    TrainConfig,
+    TrialConfig,
+)
 
 
 def test_round_trip_through_json(config: TrialConfig) -> None:
@@ -60,6 +70,23 @@ def test_whole_and_decimal_writing_of_a_number_are_one_trial(config: TrialConfig
     assert whole == decimal
     assert json.dumps(whole.to_dict()) == json.dumps(decimal.to_dict())
     assert whole.hash == decimal.hash
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: JointVAE(categories=(3, 1)), r"categories\[1\] must be >= 2, got 1"),
+        (lambda: JointVAE(categories=(3.5,)), r"categories\[0\] must be a whole number, got 3.5"),
+        (lambda: JointVAE(categories=3), r"categories must be a list, got 3"),
+        (lambda: FactorVAE(discriminator_betas=(0.5, 1.5)), r"discriminator_betas\[1\] must be < 1, got 1.5"),
+        (lambda: FactorVAE(discriminator_betas=(0.5,)), r"discriminator_betas must have 2 values, got 1"),
+        (lambda: ConditionalVAE(label="shape"), r"label must be a list, got 'shape'"),
+        (lambda: ConditionalVAE(label=(1,)), r"label\[0\] must be text, got 1"),
+    ],
+)
+def test_items_of_lists_are_checked_too(make: Any, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make()
 
 
 def test_numbers_must_be_numbers(config: TrialConfig) -> None:

@@ -7,6 +7,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 import metrics
 from metrics import Codes, Factors
@@ -15,9 +16,9 @@ from vae_core.draws import generator
 from vae_core.evaluate import Model
 from vae_core.feed import Feed
 from vae_core.likelihood import likelihood
-from vae_core.networks import MLP, build_networks
+from vae_core.networks import MLP, Networks, build_networks
 from vae_core.objectives import VAE, AbstractObjective, CapacityVAE, CascadeVAE, ConditionalVAE, JointVAE
-from vae_core.types import Context
+from vae_core.types import Batch, Context, Posterior
 
 
 def model_of(data: Data, objective: AbstractObjective, *, step: int = 9) -> Model:
@@ -156,6 +157,49 @@ def test_discrete_codes_are_kept_and_counted_in_the_elbo(data: Data) -> None:
     assert codes.discrete.shape == (96, 2)
     assert 0 <= values["kl_discrete"] <= np.log(6)
     assert values["elbo"] == pytest.approx(-(values["reconstruction"] + values["kl"] + values["kl_discrete"]))
+
+
+class TwoImages(Networks):
+    """Networks whose decoder is certain of one of two images by the code alone, and whose q(c|x) hardly knows which."""
+
+    def encode(self, batch: Batch) -> Posterior:
+        first = batch.images[:, 0, 0, 0]
+        zero = torch.zeros(len(first), 1)
+        return Posterior(zero, zero, torch.stack([0.05 * (2 * first - 1), 0 * first], 1))
+
+    def decode(self, z: Tensor, batch: Batch) -> Tensor:
+        return 40 * (batch.code[:, :1, None, None].expand_as(batch.images) - 0.5)
+
+
+def test_elbo_of_an_uncertain_code_is_a_bound() -> None:
+    """Two equally frequent images: log p(x) is −ln 2 at most. Decoded with the likeliest code, the ELBO would be ~0."""
+    pixels = np.repeat(np.array([[0], [1]], np.uint8), 4, axis=1).repeat(500, 0)
+    data = Data("two", pixels, (1, 2, 2), False, 1, None, "two")
+    objective = JointVAE(categories=(2,))
+    parts = torch.nn.Identity(), torch.nn.Identity(), torch.nn.Identity()
+    nets = TwoImages(*parts, likelihood=likelihood("bernoulli"), latents=1, wiring=objective.wiring)
+    model = Model(nets, objective, Feed(data, objective.wiring), Context(9, 10, 1000))
+    encoded = evaluate.encode(model, np.arange(1000), seed=0)
+    assert encoded.codes.discrete is not None
+    assert np.array_equal(encoded.codes.discrete[:, 0], 1 - pixels[:, 0])  # the likeliest category is the right one …
+    assert -(encoded.reconstruction + encoded.kl_discrete) < -np.log(2)  # … by chance, and that is no information
+    # q(c|x) is right with probability σ(.05) = .5125; a wrong code costs 4 pixels of 20 nats
+    assert encoded.reconstruction == pytest.approx(0.4875 * 80, abs=4 * 80 * 0.5 / np.sqrt(1000))
+
+
+@pytest.mark.parametrize(
+    ("name", "key"), [("pos_x", "pos_x"), ("hue (deg)", "hue _deg_"), ("", "_"), ("a=b/..", "a_b___")]
+)
+def test_factors_of_any_name_have_metrics_that_trackers_take(name: str, key: str) -> None:
+    assert evaluate.metric_key(name) == key
+
+
+def test_final_numbers_say_what_is_known_of_each_factor_too(data: Data) -> None:
+    model = model_of(data, CapacityVAE())
+    keys = {f"{kind}/{name}" for kind in ("information", "kl_factors") for name in ("row", "length", "column")}
+    for final in ((), ("mig",)):
+        found = evaluate.final_evaluation(model, config=EvaluationConfig(images=40, samples=8, final=final))
+        assert keys <= found.metrics.keys()
 
 
 def test_a_chosen_code_costs_ln_k_once_it_is_open(data: Data) -> None:

@@ -30,7 +30,9 @@ from vae_core.networks import (
     load_weights,
 )
 from vae_core.networks.initialise import INITIALISATIONS, Initialisation, initialise
-from vae_core.types import Batch, Wiring
+from vae_core.objectives import CascadeVAE
+from vae_core.train import resolved
+from vae_core.types import Batch, Context, Noise, Wiring
 
 BERNOULLI = likelihood("bernoulli")
 ADVERSARY = Wiring(adversary=(1000,) * 6)
@@ -430,3 +432,20 @@ def test_weights_of_other_networks_are_refused_by_name() -> None:
     weights["encoder.9.weight"] = weights.pop("encoder.1.weight")
     with pytest.raises(ValueError, match=r"encoder\.1\.weight is missing; encoder\.9\.weight is unknown"):
         load_weights(nets, weights)
+
+
+def test_inner_problem_leaves_running_statistics_alone() -> None:
+    """Decoder passes of categories that are not chosen would else be averaged into what evaluation normalises by."""
+    objective = CascadeVAE(stage_length=1, code_stage=1)
+    nets = build_networks(
+        Trento(latents=3), objective.wiring, (1, 32, 32), likelihood=likelihood("bernoulli"), generator=generator(0, "")
+    )
+    draw = torch.Generator().manual_seed(0)
+    images = (torch.rand(4, 1, 32, 32, generator=draw) < 0.3).float()
+    absent = images.new_zeros(4, 0)
+    batch = Batch(images, labels=absent, factors=absent, second=images[:0], code=torch.zeros(4, 3))
+    normal = torch.randn(4, 3, generator=draw)
+    noise = Noise(normal, second=normal[:0], gumbel=absent, permutation=normal[:0].long())
+    before = {name: value.clone() for name, value in nets.state_dict().items()}
+    assert resolved(objective, nets, batch, noise, Context(5, 10, 100)).sum() == 4
+    assert all(torch.equal(value, before[name]) for name, value in nets.state_dict().items())

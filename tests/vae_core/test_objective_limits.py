@@ -13,6 +13,7 @@ from torch import Tensor
 
 import metrics
 import vae_core
+from metrics import Factors
 from vae_core import (
     DIPVAEI,
     DIPVAEII,
@@ -206,5 +207,9 @@ def test_scaled_factors_run_from_minus_one_to_one(data: Data) -> None:
     assert (read.amin(0), read.amax(0)) == (pytest.approx(-1), pytest.approx(1))
     assert read[0].tolist() == [-1, -1, -1]
     assert feed.widths.factors == 3
+    assert data.factors is not None
+    constant = replace(data, factors=Factors(0 * data.factors.values, ("a", "b", "c"), (1, 3, 2)))
+    alone = Feed(constant, FactorBottleneck(factors="scaled").wiring).batch(torch.arange(2)).factors
+    assert alone[0].tolist() == [0, -1, -1]  # one level stands in the middle
     one_hot = Feed(data, FactorBottleneck().wiring)
     assert one_hot.widths.factors == one_hot.batch(torch.tensor([0])).factors.shape[1] == 16 + 3 + 2

@@ -68,8 +68,12 @@ def test_every_objective_learns(config: TrialConfig, data: Data, name: str) -> N
 
 
 def weights_after_one_step(config: TrialConfig, data: Data, objective: AbstractObjective) -> dict[str, Tensor]:
+    """Return all weights, and the discriminator's optimiser state as if it were weights of it."""
     one = replace(config, objective=objective, train=vae_core.TrainConfig(steps=1, batch_size=16, learning_rate=1e-3))
-    return {name: weight.clone() for name, weight in next(vae_core.train(one, data)).state.weights.items()}
+    state = next(vae_core.train(one, data)).state
+    adam = state.optimisers["adversary"]["state"]
+    moments = {f"discriminator.{k}.{name}": value for k, own in adam.items() for name, value in own.items()}
+    return {name: weight.clone() for name, weight in {**state.weights, **moments}.items()}
 
 
 def test_each_player_s_step_leaves_the_other_s_weights_bitwise_alone(config: TrialConfig, data: Data) -> None:
@@ -79,8 +83,9 @@ def test_each_player_s_step_leaves_the_other_s_weights_bitwise_alone(config: Tri
     usual = weights_after_one_step(config, data, FactorVAE(depth=1, width=9))
     for name in slow:
         of_discriminator = name.startswith("discriminator")
-        # the discriminator's learning rate moves it and nothing else; γ moves the autoencoder and nothing else
-        assert torch.equal(slow[name], fast[name]) != of_discriminator
+        moved = of_discriminator and name.endswith(("weight", "bias"))
+        # the discriminator's learning rate moves its weights and nothing else; γ moves the autoencoder and nothing else
+        assert torch.equal(slow[name], fast[name]) != moved
         if of_discriminator:
             assert torch.equal(strong[name], usual[name])
     assert not torch.equal(strong["encoder.1.weight"], usual["encoder.1.weight"])
@@ -100,6 +105,18 @@ def adam_steps(state: Any) -> float:
 def test_optimiser_begins_anew_when_a_latent_opens(config: TrialConfig, data: Data, reset: bool, steps: float) -> None:
     """Latents 2 and 3 of 3 open at steps 2 and 4 (counted from 0): after 6 steps Adam has seen 2 of them."""
     assert adam_steps(state_after(config, data, 6, CascadeVAEC(stage_length=2, reset_moments=reset))) == steps
+
+
+def test_code_is_fed_as_zeros_before_its_stage(config: TrialConfig, data: Data) -> None:
+    """The decoder's weights that read the code have no gradient before stage 2 (step 4), and one from it on."""
+    objective = CascadeVAE(stage_length=2, code_stage=2, weight_decay=0.0)
+    begun, before, after = (
+        state_after(config, data, steps, objective).weights["decoder.0.weight"] for steps in (1, 4, 5)
+    )
+    assert begun.shape == (32, 3 + 3)
+    assert torch.equal(begun[:, 3:], before[:, 3:])
+    assert not torch.equal(begun[:, :3], before[:, :3])
+    assert not torch.equal(before[:, 3:], after[:, 3:])
 
 
 def test_optimiser_stays_when_the_code_opens(config: TrialConfig, data: Data) -> None:
@@ -126,9 +143,16 @@ def test_learning_rate_decays_by_steps_or_fractions(config: TrialConfig, data: D
     assert state.optimisers["vae"]["param_groups"][0]["lr"] == pytest.approx(0.09e-3)
 
 
+def test_decay_that_could_never_act_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"decay_every must be a fraction .* for learning_rate_decay 0\.3 to act"):
+        TrainConfig(steps=10, learning_rate_decay=0.3)
+
+
 def test_rivals_keep_their_own_optimiser(config: TrialConfig, data: Data) -> None:
     objective = FactorVAE(depth=1, width=9, discriminator_learning_rate=2e-5, discriminator_betas=(0.4, 0.8))
-    state = state_after(config, data, 3, objective, optimiser="sgd", learning_rate=1e-4, learning_rate_decay=0.5)
+    decaying = {"learning_rate_decay": 0.5, "decay_every": 2}
+    state = state_after(config, data, 3, objective, optimiser="sgd", learning_rate=1e-4, **decaying)
+    assert state.optimisers["vae"]["param_groups"][0]["lr"] == pytest.approx(0.5e-4)
     (group,) = state.optimisers["adversary"]["param_groups"]
     assert (group["lr"], group["betas"]) == (2e-5, (0.4, 0.8))
 
@@ -168,8 +192,11 @@ def test_metric_that_selects_is_scored_every_epoch(config: TrialConfig, data: Da
     config = replace(config, evaluation=replace(config.evaluation, best="factor_vae"))
     reports = list(vae_core.train(config, data))
     assert all("factor_vae" in report.metrics for report in reports)
-    with pytest.raises(ValueError, match="unknown metric to select by 'elbo'"):
-        EvaluationConfig(best="elbo")  # a rate: neither end is better
+    final = reports[-1].final
+    assert final is not None
+    assert {"factor_vae", "factor_vae_chance"} <= final.metrics.keys() & final.best.keys()  # though not in `final`
+    with pytest.raises(ValueError, match="unknown metric to select by 'gaussian_tc'"):
+        EvaluationConfig(best="gaussian_tc")  # smallest where nothing is coded
 
 
 @pytest.mark.parametrize(("last", "epochs"), [(1, {1}), (3, {1, 2, 3}), (30, {1, 5, 9, 13, 18, 22, 26, 30})])

@@ -72,7 +72,10 @@ class AbstractObjective(abc.ABC):
         return ()
 
     def settled(self, total_steps: int, latents: int) -> int:
-        """Return the first step at which every schedule has ended: before it a trial is poor by design."""
+        """Return the number of steps after which every schedule has ended: before it a trial is poor by design.
+
+        A stage ends with its own length, so that what the last one opened has been trained.
+        """
         del total_steps, latents
         return 0
 

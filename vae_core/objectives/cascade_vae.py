@@ -70,9 +70,9 @@ class CascadeVAE(AbstractAlternating, AbstractStaged):
         return self.opened(ctx, latents) if self.reset_moments else 0
 
     def settled(self, total_steps: int, latents: int) -> int:
-        # The last latent opens in stage d, or d − 1 if that is before the code.
+        # The last latent opens in stage d, or d − 1 if that is before the code; its stage, or the code's, counts too.
         last = latents if latents > self.code_stage else latents - 1
-        return max(last, self.code_stage) * stage_steps(self.stage_length, total_steps)
+        return (max(last, self.code_stage) + 1) * stage_steps(self.stage_length, total_steps)
 
     def alternates(self, ctx: Context) -> bool:
         return stage_number(ctx, self.stage_length) >= self.code_stage

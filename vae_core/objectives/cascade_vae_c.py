@@ -54,7 +54,7 @@ class CascadeVAEC(AbstractStaged):
         return self.opened(ctx, latents) if self.reset_moments else 0
 
     def settled(self, total_steps: int, latents: int) -> int:
-        return (latents - 1) * stage_steps(self.stage_length, total_steps)
+        return latents * stage_steps(self.stage_length, total_steps)  # the last latent's stage counts too
 
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
         posterior, _, reconstruction, kl = autoencode(nets, batch, noise)
