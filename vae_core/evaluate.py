@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -211,7 +211,7 @@ def evaluate(
 def _per_factor(model: Model, codes: Codes, factors: Factors, mig: Score) -> dict[str, float]:
     """Return what is known of each factor, from the information that a MIG was made of."""
     known = np.asarray(mig.details["mutual_information"])  # I(z_j; v_k), discrete codes below
-    names = [metric_key(name) for name in factors.names]
+    names = metric_keys(factors.names)
     values = {f"information/{name}": float(known[:, k].max()) for k, name in enumerate(names)}
     if model.objective.capacity(model.ctx) is not None:
         shares = kl_per_factor(codes, known[: codes.mean.shape[1]])
@@ -219,9 +219,13 @@ def _per_factor(model: Model, codes: Codes, factors: Factors, mig: Score) -> dic
     return values
 
 
-def metric_key(name: str) -> str:
-    """Return a factor's name as part of a metric's: trackers take letters, digits, `_`, `-` and spaces."""
-    return re.sub(r"[^\w\- ]", "_", name) or "_"
+def metric_keys(names: Sequence[str]) -> list[str]:
+    """Return factors' names as parts of metrics': trackers take letters, digits, `_`, `-` and spaces.
+
+    Names that differ in other signs alone are told apart by their place.
+    """
+    keys = [re.sub(r"[^\w\- ]", "_", name) or "_" for name in names]
+    return [key if keys.count(key) == 1 else f"{key} {k}" for k, key in enumerate(keys)]
 
 
 def kl_per_latent(codes: Codes) -> NDArray[np.float64]:
@@ -279,14 +283,16 @@ def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = ""
     data = model.feed.data
     check_final(config, data)
     everything = np.arange(len(data))
+    # The metric that selects is scored too, so that `best/*` has what it was chosen by, and `final/*` the same.
+    asked = list(config.final)
+    if config.best is not None and config.best not in ("elbo", *asked):
+        asked.append(config.best)
     # Its MIG, the costly part, is not computed twice.
-    factors = None if "mig" in config.final else data.factors
+    factors = None if "mig" in asked else data.factors
     values, codes = evaluate(model, everything, config=config, factors=factors, moment=moment)
     pictures = shown(evaluation_subset(data, config.images, config.seed))
     images, reconstructions = reconstructed(model, pictures)
-    # The metric that selects is scored too, so that `best/*` has what it was chosen by, and `final/*` the same.
-    asked = [*config.final, *([config.best] if config.best in metrics.METRICS and config.best != "elbo" else [])]
-    scores = {name: _score(name, model, codes, config=config) for name in dict.fromkeys(asked)}
+    scores = {name: _score(name, model, codes, config=config) for name in asked}
     if factors is None and data.factors is not None:
         values |= _per_factor(model, codes, data.factors, scores["mig"])
     for name, score in scores.items():

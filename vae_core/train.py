@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import itertools
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -248,11 +248,14 @@ def _batches(trial: _Trial, epoch: int, steps: int) -> Iterator[tuple[Batch, Noi
     """Yield the images of an epoch in its order, with the noise that they meet."""
     seed, size, wiring = trial.config.seed, trial.config.train.batch_size, trial.config.objective.wiring
     order = torch.randperm(len(trial.data), generator=draws.generator(seed, "order", epoch))[: steps * size]
-    other = torch.randperm(len(trial.data), generator=draws.generator(seed, "second order", epoch))[: steps * size]
     noises = _noises(wiring, size, trial.nets.latents, seed, epoch)
     chunk = max(GATHERED // size, 1) * size
-    for rows, others in zip(order.split(chunk), other.split(chunk), strict=True):
-        gathered = trial.feed.batch(rows, others if wiring.second_batch else None)
+    seconds: Iterable[Tensor | None] = itertools.repeat(None)
+    if wiring.second_batch:
+        other = torch.randperm(len(trial.data), generator=draws.generator(seed, "second order", epoch))
+        seconds = other[: steps * size].split(chunk)
+    for rows, second in zip(order.split(chunk), seconds, strict=False):
+        gathered = trial.feed.batch(rows, second)
         drawn = list(itertools.islice(noises, len(rows) // size))
         noise = Noise(*(torch.stack(draw).to(trial.device) for draw in zip(*drawn, strict=True)))
         for k in range(len(drawn)):
