@@ -15,13 +15,69 @@ from metrics.types import Array, Codes, Factors, Inputs, Metric, Score
 _GROUND_TRUTH = frozenset({"mean", "factors"})
 
 METRICS: dict[str, Metric] = {
-    "mig": Metric(mig.mig, frozenset({"posterior", "factors"}), (0, 1), "max", "epoch", "score"),
-    "mig_hist20": Metric(mig.mig_hist20, _GROUND_TRUTH, (0, 1), "max", "epoch", "score"),
-    "elbo": Metric(elbo.elbo, frozenset({"posterior"}), (-inf, inf), "none", "epoch", "nats per image"),
-    "gaussian_tc": Metric(moments.gaussian_tc, frozenset({"posterior"}), (0, inf), "min", "epoch", "nats"),
-    "dci": Metric(dci.dci, _GROUND_TRUTH, (0, 1), "max", "trial", "score"),
-    "factor_vae": Metric(factor_vae.factor_vae, _GROUND_TRUTH, (0, 1), "max", "trial", "score"),
-    "active_units": Metric(moments.active_units, frozenset({"mean"}), (0, inf), "none", "epoch", "latents"),
+    "mig": Metric(
+        mig.mig,
+        frozenset({"posterior", "factors"}),
+        (0, 1),
+        "max",
+        "epoch",
+        "score",
+        invariant=frozenset({"order", "levels", "dead", "scale"}),
+    ),
+    "mig_hist20": Metric(
+        mig.mig_hist20,
+        _GROUND_TRUTH,
+        (0, 1),
+        "max",
+        "epoch",
+        "score",
+        invariant=frozenset({"order", "levels", "dead", "scale"}),
+    ),
+    "elbo": Metric(
+        elbo.elbo,
+        frozenset({"posterior"}),
+        (-inf, inf),
+        "none",
+        "epoch",
+        "nats per image",
+        invariant=frozenset({"order", "dead"}),
+    ),
+    "gaussian_tc": Metric(
+        moments.gaussian_tc,
+        frozenset({"posterior"}),
+        (0, inf),
+        "min",
+        "epoch",
+        "nats",
+        invariant=frozenset({"order", "dead", "scale"}),
+    ),
+    "dci": Metric(
+        dci.dci,
+        _GROUND_TRUTH,
+        (0, 1),
+        "max",
+        "trial",
+        "score",
+        invariant=frozenset({"order", "levels", "dead", "scale"}),
+    ),
+    "factor_vae": Metric(
+        factor_vae.factor_vae,
+        _GROUND_TRUTH,
+        (0, 1),
+        "max",
+        "trial",
+        "score",
+        invariant=frozenset({"order", "levels", "dead", "scale"}),
+    ),
+    "active_units": Metric(
+        moments.active_units,
+        frozenset({"mean"}),
+        (0, inf),
+        "none",
+        "epoch",
+        "latents",
+        invariant=frozenset({"order", "dead"}),
+    ),
     "reconstruction": Metric(
         reconstruction.reconstruction,
         frozenset({"images", "reconstructions"}),
@@ -31,6 +87,16 @@ METRICS: dict[str, Metric] = {
         "nats per image",
     ),
 }
+
+
+def find(name: str) -> Metric:
+    """The row of `METRICS` that a name, or a name with a variant, stands for; ValueError if it is unknown."""
+    return inputs.find(name, METRICS)[0]
+
+
+def names() -> tuple[str, ...]:
+    """Every name that `score` takes: metrics, and metrics with a variant."""
+    return inputs.names(METRICS)
 
 
 def score(
@@ -48,7 +114,7 @@ def score(
     """Score codes with one metric of `METRICS`.
 
     Args:
-        name: a key of `METRICS`.
+        name: a key of `METRICS`, or `metric.variant` with one of its variants.
         codes: codes of N images.
         factors: ground truth of the same N images, in the same order; where the metric needs it.
         images: (N, …) pixel values in [0, 1]; where needed.
@@ -63,8 +129,8 @@ def score(
         ValueError: unknown metric, missing input, or numbers of rows that differ.
         TypeError: an option the metric does not have.
     """
-    metric = inputs.find(name, METRICS)
-    chosen = inputs.complete_options(name, metric, options)
+    metric, variant = inputs.find(name, METRICS)
+    chosen = inputs.complete_options(name, metric, {**variant, **options})
     given = Inputs(codes, factors, images, reconstructions, tuple(others), seed)
     inputs.check(name, metric, given)
     result = metric.function(given, **chosen)
@@ -86,7 +152,9 @@ __all__ = [
     "Metric",
     "Score",
     "elbo_decomposition",
+    "find",
     "gaussian",
     "minibatch",
+    "names",
     "score",
 ]

@@ -12,6 +12,7 @@ from metrics.types import Codes, Inputs, Metric
 _HOW = {
     "mean": "codes (Codes with a mean)",
     "posterior": "posteriors (codes.logvar)",
+    "discrete": "discrete codes (codes.discrete)",
     "factors": "factors",
     "images": "images=",
     "reconstructions": "reconstructions=",
@@ -19,17 +20,27 @@ _HOW = {
 }
 
 
-def find(name: str, known: Mapping[str, Metric]) -> Metric:
-    """The registry's row of that name.
+def names(known: Mapping[str, Metric]) -> tuple[str, ...]:
+    """Every name that `find` takes: the rows, each followed by its variants."""
+    return tuple(
+        full for name, row in known.items() for full in (name, *(f"{name}.{variant}" for variant in row.variants))
+    )
+
+
+def find(name: str, known: Mapping[str, Metric]) -> tuple[Metric, Mapping[str, Any]]:
+    """The registry's row of a name, and the options of its variant where the name is `metric.variant`.
 
     Raises:
         ValueError: unknown name; names the nearest known one and all others.
     """
-    if name in known:
-        return known[name]
-    near = difflib.get_close_matches(name, known, n=1)
+    row, _, variant = name.partition(".")
+    if row in known and (not variant or variant in known[row].variants):
+        return known[row], known[row].variants[variant] if variant else {}
+    near = difflib.get_close_matches(name, names(known), n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
-    raise ValueError(f"unknown metric {name!r}{hint} known: {', '.join(known)}")
+    listed = known[row].variants if row in known else None
+    rest = ", ".join(known) if listed is None else ", ".join(f"{row}.{v}" for v in listed) or "no variants"
+    raise ValueError(f"unknown metric {name!r}{hint} known: {rest}")
 
 
 def complete_options(name: str, metric: Metric, given: Mapping[str, Any]) -> dict[str, Any]:
@@ -56,6 +67,7 @@ def check(name: str, metric: Metric, inputs: Inputs) -> None:
     given = {
         "mean": True,
         "posterior": inputs.codes.logvar is not None,
+        "discrete": inputs.codes.discrete is not None and inputs.codes.discrete.shape[1] > 0,
         "factors": inputs.factors is not None,
         "images": inputs.images is not None,
         "reconstructions": inputs.reconstructions is not None,
@@ -64,6 +76,8 @@ def check(name: str, metric: Metric, inputs: Inputs) -> None:
     missing = [how for need, how in _HOW.items() if need in metric.needs and not given[need]]
     if missing:
         raise ValueError(f"metric {name!r} needs {', '.join(missing)}")
+    if inputs.factors is not None and inputs.factors.weights is not None and not metric.weighted:
+        raise ValueError(f"metric {name!r} takes no weights: draw rows by their weights, and score those")
     rows = len(inputs.codes)
     if not rows:
         raise ValueError(f"metric {name!r} needs at least one row of codes")

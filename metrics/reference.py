@@ -35,9 +35,10 @@ def reference(name: str, metric: Metric, factors: Factors, options: Mapping[str,
     if "factors" not in metric.needs or metric.needs & {"images", "reconstructions", "others"}:
         return Reference(None, None)
     content = hashlib.sha256(factors.values.tobytes()).hexdigest()
-    key = (name, content, factors.values.shape, factors.names, repr(sorted(options.items())))
+    weights = None if factors.weights is None else hashlib.sha256(factors.weights.tobytes()).hexdigest()
+    key = (name, content, weights, factors.values.shape, factors.names, repr(sorted(options.items())))
     if key not in _cache:
-        codes = own_codes(factors)
+        codes = own_codes(factors, discrete="discrete" in metric.needs)
         ceiling = metric.function(Inputs(codes, factors), **options).value
         chances = [
             metric.function(Inputs(codes, _permuted(factors, seed)), **options).value for seed in range(PERMUTATIONS)
@@ -46,8 +47,10 @@ def reference(name: str, metric: Metric, factors: Factors, options: Mapping[str,
     return _cache[key]
 
 
-def own_codes(factors: Factors) -> Codes:
+def own_codes(factors: Factors, *, discrete: bool = False) -> Codes:
     """Codes that are the factors: one latent per factor, its levels spread evenly over [-1, 1].
+
+    With `discrete` the levels are the discrete codes as well.
 
     The width of each posterior is a tenth of the distance between neighbouring levels: one code per level
     (their mixtures overlap by less than 1e-6), yet wide enough to be integrated on a small grid. A factor
@@ -57,9 +60,14 @@ def own_codes(factors: Factors) -> Codes:
     low, span = values.min(axis=0), np.ptp(values, axis=0)
     spacing = np.divide(2.0, span, out=np.full(len(span), 10.0), where=span > 0)
     logvar = np.broadcast_to(2 * np.log(spacing / 10), values.shape)
-    return Codes(mean=np.where(span > 0, (values - low) * spacing - 1, 0.0), logvar=np.ascontiguousarray(logvar))
+    return Codes(
+        mean=np.where(span > 0, (values - low) * spacing - 1, 0.0),
+        logvar=np.ascontiguousarray(logvar),
+        discrete=factors.values if discrete else None,
+    )
 
 
 def _permuted(factors: Factors, seed: int) -> Factors:
     rows = np.random.default_rng(seed).permutation(len(factors))
-    return Factors(factors.values[rows], factors.names, factors.sizes)
+    weights = None if factors.weights is None else factors.weights[rows]
+    return Factors(factors.values[rows], factors.names, factors.sizes, weights)

@@ -59,15 +59,18 @@ class Factors:
         values: (N, K) integer levels; column k lies in [0, sizes[k]).
         names: K names.
         sizes: K numbers of levels of the full data set (a subset may show fewer).
+        weights: (N,) how often each row counts, >= 0, in any unit; None where all count alike. For factors that do not
+            come as a uniform draw: entropies and mixtures are then of the weighted distribution.
 
     Raises:
-        TypeError: values are not integers.
-        ValueError: the three disagree, or a level lies outside its range.
+        TypeError: values are not integers, or weights not floats.
+        ValueError: they disagree, a level lies outside its range, or a weight is negative or all are zero.
     """
 
     values: Array
     names: tuple[str, ...]
     sizes: tuple[int, ...]
+    weights: Array | None = None
 
     def __post_init__(self) -> None:
         _require_matrix("factors.values", self.values, kinds="iu")
@@ -81,6 +84,8 @@ class Factors:
             low, high = (int(self.values[:, k].min()), int(self.values[:, k].max())) if len(self.values) else (0, 0)
             if low < 0 or high >= size:
                 raise ValueError(f"factor {name!r} must lie in [0, {size}), got levels from {low} to {high}")
+        if self.weights is not None:
+            _require_weights("factors.weights", self.weights, len(self.values))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -96,7 +101,8 @@ class Score:
             None if exact.
         chance: mean score over seeded permutations of the factor rows; None where no factors are used.
         ceiling: score of the factors' own codes; None where no factors are used.
-        details: what the number was made of (arrays and floats).
+        details: what the number was made of (arrays and floats). Of them `excluded` says in words what was left out
+            and why, by the name of a factor or by "latent 3", and `reason` why a value is NaN or a convention.
         identity: estimator, options and sizes: two scores may be compared only when these are equal.
     """
 
@@ -136,13 +142,18 @@ class Metric:
     Args:
         function: `function(inputs, **options) -> Score`; see `metrics.score`. Every option is
             keyword-only with a default.
-        needs: what must be given, of "mean", "posterior" (mean and logvar), "factors", "images",
-            "reconstructions", "others" (codes of other models on the same images).
+        needs: what must be given, of "mean", "posterior" (mean and logvar), "discrete" (integer codes), "factors",
+            "images", "reconstructions", "others" (codes of other models on the same images).
         range: smallest and largest possible value.
         better: "max", "min", or "none" where neither end is better.
         tier: "epoch" (well under a second on 4,096 images), "trial" (seconds, once at the end),
             "sweep" (after it).
         unit: "nats per image", "score", "latents" …
+        invariant: what the value does not depend on, of "order" (of latents), "levels" (names of a factor's levels),
+            "dead" (further latents that are constant), "scale" (of each latent). Claims, which the tests hold it to.
+        weighted: whether it takes factors with weights.
+        variants: other ways of computing it, by name: their options. `score("sap.dlib", …)` is `sap` with the options
+            of its variant `dlib`, the way that disentanglement_lib publishes it.
     """
 
     function: Callable[..., Score]
@@ -151,6 +162,9 @@ class Metric:
     better: Literal["max", "min", "none"]
     tier: Literal["epoch", "trial", "sweep"]
     unit: str
+    invariant: frozenset[str] = frozenset()
+    weighted: bool = False
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
 
 
 def _require_matrix(name: str, array: Array, *, kinds: str) -> None:
@@ -165,3 +179,14 @@ def _require_matrix(name: str, array: Array, *, kinds: str) -> None:
     if kinds == "f" and not np.isfinite(array).all():
         bad = int((~np.isfinite(array)).any(axis=1).sum())
         raise ValueError(f"{name} must be finite, got NaN or infinity in {bad} of {len(array)} rows")
+
+
+def _require_weights(name: str, weights: Array, rows: int) -> None:
+    if not isinstance(weights, np.ndarray) or weights.dtype.kind != "f":  # pyright: ignore
+        raise TypeError(
+            f"{name} must be a numpy array of floats, got {getattr(weights, 'dtype', type(weights).__name__)}"
+        )
+    if weights.shape != (rows,):
+        raise ValueError(f"{name} must have the shape ({rows},), one per row, got {weights.shape}")
+    if not np.isfinite(weights).all() or weights.min(initial=0.0) < 0 or not weights.sum() > 0:
+        raise ValueError(f"{name} must be finite and >= 0, and not all zero")
