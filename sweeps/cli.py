@@ -177,11 +177,14 @@ def datasets(as_json: AsJson = False) -> None:
 
 @app.command()
 def metrics(as_json: AsJson = False) -> None:
-    """List the metrics: needs, range, better end, and whether a score comes with its chance and ceiling."""
+    """List the metrics: needs, range, better end, tier, variants (`metric.variant`), what leaves one unchanged."""
     from sweeps import listing
 
-    columns = ["name", "needs", "range", "better", "tier", "unit", "references", "options"]
-    output.show(listing.metrics(), columns, as_json=as_json)
+    rows = listing.metrics()
+    if not as_json:
+        rows = [{**row, "variants": list(row["variants"])} for row in rows]
+    columns = ["name", "needs", "range", "better", "tier", "unit", "references", "variants", "unchanged_by", "options"]
+    output.show(rows, columns, as_json=as_json)
 
 
 @app.command()

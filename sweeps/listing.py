@@ -41,7 +41,9 @@ def datasets() -> list[Row]:
 def metrics() -> list[Row]:
     """Return one row per metric of `evaluation.final`; `goal` marks those that every epoch reports too.
 
-    `references` names what a score of it comes with, each computed on the factors at hand.
+    `references` names what a score of it comes with, each computed on the factors at hand; `variants` has the options
+    of each other way of computing it, by the name that `metric.variant` is written with; `unchanged_by` what its value
+    does not depend on (the order of latents, the names of levels, further dead latents, the scale of each latent).
     """
     return [
         {
@@ -54,6 +56,9 @@ def metrics() -> list[Row]:
             "unit": metric.unit,
             "references": ["chance", "ceiling"] if "factors" in metric.needs else [],
             "goal": name in EPOCH_METRICS,
+            "variants": {variant: dict(options) for variant, options in metric.variants.items()},
+            "unchanged_by": sorted(metric.invariant),
+            "weighted": metric.weighted,
             "options": _options(metric.function),
         }
         for name, metric in METRICS.items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 
-from metrics import METRICS
+import metrics
 from sweeps import blocks, course, scheduler
 from sweeps.course import Course
 from sweeps.sections import PruningSpec
@@ -123,7 +123,7 @@ def _large(spec: SweepSpec) -> Iterator[str]:
 
 def _best(spec: SweepSpec) -> Iterator[str]:
     name = spec.evaluation.best
-    if name is not None and "factors" in METRICS[name].needs:
+    if name is not None and "factors" in metrics.find(name).needs:
         yield (
             f"evaluation.best: {name} needs ground-truth factors, so best/* is of weights that were selected by the "
             "labels; compare it with nothing that was not"

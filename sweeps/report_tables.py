@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
-from metrics import METRICS
+from metrics import find, names
 from sweeps import summary
 from sweeps.plot import text
 from sweeps.runs import Runs
@@ -100,7 +100,7 @@ def best(runs: Runs) -> Table | None:
         if row["n"]:
             cells = [Cell(str(row["series"])), _number(text.plain(row["strength"])), _number(str(row["n"]))]
             body.append(Row([*cells, *(_number(_mean(row, column)) for column in ("best/epoch", *pairs))]))
-    labels = "factors" in METRICS[by].needs if by in METRICS else False
+    labels = by in names() and "factors" in find(by).needs
     caption = (
         f"Last: the weights at the end; best: those of the epoch with the best {text.name(by)} on the evaluation "
         "subset. Both scored on the whole data set."

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from metrics import METRICS
+import metrics
 from sweeps import describe
 from sweeps.space import FINITE, INTERVALS
 from sweeps.spec_read import REQUIRED, SECTIONS
@@ -100,6 +100,11 @@ def _train() -> Schema:
 
 def _evaluation() -> Schema:
     row = _row(EvaluationConfig, spaces=False)
-    row["properties"]["final"]["items"] = {"enum": list(METRICS)}
+    row["properties"]["final"]["items"] = {"enum": _servable()}
     row["properties"]["best"] = {**row["properties"]["best"], "anyOf": [{"enum": list(SELECTING)}, {"type": "null"}]}
     return {"anyOf": [row, {"type": "null"}]}
+
+
+def _servable() -> list[str]:
+    """Return the metrics that one trial can be scored with: those that compare several models come after the sweep."""
+    return [name for name in metrics.names() if "others" not in metrics.find(name).needs]

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from metrics import METRICS
+import metrics
 from sweeps import blocks, hints, spec_rules
 from sweeps.blocks import Findings
 from sweeps.sections import (
@@ -161,8 +161,16 @@ def _evaluation(given: Mapping[str, Any], outline: Outline | None, found: Findin
     final = value.get("final", ()) if isinstance(value, Mapping) else ()
     for at, name in enumerate(final if isinstance(final, list | tuple) else ()):
         path = ("evaluation", "final", at)
-        if isinstance(name, str) and name not in METRICS:
-            wrong.append((path, f"{spell(path)}: {registry.unknown('metric', name, METRICS)}"))
+        if not isinstance(name, str):
+            continue
+        try:
+            compares = "others" in metrics.find(name).needs
+        except ValueError as error:
+            wrong.append((path, f"{spell(path)}: {error}"))
+            continue
+        if compares:
+            after = f"leave it out, and after the sweep use `sweeps rescore NAME --metrics {name}`"
+            wrong.append((path, f"{spell(path)}: {name} compares several models; {after}"))
     checked = {key: item for key, item in value.items() if key != "final"} if wrong else value
     fields = blocks.fields(EvaluationConfig, checked, ("evaluation",), wrong, spaces=False)
     found.extend(wrong)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from metrics import METRICS
+import metrics
 from sweeps import blocks, scheduler
 from sweeps.blocks import Findings
 from sweeps.sections import EPOCH_METRICS, NEED_FACTORS, Goal, PruningSpec, ResourceSpec, SearchSpec
@@ -145,13 +145,17 @@ def _metrics(draft: Draft) -> Findings:
     doubled = {goal.metric for goal in goals if [g.metric for g in goals].count(goal.metric) > 1}
     found.extend((("goal",), f"goal must not repeat a metric, got {name} more than once") for name in sorted(doubled))
     best = draft.evaluation.best if draft.evaluation else None
-    if best is not None and "factors" in METRICS[best].needs and _without_factors(draft):
+    if best is not None and "factors" in metrics.find(best).needs and _without_factors(draft):
         message = f"evaluation.best: {_no_factors(best)}; use elbo, or leave it out"
         found.append((("evaluation", "best"), message))
     for at, name in enumerate(draft.evaluation.final if draft.evaluation else ()):
         path: Path = ("evaluation", "final", at)
-        if "factors" in METRICS[name].needs and _without_factors(draft):
+        needs = metrics.find(name).needs
+        if "factors" in needs and _without_factors(draft):
             found.append((path, f"{spell(path)}: {_no_factors(name)}; leave it out"))
+        without = _without_discrete(draft) if "discrete" in needs else []
+        if without:
+            found.append((path, f"{spell(path)}: {name} needs discrete codes, which {', '.join(without)} has not"))
     sizes = draft.outline.factor_sizes if draft.outline else ()
     if draft.evaluation and draft.outline and sizes and draft.evaluation.images < min(max(sizes), draft.outline.images):
         images = draft.evaluation.images
@@ -219,6 +223,16 @@ def _devices(draft: Draft) -> Findings:
 
 def _without_factors(draft: Draft) -> bool:
     return draft.outline is not None and not draft.outline.factor_names
+
+
+def _without_discrete(draft: Draft) -> list[str]:
+    """Return the objectives, in words, that have no discrete code at some point of their spaces."""
+    found: list[str] = []
+    for at, objective in enumerate(draft.objectives or ()):
+        built = (registry.build("objective", sample, OBJECTIVES) for _, sample in blocks.samples(objective))
+        if not all(one.wiring.reads_code for one in built):
+            found.append(f"{spell(('objectives', at))} {objective['name']}")
+    return found
 
 
 def _no_factors(name: str) -> str:

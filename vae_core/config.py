@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Le
 
-from metrics import METRICS
+import metrics
 from vae_core import fields, registry, schedules
 from vae_core.data import DATASETS
 from vae_core.data.abstract import AbstractDataset
@@ -27,7 +27,11 @@ _CODES = frozenset({"mean", "posterior"})
 
 SELECTING = (
     "elbo",
-    *(name for name, metric in METRICS.items() if metric.better == "max" and metric.needs <= _CODES | {"factors"}),
+    *(
+        name
+        for name, metric in ((name, metrics.find(name)) for name in metrics.names())
+        if metric.better == "max" and metric.needs <= _CODES | {"factors"}
+    ),
 )
 """What can tell a better epoch from a worse one: the larger the better. Of the label-free ones only the ELBO can: total
 correlation is smallest where nothing is coded."""
@@ -109,7 +113,7 @@ class EvaluationConfig:
         images: size of the evaluation subset scored every epoch.
         samples: S, number of z ~ q(z) in the Monte-Carlo means of the ELBO decomposition.
         seed: of the subset, of the z of the reconstruction and of the S samples; apart from the trial's seed.
-        final: metrics of `metrics.METRICS` computed once on the whole set, beside the epoch's own.
+        final: metrics of `metrics.METRICS`, or `metric.variant`, once on the whole set, beside the epoch's own.
         best: `elbo`, or a score of `metrics.METRICS`, every epoch: the weights of the epoch where it is largest are
             kept and evaluated at the end, apart from the last ones (`best/*`). One that needs factors selects by the
             labels, and says so. Every epoch counts, also those in which a schedule still runs.
@@ -124,10 +128,11 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         fields.check(self)
         for name in self.final:
-            if name not in METRICS:
-                raise ValueError(registry.unknown("metric", name, METRICS))
-            if METRICS[name].needs & {"others"}:
-                raise ValueError(f"metric {name!r} compares several models and cannot be evaluated inside one trial")
+            if "others" in metrics.find(name).needs:  # ValueError: unknown, with the nearest known one
+                raise ValueError(
+                    f"metric {name!r} compares several models and cannot be evaluated inside one trial; leave it out "
+                    f"of final, and after the sweep use `sweeps rescore NAME --metrics {name}`"
+                )
         if self.best is not None and self.best not in SELECTING:
             raise ValueError(f"best: {registry.unknown('metric to select by', self.best, SELECTING)}")
 

@@ -255,18 +255,22 @@ def kl_per_factor(codes: Codes, information: NDArray[np.float64]) -> NDArray[np.
     return telling @ np.divide(information, total, out=np.zeros_like(information), where=total > 0)
 
 
-def check_final(config: EvaluationConfig, data: Data) -> None:
-    """Refuse, before training, a final metric that the data cannot serve.
+def check_final(config: EvaluationConfig, data: Data, wiring: Wiring) -> None:
+    """Refuse, before training, a final metric that the data or the objective's codes cannot serve.
 
     Raises:
-        ValueError: a metric needs factors and the data set has none.
+        ValueError: a metric needs factors and the data set has none, or discrete codes and the wiring has none.
     """
     asked = [*config.final, *([config.best] if config.best is not None else [])]
-    needy = [name for name in asked if "factors" in metrics.METRICS[name].needs]
-    if needy and data.factors is None:
-        raise ValueError(
-            f"evaluation: {', '.join(dict.fromkeys(needy))} need factors, which data set {data.name!r} has not"
-        )
+    needs = {name: metrics.find(name).needs for name in asked}
+    for need, there, who in (
+        ("factors", data.factors is not None, f"data set {data.name!r}"),
+        ("discrete", bool(wiring.reads_code), "the objective"),
+    ):
+        needy = [name for name in needs if need in needs[name]]
+        if needy and not there:
+            what = {"discrete": "discrete codes"}.get(need, need)
+            raise ValueError(f"evaluation: {', '.join(needy)} need {what}, which {who} has not")
 
 
 def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = "") -> Final:
@@ -278,10 +282,10 @@ def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = ""
 
     Raises:
         Diverged: a number is not finite.
-        ValueError: a metric needs factors and the data set has none.
+        ValueError: as `check_final`.
     """
     data = model.feed.data
-    check_final(config, data)
+    check_final(config, data, model.nets.wiring)
     everything = np.arange(len(data))
     # The metric that selects is scored too, so that `best/*` has what it was chosen by, and `final/*` the same.
     asked = list(config.final)
@@ -296,7 +300,7 @@ def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = ""
     if factors is None and data.factors is not None:
         values |= _per_factor(model, codes, data.factors, scores["mig"])
     for name, score in scores.items():
-        values = _flattened(name, score) | values  # the metric `elbo` (a rate) does not replace the epoch's key
+        values = flattened(name, score) | values  # the metric `elbo` (a rate) does not replace the epoch's key
     start = int(pictures[len(pictures) // 2])
     with evaluating(model.nets), torch.no_grad():
         posterior, batch = coded(model, model.feed.batch(torch.tensor([start])))
@@ -333,7 +337,7 @@ def reconstructed(model: Model, indices: NDArray[np.int64]) -> tuple[NDArray[np.
 def _score(name: str, model: Model, codes: Codes, *, config: EvaluationConfig) -> Score:
     """Return one metric of the whole set; one that looks at images gets the evaluation subset instead."""
     data = model.feed.data
-    if not metrics.METRICS[name].needs & {"images", "reconstructions"}:
+    if not metrics.find(name).needs & {"images", "reconstructions"}:
         return metrics.score(name, codes, data.factors, seed=config.seed)
     subset = evaluation_subset(data, config.images, config.seed)
     images, reconstructions = reconstructed(model, subset)
@@ -357,8 +361,8 @@ def _rows(factors: Factors, indices: NDArray[np.int64]) -> Factors:
     return Factors(factors.values[indices], factors.names, factors.sizes)
 
 
-def _flattened(name: str, score: Score) -> dict[str, float]:
-    """Return a score's numbers under flat names."""
+def flattened(name: str, score: Score) -> dict[str, float]:
+    """Return a score's numbers under flat names: `name`, `name_error`, … and every number among its details."""
     numbers: dict[str, float | None] = {
         name: score.value,
         f"{name}_error": score.error,

@@ -109,8 +109,8 @@ def _prepare(config: TrialConfig, data: Data, resume: TrainState | None, device:
             f"the config is of data {config.fingerprint[:12]}…, the data given are {data.fingerprint[:12]}…"
         )
     config.train.steps_per_epoch(len(data))  # refuses a batch larger than the data
-    check_final(config.evaluation, data)
     wiring = config.objective.wiring
+    check_final(config.evaluation, data, wiring)
     feed = Feed(data, wiring, device)
     nets = build_networks(
         config.network,

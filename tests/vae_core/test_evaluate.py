@@ -10,15 +10,15 @@ import torch
 from torch import Tensor
 
 import metrics
-from metrics import Codes, Factors
-from vae_core import Data, Diverged, EvaluationConfig, TrialConfig, evaluate
+from metrics import Codes, Factors, Inputs, Metric, Score
+from vae_core import Data, Diverged, EvaluationConfig, TrialConfig, evaluate, train
 from vae_core.draws import generator
 from vae_core.evaluate import Model
 from vae_core.feed import Feed
 from vae_core.likelihood import likelihood
 from vae_core.networks import MLP, Networks, build_networks
 from vae_core.objectives import VAE, AbstractObjective, CapacityVAE, CascadeVAE, ConditionalVAE, JointVAE
-from vae_core.types import Batch, Context, Posterior
+from vae_core.types import Batch, Context, Posterior, Wiring
 
 
 def model_of(data: Data, objective: AbstractObjective, *, step: int = 9) -> Model:
@@ -124,7 +124,7 @@ def test_codes_that_are_not_finite_are_divergence(data: Data, model: Model) -> N
 
 def test_every_final_metric_of_the_registry_is_served(data: Data, model: Model) -> None:
     """What the metrics need (images, factors, codes) reaches them, and every number of theirs is finite."""
-    chosen = tuple(name for name, metric in metrics.METRICS.items() if not metric.needs & {"others"})
+    chosen = tuple(name for name, metric in metrics.METRICS.items() if not metric.needs & {"others", "discrete"})
     config = EvaluationConfig(images=40, samples=8, final=chosen)
     final = evaluate.final_evaluation(model, config=config)
     assert set(chosen) <= set(final.metrics)
@@ -135,7 +135,38 @@ def test_every_final_metric_of_the_registry_is_served(data: Data, model: Model) 
 def test_final_metric_without_factors_is_refused_before_training(data: Data) -> None:
     bare = dataclasses.replace(data, factors=None)
     with pytest.raises(ValueError, match=r"evaluation: mig need factors, which data set 'bars' has not"):
-        evaluate.check_final(EvaluationConfig(final=("mig",)), bare)
+        evaluate.check_final(EvaluationConfig(final=("mig",)), bare, Wiring())
+
+
+def counting_categories(inputs: Inputs) -> Score:
+    """A metric of discrete codes: how many categories they show."""
+    assert inputs.codes.discrete is not None
+    return Score(float(len(np.unique(inputs.codes.discrete))), details={"half": 0.5})
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Register it, with a variant."""
+    row = Metric(counting_categories, frozenset({"discrete"}), (0, 9), "none", "trial", "codes", variants={"old": {}})
+    monkeypatch.setitem(metrics.METRICS, "counted", row)
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_final_metric_of_discrete_codes_needs_an_objective_that_has_them(data: Data) -> None:
+    final = EvaluationConfig(final=("mig", "counted.old"))
+    with pytest.raises(ValueError, match=r"counted\.old need discrete codes, which the objective has not"):
+        evaluate.check_final(final, data, Wiring())
+    evaluate.check_final(final, data, Wiring(reads_code=(3,)))
+
+
+@pytest.mark.usefixtures("counted")
+def test_a_variant_is_scored_under_its_own_name(data: Data, config: TrialConfig) -> None:
+    evaluation = EvaluationConfig(images=40, samples=8, final=("counted.old",))
+    joint = dataclasses.replace(config, objective=JointVAE(categories=(3,)), evaluation=evaluation)
+    final = list(train(joint, data))[-1].final
+    assert final is not None
+    assert final.scores["counted.old"].identity["metric"] == "counted.old"
+    assert {"counted.old", "counted.old_half"} < set(final.metrics)
 
 
 def test_kl_per_latent_needs_a_posterior() -> None:
