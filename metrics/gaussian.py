@@ -60,7 +60,7 @@ def gaussian_tc(covariance: Array) -> float:
     # The determinant of the correlations, not of the covariances: scales of 1e-8 would drown it in rounding.
     scale = 1 / np.sqrt(np.diag(matrix))
     sign, log_det = np.linalg.slogdet(matrix * np.outer(scale, scale))
-    return float(-0.5 * log_det) if sign > 0 else math.inf
+    return max(0.0, float(-0.5 * log_det)) if sign > 0 else math.inf  # rounding may put it at -1e-16
 
 
 class GaussianTerms(NamedTuple):
