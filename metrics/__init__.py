@@ -7,7 +7,22 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
-from metrics import dci, elbo, factor_vae, gaussian, inputs, mig, minibatch, moments, reconstruction
+from metrics import (
+    accuracy,
+    beta_vae,
+    dci,
+    elbo,
+    factor_vae,
+    gaussian,
+    inputs,
+    irs,
+    mig,
+    minibatch,
+    moments,
+    reconstruction,
+    sharpness,
+    udr,
+)
 from metrics import reference as _reference
 from metrics.elbo import ElboDecomposition, elbo_decomposition
 from metrics.types import Array, Codes, Factors, Inputs, Metric, Score
@@ -68,6 +83,62 @@ METRICS: dict[str, Metric] = {
         "trial",
         "score",
         invariant=frozenset({"order", "levels", "dead", "scale"}),
+        variants={
+            "in_sample": {"protocol": "in_sample", "train_votes": 800, "group": 100},
+            "lecture": {"protocol": "in_sample", "train_votes": 800, "group": 1_000, "normalise": False},
+            "dlib": {"if_dead": 0.0},
+            "snu": {
+                "protocol": "in_sample",
+                "train_votes": 800,
+                "group": 100,
+                "stratified": True,
+                "min_std": 0.0,
+                "min_kl": 0.1,
+            },
+        },
+    ),
+    "beta_vae": Metric(
+        beta_vae.beta_vae,
+        _GROUND_TRUTH,
+        (0, 1),
+        "max",
+        "trial",
+        "score",
+        invariant=frozenset({"order", "levels", "dead", "scale"}),
+        variants={
+            "dlib": {"standardise": False, "min_std": 0.0},
+            "svm": {"classifier": "svm"},
+            "trento": {"classifier": "svm", "reduce": "sum", "standardise": False, "min_std": 0.0},
+        },
+    ),
+    "irs": Metric(
+        irs.irs,
+        _GROUND_TRUTH,
+        (0, 1),
+        "max",
+        "trial",
+        "score",
+        invariant=frozenset({"order", "levels", "dead"}),
+        variants={"paper": {"quantile": 1.0}},
+    ),
+    "udr": Metric(
+        udr.udr,
+        frozenset({"mean", "others"}),
+        (0, 1),
+        "max",
+        "sweep",
+        "score",
+        invariant=frozenset({"order", "dead"}),
+        variants={"lasso": {"similarity": "lasso"}},
+    ),
+    "accuracy": Metric(
+        accuracy.accuracy,
+        frozenset({"discrete", "factors"}),
+        (0, 1),
+        "max",
+        "epoch",
+        "score",
+        invariant=frozenset({"order", "levels", "dead", "scale"}),
     ),
     "active_units": Metric(
         moments.active_units,
@@ -85,6 +156,14 @@ METRICS: dict[str, Metric] = {
         "min",
         "epoch",
         "nats per image",
+    ),
+    "sharpness": Metric(
+        sharpness.sharpness,
+        frozenset({"images", "reconstructions"}),
+        (0, inf),
+        "max",
+        "epoch",
+        "squared grey levels",
     ),
 }
 

@@ -16,7 +16,12 @@ from metrics.reference import own_codes
 FACTORS = grid_factors(3, 4, 8, 6)
 CODES = noisy_codes(FACTORS, latents=5, seed=0)
 IMAGES = np.random.default_rng(1).random((len(FACTORS), 1, 4, 4))
-CHEAP = {"elbo": {"samples": 64}, "factor_vae": {"train_votes": 2000, "test_votes": 2000}, "dci": {"trees": 5}}
+CHEAP = {
+    "elbo": {"samples": 64},
+    "factor_vae": {"train_votes": 2000, "test_votes": 2000},
+    "dci": {"trees": 5},
+    "beta_vae": {"train": 1000, "test": 1000},
+}
 
 SUPERVISED = [name for name, metric in METRICS.items() if "factors" in metric.needs]
 OF_CODES = [name for name, metric in METRICS.items() if not metric.needs & {"images", "reconstructions"}]
