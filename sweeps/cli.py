@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sweeps import output
+from sweeps import cli_score, output
 from sweeps.cli_data import data
 from sweeps.spec_errors import SpecError
 
@@ -258,6 +258,9 @@ def export(
     except OSError as error:
         raise typer.BadParameter(f"cannot be written: {error}", param_hint="--to") from error
     typer.echo(str(to))
+
+
+app.command(help=cli_score.LAYOUT)(cli_score.score)
 
 
 @app.command()

@@ -26,7 +26,7 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: 
 
 def show_json(value: Any) -> None:
     """Print a value as JSON; NaN and infinity, which JSON has not, as null."""
-    print(json.dumps(_plain(value), indent=2, ensure_ascii=False))
+    print(json.dumps(plain(value), indent=2, ensure_ascii=False))
 
 
 def console() -> Console:
@@ -47,13 +47,14 @@ def _cell(value: Any) -> str:
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value as JSON has it: arrays as lists, NaN and infinity as null, what JSON has not as text."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, bool | str | int) or value is None:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return _plain(value.item()) if hasattr(value, "item") else str(value)  # numpy's scalars, paths
+    return plain(value.tolist()) if hasattr(value, "tolist") else str(value)  # numpy's arrays and scalars, paths
