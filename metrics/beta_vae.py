@@ -131,8 +131,9 @@ def _classify(classifier: str, learned: Array, known: Array, judged: Array) -> t
 
     if len(np.unique(known)) < 2:  # a handful of examples may all be of one factor
         return known, np.full(len(judged), known[0])
-    logistic = classifier == "logistic"
-    model = LogisticRegression(max_iter=10_000) if logistic else LinearSVC(dual="auto", max_iter=10_000)
+    # Newton's method takes some twenty steps where latents differ in scale and lbfgs, the default, takes thousands.
+    newton = LogisticRegression(solver="newton-cg", max_iter=1_000)
+    model = newton if classifier == "logistic" else LinearSVC(dual="auto", max_iter=10_000)
     model.fit(learned, known)
     return np.asarray(model.predict(learned)), np.asarray(model.predict(judged))
 

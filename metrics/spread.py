@@ -11,7 +11,8 @@ from metrics.types import Array, Codes
 
 def deviations(codes: Codes) -> Array:
     """Standard deviation of every latent over all rows, of a discrete one the root of `gini`: (d + m,)."""
-    of_means = codes.mean.astype(np.float64).std(axis=0)
+    # A column of equal numbers may differ from its own mean in the last bit; that is no deviation.
+    of_means = np.where(np.ptp(codes.mean, axis=0) > 0, codes.mean.astype(np.float64).std(axis=0), 0.0)
     of_categories = [gini(column[None])[0] ** 0.5 for column in latents.discrete_columns(codes)]
     return np.concatenate([of_means, np.array(of_categories, dtype=np.float64)])
 

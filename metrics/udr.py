@@ -112,8 +112,7 @@ def _prepared(codes: Codes, active: Array, similarity: str) -> Array:
     if similarity == "spearman":
         columns = np.asarray(rankdata(columns, axis=0), dtype=np.float64)
     centred = columns - columns.mean(axis=0)
-    deviation = centred.std(axis=0)
-    return np.divide(centred, deviation, out=np.zeros_like(centred), where=deviation > 0)
+    return np.divide(centred, centred.std(axis=0), out=np.zeros_like(centred), where=np.ptp(columns, axis=0) > 0)
 
 
 def _correlations(ours: Array, theirs: Array) -> Array:

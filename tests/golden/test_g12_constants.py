@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 import metrics
 from vae_core import DSprites
@@ -26,3 +28,33 @@ def test_mutual_information_with_an_image_is_bounded_by_ln_n() -> None:
     mean = np.arange(64, dtype=np.float64)[:, None] * [[50.0, 70.0]]
     codes = metrics.Codes(mean, np.zeros((64, 2)))
     assert metrics.elbo_decomposition(codes, samples=500, seed=0).mi == pytest.approx(math.log(64), abs=1e-9)
+
+
+def test_clustering_accuracy_does_not_depend_on_names() -> None:
+    shape = np.repeat(np.arange(3), 100)
+    factors = metrics.Factors(shape[:, None], ("shape",), (3,))
+    for order in itertools.permutations((0, 1, 2)):
+        codes = metrics.Codes(np.zeros((300, 0)), discrete=np.array(order)[shape][:, None])
+        assert metrics.score("accuracy", codes, factors, reference=False).value == 1.0
+
+
+def sharpness(images: np.ndarray) -> float:
+    codes = metrics.Codes(np.zeros((len(images), 1)))
+    return metrics.score("sharpness", codes, images=images, reconstructions=images).value
+
+
+def test_flat_image_has_no_edges() -> None:
+    flat = np.full((2, 1, 64, 64), 0.7)
+    assert sharpness(flat) == 0.0
+    # Negative control: with zeros outside the image its frame is an edge.
+    assert ndimage.laplace(255 * flat[0, 0], mode="constant").var() > 100
+
+
+def test_blur_takes_sharpness() -> None:
+    # A square of dSprites' size, ever more blurred.
+    square = np.zeros((1, 1, 64, 64))
+    square[..., 24:40, 20:36] = 1
+    values = [sharpness(ndimage.gaussian_filter(square, (0, 0, s, s), mode="mirror")) for s in (0, 0.5, 1, 2, 4)]
+    assert all(sharp > blurred for sharp, blurred in itertools.pairwise(values))
+    # Unblurred: 60 pixels inside the edge (56 at -1, corners at -2) and 64 outside it (at 1), of 4,096; mean 0.
+    assert values[0] == pytest.approx(255**2 * (56 + 4 * 4 + 64) / 4096)
