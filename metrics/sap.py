@@ -37,8 +37,9 @@ def sap(
       discrete latent the regression is on its categories (the correlation ratio). Levels count as numbers: right
       for ordered factors, and for others it depends on how they are numbered.
     - dlib: accuracy on held-out rows of a linear support vector classifier with one latent (C = .01, balanced
-      classes; Locatello et al. 2019, appendix B). It cannot label many ordered levels from one number and depends on
-      the latents' scale: the factors' own codes score .17 to .30 on dSprites. Read it against its ceiling.
+      classes; Locatello et al. 2019, appendix B). It cannot label many ordered levels from one number, and depends on
+      the latents' scale and offset: the factors' own codes score from .12 to .29 on dSprites. Read it against its
+      ceiling.
 
     Args:
         inputs: codes (means and discrete codes) and factors.
