@@ -261,6 +261,7 @@ def export(
 
 
 app.command(help=cli_score.LAYOUT)(cli_score.score)
+app.command()(cli_score.rescore)
 
 
 @app.command()

@@ -86,6 +86,48 @@ def score(
         raise typer.Exit(2)
 
 
+def rescore(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="A sweep of the workspace.")],
+    names: Annotated[str, typer.Option("--metrics", metavar="A,B,C", help="Names as in `sweeps metrics`.")],
+    workspace: Annotated[
+        Path, typer.Option(envvar="SWEEPS_WORKSPACE", metavar="DIR", help="Folder of ledger and results.")
+    ] = Path("results"),
+    as_json: AsJson = False,
+) -> None:
+    """Score the stored codes of a sweep's complete trials, with no training: further final/* of the same runs.
+
+    What is there already is left alone; after an interruption the same command goes on. Exit code 1 if codes are
+    missing.
+    """
+    asked = _split(names)
+    from sweeps import drive
+    from sweeps import rescore as rescoring
+    from sweeps.score import ScoreError
+
+    try:
+        result = rescoring.rescore(name, asked or [], workspace)
+    except (ScoreError, drive.SweepError) as error:
+        raise _mistake(str(error)) from error
+    if as_json:
+        rows = [outcome._asdict() for outcome in result.outcomes]
+        output.show_json({"name": name, "exported": result.exported, "outcomes": rows})
+    else:
+        states = ("scored", "there", "trained", "skipped", "failed")
+        rows = [
+            {"metric": metric, **{state: result.counts(metric)[state] for state in states}} for metric in asked or []
+        ]
+        output.show(rows, ["metric", *states], as_json=False)
+    for metric in asked or []:
+        if result.counts(metric)["trained"]:
+            typer.echo(f"left alone: final/{metric}, which the trials scored themselves", err=True)
+    for state, why in dict.fromkeys((outcome.state, outcome.why) for outcome in result.outcomes if outcome.why):
+        whose = dict.fromkeys(str(one.number) for one in result.outcomes if (one.state, one.why) == (state, why))
+        typer.echo(f"{state}: trial{'s' if len(whose) > 1 else ''} {', '.join(whose)}: {why}", err=True)
+    if not result.exported:
+        typer.echo(f"MLflow has not got everything yet ({result.error}); the same command sends the rest", err=True)
+    raise typer.Exit(result.exit_code)
+
+
 def _document(path: Path, found: Any, rows: list[dict[str, Any]], left_out: dict[str, str]) -> dict[str, Any]:
     codes, factors = found.codes, found.factors
     return {

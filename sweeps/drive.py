@@ -71,7 +71,7 @@ def run(
     console = console or Console(stderr=True)
     ledger = Ledger.of_workspace(workspace, spec.store.ledger)
     try:
-        with _one_driver(spec.name, workspace):
+        with one_driver(spec.name, workspace):
             _register(spec, ledger)
             if retry:
                 retry_failed(ledger, spec.name)
@@ -269,7 +269,7 @@ def software() -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def _one_driver(name: str, workspace: Path) -> Iterator[None]:
+def one_driver(name: str, workspace: Path) -> Iterator[None]:
     """Hold the sweep's lock: one driver at a time; the kernel frees it however this process ends."""
     workspace.mkdir(parents=True, exist_ok=True)
     path = workspace / f".{name}.lock"

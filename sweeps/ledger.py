@@ -113,6 +113,19 @@ END = sa.Table(
     sa.Column("at", sa.Float, nullable=False),
     sa.UniqueConstraint("sweep", "trial"),
 )
+RESCORE = sa.Table(  # scores of stored codes after the sweep: each a `final/*` of its trial, at its last epoch
+    "rescore",
+    _META,
+    sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
+    sa.Column("sweep", sa.String, nullable=False),
+    sa.Column("trial", sa.Integer, nullable=False),
+    sa.Column("metric", sa.String, nullable=False),
+    sa.Column("epoch", sa.Integer, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("run", sa.String, nullable=False),  # the MLflow run that has it, "" as long as none has
+    sa.Column("body", sa.Text, nullable=False),
+    sa.UniqueConstraint("sweep", "trial", "metric"),
+)
 EXPORT = sa.Table(  # how far each trial has reached MLflow and Optuna's dashboard; losing it costs a replay, no more
     "export",
     _META,
@@ -132,6 +145,7 @@ _ORDER: dict[sa.Table, sa.Column[Any]] = {
     REPORT: REPORT.c.seq,
     DECISION: DECISION.c.at,
     END: END.c.seq,
+    RESCORE: RESCORE.c.seq,
     EXPORT: EXPORT.c.trial,
 }
 Row = Mapping[str, Any]

@@ -128,7 +128,8 @@ def _sections(runs: Runs, drawn: Mapping[str, Picture]) -> list[Section]:
     if "front" in drawn:
         kinds["front"] = kinds["front"]._replace(paragraphs=findings.fronts(runs))
     chosen = report_tables.best(runs)
-    means = [report_tables.strengths(runs), *([] if chosen is None else [chosen])]
+    further = report_tables.scores(runs)
+    means = [report_tables.strengths(runs), *(table for table in (further, chosen) if table is not None)]
     per_strength = Section("strengths", "Means per strength and objective", tables=means)
     failed = _failed(runs)
     definitions = [report_tables.estimators(runs), report_tables.facts(runs, _made_with())]

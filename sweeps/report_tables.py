@@ -109,6 +109,26 @@ def best(runs: Runs) -> Table | None:
     return Table(heads, body, caption + (looks if labels else ""))
 
 
+def scores(runs: Runs) -> Table | None:
+    """Return what else was scored on the whole set, with chance and ceiling, a row per bracket; None if nothing was."""
+    metrics = [metric for metric in _scored(runs, most=100) if metric not in SHOWN]
+    rows = cast(list[dict[str, Any]], summary.brackets(runs, [f"final/{name}" for name in metrics]).to_dict("records"))
+    rows = [row for row in rows if row["n"]]
+    if not metrics or not rows:
+        return None
+    heads = [Head("objective"), Head(text.strength_axis(runs), numeric=True), Head("n", numeric=True)]
+    heads += [Head(text.name(metric), numeric=True) for metric in metrics]
+    body: list[Row] = []
+    for row in rows:
+        cells = [Cell(str(row["series"])), _number(text.plain(row["strength"])), _number(str(row["n"]))]
+        cells += [_number(_mean(row, name) if name in row else "–") for name in (f"final/{name}" for name in metrics)]
+        body.append(Row(cells))
+    for which in ("chance", "ceiling"):
+        levels = [_number(_level(summary.level(runs, metric, which))) for metric in metrics]
+        body.append(Row([Cell(which), _number(""), _number(""), *levels], "empty"))
+    return Table(heads, body, "Further scores of the whole data set: means ± standard error over n seeds.")
+
+
 def trials(runs: Runs) -> Table:
     """Return every trial: what it was, how it ended, its last numbers."""
     rows = cast(list[dict[str, Any]], runs.table.to_dict("records"))
@@ -186,10 +206,12 @@ def _estimator(metric: str, runs: Runs) -> str:
     return known.get(metric, "closed form" if metric == "kl" else "–")
 
 
-def _scored(runs: Runs, *, most: int = 4) -> list[str]:
-    """Return the metrics of the whole set that the spec asked for, as many as a table has room for."""
+def _scored(runs: Runs, *, most: int = 8) -> list[str]:
+    """Return the metrics of the whole set that the spec asked for, then those of a rescore; as many as have room."""
     asked = [str(name) for name in (runs.spec.get("evaluation") or {}).get("final") or ()]
-    return [name for name in asked if f"final/{name}" in runs.table.columns][:most]
+    known = [str(column).removeprefix("identity/") for column in runs.table.columns if str(column)[:9] == "identity/"]
+    found = dict.fromkeys((*asked, *known))
+    return [name for name in found if f"final/{name}" in runs.table.columns][:most]
 
 
 def _both(table: pd.DataFrame, metric: str) -> bool:

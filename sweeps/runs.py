@@ -35,9 +35,11 @@ class Runs(NamedTuple):
         the flattened config: "objective.beta", "train.learning_rate", "network.latents", …,
         the last reported metrics by their key ("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl", "mig",
         "active_units", "kl_latents/0" …), and "final/<key>" (NaN unless COMPLETE), with "final/mig_chance",
-        "final/mig_ceiling" and "final/mig_error" beside "final/mig" and the same for every scored metric,
+        "final/mig_ceiling" and "final/mig_error" beside "final/mig" and the same for every scored metric, by the
+        trial itself or by a rescore,
         "best/<key>", the same of the best epoch's weights, with "best/epoch" (NaN unless `evaluation.best` is given),
-        "identity/<metric>" (JSON: estimator, options, sizes; equal or not comparable), "software/<name>".
+        "identity/<metric>" (JSON: estimator, options, sizes; equal or not comparable), "reason/<metric>" (why a
+        rescored value is NaN or a convention), "software/<name>".
     `curves`, one row per (trial, epoch): trial, number, epoch, step, at (unix seconds), images, seconds, the metric
         keys, "train/<term>", and of objectives with a capacity `capacity`, the C of the epoch's last step.
     `spec`: the spec as a mapping (as `SweepSpec.to_dict`); `created`: unix seconds.
@@ -101,6 +103,9 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
             finals[number] = {f"final/{key}": value for key, value in body["final"].items()}
             finals[number] |= {f"best/{key}": value for key, value in (body.get("best") or {}).items()}
             finals[number] |= {f"identity/{key}": value for key, value in body.get("identity", {}).items()}
+    for later in ledger.of(tables.RESCORE, name):
+        scored = _rescored(later["metric"], json.loads(later["body"]))
+        finals[later["trial"]] = scored | finals.get(later["trial"], {})
     rows: list[dict[str, Any]] = []
     for trial in trials:
         if trial.number in running and not trial.ended:
@@ -120,6 +125,13 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
         )
     table = pd.DataFrame(rows).sort_values("number", ignore_index=True) if rows else pd.DataFrame()
     return Runs(name, workspace, row["spec"], row["created"], table, pd.DataFrame(curves))
+
+
+def _rescored(metric: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Return the columns of a score of stored codes; a column that training has filled stays as it is."""
+    columns: dict[str, Any] = {f"final/{key}": value for key, value in body["numbers"].items()}
+    columns[f"identity/{metric}"] = body["identity"]
+    return columns | ({f"reason/{metric}": body["reason"]} if body["reason"] else {})
 
 
 def _identity(trial: TrialState, brackets: dict[int, str], workspace: Path) -> dict[str, Any]:

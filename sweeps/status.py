@@ -60,13 +60,15 @@ def _one(ledger: Ledger, workspace: Path, name: str) -> dict[str, Any]:
 def _lag(
     ledger: Ledger, name: str, target: str, trials: list[Any], ends: dict[int, str], reports: list[Any]
 ) -> dict[str, int]:
-    """Return what an export does not have yet: reports (MLflow) and ends."""
+    """Return what an export does not have yet: reports, ends, and (MLflow) scores of stored codes."""
     done = {row["trial"]: row for row in ledger.of(tables.EXPORT, name) if row["target"] == target}
-    behind = 0
+    behind = rescored = 0
     if target == "mlflow":
         behind = sum(row["trial"] not in done or row["epoch"] > done[row["trial"]]["epoch"] for row in reports)
+        runs = {number: row["run"] for number, row in done.items()}
+        rescored = sum(row["run"] != runs.get(row["trial"]) for row in ledger.of(tables.RESCORE, name))
     missing = sum(number not in done or done[number]["state"] != state for number, state in ends.items())
-    return {"reports_behind": behind, "ends_behind": missing}
+    return {"reports_behind": behind, "ends_behind": missing, "rescored_behind": rescored}
 
 
 def _holds(workspace: Path, name: str) -> bool:

@@ -20,6 +20,7 @@ from typing import Any
 
 from sweeps import fold
 from sweeps import ledger as tables
+from sweeps.faults import failpoint
 from sweeps.ledger import Ledger, Row
 from sweeps.store import AbstractFiles, LocalFiles, TrialPaths
 
@@ -58,6 +59,7 @@ class Tracker(threading.Thread):
         self._tags = dict(tags)
         self._finish = threading.Event()
         self._seq = 0  # reports seen
+        self._rescored = 0  # scores of stored codes seen
         self._exports: dict[int, dict[str, Any]] = {}
         self._client: Any = None
         self._experiment = ""
@@ -96,6 +98,8 @@ class Tracker(threading.Thread):
         ends = {row["trial"]: row for row in self._ledger.of(tables.END, self._sweep)}
         where = (tables.REPORT.c.sweep == self._sweep, tables.REPORT.c.seq > self._seq)
         reports = self._ledger.rows(tables.REPORT, *where, order=tables.REPORT.c.seq)
+        new = (tables.RESCORE.c.sweep == self._sweep, tables.RESCORE.c.seq > self._rescored)
+        rescored = self._ledger.rows(tables.RESCORE, *new, order=tables.RESCORE.c.seq)
         trials = {row["number"]: row for row in self._ledger.of(tables.TRIAL, self._sweep)}
         for number, row in trials.items():
             if number not in self._exports:
@@ -111,6 +115,9 @@ class Tracker(threading.Thread):
         for number, end in ends.items():
             if self._exports[number]["state"] != end["state"]:
                 self._close(trials[number], end["state"], end["why"], end["at"])
+        for row in rescored:
+            self._log_rescored(row)
+            self._rescored = row["seq"]
         if last:
             for number, export in self._exports.items():
                 if number not in ends and export["state"] != "INTERRUPTED":
@@ -182,38 +189,55 @@ class Tracker(threading.Thread):
         return self._save(row["number"], run=run, epoch=0, state="RUNNING")
 
     def _log_reports(self, number: int, rows: list[Row]) -> None:
-        from mlflow.entities import Metric
-
         export = self._exports[number]
         if export["state"] == "INTERRUPTED":
             self._client.update_run(export["run"], status="RUNNING")
             self._client.set_tag(export["run"], "state", "RUNNING")
             export["state"] = "RUNNING"
-        metrics: list[Metric] = []
-        silent: set[str] = set()
+        values: list[tuple[str, float, Row]] = []
         for row in rows:
             body = json.loads(row["body"])
-            values = {
+            named = {
                 **body["metrics"],
                 **{f"train/{key}": value for key, value in body["train"].items()},
                 **{f"final/{key}": value for key, value in (body.get("final") or {}).items()},
                 **{f"best/{key}": value for key, value in (body.get("best") or {}).items()},
                 "seconds": row["seconds"],
             }
-            for key, value in values.items():
-                if math.isfinite(value):  # MLflow stores inf as 1.8e308, which spoils every maximum
-                    metrics.append(Metric(key, value, int(1000 * row["at"]), row["epoch"]))
-                else:
-                    silent.add(key)
-        for start in range(0, len(metrics), 1000):
-            self._client.log_batch(export["run"], metrics=metrics[start : start + 1000])
-        if silent:
-            self._client.set_tag(export["run"], "not_finite", ", ".join(sorted(silent)))
+            values += [(key, value, row) for key, value in named.items()]
+        self._log(export["run"], values)
         last = json.loads(rows[-1]["body"])
         for key in ("device", "host"):
             if last.get(key):
                 self._client.set_tag(export["run"], key, str(last[key]))
         self._exports[number] = self._save(number, run=export["run"], epoch=rows[-1]["epoch"], state=export["state"])
+
+    def _log_rescored(self, row: Row) -> None:
+        """Log a score of stored codes, unless the trial's run has it: an emptied MLflow has other runs."""
+        run = self._exports[row["trial"]]["run"]
+        if row["run"] == run:
+            return
+        numbers = json.loads(row["body"])["numbers"]
+        failpoint("track.before_rescored")
+        self._log(run, [(f"final/{key}", value, row) for key, value in numbers.items()])
+        failpoint("track.rescored")
+        with self._ledger.transaction() as tx:
+            tx.update(tables.RESCORE, tables.RESCORE.c.seq == row["seq"], run=run)
+
+    def _log(self, run: str, values: list[tuple[str, float, Row]]) -> None:
+        """Log numbers at the epoch and the time of their rows; those that are not finite are named in a tag."""
+        from mlflow.entities import Metric
+
+        # MLflow stores inf as 1.8e308, which spoils every maximum.
+        finite = [(key, value, row) for key, value, row in values if math.isfinite(value)]
+        points = [Metric(key, value, int(1000 * row["at"]), row["epoch"]) for key, value, row in finite]
+        for start in range(0, len(points), 1000):
+            self._client.log_batch(run, metrics=points[start : start + 1000])
+        silent = {key for key, value, _ in values if not math.isfinite(value)}
+        if silent:
+            told = self._client.get_run(run).data.tags.get("not_finite", "")
+            silent |= set(filter(None, told.split(", ")))
+            self._client.set_tag(run, "not_finite", ", ".join(sorted(silent)))
 
     def _close(self, row: Row, state: str, why: str, at: float) -> None:
         export = self._exports[row["number"]]

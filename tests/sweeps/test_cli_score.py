@@ -114,7 +114,7 @@ def test_every_mistake_of_a_request_is_told_before_anything_is_computed(
         (["--set", "mig_hist20.bins"], "must be metric.option=value"),
         (["--set", "mig_hist20.bins=[3"], "--set mig_hist20.bins=[3"),
         (["--metrics", "mig_hist20", "--set", "mig_hist20.bins=0"], "mig_hist20: bins must be >= 1, got 0"),
-        (["--seed", "-1"], "-1 is not"),
+        (["--seed", "-1"], "'--seed'"),
         (["--parquet", "x.csv"], "must end in .parquet, got x.csv"),
         (["--parquet", "no/such/x.parquet"], "cannot be written: no/such/x.parquet"),
         (["--parquet", "x.parquet", "--json"], "give one of them"),
