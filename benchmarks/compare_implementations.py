@@ -79,6 +79,8 @@ TABLE = (
         ours("mig_hist20"),
         {"dlib.mig": "discrete_mig", "disent.mig": "mig.discrete_score", "drvi.gap": "gap", "latentverse": "MIG"},
     ),
+    Row("MIG-sup, 20 bins", ours("mig_sup", estimator="histogram"), {"drvi.gap": "gap_of_factors"}),
+    Row("MED, 20 bins", ours("med", estimator="histogram"), {"dlib.modularity": "med"}),
     Row(
         "SAP, classifiers",
         ours("sap", protocol="dlib", **_ROWS_FOR),

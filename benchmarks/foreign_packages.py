@@ -64,11 +64,17 @@ def disentanglement_lib() -> list[Theirs]:
 
         return Theirs(name, "disentanglement-lib", function, parameters, run)
 
-    def modularity(one: Codes) -> dict[str, Any]:
+    def of_information(one: Codes) -> dict[str, Any]:
         utils, deck = importlib.import_module(where + "utils"), Deck(one.mean)
         levels, rows = deck.sample(ROWS)
         information = utils.discrete_mutual_info(utils.make_discretizer(deck.code(rows).T), levels.T)
-        return {"modularity": importlib.import_module(where + "modularity_explicitness").modularity(information)}
+        return {
+            "modularity": importlib.import_module(where + "modularity_explicitness").modularity(information),
+            # Cao et al. (2022) take dlib's D of DCI on information over entropy, in a fork that is not on PyPI.
+            "med": importlib.import_module(where + "dci").disentanglement(
+                information / utils.discrete_entropy(levels.T)
+            ),
+        }
 
     def irs(one: Codes) -> dict[str, Any]:
         found = importlib.import_module(where + "irs").scalable_disentanglement_score(factors().values, one.mean)
@@ -99,7 +105,7 @@ def disentanglement_lib() -> list[Theirs]:
         call("dlib.factor_vae", "factor_vae.compute_factor_vae", vote | study),
         call("dlib.factor_vae_unpruned", "factor_vae.compute_factor_vae", vote),
         call("dlib.beta_vae", "beta_vae.compute_beta_vae_sklearn", votes),
-        Theirs("dlib.modularity", "disentanglement-lib", "modularity_explicitness.modularity", {}, modularity),
+        Theirs("dlib.modularity", "disentanglement-lib", "modularity_explicitness.modularity", {}, of_information),
         call("dlib.explicitness", "modularity_explicitness.compute_modularity_explicitness", learned),
         call("dlib.irs", "irs.compute_irs", {"num_train": ROWS, "batch_size": ROWS}),
         Theirs("dlib.irs_levels", "disentanglement-lib", "irs.scalable_disentanglement_score", {}, irs),
@@ -138,7 +144,9 @@ def drvi() -> list[Theirs]:
 
     def run(one: Codes) -> dict[str, Any]:
         shares = them.discrete_scaled_mutual_info_score(one.mean, gt_one_hot=factors().values, n_bins=20)
-        return {"gap": them.most_similar_gap_score(shares), "shares": shares}
+        moving = shares[one.mean.var(axis=0) > 0.01]  # each latent's gap between factors: the other way round
+        gaps = {"gap": them.most_similar_gap_score(shares), "gap_of_factors": them.most_similar_gap_score(moving.T)}
+        return gaps | {"shares": shares}
 
     function = "discrete_scaled_mutual_info_score, most_similar_gap_score"
     return [Theirs("drvi.gap", "drvi-py", function, {"n_bins": 20}, run)]

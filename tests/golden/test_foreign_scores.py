@@ -67,6 +67,20 @@ def test_histogram_mig_is_that_of_three_packages(source, key, name):
 
 
 @every_code
+def test_gap_between_factors_is_that_of_drvi(name):
+    # Their gap of the transposed table, of latents whose variance exceeds .01.
+    value = ours("mig_sup", name, estimator="histogram").value
+    assert value == pytest.approx(theirs("drvi.gap", name, "gap_of_factors"), abs=STANDS_FOR_EXACT)
+
+
+@every_code
+def test_med_is_the_disentanglement_of_dlib_on_information(name):
+    # As for DCI: they add 1e-11 where we leave zeros out.
+    value = ours("med", name, estimator="histogram").value
+    assert value == pytest.approx(theirs("dlib.modularity", name, "med"), abs=2e-9)
+
+
+@every_code
 def test_information_over_entropy_is_that_of_drvi(name):
     details = ours("mig_hist20", name).details
     shares = details["mutual_information"] / details["entropies"]
