@@ -1,47 +1,99 @@
 """Mutual information between latents and factors, in nats.
 
 I(z_j; v_k) = H(z_j) - sum_v p(v) H(z_j | v_k = v), where q(z_j | v_k = v) is the mixture of the posteriors
-of all images that show level v (Chen et al. 2018, eq. 4 and section 4.1).
+of all images that show level v (Chen et al. 2018, eq. 4 and section 4.1). With weights, p(v) and all mixtures are of
+the weighted rows.
 """
 
 from __future__ import annotations
 
 import itertools
+import math
 from typing import NamedTuple
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from metrics.mixture_grid import Grid, bin_posteriors, make_grid
+from metrics import device, progress
+from metrics.mixture_entropy import MixtureEntropies, mixture_entropies
 from metrics.types import Array, Codes, Factors
-
-_ROWS = 16  # mixtures whose densities are held at a time: a few MB, whatever the number of levels
 
 
 class Information(NamedTuple):
-    """Mutual information of every latent with every factor, and how well it is known."""
+    """Mutual information of every latent with every factor, and how well it is known.
 
-    matrix: Array  # (d, K) nats, >= 0
-    error: Array  # (d, K) nats, estimated error of integration
-    entropies: Array  # (K,) nats, of the levels found in the given rows
+    Args:
+        matrix: (d, K) nats, >= 0.
+        error: (d, K) nats: estimated error of integration, bias, or standard error where it is sampled.
+        entropies: (K,) nats, of the levels found in the given rows.
+        marginal_variance: (d,) of the estimate of H(z_j), where it is sampled.
+        conditional_variance: (d, K) of the estimate of H(z_j | v_k), where it is sampled.
+    """
+
+    matrix: Array
+    error: Array
+    entropies: Array
+    marginal_variance: Array | None = None
+    conditional_variance: Array | None = None
+
+    def error_of(self, weights: Array) -> float:
+        """Error of the sum of weights * matrix: its standard error if sampled, else the most that errors add up to.
+
+        Args:
+            weights: (d, K).
+        """
+        if self.marginal_variance is None or self.conditional_variance is None:
+            return float((np.abs(weights) * self.error).sum())
+        # Entropies are estimated independently of each other; one of H(z_j) serves every factor.
+        marginal = np.square(weights.sum(axis=1)) @ self.marginal_variance
+        return math.sqrt(float(marginal + (np.square(weights) * self.conditional_variance).sum()))
 
 
 def factor_entropies(factors: Factors) -> Array:
-    """H(v_k) = -sum_v p(v) ln p(v), with p(v) the frequencies in the given rows: (K,) nats."""
-    return np.array([_entropy(np.bincount(column)) for column in factors.values.T])
+    """H(v_k) = -sum_v p(v) ln p(v), with p(v) the (weighted) frequencies in the given rows: (K,) nats."""
+    return np.array([entropy(np.bincount(column, factors.weights)) for column in factors.values.T])
+
+
+def present(codes: Codes, factors: Factors) -> tuple[Codes, Factors]:
+    """Codes and factors without the rows that weigh nothing."""
+    if factors.weights is None or factors.weights.all():
+        return codes, factors
+    kept = factors.weights > 0
+    return (
+        Codes(
+            codes.mean[kept],
+            None if codes.logvar is None else codes.logvar[kept],
+            None if codes.discrete is None else codes.discrete[kept],
+        ),
+        Factors(factors.values[kept], factors.names, factors.sizes, factors.weights[kept]),
+    )
+
+
+def posterior(codes: Codes) -> Array:
+    """The log variances; ValueError where there are none."""
+    if codes.logvar is None:
+        raise ValueError("mutual information of posterior mixtures needs posteriors: codes.logvar is None")
+    return codes.logvar
+
+
+def row_weights(factors: Factors) -> Array:
+    """(N,) shares of the rows in all weight: they sum to 1."""
+    if factors.weights is None:
+        return np.full(len(factors), 1 / len(factors))
+    weights = factors.weights.astype(np.float64)
+    return weights / weights.sum()
 
 
 def quadrature_information(codes: Codes, factors: Factors) -> Information:
     """Mutual information of posterior mixtures by deterministic quadrature; no sample is drawn.
 
-    Every latent gets its own uniform periodic grid over mu +- 7 sigma, no coarser than half its narrowest
-    posterior. Posteriors are binned on it (`mixture_grid`), once per factor; the densities of all mixtures
-    are then one product in Fourier space, and -p ln p is summed over the grid.
+    Every latent gets its own grid over mu +- 7 sigma, no coarser than half a posterior's width where that posterior
+    is; see `mixture_grid` and, for posteriors that are narrow beside the whole range, `mixture_blocks`. The entropies
+    of q(z_j) and of every q(z_j | v_k) are sums of -p ln p over it.
 
-    The error adds what is left out: the difference to the same integral on every second point, the entropy
-    that interpolating between widths can add, and, where a posterior is too narrow for the finest grid and
-    is widened, the effect of widening it again by as much.
+    The error adds: the difference to the same sums over every second point; what binning the posteriors in position
+    and width may do, by their mean excess kurtosis (`mixture_entropy`); and where posteriors are too narrow for the
+    finest grid, which takes some ten thousand of them apart by many of their widths, a bound on what widening them
+    may change.
 
     Args:
         codes: mean and logvar, (N, d) each.
@@ -50,21 +102,29 @@ def quadrature_information(codes: Codes, factors: Factors) -> Information:
     Raises:
         ValueError: codes without logvar.
     """
-    if codes.logvar is None:
-        raise ValueError("mutual information of posterior mixtures needs posteriors: codes.logvar is None")
-    shape = (codes.mean.shape[1], factors.values.shape[1])
+    codes, factors = present(codes, factors)
+    weights, logvar = row_weights(factors), posterior(codes)
+    levels = [numbered_levels(column) for column in factors.values.T]
+    varying = [k for k, level in enumerate(levels) if level.max(initial=0) > 0]
+    shape = (codes.mean.shape[1], len(levels))
     matrix, error = np.zeros(shape), np.zeros(shape)
-    levels = [np.unique(column, return_inverse=True)[1] for column in factors.values.T]
-    for j in range(shape[0]):
-        mean, std = codes.mean[:, j].astype(np.float64), np.exp(0.5 * codes.logvar[:, j].astype(np.float64))
-        grid = make_grid(mean, std)
-        binned = bin_posteriors(grid, mean, std)
-        for k, level in enumerate(levels):
-            if level.max() == 0:
-                continue  # a constant factor carries no information
-            matrix[j, k], error[j, k] = _mutual_information(grid, binned.histograms(level), np.bincount(level))
-            error[j, k] += binned.width_error
-    return Information(matrix, error, factor_entropies(factors))
+    entropies = factor_entropies(factors)
+    p_level = [np.bincount(levels[k], weights) for k in varying]
+    # The first mixture is of all rows, then come the levels of one factor after another.
+    starts = np.cumsum([1, *map(len, p_level)])
+    columns = [np.zeros(len(weights), dtype=np.int64)]
+    columns += [levels[k] + start for k, start in zip(varying, starts, strict=False)]
+    for j in progress.steps(range(shape[0]) if varying else range(0), "information: latent"):
+        mean, std = codes.mean[:, j].astype(np.float64), np.exp(0.5 * logvar[:, j].astype(np.float64))
+        with device.one_thread():
+            mixtures = mixture_entropies(mean, std, weights, columns)
+        for k, start, p in zip(varying, starts, p_level, strict=False):
+            rows = slice(start, start + len(p))
+            information = float(mixtures.values[0] - p @ mixtures.values[rows])
+            matrix[j, k] = min(max(0.0, information), entropies[k])  # what integration may miss by a little
+            error[j, k] = abs(float(mixtures.change[0] - p @ mixtures.change[rows])) + mixtures.binning
+            error[j, k] += _widening(mixtures, levels[k], weights, matrix[j, k], entropies[k])
+    return Information(matrix, error, entropies)
 
 
 def histogram_information(values: Array, factors: Factors, *, bins: int = 20) -> Information:
@@ -80,69 +140,61 @@ def histogram_information(values: Array, factors: Factors, *, bins: int = 20) ->
     """
     if bins < 1:
         raise ValueError(f"bins must be >= 1, got {bins}")
-    binned = np.stack([_equal_bins(column, bins) for column in np.asarray(values).T], axis=1)
-    return discrete_information(binned, factors)
+    columns = [equal_bins(column, bins) for column in np.asarray(values).T]
+    return discrete_information(np.stack(columns, axis=1) if columns else np.zeros((len(values), 0), int), factors)
 
 
 def discrete_information(values: Array, factors: Factors) -> Information:
     """Plug-in mutual information of integer codes (N, d) with factors (N, K)."""
     shape = (values.shape[1], factors.values.shape[1])
     matrix, error = np.zeros(shape), np.zeros(shape)
+    weights = None if factors.weights is None else factors.weights / factors.weights.sum()
+    # Kish's number of equally weighted rows that know as much: sum(w)^2 / sum(w^2).
+    count = len(values) if weights is None else 1 / np.square(weights).sum()
     # Numbered once per column: sorting N rows costs more than all the rest.
-    code_columns = [_numbered(column) for column in values.T]
-    level_columns = [_numbered(column) for column in factors.values.T]
+    code_columns = [np.unique(column, return_inverse=True)[1] for column in values.T]
+    level_columns = [numbered_levels(column) for column in factors.values.T]
     for (j, code), (k, level) in itertools.product(enumerate(code_columns), enumerate(level_columns)):
         codes, levels = int(code.max()) + 1, int(level.max()) + 1
-        joint = np.bincount(code * levels + level, minlength=codes * levels).reshape(codes, levels)
-        information = _entropy(joint.sum(axis=0)) + _entropy(joint.sum(axis=1)) - _entropy(joint.ravel())
+        joint = np.bincount(code * levels + level, weights, minlength=codes * levels).reshape(codes, levels)
+        information = entropy(joint.sum(axis=0)) + entropy(joint.sum(axis=1)) - entropy(joint.ravel())
         matrix[j, k] = max(0.0, information)
-        error[j, k] = (codes - 1) * (levels - 1) / (2 * len(values))
+        error[j, k] = (codes - 1) * (levels - 1) / (2 * count)
     return Information(matrix, error, factor_entropies(factors))
 
 
-def _numbered(column: Array) -> Array:
-    """The values of a column, numbered from 0 in their order."""
-    return np.unique(column, return_inverse=True)[1]
-
-
-def _entropy(counts: Array) -> float:
-    p = counts[counts > 0] / counts.sum()
-    return float(-(p * np.log(p)).sum())
-
-
-def _equal_bins(column: Array, bins: int) -> Array:
+def equal_bins(column: Array, bins: int) -> Array:
+    """Numbers of equal bins between the least and the greatest value: (N,); the last bin is closed on both sides."""
     low, high = float(column.min()), float(column.max())
     if low == high:
         return np.zeros(len(column), dtype=np.int64)
     scaled = (column.astype(np.float64) - low) * (bins / (high - low))
-    return np.minimum(scaled.astype(np.int64), bins - 1)  # the last bin is closed on both sides
+    return np.minimum(scaled.astype(np.int64), bins - 1)
 
 
-def _mutual_information(grid: Grid, histograms: Array, counts: Array) -> tuple[float, float]:
-    """I(z; v) from the binned posteriors of every level, (V, cells) each summing to its count, and its error."""
-    p_level = torch.as_tensor(counts / counts.sum())
-    marginal = torch.zeros(grid.size // 2 + 1, dtype=torch.complex128)
-    conditional = torch.zeros(3, dtype=torch.float64)
-    for start in range(0, len(counts), _ROWS):
-        rows = slice(start, start + _ROWS)
-        spectrum = grid.spectrum(histograms[rows] / counts[rows, None])
-        marginal += p_level[rows].to(spectrum) @ spectrum
-        conditional += p_level[rows] @ _entropies(grid, spectrum)
-    fine, coarse, widened = (float(x) for x in _entropies(grid, marginal[None])[0] - conditional)
-    return max(0.0, fine), abs(fine - coarse) + abs(fine - widened)
+def numbered_levels(column: Array) -> Array:
+    """The levels that a factor shows, numbered from 0 in their order; as `np.unique` would, without sorting."""
+    shown = np.bincount(column) > 0
+    return (np.cumsum(shown) - 1)[column]
 
 
-def _entropies(grid: Grid, spectrum: Tensor) -> Tensor:
-    """Differential entropies (V, 3): on the grid, on every second point, and of the widened mixtures."""
-    integrand = _minus_p_log_p(grid.densities(spectrum))
-    fine = integrand.sum(dim=1) * grid.step
-    coarse = integrand[:, ::2].sum(dim=1) * (2 * grid.step)
-    if not grid.widened:
-        return torch.stack([fine, coarse, fine], dim=1)
-    wider = _minus_p_log_p(grid.densities(grid.widen(spectrum)))
-    return torch.stack([fine, coarse, wider.sum(dim=1) * grid.step], dim=1)
+def entropy(counts: Array) -> float:
+    """H in nats of frequencies that need not be normalised."""
+    p = counts[counts > 0] / counts.sum()
+    return float(-(p * np.log(p)).sum())
 
 
-def _minus_p_log_p(density: Tensor) -> Tensor:
-    p = density.clamp(min=1e-300)  # 0 ln 0 = 0
-    return -p * p.log()
+def _widening(
+    mixtures: MixtureEntropies, level: Array, weights: Array, found: float, entropy_of_factor: float
+) -> float:
+    """By how much widening some posteriors may have changed an information: nats.
+
+    Told which posteriors were widened (S, a share pi of them), the other ones' information is untouched, and theirs is
+    between 0 and H(v | S). Not being told costs at most H(S). And no information leaves [0, H(v)].
+    """
+    if not mixtures.widened.any():
+        return 0.0
+    share = float(weights[mixtures.widened].sum())
+    theirs = entropy(np.bincount(level[mixtures.widened], weights[mixtures.widened]))
+    bound = share * theirs + entropy(np.array([share, 1 - share]))
+    return min(bound, max(found, entropy_of_factor - found))

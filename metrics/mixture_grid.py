@@ -2,12 +2,16 @@
 
 A posterior N(mu, s^2) is spread over neighbouring grid points (in mu) and over the two nearest of a ladder of
 widths (in s), such that its variance is kept. The density of any mixture is then a sum over widths of histogram *
-Gaussian, taken in Fourier space, where three things are exact:
+Gaussian, taken in Fourier space, where
 
-- the Gaussian is exp(-1/2 s^2 w^2);
+- the Gaussian is exp(-1/2 s^2 w^2), exactly;
 - spreading in mu by cubic B-splines is divided out as sinc(w h / 2)^4 (as in particle-mesh Ewald sums, Essmann 1995);
+- spreading in s, which leaves every component a fourth cumulant, is divided out on average over each width's
+  components, as 1 + cumulant w^4 / 24;
 - a histogram of width s needs a step h <= s / 2 only: above the highest frequency of that coarse grid its Gaussian
   is below 1e-8, so its short spectrum is the low part of the long one.
+
+Posteriors too narrow for this grid are left to the finer ones of `mixture_blocks`, laid only where such posteriors are.
 """
 
 # torch.fft and split carry no types.
@@ -16,8 +20,9 @@ Gaussian, taken in Fourier space, where three things are exact:
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,138 +30,218 @@ from torch import Tensor
 
 from metrics.types import Array
 
-_LARGEST = 1 << 14  # points; posteriors narrower than two steps of this grid are widened to two steps
-_SMALLEST = 256
-_PER_OCTAVE = 2  # widths on the ladder between s and 2 s
+SMALLEST, LARGEST = 256, 1 << 13  # points, where one grid is fine enough for every posterior
+BASE = 1 << 11  # points of the first of several grids
+REFINEMENT = 4  # how much finer each further grid is
+BLOCK = 128  # points of a grid that are laid together
+_MOST_BLOCKS = 1 << 16  # a grid of more is not laid (half a gigabyte): posteriors are widened instead
+_PER_OCTAVE = 4  # widths on the ladder between s and 2 s
+_STEPS = 2.0  # points in a width, at least
+_POINTS = 1 << 17  # of densities held at a time: a MB
+_CELLS = 1 << 21  # of histograms held at a time
 
 
 @dataclass(frozen=True)
-class Grid:
-    """A periodic grid and a ladder of widths.
+class Ladder:
+    """Grids, each finer than the one before, and the widths that they carry.
 
     Args:
         low: position of the first point.
-        length: period.
-        size: number of points, a power of two.
+        length: from there on; the period of the first grid.
+        size: number of points of the first grid, a power of two.
+        depth: number of grids.
         widths: (L,) increasing standard deviations.
-        sizes: (L,) number of points at which each width is binned; powers of two that divide `size`.
-        widened: whether some posteriors were narrower than widths[0].
+        grids: (L,) which grid carries a width: 0, or for narrower ones 1, 2, …
     """
 
     low: float
     length: float
     size: int
+    depth: int
     widths: Array
-    sizes: Array
-    widened: bool
+    grids: Array
 
-    @property
-    def step(self) -> float:
-        return self.length / self.size
+    def step(self, grid: int) -> float:
+        """The distance between the points of a grid."""
+        return self.length / (self.size * REFINEMENT**grid)
 
-    @property
-    def cells(self) -> int:
-        return int(self.sizes.sum())
-
-    @cached_property
-    def kernels(self) -> list[Tensor]:
-        """What turns each width's spectrum of splines into one of Gaussians: (sizes[l] / 2 + 1,) each."""
-        sizes: list[int] = self.sizes.tolist()
-        return [
-            self._gaussian(width, size) / torch.sinc(torch.arange(size // 2 + 1, dtype=torch.float64) / size) ** 4
-            for width, size in zip(self.widths, sizes, strict=True)
-        ]
-
-    def spectrum(self, histograms: Array) -> Tensor:
-        """Fourier coefficients of the mixtures' densities: (V, cells) -> (V, size / 2 + 1), complex."""
-        total = torch.zeros((len(histograms), self.size // 2 + 1), dtype=torch.complex128)
-        parts = torch.as_tensor(histograms).split(self.sizes.tolist(), dim=1)
-        for kernel, part in zip(self.kernels, parts, strict=True):
-            total[:, : len(kernel)] += torch.fft.rfft(part, dim=1) * kernel
-        return total / self.length
-
-    def densities(self, spectrum: Tensor) -> Tensor:
-        """The densities on the grid: (V, size / 2 + 1) -> (V, size); rounding may leave them at -1e-16."""
-        return torch.fft.irfft(spectrum, n=self.size, dim=1) * self.size
-
-    def widen(self, spectrum: Tensor) -> Tensor:
-        """Add the smallest width's variance to every component."""
-        return spectrum * self._gaussian(self.widths[0], self.size)
-
-    def _gaussian(self, width: float, size: int) -> Tensor:
-        frequency = torch.arange(size // 2 + 1, dtype=torch.float64) / self.length
-        return torch.exp(-0.5 * (2 * math.pi * width * frequency).square())
+    def stride(self, rung: int, *, most: int) -> int:
+        """How many points of its grid lie between those of a width's histogram; a power of two."""
+        points = float(self.widths[rung]) / (_STEPS * self.step(int(self.grids[rung])))
+        return min(most, 1 << max(0, math.floor(math.log2(points) + 1e-9)))
 
 
-@dataclass(frozen=True)
-class Binned:
-    """Posteriors of N images as weights on a grid's cells.
+class Spread(NamedTuple):
+    """Posteriors taken apart into components of the ladder's widths.
 
     Args:
-        cells: number of cells.
-        index: (N, E) cells that a posterior touches.
-        weight: (N, E), rows sum to 1.
-        width_error: nats by which interpolating between widths may change an entropy.
+        position: (E,) means.
+        rung: (E,) which width.
+        mass: (E,) share of all mass.
+        row: (E,) the posterior it is a part of.
+        cumulant: (L,) mean fourth cumulant of what each width's components stand for, in excess of a Gaussian's.
+        kurtosis: mean excess kurtosis of a posterior made of two widths; 0 where one width is enough.
+        widened: (N,) bool, posteriors narrower than the smallest width.
     """
 
-    cells: int
-    index: Array
-    weight: Array
-    width_error: float
+    position: Array
+    rung: Array
+    mass: Array
+    row: Array
+    cumulant: Array
+    kurtosis: float
+    widened: Array
 
-    def histograms(self, level: Array) -> Array:
-        """Sum of the posteriors of each level: (max level + 1, cells)."""
-        rows = int(level.max()) + 1
-        flat = (self.index + (level * self.cells)[:, None]).ravel()
-        return np.bincount(flat, self.weight.ravel(), minlength=rows * self.cells).reshape(rows, self.cells)
+    def kept(self, components: Array) -> Spread:
+        """Some of the components only. Args: (E,) bool."""
+        return self._replace(
+            position=self.position[components],
+            rung=self.rung[components],
+            mass=self.mass[components],
+            row=self.row[components],
+        )
 
 
-def make_grid(mean: Array, std: Array) -> Grid:
-    """A grid over mean +- 7 std of all rows whose step follows the narrowest posterior. Args: (N,) float64 each."""
-    std = np.maximum(std, 1e-100)  # log variances below -1400 underflow
+def make_ladder(mean: Array, std: Array, *, mixtures: int) -> Ladder:
+    """Grids over mean +- 7 std whose steps follow the posteriors' widths, everywhere.
+
+    Args:
+        mean, std: (N,) float64 each, std > 0.
+        mixtures: the most that a factor's levels make; with the posteriors, it limits how fine the grids may be.
+    """
     # 7 widths: what wraps around the period is below e^-24 of a component.
     low, high = float((mean - 7 * std).min()), float((mean + 7 * std).max())
-    length = high - low
     narrowest, broadest = float(std.min()), float(std.max())
-    size = min(_LARGEST, max(_SMALLEST, _power_of_two(2 * length / narrowest)))
-    smallest = max(narrowest, 2 * length / size)
-    steps = max(0, math.ceil(_PER_OCTAVE * math.log2(max(1.0, broadest / smallest)) - 1e-9))
-    widths = smallest * 2.0 ** (np.arange(steps + 1) / _PER_OCTAVE)
-    sizes = np.array([min(size, max(16, _power_of_two(2 * length / width))) for width in widths])
-    return Grid(low, length, size, widths, sizes, widened=narrowest < smallest * (1 - 1e-9))
+    size = max(SMALLEST, _power_of_two(_STEPS * (high - low) / narrowest))
+    if size <= LARGEST:
+        widths = _widths(narrowest, broadest)
+        return Ladder(low, high - low, size, 1, widths, np.zeros(len(widths), dtype=np.int64))
+    # A block to spare at either end: the windows of finer grids reach beyond the posteriors in them.
+    inner = BASE - 2 * BLOCK
+    low, length = low - (high - low) * BLOCK / inner, (high - low) * BASE / inner
+    depth, step = 1, length / BASE
+    while narrowest < _STEPS * step and _blocks(mean[std < 1.2 * _STEPS * step] - low, step, mixtures) <= _MOST_BLOCKS:
+        depth, step = depth + 1, step / REFINEMENT
+    widths = _widths(max(narrowest, _STEPS * step), broadest)
+    finer = np.log(np.maximum(1.0, _STEPS * length / BASE / widths)) / math.log(REFINEMENT)
+    grids = np.minimum(depth - 1, np.ceil(finer - 1e-9).astype(np.int64))
+    return Ladder(low, length, BASE, depth, widths, grids)
 
 
-def bin_posteriors(grid: Grid, mean: Array, std: Array) -> Binned:
-    """Spread posteriors over the cells of a grid. Args: (N,) float64 each."""
-    variance = np.square(np.maximum(std, grid.widths[0]))
-    ladder = np.square(grid.widths)
-    if len(ladder) == 1:
-        rungs, shares, kurtosis = [np.zeros(len(mean), dtype=np.int64)], [np.ones(len(mean))], np.zeros(1)
-    else:
-        lower = np.clip(np.searchsorted(ladder, variance, side="right") - 1, 0, len(ladder) - 2)
-        below, above = ladder[lower], ladder[lower + 1]
-        share = np.clip((variance - below) / (above - below), 0.0, 1.0)  # keeps the variance
-        rungs, shares = [lower, lower + 1], [1 - share, share]
-        kurtosis = 3 * share * (1 - share) * np.square((above - below) / variance)
-    offsets = np.concatenate([[0], np.cumsum(grid.sizes)[:-1]])
-    index: list[Array] = []
-    weight: list[Array] = []
-    for rung, part in zip(rungs, shares, strict=True):
-        size = grid.sizes[rung]
-        position = (mean - grid.low) * (size / grid.length)
-        left = np.floor(position)
-        for shift, spline in enumerate(_cubic_spline(position - left)):
-            index.append(offsets[rung] + (left.astype(np.int64) + shift - 1) % size)
-            weight.append(part * spline)
-    # A component of excess kurtosis k differs from its Gaussian by k^2 / 48 nats of entropy.
-    width_error = float(np.square(kurtosis).mean()) / 48
-    return Binned(grid.cells, np.stack(index, axis=1), np.stack(weight, axis=1), width_error)
+def spread(ladder: Ladder, mean: Array, std: Array, weight: Array) -> Spread:
+    """Take posteriors apart into components of the ladder's widths. Args: (N,) float64 each; weights sum to 1."""
+    rows = np.arange(len(mean))
+    widened = std < ladder.widths[0] * (1 - 1e-9)
+    if len(ladder.widths) == 1:
+        return Spread(mean, np.zeros_like(rows), weight, rows, np.zeros(1), 0.0, widened)
+    variance, squares = np.square(std), np.square(ladder.widths)
+    rung = np.clip(np.searchsorted(squares, variance, side="right") - 1, 0, len(squares) - 2)
+    gap = (squares[1:] - squares[:-1])[rung]
+    share = np.clip((variance - squares[rung]) / gap, 0.0, 1.0)  # keeps the variance
+    excess = 3 * share * (1 - share) * np.square(gap)
+    parts = Spread(
+        np.concatenate([mean, mean]),
+        np.concatenate([rung, rung + 1]),
+        np.concatenate([weight * (1 - share), weight * share]),
+        np.concatenate([rows, rows]),
+        np.zeros(len(squares)),
+        float(weight @ (excess / np.square(np.maximum(variance, squares[0])))),
+        widened,
+    )
+    total = np.bincount(parts.rung, parts.mass, minlength=len(squares))
+    moment = np.bincount(parts.rung, parts.mass * excess[parts.row], minlength=len(squares))
+    return parts._replace(cumulant=np.divide(moment, total, out=parts.cumulant, where=total > 0))
 
 
-def _cubic_spline(t: Array) -> tuple[Array, Array, Array, Array]:
-    """Weights of the points -1, 0, 1, 2 for a position t in [0, 1) after point 0; they sum to 1."""
+def densities(
+    ladder: Ladder, parts: Spread, columns: list[Array], device: torch.device
+) -> Iterator[tuple[int, Tensor]]:
+    """Densities on the first grid of what it carries, a few mixtures at a time.
+
+    Args:
+        ladder, parts: of one latent.
+        columns: for every set of mixtures, (N,) the mixture that a posterior belongs to, numbered on from set to set.
+        device: where the Fourier transforms are done.
+
+    Yields:
+        The number of the first of them, and (mixtures, points) densities, each of the mass of its mixture.
+    """
+    rungs = np.flatnonzero(ladder.grids == 0)
+    if not len(rungs):  # all posteriors are narrow: their densities begin on finer grids
+        yield 0, torch.zeros((int(columns[-1].max()) + 1, ladder.size), dtype=torch.float64, device=device)
+        return
+    strides = [ladder.stride(int(rung), most=ladder.size // 16) for rung in rungs]
+    kernels = [
+        kernel(ladder, parts, int(rung), size=ladder.size // stride, length=ladder.length).to(device)
+        for rung, stride in zip(rungs, strides, strict=True)
+    ]
+    sizes = np.zeros(len(ladder.widths), dtype=np.int64)
+    sizes[rungs] = ladder.size // np.array(strides)
+    starts, cells = np.cumsum(sizes) - sizes, int(sizes.sum())
+    if ladder.depth > 1:
+        parts = parts.kept(ladder.grids[parts.rung] == 0)
+    size = sizes[parts.rung]
+    first, splines = cubic_spline((parts.position - ladder.low) * (size / ladder.length))
+    index = starts[parts.rung] + ((first + np.arange(4)[:, None]) & (size - 1))  # sizes are powers of two
+    weight = (splines * parts.mass).ravel()
+    step = max(1, _POINTS // ladder.size)
+    for first_mixture, together in _batches(columns, most=max(1, _CELLS // cells)):
+        mixtures = int(together[-1].max()) + 1 - first_mixture
+        table = np.zeros(mixtures * cells)
+        for column in together:
+            lowest = int(column.min())
+            flat = (index + ((column - lowest) * cells)[parts.row]).ravel()
+            counted = np.bincount(flat, weight)
+            start = (lowest - first_mixture) * cells
+            table[start : start + len(counted)] = counted
+        for start in range(0, mixtures, step):
+            histograms = torch.as_tensor(table.reshape(mixtures, cells)[start : start + step], device=device)
+            spectrum = torch.zeros((len(histograms), ladder.size // 2 + 1), dtype=torch.complex128, device=device)
+            for factor, part in zip(kernels, histograms.split(sizes[rungs].tolist(), dim=1), strict=True):
+                spectrum[:, : len(factor)] += torch.fft.rfft(part, dim=1) * factor
+            density = torch.fft.irfft(spectrum, n=ladder.size, dim=1) * (ladder.size / ladder.length)
+            yield first_mixture + start, density
+
+
+def kernel(ladder: Ladder, parts: Spread, rung: int, *, size: int, length: float) -> Tensor:
+    """What turns a width's spectrum of splines into one of Gaussians: (size / 2 + 1,)."""
+    ramp = torch.arange(size // 2 + 1, dtype=torch.float64)
+    frequency = ramp * (2 * math.pi / length)
+    gaussian = torch.exp(-0.5 * (float(ladder.widths[rung]) * frequency).square())
+    return gaussian / (torch.sinc(ramp / size) ** 4 * (1 + float(parts.cumulant[rung]) / 24 * frequency**4))
+
+
+def cubic_spline(position: Array) -> tuple[Array, Array]:
+    """The first of the four points that a position touches, (E,), and their weights, (4, E), which sum to 1."""
+    left = np.floor(position)
+    t = position - left
     r = 1 - t
-    return r**3 / 6, (4 - 6 * t**2 + 3 * t**3) / 6, (4 - 6 * r**2 + 3 * r**3) / 6, t**3 / 6
+    t2, r2 = t * t, r * r
+    weights = np.stack([r2 * r, 4 + t2 * (3 * t - 6), 4 + r2 * (3 * r - 6), t2 * t])
+    weights /= 6
+    return left.astype(np.int64) - 1, weights
+
+
+def _batches(columns: list[Array], *, most: int) -> Iterator[tuple[int, list[Array]]]:
+    """Sets of mixtures in runs of at most some number of mixtures together, with the number of the first mixture."""
+    run: list[Array] = []
+    for column in columns:
+        if run and int(column.max()) + 1 - int(run[0].min()) > most:
+            yield int(run[0].min()), run
+            run = []
+        run.append(column)
+    yield int(run[0].min()), run
+
+
+def _blocks(offset: Array, step: float, mixtures: int) -> int:
+    """About how many blocks the grid after one of this step would need: for each posterior, three and their rims."""
+    found = np.unique((offset / (BLOCK * step / REFINEMENT)).astype(np.int64))
+    return 5 * min(len(offset), len(found) * mixtures)
+
+
+def _widths(smallest: float, largest: float) -> Array:
+    steps = max(0, math.ceil(_PER_OCTAVE * math.log2(max(1.0, largest / smallest)) - 1e-9))
+    return smallest * 2.0 ** (np.arange(steps + 1) / _PER_OCTAVE)
 
 
 def _power_of_two(number: float) -> int:

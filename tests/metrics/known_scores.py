@@ -21,7 +21,7 @@ KNOWN = {
         "constant": (0.0, 1e-9),
         "duplicated": (0.0, 1e-9),  # the second best knows as much
         "rotated": (0.0, 1e-5),  # sum and difference know a factor equally well
-        "noise": (0.0, 0.02),  # finite N: (levels - 1) / 2N nats at most of some 1.4
+        "noise": (0.0, 0.004),  # finite N: about (levels - 1) / 2N = .001 nats of 1.4 to 1.8, and a gap of such
     },
     "mig_hist20": {
         "identity": (1 - 1e-9, 1.0),  # six levels fit into twenty bins
@@ -29,6 +29,44 @@ KNOWN = {
         "duplicated": (0.0, 0.0),
         "rotated": (0.0, 1e-9),
         "noise": (0.0, 0.02),  # plug-in bias 19 x 5 / (2 x 2304) = .02 nats of 1.4 to 1.8, and a gap of such
+    },
+    # None of these factors is the shape that is left out, and on a whole grid ln V = H: the same as mig.
+    "mig_chen4": {
+        "identity": (1 - 1e-5, 1.0),
+        "constant": (0.0, 1e-9),
+        "duplicated": (0.0, 1e-9),
+        "rotated": (0.0, 1e-5),
+        "noise": (0.0, 0.004),
+    },
+    "mig_sup": {
+        "identity": (1 - 1e-5, 1.0),
+        "constant": (0.0, 0.0),  # no latent is active
+        "duplicated": (1 - 1e-5, 1.0),  # a latent's twin is not its matter
+        "rotated": (0.0, 1e-5),  # a sum knows both of its terms equally well
+        "noise": (0.0, 0.004),  # about (levels - 1) / 2N = .001 nats of 1.4 to 1.8, and a gap of such
+    },
+    "rmig": {
+        "identity": (1 - 1e-4, 1.0),  # levels are ten widths apart, five bins or more
+        "constant": (0.0, 1e-9),
+        "duplicated": (0.0, 1e-9),
+        "rotated": (0.0, 1e-5),
+        "noise": (0.0, 0.004),
+    },
+    # With h = ½ ln(2πe (s² + .08² / 12)) - ln .08 for a Gaussian of width s in bins of .08 (Sheppard): .87 for .04, the
+    # levels of a six-valued factor, 1.29 for .067, four values; 3.945 for the prior; and H = ln 6, ln 4; ln 100 bins.
+    "jemmig": {
+        "identity": near(0.825, 0.003),  # 1 - h / (H + ln 100)
+        "constant": near(0.1067, 0.0005),  # 1 - (3.945 + H) / (H + ln 100)
+        "duplicated": near(0.569, 0.003),  # 1 - (h + H) / (H + ln 100), as the second knows H too
+        "rotated": near(0.313, 0.003),  # the same with h + H for h: the other term of the sum has as many values
+        "noise": near(0.101, 0.004),  # as constant, with 3.99 of a Gaussian of variance 1 + .3²
+    },
+    "med": {
+        "identity": (1 - 1e-5, 1.0),
+        "constant": (0.0, 0.0),
+        "duplicated": (1 - 1e-5, 1.0),
+        "rotated": near(0.5, 1e-3),  # two of four factors alike: 1 - log4 2
+        "noise": (0.0, 0.06),  # four chi-squared numbers of 3 to 5 degrees beside each other are nearly uniform
     },
     "elbo": dict.fromkeys(KINDS, (-math.inf, math.inf)),
     "gaussian_tc": dict.fromkeys(KINDS, (-math.inf, math.inf)),

@@ -17,6 +17,9 @@ FACTORS = grid_factors(3, 4, 8, 6)
 CODES = noisy_codes(FACTORS, latents=5, seed=0)
 IMAGES = np.random.default_rng(1).random((len(FACTORS), 1, 4, 4))
 CHEAP = {
+    "mig": {"samples": 200},
+    "mig_chen4": {"samples": 200},
+    "mig_sup": {"samples": 200},
     "elbo": {"samples": 64},
     "factor_vae": {"train_votes": 2000, "test_votes": 2000},
     "dci": {"trees": 5},

@@ -21,7 +21,7 @@ def test_unknown_option_names_the_known_ones():
 
 def test_a_metric_without_options_says_so():
     with pytest.raises(TypeError, match="its options: none"):
-        score("mig", CODES, FACTORS, samples=3)
+        score("gaussian_tc", CODES, samples=3)
 
 
 def test_rows_must_agree():
