@@ -23,7 +23,7 @@ mean             (N, d) means, or deterministic codes; also means, mu, z_mean
 logvar           (N, d) log variances; also log_var, std, sigma, var, variance
 samples          (N, d) codes where there is no mean; also z
 discrete         (N, m) discrete codes, whole numbers
-factors          (N, K) ground truth, whole numbers
+factors          (N, K) ground truth: levels, numbered in their order
 factor_names     (K,) their names
 factor_sizes     (K,) how many levels each has in the whole data set
 weights          (N,) how often each row counts

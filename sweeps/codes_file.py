@@ -9,7 +9,7 @@ One row per image. A key may have any one of the names in its line:
 | std, sigma; var, variance          | (N, d) the same as standard deviations or variances: turned into logs       |
 | samples, z                         | (N, d) codes without a mean: scored as deterministic ones                   |
 | discrete                           | (N, m) whole numbers: discrete codes, further latents                       |
-| factors                            | (N, K) whole numbers: levels of the ground truth                            |
+| factors                            | (N, K) levels of the ground truth, numbered in their order                  |
 | factor_names, factor_sizes         | (K,) names; numbers of levels of the whole data set                         |
 | weights                            | (N,) how often each row counts, of factors that are no uniform draw         |
 | images, reconstructions            | (N, …) pixels and probabilities in [0, 1], or levels 0 to 255               |
@@ -29,6 +29,7 @@ import numpy as np
 
 from metrics import Codes, Factors
 from sweeps.codes_formats import READERS, Array, Content, Unreadable
+from vae_core.data.columns import MOST_LEVELS
 
 MEAN = ("mean", "means", "mu", "z_mean")
 LOGVAR, STD, VARIANCE = ("logvar", "log_var"), ("std", "sigma"), ("var", "variance")
@@ -168,7 +169,7 @@ class _Reading:
             return None
         array = self._arrays["factors"]
         names = self._names(array.shape[1]) if array.ndim == 2 else None
-        values = self._whole("factors", names=names)
+        values = self._whole("factors", names=names or (), ranked="factor_sizes" not in self._arrays)
         weights = self._weights() if "weights" in self._arrays else None
         if values is None or names is None:
             return None
@@ -196,8 +197,8 @@ class _Reading:
     def _ranked(self, name: str, column: Array) -> tuple[Array, int]:
         """Return a factor's levels numbered from 0 in their order, and how many there are."""
         levels, ranks = np.unique(column, return_inverse=True)
-        if len(levels) and (levels[0] != 0 or levels[-1] != len(levels) - 1):
-            shown = [str(level) for level in levels]
+        if not np.array_equal(levels, np.arange(len(levels))):
+            shown = [f"{level:g}" for level in levels]
             listed = ", ".join(shown if len(shown) <= 6 else [*shown[:3], "…", shown[-1]])
             self.notes.append(f"factor {name!r}: levels {listed} are numbered 0 to {len(levels) - 1}")
         if len(column) > 2 and len(levels) > len(column) / 2:
@@ -254,20 +255,28 @@ class _Reading:
         array = array.astype(np.float32 if small else np.float64, copy=False)
         return array if self._finite(key, array) and self._same_rows(key, array) else None
 
-    def _whole(self, key: str, names: Sequence[str] | None = None) -> Array | None:
-        """Return a matrix of whole numbers; floats will do if they are whole."""
+    def _whole(self, key: str, *, names: Sequence[str] = (), ranked: bool = False) -> Array | None:
+        """Return a matrix of whole numbers, or of floats that are; if it is ranked, of floats that repeat, too."""
         array = self._matrix(key, kinds="iubf", what="codes" if key == "discrete" else "factors")
         if array is None or not self._finite(key, array) or not self._same_rows(key, array):
             return None
-        if array.dtype.kind == "f":
-            parts = (array != np.round(array)) | (np.abs(array) > 2**53)
-            for k in np.flatnonzero(parts.any(axis=0)).tolist():
-                which = f"column {k}" if names is None else repr(names[k])
-                remedy = "bin a continuous one first, as in np.digitize(x, np.quantile(x, [0.25, 0.5, 0.75]))"
-                self._wrong(key, f"{which} must be whole numbers, got {array[parts[:, k]][0, k]:g}; {remedy}")
-            if parts.any():
-                return None
-            self.notes.append(f"{key}: floats that are whole numbers are taken as levels")
+        if array.dtype.kind != "f":
+            return array.astype(np.int64)
+        parts = (array != np.round(array)) | (np.abs(array) > 2**53)
+        before = len(self.mistakes)
+        for k in np.flatnonzero(parts.any(axis=0)).tolist():
+            which = repr(names[k]) if names else f"column {k}"
+            different = len(np.unique(array[:, k]))
+            if not ranked:
+                self._wrong(key, f"{which} must be whole numbers, got {array[parts[:, k]][0, k]:g}")
+            elif different > min(MOST_LEVELS, len(array) / 2):
+                remedy = "bin a continuous factor first, as in np.digitize(x, np.quantile(x, [0.25, 0.5, 0.75]))"
+                self._wrong(key, f"{which} must be levels, got {different} numbers in {len(array)} rows; {remedy}")
+        if len(self.mistakes) > before:
+            return None
+        if parts.any():
+            return array  # each column is ranked
+        self.notes.append(f"{key}: floats that are whole numbers are taken as levels")
         return array.astype(np.int64)
 
     def _pixels(self, key: str) -> Array | None:

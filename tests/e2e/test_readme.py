@@ -11,26 +11,29 @@ from typer.testing import CliRunner
 
 ROOT = Path(__file__).resolve().parents[2]
 README = (ROOT / "README.md").read_text()
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
 
 
-def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.DOTALL)
+def blocks(language, page=README):
+    return re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
 
 
-COMMANDS = [
-    shlex.split(line.partition("  #")[0])
-    for block in blocks("console")
-    for line in block.splitlines()
-    if line.startswith("sweeps ")
-]
+def commands(page):
+    lines = [line.partition("  #")[0] for block in blocks("console", page) for line in block.splitlines()]
+    return [shlex.split(line) for line in lines if line.startswith("sweeps ")]
+
+
+COMMANDS = commands(README)
+(CODES,) = [block for block in blocks("python", TUTORIAL) if "np.savez" in block]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with the README's spec, and a small sweep in its workspace under the quickstart's name."""
+    """A folder with the README's spec, the tutorial's codes, and a small sweep under the quickstart's name."""
     folder = tmp_path_factory.mktemp("readme")
     (spec,) = blocks("yaml")
     (folder / "my-sweep.yaml").write_text(spec)
+    subprocess.run([sys.executable, "-c", CODES], cwd=folder, check=True, timeout=60)
     command = [sys.executable, "-m", "sweeps", "run", "smoke", "--set", "name=quickstart", "--set", "search.trials=1"]
     subprocess.run([*command, "--workspace", "results"], cwd=folder, check=True, capture_output=True, timeout=300)
     return folder
@@ -59,6 +62,16 @@ def test_every_command_is_taken_as_written(command, folder, monkeypatch):
         arguments = ["ui", "--help"]  # a server that runs until Ctrl-C
     if arguments[0] == "run" and "--dry-run" not in arguments:
         arguments.append("--dry-run")  # tests/faults and test_smoke.py run sweeps
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+
+
+@pytest.mark.parametrize("command", commands(TUTORIAL), ids=" ".join)
+def test_every_command_of_the_tutorial_scores_codes(command, folder, monkeypatch):
+    from sweeps.cli import app
+
+    monkeypatch.chdir(folder)
+    arguments = [{"question": "quickstart"}.get(argument, argument) for argument in command[1:]]
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
 

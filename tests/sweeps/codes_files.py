@@ -154,9 +154,10 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         "std must be > 0, got 0 or less in 60 of 60",
     ),
     "continuous factor": (
-        _npz_of(_with("factors", (4, 1), 0.37)),
-        "factors 'scale' must be whole numbers, got 0.37; bin a continuous one first, as in np.digitize",
+        _npz_of(arrays(factors=np.stack([FACTORS[:, 0], np.arange(N) / 7], axis=1), factor_sizes=None)),
+        "factors 'scale' must be levels, got 60 numbers in 60 rows; bin a continuous factor first, as in np.digitize",
     ),
+    "half a level": (_npz_of(_with("factors", (4, 1), 0.37)), "factors 'scale' must be whole numbers, got 0.37"),
     "factors of one axis": (_npz_of(arrays(factors=FACTORS[:, 0])), "factors must have two axes (images, factors)"),
     "names of three": (_npz_of(arrays(factor_names=np.array(["a"]))), "factor_names must be 2 names, one per column"),
     "names twice": (_npz_of(arrays(factor_names=np.array(["a", "a"]))), "factor_names must not repeat a name, got a"),

@@ -90,6 +90,14 @@ def test_levels_are_ranked_and_that_is_said(tmp_path: Path) -> None:
     assert "factor 'shape': levels 1, 2, 5 are numbered 0 to 2" in found.notes
 
 
+def test_values_that_repeat_are_levels(tmp_path: Path) -> None:
+    values = np.stack([FACTORS[:, 0], 0.5 + FACTORS[:, 1] / 10], axis=1)  # as dSprites has its scales
+    found = read_npz(tmp_path, **arrays(factors=values, factor_sizes=None))
+    assert found.factors is not None
+    np.testing.assert_array_equal(found.factors.values, FACTORS)
+    assert found.notes == ("factor 'scale': levels 0.5, 0.6, 0.7, 0.8 are numbered 0 to 3",)
+
+
 def test_a_subset_keeps_the_levels_of_the_whole_set_if_their_number_is_given(tmp_path: Path) -> None:
     found = read_npz(tmp_path, **arrays(factor_sizes=np.array([3, 9])))
     assert found.factors is not None

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 from click.testing import Result
-from mini_sweep import MINI
-from stored_codes import export, finished, points, tags, values
+from mini_sweep import MINI, conductor, play, spec
+from stored_codes import PLAIN, export, finished, points, tags, values
 from typer.testing import CliRunner
 
 import metrics
@@ -210,6 +210,17 @@ def test_codes_are_read_where_the_store_keeps_them(workspace: Path, tmp_path: Pa
     with ledger.transaction() as tx:
         tx.update(tables.SWEEP, tables.SWEEP.c.name == "mini", spec=json.dumps(row["spec"]))
     assert set(states(rescore("mini", ["gaussian_tc"], workspace), "gaussian_tc")) == {"scored"}
+
+
+def test_a_reused_trial_is_scored_by_the_codes_of_its_hash(workspace: Path) -> None:
+    play(conductor(spec(name="other", **PLAIN), workspace))
+    assert set(runs.load(workspace, "other").table["reused_from"]) == {"mini"}
+    rescore("mini", ["gaussian_tc"], workspace)
+    result = rescore("other", ["gaussian_tc"], workspace)
+    assert set(states(result, "gaussian_tc")) == {"scored"}
+    tables_of = [runs.load(workspace, name).table["final/gaussian_tc"].tolist() for name in ("mini", "other")]
+    assert tables_of[0] == tables_of[1]
+    assert all(set(counted.values()) == {1} for counted in points(workspace, "other").values())
 
 
 def test_a_variant_keeps_its_dot_in_every_store(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
