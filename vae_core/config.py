@@ -36,7 +36,7 @@ SELECTING = (
 """What can tell a better epoch from a worse one: the larger the better. Of the label-free ones only the ELBO can: total
 correlation is smallest where nothing is coded."""
 
-REVISION = 2
+REVISION = 3
 """Raised whenever training or evaluation arithmetic changes a number: old trials are then not reused."""
 
 

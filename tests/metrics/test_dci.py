@@ -92,7 +92,7 @@ def test_permutation_finds_the_known_disentanglement_where_impurity_credits_nois
     mean = np.concatenate([blended + 0.8 * rng.standard_normal((4000, 3)), rng.standard_normal((4000, 6))], axis=1)
     by_permutation = dci(Codes(mean), factors, model="boosting", trees=10, min_leaf=20)
     assert by_permutation.value == pytest.approx(0.75, abs=0.005)
-    assert dci(Codes(mean), factors).value < 0.5  # the default forest, grown to leaves of five rows
+    assert score("dci.forest", Codes(mean), factors, reference=False).value < 0.5  # leaves of five rows
 
 
 def test_published_form_is_gradient_boosting_with_defaults():
@@ -172,7 +172,7 @@ def test_completeness_weighs_factors_by_importance_and_says_the_plain_mean_too()
     ("options", "words"),
     [
         ({"model": "svm"}, "model must be one of forest, boosting, published, lasso, linear, got 'svm'"),
-        ({"trees": 0}, "must be >= 1, got 0, 5 and 3"),
+        ({"trees": 0}, "must be >= 1, got 0, 20 and 3"),
         ({"alpha": -1.0}, "alpha must be > 0"),
         ({"test_rows": 0}, "train_rows and test_rows must be >= 1"),
     ],
