@@ -11,6 +11,7 @@ from metrics import (
     accuracy,
     beta_vae,
     dci,
+    density_ratio,
     elbo,
     explicitness,
     factor_vae,
@@ -31,6 +32,7 @@ from metrics import (
     udr,
 )
 from metrics import reference as _reference
+from metrics.chain_rule import Chain, GroupInformation, chain, information_of_group
 from metrics.elbo import ElboDecomposition, elbo_decomposition
 from metrics.types import Array, Codes, Factors, Inputs, Metric, Score
 
@@ -123,6 +125,7 @@ METRICS: dict[str, Metric] = {
         "epoch",
         "nats per image",
         invariant=frozenset({"order", "dead"}),
+        variants={"chain": {"chain": True}},
     ),
     "gaussian_tc": Metric(
         moments.gaussian_tc,
@@ -130,6 +133,15 @@ METRICS: dict[str, Metric] = {
         (0, inf),
         "min",
         "epoch",
+        "nats",
+        invariant=frozenset({"order", "dead", "scale"}),
+    ),
+    "density_ratio_tc": Metric(
+        density_ratio.density_ratio_tc,
+        frozenset({"posterior"}),
+        (-inf, inf),  # an estimate of what is >= 0
+        "min",
+        "trial",
         "nats",
         invariant=frozenset({"order", "dead", "scale"}),
     ),
@@ -263,6 +275,7 @@ METRICS: dict[str, Metric] = {
         "epoch",
         "latents",
         invariant=frozenset({"order", "dead"}),
+        variants={"mixed": {"discrete": True}},
     ),
     "reconstruction": Metric(
         reconstruction.reconstruction,
@@ -339,15 +352,19 @@ def score(
 
 __all__ = [
     "METRICS",
+    "Chain",
     "Codes",
     "ElboDecomposition",
     "Factors",
+    "GroupInformation",
     "Inputs",
     "Metric",
     "Score",
+    "chain",
     "elbo_decomposition",
     "find",
     "gaussian",
+    "information_of_group",
     "minibatch",
     "names",
     "score",

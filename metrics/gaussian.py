@@ -50,7 +50,8 @@ def gaussian_tc(covariance: Array) -> float:
         covariance: (d, d), symmetric; coordinates of zero variance are independent of all and left out.
 
     Returns:
-        Nats; infinity where the covariance is singular.
+        Nats, >= 0; infinity where the correlations are singular to float64's precision: det R would be rounding, and
+        its logarithm any number beyond some 18 nats.
     """
     matrix = np.asarray(covariance, dtype=np.float64)
     if matrix.ndim != 2 or matrix.shape[0] != matrix.shape[1]:
@@ -59,8 +60,10 @@ def gaussian_tc(covariance: Array) -> float:
     matrix = matrix[np.ix_(alive, alive)]
     # The determinant of the correlations, not of the covariances: scales of 1e-8 would drown it in rounding.
     scale = 1 / np.sqrt(np.diag(matrix))
-    sign, log_det = np.linalg.slogdet(matrix * np.outer(scale, scale))
-    return max(0.0, float(-0.5 * log_det)) if sign > 0 else math.inf  # rounding may put it at -1e-16
+    eigenvalues = np.linalg.eigvalsh(matrix * np.outer(scale, scale))
+    if eigenvalues.min(initial=1.0) <= len(matrix) * np.finfo(np.float64).eps * eigenvalues.max(initial=1.0):
+        return math.inf
+    return max(0.0, float(-0.5 * np.log(eigenvalues).sum()))  # rounding may leave independent latents at -1e-16
 
 
 class GaussianTerms(NamedTuple):

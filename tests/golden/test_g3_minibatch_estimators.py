@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from metrics import gaussian
+from metrics import Codes, elbo_decomposition, gaussian
 from metrics.minibatch import log_qz, log_weights
 
 PROPER = ["mss", "mss-symmetric"]
@@ -107,6 +107,14 @@ def test_stratified_sampling_of_a_collapsed_posterior_is_exact(estimator):
     log_p = gaussian.log_density(z, zero, zero).sum(1)
     for ours in log_qz(z, zero, zero, 20_000, estimator):
         torch.testing.assert_close(ours, log_p)
+
+
+def test_full_mixture_and_mean_over_a_batch_of_a_collapsed_posterior_are_exact():
+    z, zero = torch.randn(32, 10, dtype=torch.float64), torch.zeros(32, 10, dtype=torch.float64)
+    for ours in mixture(z, zero, zero):  # weights of 1/B
+        torch.testing.assert_close(ours, gaussian.log_density(z, zero, zero).sum(1))
+    flat = np.zeros((20_000, 10), np.float32)
+    np.testing.assert_allclose(elbo_decomposition(Codes(flat, flat), samples=32, seed=0), 0.0, atol=1e-6)
 
 
 def test_weighted_sampling_of_separate_posteriors_is_low_by_log_batch():

@@ -35,6 +35,18 @@ def elbo_by_loops(codes, *, samples, seed):
     return np.mean(terms, axis=0)
 
 
+def densities_by_loops(z, codes):
+    """log q(z_1 … z_i) of every prefix and log q(z_j) of every latent at each sample, (d, S) each, in float64."""
+    mean, std = codes.mean.astype(np.float64), np.exp(0.5 * codes.logvar.astype(np.float64))
+    joint, marginal = [], []
+    for point in z:
+        log_q = log_normal(point, mean, std)  # image n, latent j
+        for logs, into in ((log_q.cumsum(axis=1), joint), (log_q, marginal)):
+            top = logs.max(axis=0)
+            into.append(top + np.log(np.exp(logs - top).mean(axis=0)))
+    return np.array(joint).T, np.array(marginal).T
+
+
 def mixture_information(mean, std, level, points=40_001):
     """I(z; v) of one latent: densities of all images on a dense grid, -p ln p by the trapezoid rule."""
     grid = np.linspace((mean - 9 * std).min(), (mean + 9 * std).max(), points)

@@ -21,6 +21,7 @@ CHEAP = {
     "mig_chen4": {"samples": 200},
     "mig_sup": {"samples": 200},
     "elbo": {"samples": 64},
+    "density_ratio_tc": {"steps": 0},
     "factor_vae": {"train_votes": 2000, "test_votes": 2000},
     "dci": {"trees": 5},
     "beta_vae": {"train": 1000, "test": 1000},

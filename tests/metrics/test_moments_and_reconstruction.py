@@ -14,6 +14,51 @@ def test_gaussian_tc_adds_the_posterior_variance():
     assert result.details["means"] == math.inf
 
 
+def test_gaussian_tc_of_deterministic_twins_is_infinite_with_a_reason():
+    twins = np.random.default_rng(0).standard_normal((50, 1)) * [1.0, 3.0, -0.2]
+    result = score("gaussian_tc", Codes(twins, np.full((50, 3), -700.0)))  # widths of 1e-152
+    assert (result.value, result.details["means"]) == (math.inf, math.inf)
+    assert "linearly dependent" in result.details["reason"]
+
+
+def test_gaussian_tc_is_finite_where_only_the_means_are_dependent():
+    twins = np.random.default_rng(0).standard_normal((50, 1)) * [1.0, 3.0]
+    result = score("gaussian_tc", Codes(twins, np.zeros((50, 2))))
+    assert math.isfinite(result.value)
+    assert result.details["means"] == math.inf
+    assert "reason" not in result.details
+
+
+def test_gaussian_tc_overestimates_what_two_values_can_share():
+    # x = +-1 and y = x + .05 eps: at most ln 2 = .693 nats, while the Gaussian of their covariance has
+    # -1/2 ln(1 - 1 / (1 + .0025)) = 2.997.
+    x = np.repeat([[1.0], [-1.0]], 500, axis=0)
+    codes = Codes(np.concatenate([x, x], axis=1), np.tile([-700.0, 2 * math.log(0.05)], (1_000, 1)))
+    assert score("gaussian_tc", codes).value == pytest.approx(-0.5 * math.log(1 - 1 / 1.0025), abs=1e-9)
+
+
+def test_gaussian_tc_is_of_the_continuous_latents():
+    mean = np.random.default_rng(0).standard_normal((40, 2))
+    codes = Codes(mean, np.zeros_like(mean), np.arange(40)[:, None] % 3)
+    result = score("gaussian_tc", codes)
+    assert result.value == score("gaussian_tc", Codes(mean, codes.logvar)).value
+    assert result.details["excluded"] == {"latent 2": "discrete: it has no covariance"}
+    none = np.zeros((40, 0))
+    assert score("gaussian_tc", Codes(none, none, codes.discrete)).value == 0.0
+
+
+def test_discrete_latents_are_counted_by_name_only():
+    discrete = np.stack([np.arange(8) % 4, np.zeros(8, np.int64)], axis=1)  # four categories alike, and one
+    codes = Codes(np.array([[1.0, 0.0]] * 4 + [[-1.0, 0.0]] * 4), discrete=discrete)
+    plain, mixed = score("active_units", codes), score("active_units.mixed", codes)
+    assert (plain.value, mixed.value) == (1.0, 2.0)
+    assert plain.details["active"].tolist() == [True, False, True, False]
+    np.testing.assert_allclose(plain.details["categories"], [4.0, 1.0])  # exp H
+    assert plain.details["discrete_active"] == 1.0
+    assert set(plain.details["excluded"]) == {"latent 2", "latent 3"}
+    assert mixed.details["excluded"] == {}
+
+
 def test_active_units_counts_means_that_vary():
     mean = np.array([[0.2, 0.05, 0.0], [-0.2, -0.05, 0.0]])  # variances .04, .0025, 0
     result = score("active_units", Codes(mean))
