@@ -48,6 +48,13 @@ def codes(tmp_path: Path) -> Path:
     return npz(tmp_path / "codes.npz", **arrays())
 
 
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the registry the metrics of milliseconds."""
+    for name in [name for name, row in METRICS.items() if row.tier == "trial" and name != "sap"]:
+        monkeypatch.delitem(METRICS, name)
+
+
 @pytest.mark.parametrize("name", BAD)
 def test_a_bad_file_exits_with_2_and_names_the_key(name: str, tmp_path: Path) -> None:
     write, message = BAD[name]
@@ -71,6 +78,7 @@ def test_every_format_gets_the_scores_of_the_library(kind: str, tmp_path: Path) 
     assert [row["metric"] for row in told["scores"]] == ["mig", "mig_hist20"]
 
 
+@pytest.mark.usefixtures("quick")
 def test_without_metrics_all_that_the_file_serves_are_scored_and_the_others_are_named(codes: Path) -> None:
     told = answered("--codes", codes, "--no-reference")
     here = {"mean", "posterior", "factors"}
@@ -171,6 +179,7 @@ def test_scores_are_written_as_parquet_a_row_per_metric(codes: Path, tmp_path: P
     assert sorted(path.name for path in tmp_path.iterdir()) == ["codes.npz", "scores.parquet"]
 
 
+@pytest.mark.usefixtures("quick")
 def test_a_metric_that_refuses_the_codes_does_not_keep_the_others_from_them(
     codes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -185,6 +194,7 @@ def test_a_metric_that_refuses_the_codes_does_not_keep_the_others_from_them(
     assert told["left_out"]["picky"] == "needs more than 60 rows"
 
 
+@pytest.mark.usefixtures("quick")
 def test_weights_leave_out_what_takes_none(tmp_path: Path) -> None:
     path = npz(tmp_path / "codes.npz", **arrays(weights=np.ones(N)))
     unweighted = next(name for name, row in METRICS.items() if not row.weighted and row.needs <= {"mean", "factors"})
