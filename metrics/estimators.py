@@ -12,11 +12,7 @@ from metrics.types import Codes, Factors, Inputs
 
 Estimator = Literal["quadrature", "monte_carlo", "histogram"]
 
-WORDS = {
-    "quadrature": "posterior quadrature",
-    "monte_carlo": "posterior Monte Carlo",
-    "histogram": "histogram of means",
-}
+ESTIMATORS = ("quadrature", "monte_carlo", "histogram")
 
 
 def measure(inputs: Inputs, estimator: Estimator, *, samples: int = 10_000, bins: int = 20) -> Information:
@@ -39,7 +35,7 @@ def measure(inputs: Inputs, estimator: Estimator, *, samples: int = 10_000, bins
     elif estimator == "histogram":
         information = histogram_information(codes.mean, factors, bins=bins)
     else:
-        raise ValueError(f"estimator must be one of {', '.join(WORDS)}, got {estimator!r}")
+        raise ValueError(f"estimator must be one of {', '.join(ESTIMATORS)}, got {estimator!r}")
     return with_discrete(information, codes, factors)
 
 

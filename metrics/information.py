@@ -71,7 +71,10 @@ def present(codes: Codes, factors: Factors) -> tuple[Codes, Factors]:
 def posterior(codes: Codes) -> Array:
     """The log variances; ValueError where there are none."""
     if codes.logvar is None:
-        raise ValueError("mutual information of posterior mixtures needs posteriors: codes.logvar is None")
+        raise ValueError(
+            "mutual information of posterior mixtures needs posteriors, but codes.logvar is None: "
+            "give it, or choose estimator='histogram' where there is one"
+        )
     return codes.logvar
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from metrics import latents
-from metrics.estimators import ALL_CONSTANT, WORDS, constant_factors, given, measure
+from metrics.estimators import ALL_CONSTANT, constant_factors, given, measure
 from metrics.gap import check_choice
 from metrics.information import Information
 from metrics.types import Array, Inputs, Score
@@ -74,7 +74,7 @@ def med(
         "entropies": information.entropies,
         "excluded": excluded,
     }
-    identity = {"estimator": WORDS[estimator], "scored": scored}
+    identity = {"scored": scored}
     if not scored:
         details["reason"] = ALL_CONSTANT
         return Score(math.nan, details=details, identity=identity)

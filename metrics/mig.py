@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from metrics.estimators import WORDS, constant_factors, given, measure
+from metrics.estimators import constant_factors, given, measure
 from metrics.gap import Average, check_choice, gap_score
 from metrics.types import Inputs, Score
 
@@ -58,7 +58,7 @@ def mig(
         given(inputs),
         excluded=constant_factors(information, given(inputs)),
         average=average,
-        identity={"estimator": WORDS[estimator]},
+        identity={},
     )
 
 
@@ -97,6 +97,6 @@ def mig_chen4(
         factors,
         excluded=constant_factors(information, factors) | dict.fromkeys(left_out, why),
         average="factors",
-        identity={"estimator": WORDS[estimator], "left_out": left_out, "entropies": "ln of the number of levels"},
+        identity={"left_out": left_out, "entropies": "ln of the number of levels"},
     )
     return replace(result, details={**result.details, "entropies_of_rows": information.entropies})

@@ -8,7 +8,7 @@ from typing import Literal
 
 import numpy as np
 
-from metrics.estimators import WORDS, constant_factors, given, measure, with_discrete
+from metrics.estimators import constant_factors, given, measure, with_discrete
 from metrics.gap import Average, check_choice, coefficients, gap_score, gap_shares
 from metrics.information import discrete_information
 from metrics.types import Array, Codes, Factors, Inputs, Score
@@ -44,7 +44,7 @@ def mig_hist20(
         ValueError: bins < 1, rows < 2, an unknown protocol or average.
     """
     check_choice("protocol", protocol, ("all_rows", "dlib"))
-    identity = {"estimator": WORDS["histogram"]}
+    identity = {"estimator": "histogram of means"}
     if protocol == "all_rows":
         information = measure(inputs, "histogram", bins=bins)
         excluded = constant_factors(information, given(inputs))

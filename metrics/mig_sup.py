@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from metrics import latents
-from metrics.estimators import ALL_CONSTANT, WORDS, Estimator, constant_factors, given, measure
+from metrics.estimators import ALL_CONSTANT, Estimator, constant_factors, given, measure
 from metrics.information import row_weights
 from metrics.types import Array, Codes, Factors, Inputs, Score
 
@@ -63,7 +63,7 @@ def mig_sup(
         "excluded": constant_factors(information, factors)
         | {name: dead for name, alive in zip(latents.names(inputs.codes), active, strict=True) if not alive},
     }
-    identity = {"estimator": WORDS[estimator], "scored": [n for n, k in zip(factors.names, kept, strict=True) if k]}
+    identity = {"scored": [n for n, k in zip(factors.names, kept, strict=True) if k]}
     if not kept.any():
         details["reason"] = ALL_CONSTANT
         return Score(math.nan, details=details, identity=identity)

@@ -25,6 +25,29 @@ def test_quadrature(std, nats):
 
 
 @pytest.mark.parametrize(("std", "nats"), CHANNELS)
+def test_monte_carlo(std, nats):
+    factors = binary(20)
+    mean = np.concatenate([2.0 * factors.values - 1, np.zeros((20, 2))], axis=1)
+    codes = Codes(mean, np.full_like(mean, 2 * np.log(std)))
+    ours = score("mig.monte_carlo", codes, factors, seed=1, reference=False)
+    errors = ours.details["information_error"]
+    # Four standard errors of 10,000 samples: deviations of -ln q of .7 at most, twice: .01.
+    assert (np.abs(ours.details["mutual_information"][:, 0] - [nats, 0, 0]) < 4 * errors[:, 0]).all()
+    assert (errors < 0.011).all()
+    assert ours.value == pytest.approx(nats / np.log(2), abs=4 * ours.error)
+
+
+@pytest.mark.parametrize(("std", "nats"), CHANNELS)
+def test_quantised_code(std, nats):
+    factors = binary(20)
+    mean = 2.0 * factors.values - 1
+    codes = Codes(mean, np.full_like(mean, 2 * np.log(std)))
+    # Bins of a thirtieth of the width and less lose less than width^2 / 24 of the Fisher information: 1e-4.
+    ours = score("rmig", codes, factors, bins=1000, limits=(-8.0, 8.0), reference=False)
+    assert ours.value == pytest.approx(nats / np.log(2), abs=1e-4)
+
+
+@pytest.mark.parametrize(("std", "nats"), CHANNELS)
 def test_histogram_of_samples(std, nats):
     n, bins = 100_000, 100
     factors = binary(n)

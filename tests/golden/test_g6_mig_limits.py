@@ -59,6 +59,24 @@ def test_histogram_ceiling_on_dsprites(bins, five, four):
     assert_allclose([np.mean(shares), np.mean(shares[1:])], [five, four], atol=5e-5)
 
 
+@pytest.mark.parametrize(("bins", "five"), [(20, 0.9024), (10, 0.7897), (40, 1.0)])
+def test_ceiling_beside_a_score_is_that_of_dsprites(bins, five):
+    # The gap of a factor does not depend on which others are on the grid: two small ones have all of the five.
+    found = [
+        score("mig_hist20", identity(factors), factors, bins=bins).ceiling
+        for factors in (grid(3, 6), grid(40, 32))  # the mean gaps of shape and scale, orientation and x
+    ]
+    y = plug_in_share(32, bins)
+    assert (2 * found[0] + 2 * found[1] + y) / 5 == pytest.approx(five, abs=5e-5)
+
+
+def test_ceiling_beside_a_score_on_all_of_dsprites():
+    factors = grid(*DSPRITES)
+    ours = score("mig_hist20", Codes(np.zeros((len(factors), 1), np.float32)), factors)
+    assert ours.ceiling == pytest.approx(0.9024, abs=5e-5)
+    assert ours.chance < 1e-3  # 19 x 39 / (2 x 737,280) = .0005 nats of bias at most
+
+
 def test_histogram_gap_of_an_identity_code_is_the_plug_in_share():
     factors = grid(40, 32)
     ours = gap("mig_hist20", identity(factors), factors).details["gaps"]
@@ -66,7 +84,7 @@ def test_histogram_gap_of_an_identity_code_is_the_plug_in_share():
     assert_allclose(ours, [0.8121, 0.8500], atol=5e-5)
 
 
-@pytest.mark.parametrize("name", ["mig", "mig_hist20"])
+@pytest.mark.parametrize("name", ["mig", "mig_hist20", "rmig"])
 def test_duplicated_codes_have_no_gap(name):
     factors = grid(5, 4)
     codes = identity(factors)
@@ -83,12 +101,12 @@ def test_codes_rotated_by_45_degrees_have_no_gap(name):
     assert gap(name, rotated, factors).value == pytest.approx(0.0, abs=0.02 if name == "mig_hist20" else 1e-6)
 
 
-@pytest.mark.parametrize("name", ["mig", "mig_hist20"])
+@pytest.mark.parametrize("name", ["mig", "mig_chen4", "mig_hist20", "mig_sup", "rmig", "jemmig", "med"])
 def test_constant_factor_is_excluded_and_named(name):
     plain, more = grid(5, 4), grid(5, 4, constant=True)
     ours = gap(name, identity(more), more)
     assert ours.value == pytest.approx(gap(name, identity(plain), plain).value)
-    assert list(ours.details["excluded"]) == ["factor2"]
+    assert [name for name in ours.details["excluded"] if name in more.names] == ["factor2"]  # its latent may be too
 
 
 @pytest.mark.parametrize("name", ["mig", "mig_hist20"])
@@ -107,6 +125,13 @@ def test_latents_read_in_the_wrong_memory_order_have_almost_no_gap(name):
     mixed = with_mean(codes, codes.mean.reshape(3, -1).T)
     assert gap(name, codes, factors).value > 0.99
     assert gap(name, mixed, factors).value < 0.25
+
+
+def test_one_to_one_code_scores_one_by_every_definition():
+    factors = grid(3, 6, 10, 4)
+    codes = identity(factors, std=0.001)
+    for name in ("mig_chen4", "mig_sup", "rmig", "med", "med.published", "mig_sup.histogram"):
+        assert gap(name, codes, factors).value == pytest.approx(1.0, abs=1e-6)
 
 
 def test_the_paper_protocol_by_sampling_agrees():

@@ -24,25 +24,27 @@ def test_quadrature_agrees_with_a_dense_grid(std, spread):
     widths = std * np.exp(spread * rng.uniform(-1, 1, 60))  # spread 2: a factor of 55 between widths
     ours = quadrature_information(one_latent(mean, widths), one_factor(level))
     exact = mixture_information(mean, widths, level)
-    assert abs(ours.matrix[0, 0] - exact) < 2e-3  # interpolation between widths: its own estimate is below .0016
-    assert abs(ours.matrix[0, 0] - exact) < ours.error[0, 0] + 1e-5  # aliases of the binning
+    assert abs(ours.matrix[0, 0] - exact) < min(3e-4, ours.error[0, 0])  # interpolation between widths
 
 
 def test_equal_widths_leave_no_interpolation_error():
     rng = np.random.default_rng(0)
     mean, level = rng.standard_normal(80), np.arange(80) % 5
     ours = quadrature_information(one_latent(mean, np.full(80, 0.1)), one_factor(level))
-    # Binning at half a width with cubic splines: relative 1e-4 of the roughest part of the densities.
-    assert abs(ours.matrix[0, 0] - mixture_information(mean, np.full(80, 0.1), level)) < 1e-4
+    # Binning at half a width with cubic splines: relative 1e-4 of the roughest part of the densities, of changing sign.
+    exact = mixture_information(mean, np.full(80, 0.1), level)
+    assert abs(ours.matrix[0, 0] - exact) < min(2e-5, ours.error[0, 0])
 
 
-def test_posteriors_too_narrow_for_the_grid_are_covered_by_the_error():
+def test_a_broad_posterior_beside_very_narrow_ones():
     mean = np.concatenate([np.linspace(-1, 1, 40), [3.0]])
     std = np.concatenate([np.full(40, 1e-7), [5.0]])  # the broad one stretches the grid to 10^9 narrow widths
     level = np.arange(41) % 2
     ours = quadrature_information(one_latent(mean, std), one_factor(level))
-    assert abs(ours.matrix[0, 0] - np.log(2)) < 0.1
-    assert np.isfinite(ours.error).all()
+    # No two of 41 overlap but where the broad one is 1e-6 of a narrow one: I = H(v) of 21 and 20.
+    h = -(21 / 41 * np.log(21 / 41) + 20 / 41 * np.log(20 / 41))
+    assert abs(ours.matrix[0, 0] - h) < 2e-5
+    assert ours.error[0, 0] < 1e-3
 
 
 def test_one_value_per_level_is_the_factors_entropy():
