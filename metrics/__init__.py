@@ -34,7 +34,7 @@ from metrics import (
 from metrics import reference as _reference
 from metrics.chain_rule import Chain, GroupInformation, chain, information_of_group
 from metrics.elbo import ElboDecomposition, elbo_decomposition
-from metrics.types import Array, Codes, Factors, Inputs, Metric, Score
+from metrics.types import MAX_LOGVAR, Array, Codes, Factors, Inputs, Metric, Score
 
 _GROUND_TRUTH = frozenset({"mean", "factors"})
 
@@ -154,13 +154,7 @@ METRICS: dict[str, Metric] = {
         "score",
         invariant=frozenset({"order", "levels", "dead", "scale"}),
         variants={
-            "boosting": {
-                "model": "boosting",
-                "train_rows": 10_000,
-                "test_rows": 5_000,
-                "trees": 20,
-                "min_leaf": 20,
-            },
+            "forest": {"model": "forest", "train_rows": 3_000, "test_rows": 2_000, "trees": 10, "min_leaf": 5},
             "published": {
                 "model": "published",
                 "train_rows": 10_000,
@@ -351,6 +345,7 @@ def score(
 
 
 __all__ = [
+    "MAX_LOGVAR",
     "METRICS",
     "Chain",
     "Codes",

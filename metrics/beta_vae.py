@@ -77,7 +77,7 @@ def beta_vae(
     }
     identity = {"estimator": f"pairs that share a level, {classifier}", "scored": [names[k] for k in pools]}
     if not pools:
-        details["reason"] = "every factor is constant in the given rows"
+        details["reason"] = "every factor is constant, or shows no two levels with two rows each"
         return Score(math.nan, details=details, identity=identity)
     if len(pools) == 1 or not active.any():
         details["reason"] = "no latent is active" if len(pools) > 1 else "one factor only: nothing to tell apart"
@@ -133,7 +133,7 @@ def _classify(classifier: str, learned: Array, known: Array, judged: Array) -> t
         return known, np.full(len(judged), known[0])
     # Newton's method takes some twenty steps where latents differ in scale and lbfgs, the default, takes thousands.
     newton = LogisticRegression(solver="newton-cg", max_iter=1_000)
-    model = newton if classifier == "logistic" else LinearSVC(dual="auto", max_iter=10_000)
+    model = newton if classifier == "logistic" else LinearSVC(dual="auto", max_iter=10_000, random_state=0)
     model.fit(learned, known)
     return np.asarray(model.predict(learned)), np.asarray(model.predict(judged))
 

@@ -91,7 +91,7 @@ def dci(
     details = _summary(importance, np.array(varies, dtype=bool), latents.active(inputs.codes))
     details |= _informativeness(held, classifies=chosen.classifies) | {"excluded": excluded}
     if not any(varies):
-        details["reason"] = "every factor is constant in the given rows"
+        details["reason"] = "every factor is constant in the training rows"
     return Score(
         float(details["disentanglement"]) if any(varies) else math.nan,
         details=details,
@@ -134,7 +134,7 @@ def concentrations(rows: Array) -> tuple[Array, Array]:
 
 
 def _weighted(each: Array, weights: Array) -> float:
-    return float(np.sum(np.where(weights > 0, each, 0.0) * weights))
+    return min(1.0, float(np.sum(np.where(weights > 0, each, 0.0) * weights)))  # rounding may pass 1
 
 
 def _summary(importance: Array, scored: Array, active: Array) -> dict[str, Any]:

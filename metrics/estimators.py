@@ -6,7 +6,13 @@ from typing import Literal
 
 import numpy as np
 
-from metrics.information import Information, discrete_information, histogram_information, quadrature_information
+from metrics.information import (
+    Information,
+    discrete_information,
+    histogram_information,
+    present,
+    quadrature_information,
+)
 from metrics.monte_carlo import monte_carlo_information
 from metrics.types import Codes, Factors, Inputs
 
@@ -27,7 +33,7 @@ def measure(inputs: Inputs, estimator: Estimator, *, samples: int = 10_000, bins
     Raises:
         ValueError: an unknown estimator, or posteriors are missing.
     """
-    codes, factors = inputs.codes, given(inputs)
+    codes, factors = present(inputs.codes, given(inputs))
     if estimator == "quadrature":
         information = quadrature_information(codes, factors)
     elif estimator == "monte_carlo":
@@ -53,6 +59,16 @@ def with_discrete(information: Information, codes: Codes, factors: Factors) -> I
         None if marginal is None else np.concatenate([marginal, np.zeros(len(further.matrix))]),
         None if conditional is None else np.concatenate([conditional, np.zeros_like(further.matrix)]),
     )
+
+
+def supported(information: Information, codes: Codes) -> Information:
+    """The same with 0 where a continuous latent's I is no larger than the error of its integration.
+
+    For scores that divide by what a latent knows: of a latent that knows nothing they would see rounding only.
+    """
+    integrated = np.arange(len(information.matrix))[:, None] < codes.mean.shape[1]
+    unknown = integrated & (information.matrix <= information.error)
+    return information._replace(matrix=np.where(unknown, 0.0, information.matrix))
 
 
 def given(inputs: Inputs) -> Factors:

@@ -78,7 +78,7 @@ def factor_vae(
     details: dict[str, Any] = {"active_latents": active, "excluded": excluded}
     identity = {"estimator": f"majority vote, {_WORDS[protocol]}", "scored": [names[k] for k in pools]}
     if not pools:
-        details["reason"] = "every factor is constant in the given rows"
+        details["reason"] = "every factor is constant, or shows no two levels with two rows each"
         return Score(math.nan, details=details, identity=identity)
     if not active.any():
         details["reason"] = "no latent is active"

@@ -63,7 +63,8 @@ def gap_score(
     if not kept.any():
         details["reason"] = "no factor is left to score" if information.entropies.any() else ALL_CONSTANT
         return Score(math.nan, details=details, identity=identity)
-    value = float(np.average(gap[kept], weights=(shares * normalisers)[kept]))
+    # A sampled I may pass H(v); their mean may not.
+    value = min(1.0, float(np.average(gap[kept], weights=(shares * normalisers)[kept])))
     error = information.error_of(coefficients(information.matrix, shares))
     return Score(value, error, details=details, identity=identity)
 

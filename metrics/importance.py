@@ -168,7 +168,7 @@ def _lasso(model: Model, task: Task) -> Reliance:
     from sklearn.linear_model import Lasso
 
     scaled = _scaled(task)
-    lasso = Lasso(alpha=model.alpha if model.alpha is not None else _sparsest(scaled))
+    lasso = Lasso(alpha=model.alpha if model.alpha is not None else _sparsest(scaled), random_state=0)
     return _by_weight(np.asarray(lasso.fit(scaled.x, scaled.y).coef_), scaled, task)
 
 
@@ -182,7 +182,7 @@ def _sparsest(scaled: _Scaled) -> float:
 
     if len(scaled.x) < _FOLDS or not scaled.x.any():
         return 1.0  # nothing to choose by; no standardised latent has a weight at 1
-    path = LassoCV(cv=_FOLDS, n_jobs=1).fit(scaled.x, scaled.y)
+    path = LassoCV(cv=_FOLDS, n_jobs=1, random_state=0).fit(scaled.x, scaled.y)
     errors = np.asarray(path.mse_path_)  # alphas from large to small, folds
     mean, spread = errors.mean(axis=1), errors.std(axis=1, ddof=1) / np.sqrt(_FOLDS)
     enough = mean <= (mean + spread)[mean.argmin()]

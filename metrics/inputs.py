@@ -7,6 +7,7 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from metrics import latents
 from metrics.types import Codes, Inputs, Metric
 
 _HOW = {
@@ -33,8 +34,8 @@ def find(name: str, known: Mapping[str, Metric]) -> tuple[Metric, Mapping[str, A
     Raises:
         ValueError: unknown name; names the nearest known one and all others.
     """
-    row, _, variant = name.partition(".")
-    if row in known and (not variant or variant in known[row].variants):
+    row, dot, variant = name.partition(".")
+    if row in known and (not dot or variant in known[row].variants):
         return known[row], known[row].variants[variant] if variant else {}
     near = difflib.get_close_matches(name, names(known), n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
@@ -81,6 +82,8 @@ def check(name: str, metric: Metric, inputs: Inputs) -> None:
     rows = len(inputs.codes)
     if not rows:
         raise ValueError(f"metric {name!r} needs at least one row of codes")
+    if not latents.count(inputs.codes) and "mean" in metric.needs | {"mean" if "posterior" in metric.needs else ""}:
+        raise ValueError(f"metric {name!r} needs at least one latent, got codes with none")
     sized: dict[str, Any] = {
         "factors": inputs.factors,
         "images": inputs.images,

@@ -57,7 +57,9 @@ def irs(inputs: Inputs, *, quantile: float = 0.99) -> Score:
     }
     identity = {"estimator": "quantile of deviations", "scored": [names[k] for k in pools]}
     if not pools or not varies.any():
-        details["reason"] = "no latent varies" if pools else "every factor is constant in the given rows"
+        details["reason"] = (
+            "no latent varies" if pools else "every factor is constant, or shows no two levels with two rows each"
+        )
         return Score(0.0 if pools else math.nan, details=details, identity=identity)
     robustness = np.full((len(whole), len(names)), math.nan)
     for k, pool in progress.steps(list(pools.items()), "irs: factor"):

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from metrics import latents
-from metrics.estimators import ALL_CONSTANT, constant_factors, given, measure
+from metrics.estimators import ALL_CONSTANT, constant_factors, given, measure, supported
 from metrics.gap import check_choice
 from metrics.information import Information
 from metrics.types import Array, Inputs, Score
@@ -57,7 +57,9 @@ def med(
     information = measure(inputs, estimator, bins=bins)
     excluded = constant_factors(information, factors)
     scored = [name for name in factors.names if name not in excluded]
-    importance = _importance(information.matrix, information.entropies, normalise)
+    # Rounding of an integral is no knowledge, and a share of it would be all that a dead latent knows.
+    known = information if estimator == "histogram" else supported(information, inputs.codes)
+    importance = _importance(known.matrix, information.entropies, normalise)
     kept = np.ones(len(importance), dtype=bool) if top_k is None else _most_disentangled(importance, top_k)
     excluded |= {
         name: f"not among the {top_k} most disentangled latents of its factor"
@@ -83,8 +85,8 @@ def med(
         return Score(0.0, 0.0, details=details, identity=identity)
     if len(scored) == 1:
         details["reason"] = "one factor varies: no latent can know another"
-    value = float(np.nan_to_num(each) @ weights)
-    return Score(value, _error(information, kept, normalise, value), details=details, identity=identity)
+    value = min(1.0, float(np.nan_to_num(each) @ weights))  # rounding may pass 1
+    return Score(value, _error(known, kept, normalise, value), details=details, identity=identity)
 
 
 def _importance(information: Array, entropies: Array, normalise: str) -> Array:

@@ -85,7 +85,10 @@ def _drawn(inputs: Inputs, rows: int) -> tuple[Codes, Factors]:
 
 def _cut(column: Array, bins: int) -> Array:
     """Bins numbered from 1 by numpy's own edges, each closed to the left; the greatest value belongs to the last."""
-    edges: Array = np.histogram(column, bins)[1]
+    try:
+        edges: Array = np.histogram(column, bins)[1]
+    except ValueError:  # neighbouring float32 numbers: too close for edges of their own kind between them
+        edges = np.histogram(column.astype(np.float64), bins)[1]
     return np.digitize(column, edges[:-1])
 
 
@@ -101,7 +104,7 @@ def _draw_error(columns: list[Array], factors: Factors, weights: Array) -> float
     terms = np.zeros(len(factors))
     for j, k in np.argwhere(weights).tolist():
         code: Array = np.unique(columns[j], return_inverse=True)[1]
-        level: Array = factors.values[:, k]
+        level: Array = factors.values[:, k].astype(np.int64)
         cell: Array = code * factors.sizes[k] + level
         logs = [np.log(np.bincount(number)[number] / len(terms)) for number in (cell, code, level)]
         terms += weights[j, k] * (logs[0] - logs[1] - logs[2])

@@ -72,7 +72,7 @@ def mig_sup(
         return Score(0.0, 0.0, details=details, identity=identity)
     if kept.sum() == 1:
         details["reason"] = "one factor varies: a latent's gap is to nothing"
-    value = float(gap[active].mean())
+    value = min(1.0, float(gap[active].mean()))  # a sampled I may pass H(v)
     error = information.error_of(weights * inverse / active.sum())
     return Score(value, error, details=details, identity=identity)
 

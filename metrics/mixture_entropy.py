@@ -42,7 +42,8 @@ def mixture_entropies(mean: Array, std: Array, weight: Array, columns: list[Arra
         columns: for every set of mixtures (N,) the mixture that a posterior belongs to; M mixtures numbered through,
             none empty.
     """
-    std = np.maximum(std, 1e-100)  # log variances below -460 underflow
+    # Narrower than the spacing of float64 numbers around the means nothing can be told apart, nor put on a grid.
+    std = np.maximum(std, 1e-14 * max(float(np.abs(mean).max()), 1e-30))
     where = device.pick()
     masses = np.concatenate([np.bincount(column - column.min(), weight) for column in columns])
     ladder = make_ladder(mean, std, mixtures=max(int(np.ptp(column)) + 1 for column in columns))

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from metrics import latents
+from metrics.estimators import supported
 from metrics.information import Information, discrete_information, histogram_information, quadrature_information
 from metrics.types import Array, Inputs, Score
 
@@ -116,7 +117,7 @@ def _information(inputs: Inputs, estimator: str, bins: int) -> Information:
     if codes.mean.shape[1] and estimator == "histogram":
         parts.append(histogram_information(codes.mean, factors, bins=bins))
     elif codes.mean.shape[1]:
-        parts.append(quadrature_information(codes, factors))
+        parts.append(supported(quadrature_information(codes, factors), codes))  # the rounding of I is no knowledge
     if codes.discrete is not None and codes.discrete.shape[1]:
         parts.append(discrete_information(codes.discrete, factors))
     return Information(

@@ -85,4 +85,5 @@ def _used(column: Array) -> float:
 
 def _covariance(mean: Array) -> Array:
     centred = mean.astype(np.float64) - mean.mean(axis=0, dtype=np.float64)
+    centred[:, np.ptp(mean, axis=0) == 0] = 0.0  # the mean of equal numbers may differ from them in the last bit
     return centred.T @ centred / len(mean)

@@ -33,7 +33,7 @@ def monte_carlo_information(codes: Codes, factors: Factors, *, samples: int, see
     H(z_j) is the mean of -ln q(z) over S draws z ~ q(z_j), and H(z_j | v_k = v) that of -ln q(z | v) over S draws
     z ~ q(z_j | v_k = v), with the exact mixture over all rows (that show v) as density; every draw picks a row by its
     weight and a point of its posterior, independently of all others. An estimate of I below 0 is 0, as in the authors'
-    code; one above H(v_k), which no information can exceed, is H(v_k).
+    code; one above H(v_k) stays, since cutting it off would bias the mean.
 
     Densities cost S N (1 + K) per latent, streamed through blocks of fixed size.
 
@@ -70,7 +70,7 @@ def monte_carlo_information(codes: Codes, factors: Factors, *, samples: int, see
                     part, variance = _entropy(mixture, samples, rng)
                     information -= share * part
                     conditional[j, k] += share**2 * variance
-                matrix[j, k] = min(max(0.0, information), entropies[k])
+                matrix[j, k] = max(0.0, information)
     error = np.where(conditional > 0, np.sqrt(marginal[:, None] + conditional), 0.0)
     return Information(matrix, error, entropies, marginal, conditional)
 

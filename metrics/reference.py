@@ -29,14 +29,16 @@ def reference(name: str, metric: Metric, factors: Factors, options: Mapping[str,
     Ceiling: the score of the factors' own codes (`own_codes`). Chance: the mean score of these same codes against
     `PERMUTATIONS` seeded permutations of the factor rows. Both are properties of metric, factors, number of rows
     and options, not of a model: the same two numbers stand beside every model of a sweep and are paid for once.
-    Permuting the rows under a model's own codes instead would cost five scores per model and mix the model into
-    its own yardstick. Metrics that do not use factors, or that need images or other models, have neither.
+    The own codes span [-1, 1]: of a score that depends on the scale of codes (`rmig`, `jemmig`, `sap.dlib`) good codes
+    on a wider scale may reach more than this ceiling. Permuting the rows under a model's own codes instead would cost
+    five scores per model and mix the model into its own yardstick. Metrics that do not use factors, or that need images
+    or other models, have neither.
     """
     if "factors" not in metric.needs or metric.needs & {"images", "reconstructions", "others"}:
         return Reference(None, None)
     content = hashlib.sha256(factors.values.tobytes()).hexdigest()
     weights = None if factors.weights is None else hashlib.sha256(factors.weights.tobytes()).hexdigest()
-    key = (name, content, weights, factors.values.shape, factors.names, repr(sorted(options.items())))
+    key = (name, content, weights, factors.values.shape, factors.names, factors.sizes, repr(sorted(options.items())))
     if key not in _cache:
         codes = own_codes(factors, discrete="discrete" in metric.needs)
         ceiling = metric.function(Inputs(codes, factors), **options).value

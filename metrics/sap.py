@@ -105,7 +105,11 @@ def _determination(inputs: Inputs, levels: Array) -> Array:
     blocks = [(x.T @ y) ** 2 * scale[:, None] / total]
     for column in latents.discrete_columns(inputs.codes):
         counts = np.bincount(column)
-        sums = np.stack([np.bincount(column, weights=of_factor) for of_factor in y.T], axis=1) if y.size else y[:0]
+        sums = (
+            np.stack([np.bincount(column, weights=of_factor) for of_factor in y.T], axis=1)
+            if y.size
+            else np.zeros((len(counts), 0))
+        )
         blocks.append(((sums**2 / counts[:, None]).sum(axis=0) / total)[None])
     return np.concatenate(blocks).clip(0.0, 1.0)  # a rounding above 1
 
@@ -121,7 +125,9 @@ def _accuracies(inputs: Inputs, levels: Array, rows: Array, tested: Array) -> Ar
         for k, level in enumerate(levels.T):
             with one_thread():
                 # The primal problem has the same solution, and one or two variables per class instead of `rows`.
-                classifier = LinearSVC(C=_C, class_weight="balanced", dual=False).fit(x[rows], level[rows])
+                classifier = LinearSVC(C=_C, class_weight="balanced", dual=False, random_state=0).fit(
+                    x[rows], level[rows]
+                )
                 accuracy[j, k] = np.mean(np.asarray(classifier.predict(x[tested])) == level[tested])
     return accuracy
 

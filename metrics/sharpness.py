@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -42,7 +43,13 @@ def sharpness(inputs: Inputs) -> Score:
         raise ValueError(f"images must have the shape (N, H, W) or (N, C, H, W), got {images.shape}")
     given, ours = _per_image("images", images), _per_image("reconstructions", reconstructions)
     value, originals = float(ours.mean()), float(given.mean())
-    details = {"originals": originals, "ratio": value / originals if originals > 0 else math.nan, "per_image": ours}
+    details: dict[str, Any] = {
+        "originals": originals,
+        "ratio": value / originals if originals > 0 else math.nan,
+        "per_image": ours,
+    }
+    if not originals > 0:
+        details["reason"] = "the originals are flat: there is no ratio to them"
     size = f"{images.shape[-2]} x {images.shape[-1]}"
     return Score(value, details=details, identity={"estimator": "3 x 3 Laplacian, mirrored borders", "pixels": size})
 

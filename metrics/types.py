@@ -15,6 +15,10 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 
+MAX_LOGVAR = 300.0
+"""Largest log variance, of either sign: squares of what is beyond leave the range of float64."""
+
+
 @dataclass(frozen=True)
 class Codes:
     """Posterior parameters of N images, one row per image: q(z | x_n) = prod_j N(mean_nj, exp(logvar_nj)).
@@ -38,6 +42,11 @@ class Codes:
         _require_matrix("codes.mean", self.mean, kinds="f")
         if self.logvar is not None:
             _require_matrix("codes.logvar", self.logvar, kinds="f")
+            if self.logvar.size and float(np.abs(self.logvar).max()) > MAX_LOGVAR:
+                raise ValueError(
+                    f"codes.logvar must lie within +-{MAX_LOGVAR:g} (natural log of a variance), got values from "
+                    f"{self.logvar.min():g} to {self.logvar.max():g}"
+                )
             if self.logvar.shape != self.mean.shape:
                 raise ValueError(
                     f"codes.logvar must have the shape of codes.mean {self.mean.shape}, got {self.logvar.shape}"
@@ -150,7 +159,8 @@ class Metric:
             "sweep" (after it).
         unit: "nats per image", "score", "latents" …
         invariant: what the value does not depend on, of "order" (of latents), "levels" (names of a factor's levels),
-            "dead" (further latents that are constant), "scale" (of each latent). Claims, which the tests hold it to.
+            "dead" (further latents that are the prior whatever the image), "scale" (of each latent, as long as none
+            falls below the threshold of dead ones). Claims for the default options, which the tests hold it to.
         weighted: whether it takes factors with weights.
         variants: other ways of computing it, by name: their options. `score("sap.dlib", …)` is `sap` with the options
             of its variant `dlib`, the way that disentanglement_lib publishes it.

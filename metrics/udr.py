@@ -123,5 +123,5 @@ def _coefficients(ours: Array, theirs: Array, alpha: float) -> Array:
     from sklearn.linear_model import Lasso  # a second of import that only this similarity needs
 
     # A constant column has nothing to explain; the Gram matrix makes the cost independent of the number of rows.
-    model = Lasso(alpha=alpha, precompute=True).fit(theirs, ours)
+    model = Lasso(alpha=alpha, precompute=True, random_state=0).fit(theirs, ours)
     return np.abs(np.asarray(model.coef_, dtype=np.float64)).reshape(ours.shape[1], theirs.shape[1])

@@ -42,7 +42,7 @@ said which others there are and what they need.
 def score(
     codes: Annotated[Path, typer.Option("--codes", metavar="FILE", help="What to score; see above.")],
     names: Metrics = None,
-    seed: Annotated[int, typer.Option(help="Of every draw that a metric makes.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Of every draw that a metric makes.", min=0, max=2**32 - 1)] = 0,
     settings: Annotated[
         list[str] | None, typer.Option("--set", metavar="METRIC.OPTION=VALUE", help="mig_hist20.bins=10 …")
     ] = None,
@@ -67,7 +67,13 @@ def score(
         raise _mistake(str(error)) from error
     with bar.showing(len(chosen.names)) as shown:
         asked = scoring.score(found, chosen.names, options=options, seed=seed, reference=reference, bar=shown)
-        scored = list(asked)
+        scored: list[scoring.Scored] = []
+        interrupted = False
+        try:
+            for one in asked:
+                scored.append(one)
+        except KeyboardInterrupt:  # what is done is shown
+            interrupted = True
     rows = [scoring.entry(one) for one in scored if one.score is not None]
     failed = {one.name: one.failure for one in scored if one.score is None}
     if to is not None:
@@ -82,7 +88,10 @@ def score(
         _say(found.notes, chosen.left_out)
     for name, why in failed.items():
         typer.echo(f"{name}: {why}", err=True)
-    if failed and names is not None:
+    if interrupted:
+        typer.echo(f"interrupted: {len(scored)} of {len(chosen.names)} metrics are done", err=True)
+        raise typer.Exit(1)
+    if failed and (names is not None or any(name in options for name in failed)):
         raise typer.Exit(2)
 
 
@@ -108,6 +117,9 @@ def rescore(
         result = rescoring.rescore(name, asked or [], workspace)
     except (ScoreError, drive.SweepError) as error:
         raise _mistake(str(error)) from error
+    except KeyboardInterrupt:
+        typer.echo("interrupted; the same command goes on", err=True)
+        raise typer.Exit(1) from None
     if as_json:
         rows = [outcome._asdict() for outcome in result.outcomes]
         output.show_json({"name": name, "exported": result.exported, "outcomes": rows})

@@ -89,7 +89,8 @@ def read_from(stream: BinaryIO, *, source: str, suffix: str) -> CodesFile:
     reading = _Reading(content)
     found = reading.codes_file()
     if found is None or reading.mistakes:
-        raise CodesFileError(source, reading.mistakes)
+        meant = [note for note in reading.notes if "did you mean" in note]
+        raise CodesFileError(source, [*reading.mistakes, *meant])
     return found
 
 
@@ -141,7 +142,12 @@ class _Reading:
                 return None
             mean, spread = np.zeros((len(discrete), 0)), None
         logvar = None if spread is None else self._logvar(spread, mean, key or "mean")
-        return None if mean is None or self.mistakes else Codes(mean, logvar, discrete)
+        if mean is None or self.mistakes:
+            return None
+        try:
+            return Codes(mean, logvar, discrete)
+        except ValueError as error:
+            return self._wrong(spread or key or "mean", f"is refused: {error}")
 
     def _logvar(self, key: str, mean: Array | None, beside: str) -> Array | None:
         spread = self._floats(key)
@@ -253,13 +259,19 @@ class _Reading:
             return None
         small = array.dtype.kind == "f" and array.dtype.itemsize <= 4
         array = array.astype(np.float32 if small else np.float64, copy=False)
-        return array if self._finite(key, array) and self._same_rows(key, array) else None
+        same, finite = self._same_rows(key, array), self._finite(key, array)  # both, so that both are told
+        return array if same and finite else None
 
     def _whole(self, key: str, *, names: Sequence[str] = (), ranked: bool = False) -> Array | None:
         """Return a matrix of whole numbers, or of floats that are; if it is ranked, of floats that repeat, too."""
         array = self._matrix(key, kinds="iubf", what="codes" if key == "discrete" else "factors")
-        if array is None or not self._finite(key, array) or not self._same_rows(key, array):
+        if array is None:
             return None
+        same, finite = self._same_rows(key, array), self._finite(key, array)
+        if not (same and finite):
+            return None
+        if array.dtype.kind == "u" and array.max() > np.iinfo(np.int64).max:
+            return self._wrong(key, f"must be below 2**63, got {array.max()}")
         if array.dtype.kind != "f":
             return array.astype(np.int64)
         parts = (array != np.round(array)) | (np.abs(array) > 2**53)
@@ -285,8 +297,9 @@ class _Reading:
         array = self._arrays[key]
         if array.dtype.kind not in "fiub" or array.ndim < 2:
             return self._wrong(key, f"must be numbers, one image per row, got {_words(array)}")
-        if not self._same_rows(key, array) or not array.size:
-            return None
+        if not array.size:
+            return self._wrong(key, f"must have at least one pixel, got shape {array.shape}")
+        self._same_rows(key, array)  # a mistake of its own
         low, high = array.min(), array.max()
         most = 1 if array.dtype.kind == "f" else 255
         if not (low >= 0 and high <= most):  # also catches NaN

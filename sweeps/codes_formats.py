@@ -43,7 +43,8 @@ def npz(stream: BinaryIO, wanted: Sequence[str]) -> Content:
     try:
         found = np.load(stream, allow_pickle=False)
     except Exception as error:
-        raise Unreadable(f"is no .npz, or a damaged one ({_said(error)})") from error
+        said = _said(error)  # numpy takes whatever it does not know for a pickle, and says how to load it
+        raise Unreadable("is no .npz, or a damaged one" + ("" if "pickle" in said else f" ({said})")) from error
     if not isinstance(found, np.lib.npyio.NpzFile):
         raise Unreadable("holds a single array; save with np.savez(file, mean=…, factors=…)")
     for key in found.files:

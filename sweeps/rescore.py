@@ -29,6 +29,9 @@ from vae_core.registry import unknown
 
 CODES = "codes.npz"
 
+OTHERWISE = ("elbo",)
+"""Metrics whose key in `final/*` means something else: the ELBO there, the rate here. What training said stays."""
+
 State = Literal["scored", "there", "trained", "skipped", "failed"]
 
 
@@ -206,7 +209,7 @@ def _outcome(work: _Work, trial: TrialState, name: str, stored: _Stored) -> Outc
     if before is not None:
         return ended("there", before["value"])
     body = work.final[trial.number]
-    if name in body.get("identity", {}) or name in trial.config["evaluation"]["final"]:
+    if name in OTHERWISE or name in body.get("identity", {}) or name in trial.config["evaluation"]["final"]:
         return ended("trained", body["final"].get(name))
     needs = metrics.find(name).needs
     others: list[TrialState] = []
@@ -226,8 +229,9 @@ def _outcome(work: _Work, trial: TrialState, name: str, stored: _Stored) -> Outc
         result = _score(name, found, codes, seed=int(trial.config["evaluation"]["seed"]))
     except CodesFileError as error:
         return ended("failed", why=str(error))
-    except ValueError as error:  # the metric refuses these codes
-        return ended("failed", why=f"{name}: {error}")
+    except Exception as error:  # the metric refuses these codes, or breaks on them: the other trials go on
+        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+        return ended("failed", why=f"{name}: {said}")
     _record(work, trial, name, result, body["final"])
     return ended("scored", result.value)
 

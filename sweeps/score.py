@@ -150,10 +150,10 @@ def score(
                 reference=reference,
                 **own,
             )
-        except (ValueError, TypeError) as error:
-            if isinstance(error, TypeError) and not own:  # of an option's value it is the user's
-                raise
-            failure = str(error)
+        except Exception as error:  # one metric's trouble must not cost the others' results
+            said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            given = ", ".join(f"{name}.{option}={value}" for option, value in own.items())
+            failure = f"{said} (with {given})" if given else said
         bar.done()
         yield Scored(name, result, failure, time.monotonic() - started)
 

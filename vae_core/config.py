@@ -121,7 +121,7 @@ class EvaluationConfig:
 
     images: Annotated[int, Ge(2)] = 4096
     samples: Annotated[int, Ge(2)] = 512
-    seed: Annotated[int, Ge(0)] = 0
+    seed: Annotated[int, Ge(0), Le(2**32 - 1)] = 0
     final: tuple[str, ...] = ("mig",)
     best: str | None = None
 

@@ -126,7 +126,7 @@ def encode(model: Model, indices: NDArray[np.int64], *, seed: int, moment: str =
     reconstruction, kl_discrete = (totals / len(rows)).tolist()
     for term, finite in (
         ("mean", mean.isfinite().all()),
-        ("logvar", logvar.isfinite().all()),
+        ("logvar", (logvar.abs() <= metrics.MAX_LOGVAR).all()),  # NaN is not below anything either
         ("reconstruction", np.isfinite(reconstruction)),
     ):
         if not finite:

@@ -240,3 +240,37 @@ def test_scoring_imports_no_ray_mlflow_or_optuna(codes: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
     assert done.stderr == ""
+
+
+def test_names_in_square_brackets_are_printed_as_they_are(tmp_path: Path) -> None:
+    levels = np.stack([np.arange(60) % 3, np.arange(60) % 4, np.zeros(60, np.int64)], axis=1)
+    file = tmp_path / "brackets.npz"
+    np.savez(file, mean=levels.astype(float), factors=levels, factor_names=np.array(["a", "b", "[/x]"]))
+    assert "[/x]" in score("--codes", file, "--metrics", "sap").stdout
+
+
+def test_a_log_variance_out_of_range_is_a_mistake_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "sharp.npz"
+    np.savez(file, mean=np.zeros((9, 2)), logvar=np.full((9, 2), -2000.0))
+    assert "logvar is refused: codes.logvar must lie within +-300" in refused(score("--codes", file))
+
+
+def test_every_mistake_of_rows_and_values_is_told_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "many.npz"
+    mean = np.zeros((30, 2))
+    mean[3] = np.nan
+    np.savez(file, mean=mean, logvar=np.zeros((10, 2)), maen=mean, images=np.full((3, 2, 2), 7.0))
+    said = refused(score("--codes", file))
+    for part in (
+        "mean must be finite",
+        "logvar has 10 rows but mean has 30",
+        "images has 3 rows",
+        "images must lie in",
+    ):
+        assert part in said
+    assert "did you mean mean?" in said
+
+
+@pytest.mark.parametrize("name", ["mig.", "mig.dlib", ".dlib"])
+def test_a_variant_that_is_none_is_unknown(name: str, codes: Path) -> None:
+    assert f"unknown metric {name!r}" in refused(score("--codes", codes, "--metrics", name))

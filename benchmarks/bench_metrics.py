@@ -1,0 +1,116 @@
+"""What every metric costs, and how that grows with images, latents and factors; draws docs/metrics-cost.png.
+
+    python benchmarks/bench_metrics.py [--quick] [--figure FILE]
+
+One size is varied at a time around N = 4,096 images, d = 10 latents, K = 5 factors. A metric that took longer than the
+limit is not asked for a larger size. Chance and ceiling, which are paid for once per factors, are left out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from metrics import METRICS, Codes, Factors, score
+
+LIMIT = 20.0  # seconds
+IMAGES = (1024, 4096, 16_384, 65_536, 262_144, 737_280)
+LATENTS = (2, 5, 10, 20, 40)
+FACTORS = (1, 2, 5, 10, 20)
+CENTRE = (4096, 10, 5)
+SIDE = 32  # pixels, of the metrics that look at images
+
+
+def plausible(n: int, latents: int, count: int) -> tuple[Codes, Factors]:
+    """Codes of a plausible model: a latent per factor as far as there are any, the rest dead; a discrete one too."""
+    rng = np.random.default_rng(0)
+    sizes = tuple((3, 6, 40, 32, 32)[k % 5] for k in range(count))
+    values = np.stack([rng.integers(0, size, n) for size in sizes], axis=1)
+    mean, std = 0.1 * rng.standard_normal((n, latents)), np.full((n, latents), 0.95)
+    for j in range(min(latents, count)):
+        mean[:, j] = 3.4 * (values[:, j] / (sizes[j] - 1) - 0.5) + 0.1 * rng.standard_normal(n)
+        std[:, j] = 0.05 + 0.15 * rng.random(n)
+    return (
+        Codes(mean.astype(np.float32), (2 * np.log(std)).astype(np.float32)),
+        Factors(values, tuple(f"factor{k}" for k in range(count)), sizes),
+    )
+
+
+def seconds(name: str, n: int, latents: int, count: int) -> float:
+    """Seconds of one score, the second of two where it is short: the first call also imports."""
+    codes, factors = plausible(n, latents, count)
+    needs = METRICS[name].needs
+    extra: dict[str, object] = {}
+    if needs & {"images", "reconstructions"}:
+        images = np.random.default_rng(0).random((n, 1, SIDE, SIDE), dtype=np.float32)
+        extra = {key: images for key in ("images", "reconstructions") if key in needs}
+    if "others" in needs:
+        extra["others"] = (codes, codes)
+    if "discrete" in needs:
+        codes = Codes(codes.mean, codes.logvar, factors.values[:, :1])
+    for _ in range(2):
+        start = time.perf_counter()
+        score(name, codes, factors, reference=False, **extra)
+        taken = time.perf_counter() - start
+        if taken > 2:
+            break
+    return taken
+
+
+def growth(name: str, axis: int, sizes: tuple[int, ...]) -> list[tuple[int, float]]:
+    """Seconds at each size of one of (images, latents, factors), until the limit."""
+    found: list[tuple[int, float]] = []
+    for size in sizes:
+        if METRICS[name].needs & {"images", "reconstructions"} and size > 16_384:
+            break  # pixels of 737,280 images: nobody keeps them for this
+        at = list(CENTRE)
+        at[axis] = size
+        found.append((size, seconds(name, *at)))
+        print(f"seconds  {name:18s} {found[-1][1]:9.4f}   N={at[0]} d={at[1]} K={at[2]}", flush=True)
+        if found[-1][1] > LIMIT:
+            break
+    return found
+
+
+def draw(measured: dict[str, dict[int, list[tuple[int, float]]]], file: Path) -> None:
+    """Three panels, one line per metric and its name at the line's end."""
+    figure = Figure(figsize=(15, 9), layout="constrained")
+    panels = figure.subplots(1, 3, sharey=True)
+    styles = [(f"C{i % 10}", ("-", "--", ":")[i // 10]) for i in range(len(measured))]
+    for axis, (panel, label) in enumerate(zip(panels, ("images N", "latents d", "factors K"), strict=True)):
+        for (name, curves), (colour, dash) in zip(measured.items(), styles, strict=True):
+            x, y = zip(*curves[axis], strict=True)
+            panel.plot(x, y, color=colour, linestyle=dash, marker=".", label=name)
+        panel.set(xscale="log", yscale="log", xlabel=label)
+        panel.axhline(1, color="0.8", zorder=0)
+        panel.grid(which="major", color="0.93")
+        panel.spines[["top", "right"]].set_visible(False)
+    panels[0].set_ylabel("seconds")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right center", frameon=False)
+    n, d, k = CENTRE
+    figure.suptitle(f"One score, chance and ceiling left out; around N = {n:,}, d = {d}, K = {k}")
+    figure.savefig(file, dpi=110)
+
+
+def main() -> None:
+    """Measure, print, draw."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small sizes only")
+    parser.add_argument("--figure", type=Path, default=None, help="where to draw it, e.g. docs/metrics-cost.png")
+    arguments = parser.parse_args()
+    torch.set_num_threads(2)
+    sizes = [s[: 3 if arguments.quick else None] for s in (IMAGES, LATENTS, FACTORS)]
+    measured = {name: {axis: growth(name, axis, sizes[axis]) for axis in range(3)} for name in METRICS}
+    epoch = {name: dict(curves[0])[CENTRE[0]] for name, curves in measured.items() if METRICS[name].tier == "epoch"}
+    print(f"seconds  every-epoch tier   {sum(epoch.values()):9.3f}   {', '.join(epoch)}")
+    if arguments.figure is not None:
+        draw(measured, arguments.figure)
+
+
+if __name__ == "__main__":
+    main()
