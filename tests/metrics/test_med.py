@@ -67,7 +67,7 @@ def test_one_factor_leaves_nothing_to_share():
 
 def test_means_without_posteriors_are_sent_to_the_histogram():
     codes = Codes(CODES.mean)
-    with pytest.raises(ValueError, match="med.histogram"):
+    with pytest.raises(ValueError, match=r"med\.histogram"):
         run(codes)
     assert 0 < run(codes, "med.histogram").value < 1
 
