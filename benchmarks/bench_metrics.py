@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 
 from metrics import METRICS, Codes, Factors, score
 
-LIMIT = 20.0  # seconds
+LIMIT = 5.0  # seconds
 IMAGES = (1024, 4096, 16_384, 65_536, 262_144, 737_280)
 LATENTS = (2, 5, 10, 20, 40)
 FACTORS = (1, 2, 5, 10, 20)
@@ -87,6 +87,9 @@ def draw(measured: dict[str, dict[int, list[tuple[int, float]]]], file: Path) ->
             x, y = zip(*curves[axis], strict=True)
             panel.plot(x, y, color=colour, linestyle=dash, marker=".", label=name)
         panel.set(xscale="log", yscale="log", xlabel=label)
+        at = sorted({size for curves in measured.values() for size, _ in curves[axis]})
+        panel.set_xticks(at, [f"{size:,}" for size in at], rotation=30 if axis == 0 else 0)
+        panel.minorticks_off()
         panel.axhline(1, color="0.8", zorder=0)
         panel.grid(which="major", color="0.93")
         panel.spines[["top", "right"]].set_visible(False)

@@ -27,7 +27,8 @@ def modularity(
 
     with I_jk the mutual information of latent j and factor k in nats, and K the factors of positive entropy. It does
     not ask whether a factor is known at all (`explicitness` does), nor whether one latent knows it (`mig` does):
-    latents of mere noise, whose few nats come from finitely many rows, still score about one half.
+    latents of mere noise, whose few nats come from finitely many rows, score from one half up to .99 where one factor
+    has many more levels than the others.
 
     Args:
         inputs: codes and factors. Discrete codes are further latents, with the plug-in I.

@@ -38,7 +38,7 @@ def sap(
       for ordered factors, and for others it depends on how they are numbered.
     - dlib: accuracy on held-out rows of a linear support vector classifier with one latent (C = .01, balanced
       classes; Locatello et al. 2019, appendix B). It cannot label many ordered levels from one number, and depends on
-      the latents' scale and offset: the factors' own codes score from .12 to .29 on dSprites. Read it against its
+      the latents' scale and offset: the factors' own codes score from .1 to .3 on dSprites. Read it against its
       ceiling.
 
     Args:
