@@ -8,8 +8,8 @@ from typing import Any, Literal
 import numpy as np
 
 from metrics import latents
-from metrics.estimators import supported
-from metrics.information import Information, discrete_information, histogram_information, quadrature_information
+from metrics.estimators import measure, supported
+from metrics.information import Information
 from metrics.types import Array, Inputs, Score
 
 
@@ -110,22 +110,11 @@ def per_latent(information: Array, error: Array) -> tuple[Array, Array]:
 
 
 def _information(inputs: Inputs, estimator: str, bins: int) -> Information:
-    codes, factors = inputs.codes, inputs.factors
-    assert factors is not None, "score() checks needs"
-    parts: list[Information] = []
     if estimator not in ("histogram", "posterior"):
         raise ValueError(f"modularity: estimator must be 'histogram' or 'posterior', got {estimator!r}")
-    if codes.mean.shape[1] and estimator == "histogram":
-        parts.append(histogram_information(codes.mean, factors, bins=bins))
-    elif codes.mean.shape[1]:
-        parts.append(supported(quadrature_information(codes, factors), codes))  # the rounding of I is no knowledge
-    if codes.discrete is not None and codes.discrete.shape[1]:
-        parts.append(discrete_information(codes.discrete, factors))
-    return Information(
-        np.concatenate([part.matrix for part in parts]),
-        np.concatenate([part.error for part in parts]),
-        parts[0].entropies,
-    )
+    if estimator == "histogram":
+        return measure(inputs, "histogram", bins=bins)
+    return supported(measure(inputs, "quadrature"), inputs.codes)  # the rounding of I is no knowledge
 
 
 def _counted(inputs: Inputs, each: Array, over: str, min_variance: float) -> tuple[Array, dict[str, str]]:

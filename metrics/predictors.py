@@ -49,7 +49,7 @@ def one_thread() -> Generator[None]:
     Trials side by side own one core each; and boosting opens a parallel region per tree, so that on two cores that
     others use too its waiting threads made it five to fifteen times slower than one thread, on idle ones hardly faster.
     """
-    from threadpoolctl import threadpool_limits  # comes with scikit-learn; its import costs nothing beside it
+    from threadpoolctl import threadpool_limits
 
     with threadpool_limits(limits=1):
         yield

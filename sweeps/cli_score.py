@@ -91,6 +91,8 @@ def score(
     if interrupted:
         typer.echo(f"interrupted: {len(scored)} of {len(chosen.names)} metrics are done", err=True)
         raise typer.Exit(1)
+    if any(one.broken for one in scored):
+        raise typer.Exit(1)
     if failed and (names is not None or any(name in options for name in failed)):
         raise typer.Exit(2)
 

@@ -29,9 +29,6 @@ from vae_core.registry import unknown
 
 CODES = "codes.npz"
 
-OTHERWISE = ("elbo",)
-"""Metrics whose key in `final/*` means something else: the ELBO there, the rate here. What training said stays."""
-
 State = Literal["scored", "there", "trained", "skipped", "failed"]
 
 
@@ -209,7 +206,7 @@ def _outcome(work: _Work, trial: TrialState, name: str, stored: _Stored) -> Outc
     if before is not None:
         return ended("there", before["value"])
     body = work.final[trial.number]
-    if name in OTHERWISE or name in body.get("identity", {}) or name in trial.config["evaluation"]["final"]:
+    if name in body.get("identity", {}) or name in trial.config["evaluation"]["final"]:
         return ended("trained", body["final"].get(name))
     needs = metrics.find(name).needs
     others: list[TrialState] = []

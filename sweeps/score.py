@@ -38,6 +38,7 @@ class Scored(NamedTuple):
     name: str
     score: Score | None
     failure: str
+    broken: bool  # the failure is a defect of the metric, not a refusal of the codes or an option
     seconds: float
 
 
@@ -137,7 +138,7 @@ def score(
     for name in names:
         own = options.get(name, {})
         started = time.monotonic()
-        result, failure = None, ""
+        result, failure, broken = None, "", False
         bar.step(name)
         try:
             result = metrics.score(
@@ -151,11 +152,12 @@ def score(
                 **own,
             )
         except Exception as error:  # one metric's trouble must not cost the others' results
+            broken = not isinstance(error, ValueError) and not own  # of an option's value it is the user's
             said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
             given = ", ".join(f"{name}.{option}={value}" for option, value in own.items())
             failure = f"{said} (with {given})" if given else said
         bar.done()
-        yield Scored(name, result, failure, time.monotonic() - started)
+        yield Scored(name, result, failure, broken, time.monotonic() - started)
 
 
 def entry(scored: Scored) -> dict[str, Any]:

@@ -277,8 +277,8 @@ def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = ""
     """Return the evaluation on the whole set: an epoch's keys, `config.final` with chance and ceiling, and pictures.
 
     A score gives `<name>`, `<name>_error`, `<name>_chance`, `<name>_ceiling` (where known), and `<name>_<detail>` for
-    every number among its details; a name that is also an epoch's key (`elbo`, `reconstruction`) keeps the epoch's
-    meaning, and `scores` has the metric's own.
+    every number among its details. The metrics `elbo` and `reconstruction`, whose names are epochs' keys of another
+    meaning, are told as `elbo_rate` and `reconstruction_of_means`.
 
     Raises:
         Diverged: a number is not finite.
@@ -300,7 +300,7 @@ def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = ""
     if factors is None and data.factors is not None:
         values |= _per_factor(model, codes, data.factors, scores["mig"])
     for name, score in scores.items():
-        values = flattened(name, score) | values  # the metric `elbo` (a rate) does not replace the epoch's key
+        values = flattened(name, score) | values
     start = int(pictures[len(pictures) // 2])
     with evaluating(model.nets), torch.no_grad():
         posterior, batch = coded(model, model.feed.batch(torch.tensor([start])))
@@ -361,8 +361,13 @@ def _rows(factors: Factors, indices: NDArray[np.int64]) -> Factors:
     return Factors(factors.values[indices], factors.names, factors.sizes)
 
 
+_OTHERWISE = {"elbo": "elbo_rate", "reconstruction": "reconstruction_of_means"}
+"""What metrics are told by whose name is an epoch's key of another meaning (the ELBO; the cost of one sampled z)."""
+
+
 def flattened(name: str, score: Score) -> dict[str, float]:
     """Return a score's numbers under flat names: `name`, `name_error`, … and every number among its details."""
+    name = _OTHERWISE.get(name, name)
     numbers: dict[str, float | None] = {
         name: score.value,
         f"{name}_error": score.error,

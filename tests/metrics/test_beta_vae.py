@@ -97,7 +97,7 @@ def test_no_classifier_warns_of_an_early_stop():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name in ("beta_vae.dlib", "beta_vae.trento"):
-            z_diff(LEVELS * np.array([0.01, 100.0, 1.0, 40.0, 0.1]), name=name)
+            assert z_diff(LEVELS * np.array([0.01, 100.0, 1.0, 40.0, 0.1]), name=name).value > 0.2  # chance
 
 
 def test_error_is_binomial_and_the_confusion_counts_every_example():

@@ -274,3 +274,15 @@ def test_every_mistake_of_rows_and_values_is_told_at_once(tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["mig.", "mig.dlib", ".dlib"])
 def test_a_variant_that_is_none_is_unknown(name: str, codes: Path) -> None:
     assert f"unknown metric {name!r}" in refused(score("--codes", codes, "--metrics", name))
+
+
+def test_a_metric_that_breaks_is_no_mistake_of_the_user(codes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: metrics.Inputs) -> metrics.Score:
+        raise IndexError("out of bounds")
+
+    row = metrics.Metric(broken, frozenset({"mean"}), (0, 1), "max", "epoch", "score")
+    monkeypatch.setitem(metrics.METRICS, "broken", row)
+    result = score("--codes", codes, "--metrics", "broken,mig_hist20")
+    assert result.exit_code == 1
+    assert "broken: IndexError: out of bounds" in result.stderr
+    assert "mig_hist20" in result.stdout  # the others go on
