@@ -23,7 +23,7 @@ import pyarrow as pa
 from pyarrow import parquet
 from ruamel.yaml import YAML
 
-from sweeps import findings, plot, report_tables, summary
+from sweeps import findings, plot, report_published, report_tables, summary
 from sweeps.plot import text
 from sweeps.runs import Runs
 
@@ -137,6 +137,7 @@ def _sections(runs: Runs, drawn: Mapping[str, Picture]) -> list[Section]:
         kinds["scatter"],
         kinds["tradeoff"],
         *([per_strength] if len(runs.table) else []),
+        *_published(runs),
         kinds["distribution"],
         kinds["curves"],
         kinds["pruning"],
@@ -153,6 +154,20 @@ def _sections(runs: Runs, drawn: Mapping[str, Picture]) -> list[Section]:
         Section("numbers", "How the numbers were made", tables=definitions),
     ]
     return sections
+
+
+def _published(runs: Runs) -> list[Section]:
+    """Return a section per published table of the spec."""
+    found: list[Section] = []
+    for at, table in enumerate(report_published.tables(runs)):
+        pairs = report_published.pairs(runs, table)
+        told = [f"{table.source}: {claim}" if not table.rows else claim for claim in table.says]
+        paragraphs = [*told, f"Their protocol differs: {table.differences}", *report_published.orders(pairs)]
+        paragraphs += [f"Source: {table.source}; {table.tag}."] if not pairs else []
+        title = "Beside published numbers" if not at else f"Beside published numbers, {at + 1}"
+        grids = [report_published.beside(table, pairs, runs)] if pairs else []
+        found.append(Section(f"published-{at + 1}", title, paragraphs, tables=grids))
+    return found
 
 
 def _figure(name: str, runs: Runs, drawn: Mapping[str, Picture]) -> Section:
