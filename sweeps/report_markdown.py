@@ -19,14 +19,9 @@ def grid(table: Table) -> str:
     rule = ["--:" if head.numeric else "---" for head in table.heads]
     rows = [[_field(cell.text) for cell in row.cells] for row in table.rows]
     lines = [f"| {' | '.join(fields)} |" for fields in (heads, rule, *rows)]
-    return "\n".join([*lines, *(["", _plain(table.caption)] if table.caption else [])])
+    return "\n".join([*lines, *(["", table.caption] if table.caption else [])])
 
 
 def _field(words: str) -> str:
     """Return words as a field takes them: a bar would end it."""
-    return _plain(words).replace("|", "\\|") or " "
-
-
-def _plain(words: str) -> str:
-    """Return words whose signs are no markup."""
-    return words.replace("\n", " ").replace("*", "\\*").replace("_", "\\_")
+    return words.replace("\n", " ").replace("|", "\\|") or " "
