@@ -52,7 +52,7 @@ def trends(runs: Runs, metrics: Sequence[str] = ("reconstruction", "tc")) -> lis
         for metric in metrics
         if metric in rows.columns
         for series, own in rows.groupby("series", sort=False)
-        if (sentence := _trend(runs, own, str(series), metric))
+        if (sentence := _trend(own, str(series), metric))
     ]
 
 
@@ -62,14 +62,13 @@ def comparisons(runs: Runs, metric: str = "reconstruction", *, better: pareto.Di
     if metric not in rows.columns:
         return []
     rows = rows.loc[(rows["strength"].notna() & rows[metric].notna()).to_numpy()]
-    names = summary.strength_names(runs)
     first, *others = dict.fromkeys(rows["series"]) or [""]
     own = _by_strength(rows, first)
     found: list[str] = []
     for series in others:
         theirs = _by_strength(rows, series)
         shared = [strength for strength in theirs if strength in own]
-        letters = {names[str(row["objective"])] for row in (*own.values(), *theirs.values())}
+        letters = {str(row["strength_name"]) for row in (*own.values(), *theirs.values())}
         if shared and len(letters) == 1:
             letter = text.symbol(letters.pop())
             verdicts = [_verdict(theirs[value], own[value], metric, letter, better) for value in shared]
@@ -94,16 +93,15 @@ def fronts(runs: Runs) -> list[str]:
         shares = _shares(rows, plane)
         covered = ", ".join(f"{series} {100 * share:.0f} %" for series, share in shares.items())
         area = f" Of the rectangle that all cells span, the series dominate: {covered}." if len(shares) > 1 else ""
-        found.append(f"{sentence} are on the front: {'; '.join(_members(runs, ahead))}.{area}")
+        found.append(f"{sentence} are on the front: {'; '.join(_members(ahead))}.{area}")
     return found
 
 
-def _members(runs: Runs, rows: pd.DataFrame) -> list[str]:
+def _members(rows: pd.DataFrame) -> list[str]:
     """Return "beta_tcvae at β = 2, 4" for every series of some cells."""
-    names = summary.strength_names(runs)
     found: list[str] = []
     for series, own in rows.groupby("series", sort=False):
-        letter = text.symbol(names[str(own["objective"].iloc[0])])
+        letter = text.symbol(str(own["strength_name"].iloc[0]))
         known = sorted(own["strength"].dropna())
         found.append(
             f"{series} at {letter} = {', '.join(text.plain(value) for value in known)}" if known else str(series)
@@ -111,12 +109,12 @@ def _members(runs: Runs, rows: pd.DataFrame) -> list[str]:
     return found
 
 
-def _trend(runs: Runs, own: pd.DataFrame, series: str, metric: str) -> str:
+def _trend(own: pd.DataFrame, series: str, metric: str) -> str:
     own = own.loc[(own["strength"].notna() & own[metric].notna()).to_numpy()].sort_values("strength")
     if len(own) < 2:
         return ""
     strength, value = summary.floats(own, "strength"), summary.floats(own, metric)
-    letter = text.symbol(summary.strength_names(runs)[str(own["objective"].iloc[0])])
+    letter = text.symbol(str(own["strength_name"].iloc[0]))
     error = summary.floats(own, f"{metric}_se")
     steps = np.diff(value)
     close = int((np.abs(steps) <= np.hypot(error[:-1], error[1:])).sum())

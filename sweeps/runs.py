@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,8 +26,9 @@ class Runs(NamedTuple):
     """A sweep as tables.
 
     `table`, one row per trial, in the order of asking:
-        trial (hash, str), number (int, from 0), cell (str), bracket (str), objective (str), strength (float, NaN if the
-        objective has none: the value of its `strength` knob, usually beta), seed (int),
+        trial (hash, str), number (int, from 0), cell (str), bracket (str), objective (str), strength_name (str, the
+        parameter of the trade-off: the objective's declared `strength`, usually "beta", or, where only another name of
+        `tradeoff.by` was laid out, that one; "" if there is none), strength (float, its value or NaN), seed (int),
         state ("COMPLETE" | "PRUNED" | "FAILED" | "RUNNING" | "WAITING" | "PARKED"), why (str, "" if nothing to say),
         epoch (last reported, 0 if none), epochs (of the whole trial), attempts (int), seconds (float, inside step()),
         reused_from (str, sweep name or ""), artifacts (str, folder of the trial's files),
@@ -74,7 +76,8 @@ def load(workspace: Path, name: str) -> Runs:
 def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
     trials = read_trials(ledger, name)
     attempts = ledger.of(tables.ATTEMPT, name)
-    brackets = {cell["number"]: cell["bracket"] for cell in ledger.of(tables.CELL, name)}
+    cells = {cell["number"]: cell for cell in ledger.of(tables.CELL, name)}
+    by = row["spec"]["tradeoff"].get("by") or ()
     running = {attempt["trial"] for attempt in attempts if attempt["outcome"] is None}
     waiting = parked(ledger, name, trials)
     courses = {trial.number: course.of_config(trial.config, trial.first_steps) for trial in trials if trial.first_steps}
@@ -114,7 +117,7 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
             trial.state = "PARKED"
         rows.append(
             {
-                **_identity(trial, brackets, workspace),
+                **_identity(trial, cells[trial.cell], by, workspace),
                 "attempts": sum(attempt["trial"] == trial.number for attempt in attempts),
                 "rungs": json.dumps(_rungs(pruning, courses.get(trial.number))),
                 **{key: _scalar(value) for key, value in flatten(trial.config).items() if key != "seed"},
@@ -134,16 +137,32 @@ def _rescored(metric: str, body: dict[str, Any]) -> dict[str, Any]:
     return columns | ({f"reason/{metric}": body["reason"]} if body["reason"] else {})
 
 
-def _identity(trial: TrialState, brackets: dict[int, str], workspace: Path) -> dict[str, Any]:
-    objective = trial.config["objective"]
-    strength = OBJECTIVES[objective["name"]].strength
+def strength(config: Mapping[str, Any], laid_out: Collection[str], by: Sequence[str]) -> tuple[str, float]:
+    """Return name and value of a trial's parameter of the trade-off; "" and NaN if it has none.
+
+    Args:
+        config: of the trial, with `objective`, `network` and `train`.
+        laid_out: paths ("objective.beta") of what differs between the cells of its objective.
+        by: `tradeoff.by` of the spec.
+    """
+    declared = OBJECTIVES[config["objective"]["name"]].strength
+    if declared is None or f"objective.{declared}" not in laid_out:
+        for field, part in itertools.product(by, ("objective", "train", "network")):
+            if f"{part}.{field}" in laid_out and isinstance(value := config[part][field], int | float):
+                return field, float(value)
+    return ("", math.nan) if declared is None else (declared, float(config["objective"][declared]))
+
+
+def _identity(trial: TrialState, cell: Mapping[str, Any], by: Sequence[str], workspace: Path) -> dict[str, Any]:
+    name, value = strength(trial.config, json.loads(cell["params"]), by)
     return {
         "trial": trial.hash,
         "number": trial.number,
         "cell": str(trial.cell),
-        "bracket": brackets[trial.cell],
-        "objective": objective["name"],
-        "strength": math.nan if strength is None else float(objective[strength]),
+        "bracket": cell["bracket"],
+        "objective": trial.config["objective"]["name"],
+        "strength_name": name,
+        "strength": value,
         "seed": trial.seed,
         "state": trial.state,
         "why": trial.why,

@@ -16,14 +16,16 @@ import pandas as pd
 
 from sweeps.pareto import Direction
 from sweeps.runs import Runs
-from vae_core.objectives import OBJECTIVES
 
 METRICS = ("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl", "mig", "active_units")
 """The metrics of every epoch, in the order of the tables."""
 
 UNFINISHED = ("RUNNING", "WAITING", "PARKED")
 
-_IDENTITY = ("trial", "number", "cell", "bracket", "objective", "strength", "seed", "state", "epoch", "epochs")
+_IDENTITY = (
+    *("trial", "number", "cell", "bracket", "objective", "strength_name", "strength"),
+    *("seed", "state", "epoch", "epochs"),
+)
 _COUNTS = ("n", "pruned", "failed", "unfinished", "collapsed", "seeds", "members")
 
 Choice = Literal["best", "pooled"]
@@ -103,24 +105,9 @@ def parameters(table: pd.DataFrame) -> list[str]:
     return found
 
 
-def strength_names(runs: Runs) -> dict[str, str]:
-    """Return objective -> name of its strength ("beta"), "" if it has none.
-
-    An objective that is no longer registered: the field of its config that equals `strength`; of several, the one
-    in `tradeoff.by`.
-    """
-    by = [str(name) for name in (runs.spec.get("tradeoff") or {}).get("by") or ()]
-    names: dict[str, str] = {}
-    for objective, rows in runs.table.groupby("objective", sort=False):
-        if objective in OBJECTIVES:
-            names[str(objective)] = OBJECTIVES[str(objective)].strength or ""
-            continue
-        strength = floats(rows, "strength")
-        columns = [str(column) for column in rows.columns if str(column).startswith("objective.")]
-        equal = [column.partition(".")[2] for column in columns if _same(floats(rows, column), strength)]
-        known = [] if np.isnan(strength).all() else sorted(equal, key=lambda name: name not in by)
-        names[str(objective)] = known[0] if known else ""
-    return names
+def strength_names(runs: Runs) -> list[str]:
+    """Return the names of the strengths ("beta"), each once; none where no objective has any."""
+    return [str(name) for name in dict.fromkeys(runs.table["strength_name"]) if name]
 
 
 def framed(runs: Runs) -> Runs:
@@ -135,21 +122,19 @@ def framed(runs: Runs) -> Runs:
 
 def series(runs: Runs) -> list[str]:
     """Return the series of every trial: its bracket without the strength, what a line of a figure joins."""
-    names = strength_names(runs)
     return [
-        re.sub(rf" {re.escape(names[str(objective)])}=\S+", "", str(bracket)) if names[str(objective)] else str(bracket)
-        for objective, bracket in zip(runs.table["objective"], runs.table["bracket"], strict=True)
+        re.sub(rf" {re.escape(str(name))}=\S+", "", str(bracket)) if name else str(bracket)
+        for name, bracket in zip(runs.table["strength_name"], runs.table["bracket"], strict=True)
     ]
 
 
 def cells(runs: Runs, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
     """Return one row per cell: what it is, how many trials it has in each state, its means over seeds.
 
-    Columns: objective, `series`, strength,
-        bracket,
-    point, cell, the laid-out `parameters`; the numbers of trials `n` (COMPLETE), pruned, failed, unfinished;
-    `collapsed`, how many ended with no active unit, of `seeds`, the COMPLETE ones and these; `members`, the numbers of
-    the COMPLETE ones; for each metric m that was measured `m`, `m_sd`, `m_se` and `m_n`.
+    Columns: objective, `series`, strength_name, strength, bracket, point, cell, the laid-out `parameters`; the numbers
+    of trials `n` (COMPLETE), pruned, failed, unfinished; `collapsed`, how many ended with no active unit, of `seeds`,
+    the COMPLETE ones and these; `members`, the numbers of the COMPLETE ones; for each metric m that was measured `m`,
+    `m_sd`, `m_se` and `m_n`.
     """
     return _grouped(runs, "cell", metrics)
 
@@ -238,13 +223,16 @@ def _grouped(runs: Runs, by: Literal["cell", "bracket"], metrics: Sequence[str])
     groups: dict[str, list[int]] = {}
     for place, key in enumerate(keys):
         groups.setdefault(key, []).append(place)
-    objective, bracket, cell, number = (list(table[name]) for name in ("objective", "bracket", "cell", "number"))
+    objective, bracket, cell, number, names = (
+        list(table[name]) for name in ("objective", "bracket", "cell", "number", "strength_name")
+    )
     rows: list[dict[str, Any]] = []
     for places in groups.values():
         first, states = places[0], state[places]
         row: dict[str, Any] = {
             "objective": objective[first],
             "series": own[first],
+            "strength_name": names[first],
             "strength": float(strength[first]),
             "bracket": bracket[first],
             "point": points[first],
@@ -264,7 +252,8 @@ def _grouped(runs: Runs, by: Literal["cell", "bracket"], metrics: Sequence[str])
             row |= {f"{metric}_se": average.se, f"{metric}_n": average.n}
         rows.append(row)
     if not rows:
-        return pd.DataFrame(columns=["objective", "series", "strength", "bracket", "point", "cell", *_COUNTS])
+        told = ("objective", "series", "strength_name", "strength", "bracket", "point", "cell")
+        return pd.DataFrame(columns=[*told, *_COUNTS])
     return pd.DataFrame(rows)
 
 

@@ -83,8 +83,8 @@ def _draw(
 
 def _key(drawing: Figure, runs: Runs, grid: np.ndarray, colours: dict[float, str]) -> None:
     """Write which colour is which strength (a bar if there are more than eight) and what the end markers mean."""
-    names = [name for name in summary.strength_names(runs).values() if name]
-    letter = text.symbol(names[0]) if len(set(names)) == 1 else "strength"
+    names = summary.strength_names(runs)
+    letter = text.symbol(names[0]) if len(names) == 1 else "strength"
     found = set(runs.table["state"])
     handles = [Line2D([], [], color=colour, label=f"{letter} {text.plain(value)}") for value, colour in colours.items()]
     if len(colours) > 8:

@@ -90,7 +90,7 @@ def _label(axes: Axes, runs: Runs, rows: pd.DataFrame, plane: Plane) -> None:
         labels.place(
             axes,
             named[[plane.x, plane.y]].to_numpy(dtype=np.float64),
-            text.strengths(runs, named),
+            text.strengths(named),
             areas=np.full(len(named), 52.0),
             colours=[colours[str(series)] for series in named["series"]],
             lines=[stairs(rows, plane)],

@@ -96,7 +96,7 @@ def label(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str =
     labels.place(
         axes,
         rows.loc[named, [x, y]].to_numpy(dtype=np.float64),
-        text.strengths(runs, rows.loc[named]),
+        text.strengths(rows.loc[named]),
         areas=rows.loc[named, "area"].to_numpy(dtype=np.float64),
         colours=[colours[str(series)] for series in rows.loc[named, "series"]],
         lines=lines,

@@ -77,13 +77,13 @@ def symbol(strength: str) -> str:
 
 def strength_axis(runs: Runs) -> str:
     """Return the label of the axis of strengths; of two or three, it says which objective has which."""
-    names = summary.strength_names(runs)
-    letters = list(dict.fromkeys(symbol(strength) for strength in names.values() if strength))
+    letters = list(dict.fromkeys(map(symbol, summary.strength_names(runs))))
     if len(letters) < 2:
         return letters[0] if letters else "no strength"
     if len(letters) > 3:
         return "strength"
-    parts = (f"{symbol(strength)} of {objective}" for objective, strength in names.items() if strength)
+    pairs = dict.fromkeys(zip(runs.table["strength_name"], runs.table["objective"], strict=True))
+    parts = (f"{symbol(str(strength))} of {objective}" for strength, objective in pairs if strength)
     return "strength: " + ", ".join(parts)
 
 
@@ -128,10 +128,9 @@ def _decimals(value: float, error: float) -> int:
     return min(max(min(by_error, by_value), 0), 6)
 
 
-def strengths(runs: Runs, rows: pd.DataFrame) -> list[str]:
+def strengths(rows: pd.DataFrame) -> list[str]:
     """Return "β 4" for every row of cells or brackets."""
-    names = summary.strength_names(runs)
-    letters = [symbol(names[str(objective)]) for objective in rows["objective"]]
+    letters = [symbol(str(name)) for name in rows["strength_name"]]
     return [f"{letter} {plain(float(value))}" for letter, value in zip(letters, rows["strength"], strict=True)]
 
 
@@ -170,7 +169,7 @@ def measured_on(runs: Runs, metrics: Sequence[str]) -> str:
 
 def cell(row: Mapping[str, object], runs: Runs) -> str:
     """Return what tells a cell from the others: "beta_tcvae, β = 4, learning rate 0.001"."""
-    strength = summary.strength_names(runs).get(str(row["objective"]), "")
+    strength = str(row["strength_name"])
     parts = [str(row["objective"])]
     parts += [f"{symbol(strength)} = {plain(row['strength'])}"] if strength else []
     shown = [column for column in summary.parameters(runs.table) if column != f"objective.{strength}"]

@@ -13,6 +13,7 @@ import pandas as pd
 from PIL import Image
 
 from sweeps.runs import Runs
+from vae_core.objectives import OBJECTIVES
 from vae_core.traversal import reconstructions_png
 
 BETAS = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -87,6 +88,7 @@ def synthetic(
                             "cell": cell,
                             "bracket": bracket,
                             "objective": objective,
+                            "strength_name": "" if strength is None else OBJECTIVES[objective].strength,
                             "strength": math.nan if strength is None else strength,
                             "seed": repeat,
                             "state": state,

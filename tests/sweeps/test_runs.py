@@ -52,3 +52,27 @@ def test_the_best_epochs_numbers_have_columns_of_their_own(tmp_path):
     assert table.loc[complete, "best/mig"].tolist() == pytest.approx(table.loc[complete, "final/mig"].tolist())
     assert set(table.loc[complete, "best/epoch"]) == {1.0}
     assert all(math.isnan(value) for value in table.loc[~complete, "best/mig"])
+
+
+@pytest.mark.parametrize(
+    ("laid_out", "expected"),
+    [
+        (["objective.beta"], ("beta", 1.0)),
+        (["objective.alpha"], ("alpha", 6.0)),
+        (["objective.alpha", "objective.beta"], ("beta", 1.0)),  # the declared one comes first
+        (["train.learning_rate"], ("beta", 1.0)),  # not of the trade-off
+        (["objective.estimator"], ("beta", 1.0)),  # no number
+        ([], ("beta", 1.0)),
+    ],
+)
+def test_the_strength_is_what_was_laid_out_of_the_trade_off(laid_out, expected):
+    objective = {"name": "beta_tcvae", "alpha": 6.0, "beta": 1.0, "gamma": 1.0, "estimator": "mws"}
+    config = {"objective": objective, "train": {"learning_rate": 1e-3}, "network": {}}
+    assert runs.strength(config, laid_out, ("beta", "alpha", "gamma", "estimator")) == expected
+
+
+def test_a_plain_vae_has_a_strength_only_if_one_is_laid_out():
+    config = {"objective": {"name": "vae"}, "network": {"latents": 6}, "train": {}}
+    assert runs.strength(config, ["network.latents"], ("latents",)) == ("latents", 6.0)
+    name, value = runs.strength(config, ["network.latents"], ())
+    assert (name, str(value)) == ("", "nan")

@@ -25,6 +25,7 @@ def tiny(*trials: tuple[float, float, str, float, float], goal: Any = None, **co
             "cell": f"b_vae beta={beta} rate={rate}",
             "bracket": f"b_vae beta={beta}",
             "objective": "b_vae",
+            "strength_name": "beta",
             "strength": beta,
             "state": state,
             "objective.beta": beta,
@@ -131,8 +132,8 @@ def test_pruned_trials_never_enter_a_mean():
 def test_laid_out_parameters_and_the_strength_are_told_apart():
     runs = synthetic()
     assert summary.parameters(runs.table) == ["train.learning_rate"]
-    assert summary.strength_names(runs) == {"beta_vae": "beta", "beta_tcvae": "beta"}
-    assert summary.strength_names(synthetic(objectives=["vae"], strengths=[None])) == {"vae": ""}
+    assert summary.strength_names(runs) == ["beta"]
+    assert summary.strength_names(synthetic(objectives=["vae"], strengths=[None])) == []
 
 
 def test_a_line_joins_the_strengths_of_one_series():
