@@ -74,7 +74,7 @@ def plan(spec: SweepSpec) -> Plan:
         images_if_pruned=round(pruned),
         brackets=len({cells.bracket(spec, layout, layout.fixed) for layout in layouts}),
         rungs={
-            f"{cells.called(spec.objectives, layout.objective)}, {own.epochs} epochs": list(_rungs(spec, own).values())
+            f"{cells.called(spec, layout.objective)}, {own.epochs} epochs": list(_rungs(spec, own).values())
             for layout, own in zip(layouts, courses, strict=True)
         },
         resources={"cpu": spec.resources.cpu, "gpu": spec.resources.gpu},
