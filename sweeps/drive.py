@@ -32,7 +32,7 @@ EXPORT_PATIENCE = 120.0
 """Seconds that a finished sweep waits for MLflow to take the rest."""
 
 # Sections that decide no number and no choice of cells: a sweep may go on with others.
-FREE = ("resources", "budget", "store", "checkpoint")
+FREE = ("resources", "budget", "store", "checkpoint", "published")
 
 
 class SweepError(Exception):

@@ -66,11 +66,11 @@ def metrics() -> list[Row]:
 
 
 def specs() -> list[Row]:
-    """Return one row per bundled spec: what its first comment says, and its size."""
+    """Return one row per bundled spec: what its first comment says, and its size, be its data at hand or not."""
     rows: list[Row] = []
     for name, file in spec.bundled().items():
         about = file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
-        rows.append({"name": name, "about": about, **size(spec.load(name)), "path": str(file)})
+        rows.append({"name": name, "about": about, **size(spec.load(name, files=False)), "path": str(file)})
     return rows
 
 

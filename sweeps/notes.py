@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import metrics
-from sweeps import blocks, course, overlay, scheduler
+from sweeps import blocks, cells, course, overlay, published, scheduler, space
 from sweeps.course import Course
 from sweeps.overlay import LENGTHS
 from sweeps.sections import PruningSpec
@@ -31,7 +31,7 @@ def notes(spec: SweepSpec) -> list[str]:
         if spec.pruning is not None:
             found += _rungs(whose, courses, spec.pruning)
             found += _stop(whose, courses, spec.pruning)
-    return [*found, *_decay(spec), *_large(spec), *_best(spec)]
+    return [*found, *_decay(spec), *_large(spec), *_best(spec), *_published(spec)]
 
 
 def _cautions(spec: SweepSpec) -> Iterator[str]:
@@ -138,6 +138,26 @@ def _best(spec: SweepSpec) -> Iterator[str]:
             f"evaluation.best: {name} needs ground-truth factors, so best/* is of weights that were selected by the "
             "labels; compare it with nothing that was not"
         )
+
+
+def _published(spec: SweepSpec) -> Iterator[str]:
+    """Name the published rows that no cell of the sweep can stand beside; a searched value may be any."""
+    layouts = cells.layouts(spec) if spec.published else []
+    for at, table in enumerate(spec.published):
+        for place, row in enumerate(table.rows):
+            if not any(_meets(spec, layout, row.where) for layout in layouts):
+                whose = spell(("published", at, "rows", place))
+                yield f"{whose}: no cell of this sweep is {dict(row.where)}, so nothing stands beside it"
+
+
+def _meets(spec: SweepSpec, layout: cells.Layout, where: Mapping[str, published.Scalar]) -> bool:
+    searched = {path: space.points(value)[0] for path, value in layout.searched.items()}
+    config = cells.trial_config(spec, layout, {**layout.fixed, **searched}, spec.seeds[0], "").to_dict()
+    record = {"objective": config["objective"]["name"]}
+    for part in ("objective", "network", "train"):
+        record |= {f"{part}.{key}": value for key, value in config[part].items()}
+    free = {path.partition(".")[2] for path in searched}
+    return published.matches(record, {name: value for name, value in where.items() if name not in free})
 
 
 def _part(own: Sequence[Course], courses: Sequence[Course]) -> str:

@@ -23,7 +23,7 @@ import pyarrow as pa
 from pyarrow import parquet
 from ruamel.yaml import YAML
 
-from sweeps import findings, plot, report_tables, summary
+from sweeps import findings, plot, report_markdown, report_published, report_tables, summary
 from sweeps.plot import text
 from sweeps.runs import Runs
 
@@ -57,7 +57,7 @@ class Section(NamedTuple):
 
 
 def write(runs: Runs, *, folder: Path | None = None) -> Path:
-    """Write `report.html`, `figures/*.png|svg` and `runs.parquet`; return the path of the page.
+    """Write `report.html`, `report.md`, `figures/*.png|svg` and `runs.parquet`; return the path of the page.
 
     Every file is written aside and renamed, the page last: a reader sees the old report or the new one. A figure of an
     earlier report that can no longer be drawn is removed.
@@ -78,6 +78,7 @@ def write(runs: Runs, *, folder: Path | None = None) -> Path:
             else:
                 path.unlink(missing_ok=True)
     _replace(folder / "runs.parquet", table_bytes(runs.table))
+    _replace(folder / "report.md", markdown(runs, drawn).encode())
     _replace(folder / "report.html", page(runs, drawn).encode())
     return folder / "report.html"
 
@@ -98,15 +99,34 @@ def page(runs: Runs, drawn: Mapping[str, Picture]) -> str:
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     template = importlib.resources.files("sweeps").joinpath("report_template.html").read_text(encoding="utf-8")
-    compared = findings.trends(runs) + findings.comparisons(runs) if len(runs.table) else []
     return environment.from_string(template).render(
         name=runs.name,
         created=datetime.fromtimestamp(runs.created, UTC).strftime("%d %B %Y, %H:%M UTC"),
-        opening=findings.opening(runs),
-        best=findings.best(runs) if summary.counts(runs.table)["COMPLETE"] else [],
-        findings=compared,
+        opening=_opening(runs),
+        findings=_found(runs),
         sections=_sections(runs, drawn),
     )
+
+
+def markdown(runs: Runs, drawn: Mapping[str, Picture]) -> str:
+    """Return the page as Markdown, without the list of trials; its figures are the files beside it."""
+    parts = [f"# {runs.name}", _opening(runs), "\n".join(f"- {sentence}" for sentence in _found(runs))]
+    for section in _sections(runs, drawn):
+        if section.paragraphs or section.picture or (section.tables and section.kind != "trials"):
+            figure = f"figures/{section.id}.png" if section.picture else ""
+            parts.append(report_markdown.section(section.title, section.paragraphs, section.tables, figure=figure))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _opening(runs: Runs) -> str:
+    """Return how the trials ended, and the best cell by each goal."""
+    best = findings.best(runs) if summary.counts(runs.table)["COMPLETE"] else []
+    return " ".join([findings.opening(runs), *best])
+
+
+def _found(runs: Runs) -> list[str]:
+    """Return what the means say of the strengths and of one objective against another."""
+    return findings.trends(runs) + findings.comparisons(runs) if len(runs.table) else []
 
 
 def table_bytes(table: pd.DataFrame) -> bytes:
@@ -137,6 +157,7 @@ def _sections(runs: Runs, drawn: Mapping[str, Picture]) -> list[Section]:
         kinds["scatter"],
         kinds["tradeoff"],
         *([per_strength] if len(runs.table) else []),
+        *_published(runs),
         kinds["distribution"],
         kinds["curves"],
         kinds["pruning"],
@@ -153,6 +174,20 @@ def _sections(runs: Runs, drawn: Mapping[str, Picture]) -> list[Section]:
         Section("numbers", "How the numbers were made", tables=definitions),
     ]
     return sections
+
+
+def _published(runs: Runs) -> list[Section]:
+    """Return a section per published table of the spec."""
+    found: list[Section] = []
+    for at, table in enumerate(report_published.tables(runs)):
+        pairs = report_published.pairs(runs, table)
+        told = [f"{table.source}: {claim}" if not table.rows else claim for claim in table.says]
+        paragraphs = [*told, f"Their protocol differs: {table.differences}", *report_published.orders(pairs)]
+        paragraphs += [f"Source: {table.source}; {table.tag}."] if not pairs else []
+        title = "Beside published numbers" if not at else f"Beside published numbers, {at + 1}"
+        grids = [report_published.beside(table, pairs, runs)] if pairs else []
+        found.append(Section(f"published-{at + 1}", title, paragraphs, tables=grids))
+    return found
 
 
 def _figure(name: str, runs: Runs, drawn: Mapping[str, Picture]) -> Section:

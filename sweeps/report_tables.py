@@ -71,7 +71,7 @@ def strengths(runs: Runs) -> Table:
         cells += [_number(", ".join(levels) if row["n"] else "–")] if "mig" in metrics else []
         body.append(Row(cells, "" if row["n"] else "empty"))
     parts = [
-        "Means ± standard error over n seeds; nats per image but for MIG and active units",
+        f"Means ± standard error over n seeds ({_seeds(runs)}); nats per image but for MIG and active units",
         f"measured on: {text.measured_on(runs, metrics) or 'nothing'}",
         "the columns pruned and failed count the whole bracket",
         *(["collapsed: ended with no active unit"] if "collapsed" in counts else []),
@@ -176,7 +176,7 @@ def estimators(runs: Runs) -> Table:
                 Cell(text.UNITS.get(metric, "–")),
                 Cell(text.DEFINITIONS.get(metric, "–")),
                 Cell(text.measured_on(runs, [metric])),
-                Cell(_identity(runs.table, metric) or _estimator(metric, runs)),
+                Cell(estimator(metric, runs)),
             ]
         )
         for metric in metrics
@@ -197,8 +197,21 @@ def facts(runs: Runs, made_with: Mapping[str, str]) -> Table:
     return Table([Head("what"), Head("value")], [Row([Cell(key), Cell(value)]) for key, value in rows.items()])
 
 
-def _estimator(metric: str, runs: Runs) -> str:
-    """Return how the spec has a metric estimated, where no identity is stored."""
+def _seeds(runs: Runs) -> str:
+    seeds = [int(seed) for seed in runs.spec.get("seeds") or sorted(set(runs.table["seed"]))]
+    return seed_list(seeds)
+
+
+def seed_list(seeds: Sequence[int]) -> str:
+    """Return "0, 1", or "0–9" for three or more in a row."""
+    in_row = len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))
+    return f"{seeds[0]}–{seeds[-1]}" if in_row else ", ".join(map(str, seeds))
+
+
+def estimator(metric: str, runs: Runs) -> str:
+    """Return a metric's stored identity, or how the spec has it estimated where none is stored."""
+    if stored := _identity(runs.table, metric):
+        return stored
     evaluation = runs.spec.get("evaluation") or {}
     if metric in ("mi", "tc", "dimwise_kl"):
         return f"{evaluation.get('samples', '–')} samples of q(z), seed {evaluation.get('seed', 0)}"

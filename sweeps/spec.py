@@ -14,6 +14,7 @@ from sweeps import blocks, overlay, spec_read, yaml_lines
 from sweeps import overrides as overriding
 from sweeps.blocks import Findings
 from sweeps.overlay import Parts
+from sweeps.published import Published
 from sweeps.sections import (
     BudgetSpec,
     CheckpointSpec,
@@ -61,6 +62,7 @@ class SweepSpec(BaseModel):
     budget: BudgetSpec
     checkpoint: CheckpointSpec
     store: StoreSpec
+    published: tuple[Published, ...]
 
     _source: str = PrivateAttr(default="")
 
@@ -105,6 +107,7 @@ class SweepSpec(BaseModel):
             "budget": self.budget.model_dump(mode="json"),
             "checkpoint": self.checkpoint.model_dump(mode="json"),
             "store": self.store.model_dump(mode="json"),
+            "published": [table.model_dump(mode="json", exclude_none=True) for table in self.published],
         }
 
     @classmethod
@@ -116,12 +119,13 @@ class SweepSpec(BaseModel):
         return self.to_dict() == other.to_dict() if isinstance(other, SweepSpec) else NotImplemented
 
 
-def load(source: str | File, *, overrides: Sequence[str] = ()) -> SweepSpec:
+def load(source: str | File, *, overrides: Sequence[str] = (), files: bool = True) -> SweepSpec:
     """Return the spec of a file or of a bundled name.
 
     Args:
         source: path of a YAML file, or a name of `bundled()`.
         overrides: `path=value` each, set before anything is checked; see `sweeps.overrides`.
+        files: whether the files of the data set must be there.
 
     Raises:
         SpecError: naming every mistake, with its line.
@@ -129,7 +133,7 @@ def load(source: str | File, *, overrides: Sequence[str] = ()) -> SweepSpec:
     file, label = _find(source)
     document = yaml_lines.read(file, source=label)
     problems = [*document.problems, *overriding.apply(document.mapping, document.places, overrides)]
-    spec = from_mapping(document.mapping, places=document.places, problems=problems, source=label)
+    spec = from_mapping(document.mapping, places=document.places, problems=problems, source=label, files=files)
     spec._source = str(source)
     return spec
 
@@ -146,6 +150,7 @@ def from_mapping(
     places: Places | None = None,
     problems: Sequence[Problem] = (),
     source: str = "",
+    files: bool = True,
 ) -> SweepSpec:
     """Return the spec of a plain mapping.
 
@@ -154,12 +159,13 @@ def from_mapping(
         places: lines of its values, for messages.
         problems: what was already found wrong with it.
         source: what it was read from, for messages.
+        files: whether the files of the data set must be there.
 
     Raises:
         SpecError: naming every mistake.
     """
     found: Findings = []
-    parts = spec_read.read(mapping, found)
+    parts = spec_read.read(mapping, found, files=files)
     placed = places or Places()
     problems = [*problems, *(placed.problem(path, message) for path, message in found)]
     if problems:

@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from sweeps import blocks, entries, hints, spec_rules
+from sweeps import blocks, entries, hints, published, spec_rules
 from sweeps.blocks import Findings
+from sweeps.published import Published, PublishedTables
 from sweeps.sections import (
     BudgetSpec,
     CheckpointSpec,
@@ -46,6 +47,7 @@ SECTIONS: dict[str, tuple[Any, type[Section] | None]] = {
     "budget": (BudgetSpec, BudgetSpec),
     "checkpoint": (CheckpointSpec, CheckpointSpec),
     "store": (StoreSpec, StoreSpec),
+    "published": (PublishedTables, Published),
 }
 """The sections that pydantic reads: hint, and the model whose keys it has."""
 
@@ -53,8 +55,8 @@ REQUIRED = ("name", "data", "network", "train", "objectives")
 KEYS = ("name", "data", "network", "train", "objectives", "evaluation", *list(SECTIONS)[1:])
 
 
-def read(mapping: Mapping[str, Any], found: Findings) -> dict[str, Any]:
-    """Return the fields of a `SweepSpec`; mistakes are added to `found`."""
+def read(mapping: Mapping[str, Any], found: Findings, *, files: bool = True) -> dict[str, Any]:
+    """Return the fields of a `SweepSpec`; mistakes are added to `found`, one of them a missing file if `files`."""
     for key in mapping:
         if key not in KEYS:
             found.append(((key,), registry.unknown("key", key, KEYS)))
@@ -63,7 +65,7 @@ def read(mapping: Mapping[str, Any], found: Findings) -> dict[str, Any]:
             found.append(((), f"{key} is missing; a spec needs {', '.join(REQUIRED)}"))
     given = {key: value for key, value in mapping.items() if value is not None or key in REQUIRED}
 
-    data, outline = _data(given, found)
+    data, outline = _data(given, found, files=files)
     network, train = _block(given, "network", found, _network), _block(given, "train", found, _train)
     shared = entries.Shared(network, train, _name(given.get("network")))
     listed = _block(given, "objectives", found, functools.partial(_objectives, shared=shared))
@@ -92,6 +94,9 @@ def read(mapping: Mapping[str, Any], found: Findings) -> dict[str, Any]:
         resources=parts["resources"],
     )
     found.extend(spec_rules.check(draft))
+    if parts["published"] and parts["objectives"]:
+        names = [str(objective["name"]) for objective in parts["objectives"]]
+        found.extend(published.check(parts["published"], names, draft.names))
     return parts
 
 
@@ -99,7 +104,7 @@ def _with_defaults(given: Mapping[str, Any], outline: Outline | None) -> dict[st
     """Return the sections' values, with those filled in whose default depends on another section."""
     metric = "mig" if outline is None or outline.factor_names else "elbo"
     filled: dict[str, Any] = {key: {} for key in SECTIONS if key != "name"}
-    filled |= {"seeds": 1, "goal": {"metric": metric}, "pruning": None, **given}
+    filled |= {"seeds": 1, "goal": {"metric": metric}, "pruning": None, "published": (), **given}
     goal = filled["goal"]
     first = goal[0] if isinstance(goal, list | tuple) and goal else goal
     pruning = filled["pruning"]
@@ -134,7 +139,7 @@ def _objectives(value: Any, path: Path, wrong: Findings, *, shared: entries.Shar
     return tuple(entries.read(item, (*path, at), wrong, shared) for at, item in enumerate(value))
 
 
-def _data(given: Mapping[str, Any], found: Findings) -> tuple[AbstractDataset | None, Outline | None]:
+def _data(given: Mapping[str, Any], found: Findings, *, files: bool) -> tuple[AbstractDataset | None, Outline | None]:
     """Return the data set and its outline, None if there is a mistake."""
 
     def read(value: Any, path: Path, wrong: Findings) -> tuple[AbstractDataset, Outline] | None:
@@ -143,7 +148,7 @@ def _data(given: Mapping[str, Any], found: Findings) -> tuple[AbstractDataset | 
             return None
         try:
             data = registry.build("data set", block, DATASETS)
-            if missing := data.missing():  # "path must …"
+            if files and (missing := data.missing()):  # "path must …"
                 wrong.append(((*path, "path"), f"data.{missing}"))
                 return None
             return data, data.outline()

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from synthetic_runs import synthetic
 
-from sweeps import findings, plot, report, report_tables, summary
+from sweeps import findings, plot, report, report_markdown, report_tables, summary
 from sweeps.plot import text
 from sweeps.runs import Runs
 
@@ -60,7 +60,12 @@ def test_the_report_lies_where_the_contract_says(runs, path):
     assert path == runs.workspace / "reports" / "quickstart" / "report.html"
     names = sorted(file.name for file in (path.parent / "figures").iterdir())
     assert names == sorted(f"{name}.{ending}" for name in drawn(runs) for ending in ("png", "svg"))
-    assert sorted(file.name for file in path.parent.iterdir()) == ["figures", "report.html", "runs.parquet"]
+    assert sorted(file.name for file in path.parent.iterdir()) == [
+        "figures",
+        "report.html",
+        "report.md",
+        "runs.parquet",
+    ]
 
 
 def drawn(runs: Runs) -> list[str]:
@@ -265,3 +270,20 @@ def test_a_choice_without_labels_does_not_claim_to_look_at_them():
     table = report_tables.best(synthetic(strengths=[4], rates=[1e-3], failed=(), best="elbo"))
     assert table is not None
     assert "labels" not in table.caption
+
+
+def test_the_markdown_page_has_the_same_sentences_tables_and_figures(runs: Runs, path: Path) -> None:
+    page = path.with_name("report.md").read_text()
+    for sentence in findings.trends(runs):
+        assert sentence in page
+    for row in report_tables.strengths(runs).rows:
+        assert "| " + " | ".join(cell.text or " " for cell in row.cells) + " |" in page
+    figures = [line.partition("(")[2].rstrip(")") for line in page.splitlines() if line.startswith("![")]
+    assert figures
+    assert all((path.parent / figure).is_file() for figure in figures)
+
+
+def test_a_bar_in_a_field_is_no_new_field() -> None:
+    table = report_tables.Table([report_tables.Head("E log p(x|z)")], [report_tables.Row([report_tables.Cell("a|b")])])
+    lines = report_markdown.grid(table).splitlines()
+    assert lines == ["| E log p(x\\|z) |", "| --- |", "| a\\|b |"]
