@@ -14,9 +14,10 @@ from sweeps.describe import fields
 from sweeps.notes import notes
 from sweeps.overlay import OWN
 from sweeps.plan import plan
+from sweeps.plot.distribution import distribution_figure
 from sweeps.schema import json_schema
 from sweeps.space import Grid
-from sweeps.spec import SpecError, SweepSpec
+from sweeps.spec import SpecError, SweepSpec, load
 from vae_core.config import TrainConfig
 from vae_core.networks import NETWORKS
 from vae_core.objectives import OBJECTIVES
@@ -208,13 +209,16 @@ def test_two_entries_are_two_points_and_two_lines_of_a_report(tmp_path: Any) -> 
     made = sweep({"name": "beta_vae", "network": {"latents": 5}}, {"name": "beta_vae"}, seeds=2)
     live = conductor(made, tmp_path)
     play(live, lambda trial, epoch: float(trial.config["network"]["latents"]))
-    points = summary.brackets(runs.load(tmp_path, "mini"), ["mig"])
+    loaded = runs.load(tmp_path, "mini")
+    points = summary.brackets(loaded, ["mig"])
     # The faked MIG is the number of latents: averaged into one point it would be 4.
     assert dict(zip(points["series"], points["mig"], strict=True)) == {
         "beta_vae(latents 5)": 5,
         "beta_vae(latents 3)": 3,
     }
     assert list(points["n"]) == [2, 2]
+    rows = distribution_figure(loaded).axes[0].get_yticklabels()
+    assert [row.get_text() for row in rows] == ["beta_vae(latents 5)\nn = 2", "beta_vae(latents 3)\nn = 2"]
 
 
 def test_a_sweep_that_was_begun_before_goes_on(tmp_path: Any) -> None:
@@ -234,6 +238,25 @@ def test_notes_are_of_what_each_objective_has() -> None:
 
 
 def test_a_plan_counts_each_objectives_own_length() -> None:
-    made = plan(sweep({"name": "vae", "train": {"epochs": 2}}, {"name": "beta_vae", "train": {"steps": 36}}))
-    # 12 steps of 32 images an epoch: two epochs of one, three of the other.
-    assert (made.epochs_per_trial, made.images) == ([2, 3], (2 + 3) * 12 * 32)
+    half = {"steps": 12, "images_per_epoch": 192}
+    made = plan(sweep({"name": "vae", "train": {"epochs": 3}}, {"name": "beta_vae", "train": half}))
+    # 12 steps of 32 images an epoch, three epochs of one; two epochs of 6 steps of the other.
+    assert (made.epochs_per_trial, made.images_per_epoch) == ([2, 3], [192, 384])
+    assert made.images == (3 + 1) * 12 * 32
+
+
+def test_the_table_of_jeong_and_song_has_its_latents_strengths_and_rates() -> None:
+    table = load("snu-dsprites")
+    made = configs(table)
+    # Latents and strength: the table of arXiv:1905.09432; FactorVAE's gamma is Kim and Mnih's, JointVAE's is Dupont's.
+    assert [cells.bracket(table, layout, layout.fixed) for layout in cells.layouts(table)] == [
+        *("beta_vae(latents 5) beta=10", "beta_vae(latents 10) beta=4"),
+        *("factor_vae(latents 5) gamma=35", "factor_vae(latents 10) gamma=35"),
+        *("cascade_vae_c(latents 5) beta_l=0.7", "cascade_vae_c(latents 10) beta_l=1"),
+        *("joint_vae(latents 6) gamma_z=150", "joint_vae(latents 4) gamma_z=150"),
+        *("cascade_vae(latents 6) beta_l=1", "cascade_vae(latents 4) beta_l=2"),
+    ]
+    rates = [one.train.learning_rate for one in made]
+    assert rates == [1e-4] * 6 + [5e-4] * 2 + [1e-4] * 2
+    assert {(one.train.total_steps(737_280), one.train.total_epochs(737_280)) for one in made} == {(300_000, 30)}
+    assert [("accuracy" in one.evaluation.final) for one in made] == [False] * 6 + [True] * 4
