@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 from sweeps import hints, space
@@ -20,9 +20,19 @@ Findings = list[tuple[Path, str]]
 
 
 def named(
-    kind: str, value: Any, known: Mapping[str, type[Any]], path: Path, found: Findings, *, spaces: bool
+    kind: str,
+    value: Any,
+    known: Mapping[str, type[Any]],
+    path: Path,
+    found: Findings,
+    *,
+    spaces: bool,
+    beside: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Return the block of a registry row, `name` first, with spaces parsed; mistakes are added to `found`."""
+    """Return the block of a registry row, `name` first, with spaces parsed; mistakes are added to `found`.
+
+    Keys in `beside` may stand there too; they are not read.
+    """
     if not isinstance(value, Mapping):
         found.append((path, f"{spell(path)} must be a mapping with a name, got {hints.shown(value)}"))
         return {}
@@ -33,38 +43,76 @@ def named(
     if not isinstance(name, str) or name not in known:
         found.append(((*path, "name"), f"{spell((*path, 'name'))}: {registry.unknown(kind, name, known)}"))
         return {}
-    rest = {key: item for key, item in value.items() if key != "name"}
-    return {"name": name, **fields(known[name], rest, path, found, spaces=spaces, called=f"{kind} {name}")}
+    rest = {key: item for key, item in value.items() if key != "name" and key not in beside}
+    called = f"{kind} {name}"
+    return {"name": name, **fields(known[name], rest, path, found, spaces=spaces, called=called, beside=beside)}
 
 
 def fields(
-    cls: type, value: Any, path: Path, found: Findings, *, spaces: bool, called: str | None = None
+    cls: type,
+    value: Any,
+    path: Path,
+    found: Findings,
+    *,
+    spaces: bool,
+    called: str | None = None,
+    over: Mapping[str, Any] | None = None,
+    beside: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Return the fields of a dataclass as its hints want them, with spaces parsed; mistakes go to `found`."""
-    if not isinstance(value, Mapping):
-        found.append((path, f"{spell(path)} must be a mapping, got {hints.shown(value)}"))
-        return {}
+    """Return the fields of a dataclass as its hints want them, with spaces parsed; mistakes go to `found`.
+
+    Args:
+        cls: the dataclass.
+        value: as YAML gives it.
+        path: of the value in the spec.
+        found: gets path and sentence of every mistake.
+        spaces: whether a space may stand for a value.
+        called: what messages call the dataclass; the path if None.
+        over: sound fields that these are laid over: what is missing is there, and both together must be sound.
+        beside: keys that may stand beside the fields, to name the nearest to an unknown one.
+    """
     before = len(found)
-    adapters = hints.adapters(cls)
-    called = called or spell(path)
-    read: dict[str, Any] = {}
-    for key, item in value.items():
-        here = (*path, key)
-        if key not in adapters:
-            found.append((here, f"{spell(here)}: {called} has no such field; {_nearest(key, adapters)}"))
-        elif spaces and isinstance(item, Mapping) and not _fits(adapters[key], item):
-            read[key] = _space(adapters[key], item, here, found)
-        else:
-            read[key] = hints.read(adapters[key], item, here, found)
+    read = partly(cls, value, path, found, spaces=spaces, called=called, beside=beside)
+    if not isinstance(value, Mapping):
+        return read
+    beneath = over or {}
     for field in dataclasses.fields(cls):
         required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        if required and field.init and field.name not in value:
-            found.append((path, f"{spell((*path, field.name))} is missing; {called} needs it"))
+        if required and field.init and field.name not in value and field.name not in beneath:
+            found.append((path, f"{spell((*path, field.name))} is missing; {called or spell(path)} needs it"))
     clean = len(found) == before
     wrong = {inner[: len(path) + 1] for inner, _ in found[before:]}
     sound = {key: value for key, value in read.items() if (*path, key) not in wrong}
     # What is said of a sound field stands though others are wrong; what is said of them together may not.
-    found.extend(row for row in _construct_samples(cls, sound, path) if clean or row[0] != path)
+    found.extend(row for row in _construct_samples(cls, {**beneath, **sound}, path) if clean or row[0] != path)
+    return read
+
+
+def partly(
+    cls: type,
+    value: Any,
+    path: Path,
+    found: Findings,
+    *,
+    spaces: bool,
+    called: str | None = None,
+    beside: Collection[str] = (),
+) -> dict[str, Any]:
+    """Return some fields of a dataclass as `fields` does, each judged alone."""
+    if not isinstance(value, Mapping):
+        found.append((path, f"{spell(path)} must be a mapping, got {hints.shown(value)}"))
+        return {}
+    adapters = hints.adapters(cls)
+    read: dict[str, Any] = {}
+    for key, item in value.items():
+        here = (*path, key)
+        if key not in adapters:
+            nearest = _nearest(key, [*adapters, *beside])
+            found.append((here, f"{spell(here)}: {called or spell(path)} has no such field; {nearest}"))
+        elif spaces and isinstance(item, Mapping) and not _fits(adapters[key], item):
+            read[key] = _space(adapters[key], item, here, found)
+        else:
+            read[key] = hints.read(adapters[key], item, here, found)
     return read
 
 
@@ -142,5 +190,5 @@ def _fits(adapter: Any, item: Mapping[str, Any]) -> bool:
     return not set(item) & set(space.SPACES) and not wrong
 
 
-def _nearest(key: str, known: Mapping[str, Any]) -> str:
+def _nearest(key: str, known: Collection[str]) -> str:
     return registry.unknown("field", key, known).partition("; ")[2] if known else "it has none"

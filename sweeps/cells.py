@@ -7,13 +7,18 @@ out and the learning rate searched, every β gets the same number of cells, and 
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard
 
+from sweeps import hints
 from sweeps.space import Choice, Grid, Space
 from sweeps.spec import SweepSpec
-from vae_core.config import TrialConfig
+from vae_core import registry
+from vae_core.config import TrainConfig, TrialConfig
+from vae_core.data import DATASETS
+from vae_core.networks import NETWORKS
 from vae_core.objectives import OBJECTIVES
 
 
@@ -55,11 +60,10 @@ def trial_config(
     for path, value in {**_values(spec, layout.objective), **params}.items():
         section, _, field = path.partition(".")
         sections[section][field] = value
-    shared = spec.to_dict()
     return TrialConfig.from_dict(
         {
-            "data": shared["data"],
-            "evaluation": shared["evaluation"],
+            "data": registry.describe(spec.data, DATASETS),
+            "evaluation": registry.plain(spec.parts(layout.objective).evaluation),
             **sections,
             "seed": seed,
             "fingerprint": fingerprint,
@@ -73,13 +77,13 @@ def bracket(spec: SweepSpec, layout: Layout, params: Mapping[str, Any]) -> str:
     A parameter that a sampler searches is not part of it.
     """
     entry = spec.objectives[layout.objective]
-    name = called(spec.objectives, layout.objective)
     by = spec.tradeoff.by
     if by is None:
         strength = OBJECTIVES[str(entry["name"])].strength
         by = () if strength is None else (strength,)
-    values = {**_defaults(str(entry["name"])), **_values(spec, layout.objective), **params}
-    parts = [name]
+    known = {path: value for path, value in _defaults(spec, layout.objective).items() if value is not None}
+    values = {**known, **_values(spec, layout.objective), **params}
+    parts = [called(spec, layout.objective, beside=by)]
     for field in by:
         for section in ("objective", "train", "network"):
             path = f"{section}.{field}"
@@ -90,36 +94,66 @@ def bracket(spec: SweepSpec, layout: Layout, params: Mapping[str, Any]) -> str:
     return " ".join(parts)
 
 
-def called(objectives: Sequence[Mapping[str, Any]], position: int) -> str:
+def called(spec: SweepSpec, position: int, *, beside: Collection[str] = ()) -> str:
     """Return what to call an objective of a spec: its name, and what tells it from others of that name.
 
-    `capacity_vae(abs)` and `capacity_vae(relu)` where choices of words tell all of them apart, else `beta_vae#1`.
+    `capacity_vae(abs)` and `capacity_vae(relu)` where choices of words tell all of them apart, else `beta_vae#1`; of
+    entries with settings of their own numbers tell, too: `beta_vae(latents 5)` and `beta_vae(latents 10)`.
+
+    Args:
+        spec: the spec.
+        position: in `spec.objectives`.
+        beside: fields that are said beside the name, so that a name with numbers need not hold them.
     """
-    name = str(objectives[position]["name"])
-    same = {at: objective for at, objective in enumerate(objectives) if objective["name"] == name}
+    name = str(spec.objectives[position]["name"])
+    same = [at for at, objective in enumerate(spec.objectives) if objective["name"] == name]
     if len(same) == 1:
         return name
-    defaults = {path.partition(".")[2]: value for path, value in _defaults(name).items()}
-    whole = {at: {**defaults, **objective} for at, objective in same.items()}
-    words = [
-        field
-        for field in defaults
-        if len({str(own[field]) for own in whole.values()}) > 1
-        and all(isinstance(own[field], str) for own in whole.values())
-    ]
-    told = {at: ", ".join(own[field] for field in words) for at, own in whole.items()}
-    return f"{name}({told[position]})" if len(set(told.values())) == len(told) else f"{name}#{position}"
+    numbers = any(section in spec.own[at] for at in same for section in ("network", "train"))
+    whole = {at: {**_defaults(spec, at), **_values(spec, at)} for at in same}
+    telling = [path for path in whole[position] if _tells(path, list(whole.values()), numbers=numbers)]
+    told = {at: _words(own, telling) for at, own in whole.items()}
+    if len(set(told.values())) < len(told):
+        return f"{name}#{position}"
+    said = [path for path in telling if not numbers or path.partition(".")[2] not in beside]
+    words = _words(whole[position], said)
+    return f"{name}({words})" if words else name
+
+
+def _tells(path: str, whole: Sequence[Mapping[str, Any]], *, numbers: bool) -> bool:
+    """Return whether a field tells objectives of one name apart: not what is laid out or searched in any of them."""
+    if any(path not in own for own in whole) or all(own[path] == whole[0][path] for own in whole):
+        return False
+    if numbers:
+        return not any(isinstance(own[path], Space) for own in whole)
+    return path.startswith("objective.") and all(isinstance(own[path], str) for own in whole)
+
+
+def _words(own: Mapping[str, Any], paths: Sequence[str]) -> str:
+    """Return "adam, latents 5": a word says itself, what is not given says nothing."""
+    values = {path.partition(".")[2]: own[path] for path in paths if own[path] is not None}
+    return ", ".join(
+        value if isinstance(value, str) else f"{field} {_short(hints.listed(value))}" for field, value in values.items()
+    )
+
+
+def _defaults(spec: SweepSpec, position: int) -> dict[str, Any]:
+    """Return path -> default of the fields of an objective, its network and training."""
+    parts = spec.parts(position)
+    network, objective = NETWORKS[str(parts.network["name"])], OBJECTIVES[str(parts.objective["name"])]
+    return {
+        f"{section}.{field.name}": field.default
+        for section, cls in (("network", network), ("train", TrainConfig), ("objective", objective))
+        for field in dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
+        if field.default is not dataclasses.MISSING
+    }
 
 
 def _values(spec: SweepSpec, position: int) -> dict[str, Any]:
     """Return path -> value or space of everything an objective's trials are made of, in the order of the product."""
-    sections = {"network": spec.network, "train": spec.train, "objective": spec.objectives[position]}
+    parts = spec.parts(position)
+    sections = {"network": parts.network, "train": parts.train, "objective": parts.objective}
     return {f"{section}.{field}": value for section, fields in sections.items() for field, value in fields.items()}
-
-
-def _defaults(objective: str) -> dict[str, Any]:
-    fields = getattr(OBJECTIVES[objective], "__dataclass_fields__", {})
-    return {f"objective.{name}": field.default for name, field in fields.items()}
 
 
 def _laid_out(space: Space, spec: SweepSpec) -> TypeGuard[Grid | Choice]:

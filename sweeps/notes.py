@@ -6,8 +6,9 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 
 import metrics
-from sweeps import blocks, cells, course, published, scheduler, space
+from sweeps import blocks, cells, course, overlay, published, scheduler, space
 from sweeps.course import Course
+from sweeps.overlay import LENGTHS
 from sweeps.sections import PruningSpec
 from sweeps.spec import SweepSpec
 from sweeps.spec_errors import spell
@@ -34,19 +35,24 @@ def notes(spec: SweepSpec) -> list[str]:
 
 
 def _cautions(spec: SweepSpec) -> Iterator[str]:
-    networks = [registry.build("network", sample, NETWORKS) for _, sample in blocks.samples(spec.network)]
-    for caution in dict.fromkeys(network.caution for network in networks):
+    of_all = [spec.parts(position).network for position in range(len(spec.objectives))]
+    named = [
+        (network["name"], registry.build("network", sample, NETWORKS).caution)
+        for network in of_all
+        for _, sample in blocks.samples(network)
+    ]
+    for name, caution in dict.fromkeys(named):
         if caution:
-            yield f"network {spec.network['name']}: {caution}"
+            yield f"network {name}: {caution}"
 
 
 def _courses(spec: SweepSpec, position: int) -> list[Course]:
     """Return the courses that an objective's trials can take, at the samples of every space."""
-    images = spec.data.outline().images
-    trains = [TrainConfig(**sample) for _, sample in blocks.samples(spec.train)]
-    entries = [sample for _, sample in blocks.samples(spec.objectives[position])]
+    images, parts = spec.data.outline().images, spec.parts(position)
+    trains = [TrainConfig(**sample) for _, sample in blocks.samples(parts.train)]
+    entries = [sample for _, sample in blocks.samples(parts.objective)]
     objectives = [registry.build("objective", sample, OBJECTIVES) for sample in entries]
-    networks = [registry.build("network", sample, NETWORKS) for _, sample in blocks.samples(spec.network)]
+    networks = [registry.build("network", sample, NETWORKS) for _, sample in blocks.samples(parts.network)]
     latents = {network.latents for network in networks}
     lengths = {(train.epochs, train.steps, train.steps_per_epoch(images)): train for train in trains}
     return list(
@@ -100,20 +106,24 @@ def _stop(whose: str, courses: Sequence[Course], pruning: PruningSpec) -> Iterat
 
 def _decay(spec: SweepSpec) -> Iterator[str]:
     images = spec.data.outline().images
-    for _, sample in blocks.samples(spec.train):
-        train = TrainConfig(**sample)
-        steps = train.total_steps(images)
-        if train.learning_rate_decay < 1 and train.learning_rate_at(steps - 1, steps) == train.learning_rate:
-            yield (
-                f"train.decay_every: the learning rate never decays, as a trial of {steps} steps ends before "
-                f"{train.decay_every:g}"
-            )
-            return
+    told: set[str] = set()
+    for position in range(len(spec.objectives)):
+        where = spell(overlay.place(spec.own, position, "train", "decay_every", "learning_rate_decay", *LENGTHS))
+        for _, sample in blocks.samples(spec.parts(position).train):
+            train = TrainConfig(**sample)
+            steps = train.total_steps(images)
+            never = train.learning_rate_decay < 1 and train.learning_rate_at(steps - 1, steps) == train.learning_rate
+            if never and where not in told:
+                told.add(where)
+                yield (
+                    f"{where}.decay_every: the learning rate never decays, as a trial of {steps} steps ends before "
+                    f"{train.decay_every:g}"
+                )
 
 
 def _large(spec: SweepSpec) -> Iterator[str]:
-    largest = max(TrainConfig(**sample).batch_size for _, sample in blocks.samples(spec.train))
     for position, entry in enumerate(spec.objectives):
+        largest = max(TrainConfig(**sample).batch_size for _, sample in blocks.samples(spec.parts(position).train))
         if issubclass(OBJECTIVES[str(entry["name"])], AbstractAlternating) and largest > LARGE:
             yield (
                 f"{spell(('objectives', position))} {entry['name']}: its assignment takes seconds a step at batch_size "

@@ -32,7 +32,7 @@ class Plan(NamedTuple):
     cells: int
     trials: int
     epochs_per_trial: list[int]
-    images_per_epoch: int
+    images_per_epoch: list[int]
     images: int  # trained on at most, by all trials together
     images_if_pruned: int  # if every rung keeps its share and no more
     brackets: int
@@ -69,12 +69,12 @@ def plan(spec: SweepSpec) -> Plan:
         cells=per_layout * len(layouts),
         trials=per_layout * len(layouts) * seeds,
         epochs_per_trial=sorted({own.epochs for own in courses}),
-        images_per_epoch=min(configs[0].train.images_per_epoch or outline.images, outline.images),
+        images_per_epoch=sorted({min(one.train.images_per_epoch or outline.images, outline.images) for one in configs}),
         images=images,
         images_if_pruned=round(pruned),
         brackets=len({cells.bracket(spec, layout, layout.fixed) for layout in layouts}),
         rungs={
-            f"{cells.called(spec.objectives, layout.objective)}, {own.epochs} epochs": list(_rungs(spec, own).values())
+            f"{cells.called(spec, layout.objective)}, {own.epochs} epochs": list(_rungs(spec, own).values())
             for layout, own in zip(layouts, courses, strict=True)
         },
         resources={"cpu": spec.resources.cpu, "gpu": spec.resources.gpu},

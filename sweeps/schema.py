@@ -26,10 +26,10 @@ def json_schema() -> Schema:
         "data": _one_of(DATASETS, spaces=False),
         "network": _one_of(NETWORKS, spaces=True),
         "train": _train(),
-        "objectives": {"type": "array", "minItems": 1, "items": _one_of(OBJECTIVES, spaces=True)},
+        "objectives": {"type": "array", "minItems": 1, "items": _entries()},
         "evaluation": _evaluation(),
     }
-    definitions: Schema = {}
+    definitions: Schema = {f"own_{section}": read() for section, read in _OWN.items()}
     for key, (hint, _) in SECTIONS.items():
         section = TypeAdapter(hint).json_schema()
         definitions |= section.pop("$defs", {})
@@ -45,6 +45,14 @@ def json_schema() -> Schema:
         "additionalProperties": False,
         "$defs": definitions,
     }
+
+
+def _entries() -> Schema:
+    """Return the union of objectives, each with settings of its own beside its fields."""
+    entries = _one_of(OBJECTIVES, spaces=True)
+    for row in entries["oneOf"]:
+        row["properties"] |= {section: {"$ref": f"#/$defs/own_{section}"} for section in _OWN}
+    return entries
 
 
 def _one_of(registry: Mapping[str, type[Any]], *, spaces: bool) -> Schema:
@@ -108,3 +116,24 @@ def _evaluation() -> Schema:
 def _servable() -> list[str]:
     """Return the metrics that one trial can be scored with: those that compare several models come after the sweep."""
     return [name for name in metrics.names() if "others" not in metrics.find(name).needs]
+
+
+def _own_network() -> Schema:
+    """Return what an objective may say of its network: some fields, and a name where it is another one."""
+    parts = [_row(cls, spaces=True, name=name) for name, cls in NETWORKS.items()]
+    for part in parts:
+        part["required"] = []
+    return {"anyOf": [*parts, {"type": "null"}]}
+
+
+def _own_train() -> Schema:
+    return {"anyOf": [_train(), {"type": "null"}]}
+
+
+def _own_evaluation() -> Schema:
+    final = _row(EvaluationConfig, spaces=False)["properties"]["final"] | {"items": {"enum": _servable()}}
+    only = {"type": "object", "properties": {"final": final}, "additionalProperties": False}
+    return {"anyOf": [only, {"type": "null"}]}
+
+
+_OWN = {"network": _own_network, "train": _own_train, "evaluation": _own_evaluation}

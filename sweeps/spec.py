@@ -10,9 +10,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
-from sweeps import blocks, spec_read, yaml_lines
+from sweeps import blocks, overlay, spec_read, yaml_lines
 from sweeps import overrides as overriding
 from sweeps.blocks import Findings
+from sweeps.overlay import Parts
 from sweeps.published import Published
 from sweeps.sections import (
     BudgetSpec,
@@ -39,7 +40,8 @@ class SweepSpec(BaseModel):
     """A whole sweep, checked; only `load`, `from_mapping` and `SweepSpec.from_dict` make one.
 
     `network`, `train` and each of `objectives` hold the fields that were given, a value or a `Space` each;
-    `network` and the objectives have their registry `name` beside them.
+    `network` and the objectives have their registry `name` beside them. `own` has, for each of `objectives`, the
+    settings that its entry carries (section -> fields); `parts` lays them over the shared sections.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -49,6 +51,7 @@ class SweepSpec(BaseModel):
     network: dict[str, Any]
     train: dict[str, Any]
     objectives: tuple[dict[str, Any], ...]
+    own: tuple[dict[str, dict[str, Any]], ...]
     seeds: Seeds
     search: SearchSpec
     goal: tuple[Goal, ...]
@@ -73,6 +76,16 @@ class SweepSpec(BaseModel):
         """Names of the laid-out parameters of the trade-off; None: each objective's declared strength."""
         return self.tradeoff.by
 
+    def parts(self, position: int) -> Parts:
+        """Return what the trials of one objective are made of."""
+        own = self.own[position]
+        return Parts(
+            objective=self.objectives[position],
+            network=overlay.network(self.network, own.get("network", {})),
+            train=overlay.train(self.train, own.get("train", {})),
+            evaluation=overlay.evaluation(self.evaluation, own.get("evaluation", {})),
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON-ready mapping that `from_dict` reads back as an equal spec."""
         return {
@@ -80,7 +93,10 @@ class SweepSpec(BaseModel):
             "data": registry.describe(self.data, DATASETS),
             "network": blocks.plain(self.network),
             "train": blocks.plain(self.train),
-            "objectives": [blocks.plain(objective) for objective in self.objectives],
+            "objectives": [
+                blocks.plain(objective) | {section: blocks.plain(fields) for section, fields in own.items()}
+                for objective, own in zip(self.objectives, self.own, strict=True)
+            ],
             "seeds": list(self.seeds),
             "search": self.search.model_dump(mode="json"),
             "goal": [goal.model_dump(mode="json") for goal in self.goal],

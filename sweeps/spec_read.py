@@ -8,8 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-import metrics
-from sweeps import blocks, hints, published, spec_rules
+from sweeps import blocks, entries, hints, published, spec_rules
 from sweeps.blocks import Findings
 from sweeps.published import Published, PublishedTables
 from sweeps.sections import (
@@ -27,7 +26,7 @@ from sweeps.sections import (
     StoreSpec,
     TradeoffSpec,
 )
-from sweeps.spec_errors import Path, spell
+from sweeps.spec_errors import Path
 from vae_core import registry
 from vae_core.config import EvaluationConfig, TrainConfig
 from vae_core.data import DATASETS
@@ -67,11 +66,15 @@ def read(mapping: Mapping[str, Any], found: Findings, *, files: bool = True) -> 
     given = {key: value for key, value in mapping.items() if value is not None or key in REQUIRED}
 
     data, outline = _data(given, found, files=files)
+    network, train = _block(given, "network", found, _network), _block(given, "train", found, _train)
+    shared = entries.Shared(network, train, _name(given.get("network")))
+    listed = _block(given, "objectives", found, functools.partial(_objectives, shared=shared))
     parts: dict[str, Any] = {
         "data": data,
-        "network": _block(given, "network", found, _network),
-        "train": _block(given, "train", found, _train),
-        "objectives": _block(given, "objectives", found, _objectives),
+        "network": network,
+        "train": train,
+        "objectives": None if listed is None else tuple(entry.objective for entry in listed),
+        "own": None if listed is None else tuple(entry.own for entry in listed),
         "evaluation": _evaluation(given, outline, found),
     }
     values = _with_defaults(given, outline)
@@ -81,6 +84,7 @@ def read(mapping: Mapping[str, Any], found: Findings, *, files: bool = True) -> 
         network=parts["network"],
         train=parts["train"],
         objectives=parts["objectives"],
+        own=parts["own"],
         search=parts["search"],
         goals=parts["goal"],
         tradeoff_by=parts["tradeoff"].by if parts["tradeoff"] else None,
@@ -125,18 +129,14 @@ def _network(value: Any, path: Path, wrong: Findings) -> dict[str, Any]:
 
 
 def _train(value: Any, path: Path, wrong: Findings) -> dict[str, Any]:
-    if isinstance(value, Mapping) and value.get("images_per_epoch") == "all":
-        value = {**value, "images_per_epoch": None}
-    return blocks.fields(TrainConfig, value, path, wrong, spaces=True)
+    return blocks.fields(TrainConfig, entries.training(value), path, wrong, spaces=True)
 
 
-def _objectives(value: Any, path: Path, wrong: Findings) -> tuple[dict[str, Any], ...]:
+def _objectives(value: Any, path: Path, wrong: Findings, *, shared: entries.Shared) -> tuple[entries.Entry, ...]:
     if not isinstance(value, list | tuple) or not value:
         wrong.append((path, f"objectives must be a list of at least one mapping with a name, got {hints.shown(value)}"))
         return ()
-    return tuple(
-        blocks.named("objective", item, OBJECTIVES, (*path, at), wrong, spaces=True) for at, item in enumerate(value)
-    )
+    return tuple(entries.read(item, (*path, at), wrong, shared) for at, item in enumerate(value))
 
 
 def _data(given: Mapping[str, Any], found: Findings, *, files: bool) -> tuple[AbstractDataset | None, Outline | None]:
@@ -163,19 +163,7 @@ def _evaluation(given: Mapping[str, Any], outline: Outline | None, found: Findin
     """Return what is evaluated; without ground truth, and unless stated, no metric of the whole set."""
     wrong: Findings = []
     value = given.get("evaluation", {})
-    final = value.get("final", ()) if isinstance(value, Mapping) else ()
-    for at, name in enumerate(final if isinstance(final, list | tuple) else ()):
-        path = ("evaluation", "final", at)
-        if not isinstance(name, str):
-            continue
-        try:
-            compares = "others" in metrics.find(name).needs
-        except ValueError as error:
-            wrong.append((path, f"{spell(path)}: {error}"))
-            continue
-        if compares:
-            after = f"leave it out, and after the sweep use `sweeps rescore NAME --metrics {name}`"
-            wrong.append((path, f"{spell(path)}: {name} compares several models; {after}"))
+    entries.servable(value.get("final") if isinstance(value, Mapping) else (), ("evaluation", "final"), wrong)
     checked = {key: item for key, item in value.items() if key != "final"} if wrong else value
     fields = blocks.fields(EvaluationConfig, checked, ("evaluation",), wrong, spaces=False)
     found.extend(wrong)
@@ -186,9 +174,11 @@ def _evaluation(given: Mapping[str, Any], outline: Outline | None, found: Findin
 
 def _names(given: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what may span a trade-off: fields of the objectives, of training, of the network."""
-    objectives, network = given.get("objectives"), given.get("network")
+    objectives = given.get("objectives")
     rows: list[Any] = list(objectives) if isinstance(objectives, list | tuple) else []
-    classes = [OBJECTIVES.get(_name(row)) for row in rows] + [TrainConfig, NETWORKS.get(_name(network))]
+    networks = [given.get("network"), *(row.get("network") for row in rows if isinstance(row, Mapping))]
+    classes = [*(OBJECTIVES.get(_name(row)) for row in rows), TrainConfig]
+    classes += [NETWORKS.get(_name(network)) for network in networks]
     return tuple(dict.fromkeys(field for cls in classes if cls is not None for field in hints.adapters(cls)))
 
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import metrics
-from sweeps import blocks, scheduler
+from sweeps import blocks, overlay, scheduler
 from sweeps.blocks import Findings
+from sweeps.overlay import LENGTHS, Own
 from sweeps.sections import EPOCH_METRICS, NEED_FACTORS, Goal, PruningSpec, ResourceSpec, SearchSpec
 from sweeps.space import Choice, Grid, Interval, Space
 from sweeps.spec_errors import Path, spell
@@ -25,6 +26,7 @@ class Draft(NamedTuple):
     network: Mapping[str, Any] | None
     train: Mapping[str, Any] | None
     objectives: Sequence[Mapping[str, Any]] | None
+    own: Sequence[Own] | None  # of each objective
     search: SearchSpec | None
     goals: Sequence[Goal] | None
     tradeoff_by: Sequence[str] | None
@@ -47,22 +49,50 @@ def check(draft: Draft) -> Findings:
     ]
 
 
+def _own(draft: Draft) -> Sequence[Own]:
+    """Return the settings of their own that objectives carry; while the objectives have a mistake, of one without."""
+    return ({},) if draft.own is None else draft.own
+
+
+def _networks(draft: Draft) -> list[dict[str, Any]]:
+    """Return the network of each objective, none if the shared one has a mistake."""
+    shared = draft.network
+    return [] if shared is None else [overlay.network(shared, own.get("network", {})) for own in _own(draft)]
+
+
+def _trains(draft: Draft) -> list[dict[str, Any]]:
+    """Return the training of each objective, none if the shared one has a mistake."""
+    shared = draft.train
+    return [] if shared is None else [overlay.train(shared, own.get("train", {})) for own in _own(draft)]
+
+
 def _spaces(draft: Draft) -> dict[Path, Space]:
-    parts: list[tuple[Path, Mapping[str, Any]]] = [
-        (("network",), draft.network or {}),
-        (("train",), draft.train or {}),
+    """Return every space that some objective's trials are made of, by where it is written."""
+    own = _own(draft)
+    parts: list[tuple[Path, Any]] = [
+        ((*overlay.place(own, at, section, key), key), value)
+        for section, of_all in (("network", _networks(draft)), ("train", _trains(draft)))
+        for at, block in enumerate(of_all)
+        for key, value in block.items()
     ]
-    parts += [(("objectives", at), objective) for at, objective in enumerate(draft.objectives or ())]
-    return {(*path, key): v for path, block in parts for key, v in block.items() if isinstance(v, Space)}
+    parts += [
+        (("objectives", at, key), v) for at, block in enumerate(draft.objectives or ()) for key, v in block.items()
+    ]
+    return {path: value for path, value in parts if isinstance(value, Space)}
 
 
 def _repeats(draft: Draft) -> Findings:
-    objectives = list(draft.objectives or ())
-    return [
-        (("objectives", at), f"objectives[{at}] repeats objectives[{objectives.index(objective)}]; leave it out")
-        for at, objective in enumerate(objectives)
-        if objectives.index(objective) < at
-    ]
+    own = [{section: fields for section, fields in of.items() if section != "evaluation"} for of in _own(draft)]
+    networks, trains = _networks(draft) or own, _trains(draft) or own
+    trained = list(zip(draft.objectives, networks, trains, strict=True)) if draft.objectives is not None else []
+    found: Findings = []
+    for at, one in enumerate(trained):
+        first = trained.index(one)
+        alike = _own(draft)[first].get("evaluation") == _own(draft)[at].get("evaluation")
+        remedy = "leave it out" if alike else "leave it out, and give the metrics of both to one"
+        if first < at:
+            found.append((("objectives", at), f"objectives[{at}] repeats objectives[{first}]; {remedy}"))
+    return found
 
 
 def _search(draft: Draft) -> Findings:
@@ -97,22 +127,25 @@ def _search(draft: Draft) -> Findings:
 
 
 def _length(draft: Draft) -> Findings:
-    """Check batch size and rungs against the data's size at every sample of `train`."""
-    if draft.train is None or draft.outline is None:
+    """Check batch size and rungs against the data's size at every sample of each objective's `train`."""
+    if draft.outline is None:
         return []
     found: Findings = []
-    for _, sample in blocks.samples(draft.train):
-        config = TrainConfig(**sample)
-        try:
-            epochs = config.total_epochs(draft.outline.images)
-        except ValueError as error:
-            found.append((("train", "batch_size"), f"train.{error}"))
-            continue
-        found.extend(_rungs(draft.pruning, epochs))
+    for at, train in enumerate(_trains(draft)):
+        path = overlay.place(_own(draft), at, "train", "batch_size", "images_per_epoch")
+        counted = overlay.place(_own(draft), at, "train", *LENGTHS, "batch_size", "images_per_epoch")
+        for _, sample in blocks.samples(train):
+            config = TrainConfig(**sample)
+            try:
+                epochs = config.total_epochs(draft.outline.images)
+            except ValueError as error:
+                found.append(((*path, "batch_size"), f"{spell(path)}.{error}"))
+                continue
+            found.extend(_rungs(draft.pruning, epochs, "" if len(counted) == 1 else f" ({spell(counted)})"))
     return list(dict.fromkeys(found))
 
 
-def _rungs(pruning: PruningSpec | None, epochs: int) -> Findings:
+def _rungs(pruning: PruningSpec | None, epochs: int, whose: str) -> Findings:
     if pruning is None:
         return []
     placed = scheduler.rung_epochs(pruning.rungs, epochs)
@@ -120,8 +153,8 @@ def _rungs(pruning: PruningSpec | None, epochs: int) -> Findings:
     return [
         (
             path,
-            f"pruning.rungs: {rung} of a trial of {epochs} epochs must be an epoch of its own in 1..{epochs - 1}; "
-            "leave it out, or train longer",
+            f"pruning.rungs: {rung} of a trial of {epochs} epochs{whose} must be an epoch of its own in "
+            f"1..{epochs - 1}; leave it out, or train longer",
         )
         for position, rung in enumerate(pruning.rungs)
         if position not in placed
@@ -148,19 +181,35 @@ def _metrics(draft: Draft) -> Findings:
     if best is not None and "factors" in metrics.find(best).needs and _without_factors(draft):
         message = f"evaluation.best: {_no_factors(best)}; use elbo, or leave it out"
         found.append((("evaluation", "best"), message))
-    for at, name in enumerate(draft.evaluation.final if draft.evaluation else ()):
-        path: Path = ("evaluation", "final", at)
-        needs = metrics.find(name).needs
-        if "factors" in needs and _without_factors(draft):
-            found.append((path, f"{spell(path)}: {_no_factors(name)}; leave it out"))
-        without = _without_discrete(draft) if "discrete" in needs else []
-        if without:
-            found.append((path, f"{spell(path)}: {name} needs discrete codes, which {', '.join(without)} has not"))
+    found.extend(_final(draft))
     sizes = draft.outline.factor_sizes if draft.outline else ()
     if draft.evaluation and draft.outline and sizes and draft.evaluation.images < min(max(sizes), draft.outline.images):
         images = draft.evaluation.images
         message = f"evaluation.images must be >= {max(sizes)}, to show every value of every factor, got {images}"
         found.append((("evaluation", "images"), message))
+    return found
+
+
+def _final(draft: Draft) -> Findings:
+    """Check that the data and the codes of the objectives serve the final metrics that they are scored with."""
+    scored: dict[Path, list[int]] = {}
+    for at in range(len(_own(draft))):
+        scored.setdefault((*overlay.place(_own(draft), at, "evaluation", "final"), "final"), []).append(at)
+    shared = draft.evaluation.final if draft.evaluation else ()
+    found: Findings = []
+    for place, whose in scored.items():
+        names = shared if place[0] == "evaluation" else _own(draft)[whose[0]]["evaluation"]["final"]
+        remedy = "; leave it out"
+        remedy += ", and give evaluation: {final: […]} to the objectives that have" if place[0] == "evaluation" else ""
+        for at, name in enumerate(names):
+            path: Path = (*place, at)
+            needs = metrics.find(name).needs
+            if "factors" in needs and _without_factors(draft):
+                found.append((path, f"{spell(path)}: {_no_factors(name)}; leave it out"))
+            without = _without_discrete(draft, whose) if "discrete" in needs else []
+            if without:
+                message = f"{spell(path)}: {name} needs discrete codes, which {', '.join(without)} has not{remedy}"
+                found.append((path, message))
     return found
 
 
@@ -180,14 +229,15 @@ def _inputs(draft: Draft) -> Findings:
         known, path = draft.outline.factor_names, (*path, "label")
         names = dict.fromkeys(name for wiring in wirings for name in wiring.label or () if name not in known)
         found.extend((path, f"{spell(path)}: {registry.unknown('factor', name, known)}") for name in names)
-    name = str(draft.network["name"]) if draft.network is not None else ""
-    takes = NETWORKS[name].sizes if name else None
     _, height, width = draft.outline.shape
-    if takes is not None and (height != width or height not in takes):
-        sides = " or ".join(f"{side} x {side}" for side in takes)
-        message = f"network.name: {name} takes images of {sides} pixels, the data has {height} x {width}"
-        found.append((("network", "name"), message))
-    return found
+    for at, network in enumerate(_networks(draft)):
+        name, takes = network["name"], NETWORKS[network["name"]].sizes
+        if takes is not None and (height != width or height not in takes):
+            path = (*overlay.place(_own(draft), at, "network", "name"), "name")
+            sides = " or ".join(f"{side} x {side}" for side in takes)
+            message = f"{spell(path)}: {name} takes images of {sides} pixels, the data has {height} x {width}"
+            found.append((path, message))
+    return list(dict.fromkeys(found))
 
 
 def _tradeoff(draft: Draft) -> Findings:
@@ -225,10 +275,12 @@ def _without_factors(draft: Draft) -> bool:
     return draft.outline is not None and not draft.outline.factor_names
 
 
-def _without_discrete(draft: Draft) -> list[str]:
-    """Return the objectives, in words, that have no discrete code at some point of their spaces."""
+def _without_discrete(draft: Draft, positions: Sequence[int]) -> list[str]:
+    """Return those of some objectives, in words, that have no discrete code at some point of their spaces."""
     found: list[str] = []
     for at, objective in enumerate(draft.objectives or ()):
+        if at not in positions:
+            continue
         built = (registry.build("objective", sample, OBJECTIVES) for _, sample in blocks.samples(objective))
         if not all(one.wiring.reads_code for one in built):
             found.append(f"{spell(('objectives', at))} {objective['name']}")

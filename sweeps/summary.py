@@ -128,6 +128,12 @@ def series(runs: Runs) -> list[str]:
     ]
 
 
+def entries(runs: Runs) -> list[str]:
+    """Return what every trial's entry of the spec is called: `beta_vae`, `beta_vae(latents 5)`, `beta_vae#1`."""
+    found = [re.match(r"[^\s(#]+(\(.*?\)|#\d+)?", str(bracket)) for bracket in runs.table["bracket"]]
+    return [str(name) if own is None else own[0] for name, own in zip(runs.table["objective"], found, strict=True)]
+
+
 def cells(runs: Runs, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
     """Return one row per cell: what it is, how many trials it has in each state, its means over seeds.
 

@@ -24,9 +24,10 @@ MOST_COLUMNS = 6
 
 @style.drawn
 def curves_figure(runs: Runs, *, metrics: Sequence[str] = METRICS) -> Figure:
-    """Return a row per metric and a column per objective, one line per trial; many objectives in several blocks."""
+    """Return a row per metric and a column per objective of the spec, one line per trial; many in several blocks."""
     shown = [metric for metric in metrics if not np.isnan(summary.floats(runs.curves, metric)).all()]
-    objectives = list(dict.fromkeys(runs.table["objective"]))
+    entry = np.array(summary.entries(runs))
+    objectives = list(dict.fromkeys(entry.tolist()))
     blocks = math.ceil(len(objectives) / MOST_COLUMNS) or 1
     lines, columns = max(len(shown), 1), max(math.ceil(len(objectives) / blocks), 1)
     width = 1.6 + (3.4 if columns < 4 else 2.4) * columns
@@ -41,7 +42,7 @@ def curves_figure(runs: Runs, *, metrics: Sequence[str] = METRICS) -> Figure:
             if place >= len(objectives):
                 axes.set_axis_off()
                 continue
-            own = runs.table.loc[(runs.table["objective"] == objectives[place]).to_numpy()]
+            own = runs.table.loc[entry == objectives[place]]
             _draw(axes, own, curves, metric, colours)
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_title(objectives[place] if row == 0 else "")

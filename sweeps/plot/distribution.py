@@ -19,14 +19,14 @@ BOX_FROM, VIOLIN_FROM = 5, 20
 
 @style.drawn
 def distribution_figure(runs: Runs, *, metric: str = "mig") -> Figure:
-    """Return a row per objective: every whole trial a dot, its box, and a violin where trials are many."""
+    """Return a row per objective of the spec: every whole trial a dot, its box, and a violin where trials are many."""
     value = summary.values(runs.table, metric)
-    objective = runs.table["objective"].to_numpy()
-    names = list(dict.fromkeys(objective))
+    entry = np.array(summary.entries(runs))
+    names = list(dict.fromkeys(entry.tolist()))
     drawing = style.figure(7.2, 1.7 + 0.75 * len(names))
     axes = drawing.subplots()
     for row, name in enumerate(names):
-        own = value[(objective == name) & ~np.isnan(value)]
+        own = value[(entry == name) & ~np.isnan(value)]
         colour = style.COLOURS[row % len(style.COLOURS)]
         if len(own) >= VIOLIN_FROM and np.ptp(own) > 0:
             violin = axes.violinplot(own, [row], orientation="horizontal", widths=0.8, showextrema=False)
@@ -49,7 +49,7 @@ def distribution_figure(runs: Runs, *, metric: str = "mig") -> Figure:
             axes.vlines(np.median(own), row - 0.18, row + 0.18, color=colour, linewidth=2.2)
         heights = row + _spread(own)
         axes.scatter(own, heights, s=16, color=colour, alpha=0.6, linewidth=0, zorder=3, gid=f"trials:{name}")
-    counts = [int(((objective == name) & ~np.isnan(value)).sum()) for name in names]
+    counts = [int(((entry == name) & ~np.isnan(value)).sum()) for name in names]
     axes.set_yticks(range(len(names)), [f"{name}\nn = {n}" for name, n in zip(names, counts, strict=True)])
     axes.set_ylim(len(names) - 0.45, -0.55)
     axes.grid(visible=False, axis="y")

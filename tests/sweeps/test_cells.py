@@ -3,7 +3,6 @@
 from mini_sweep import spec
 
 from sweeps.cells import bracket, called, layouts, trial_config
-from sweeps.space import Grid
 
 
 def test_the_product_runs_over_train_and_objective_the_last_fastest():
@@ -64,9 +63,13 @@ def test_the_hash_covers_seed_and_numbers_but_not_name_resources_or_store():
 
 
 def test_objectives_of_one_name_are_called_by_the_choices_that_tell_them_apart():
+    def names(*objectives):
+        sweep = spec(objectives=list(objectives))
+        return [called(sweep, at) for at in range(len(objectives))]
+
     both = [{"name": "capacity_vae", "form": "relu"}, {"name": "vae"}, {"name": "capacity_vae", "c_max": 5.0}]
-    assert [called(both, at) for at in range(3)] == ["capacity_vae(relu)", "vae", "capacity_vae(abs)"]
+    assert names(*both) == ["capacity_vae(relu)", "vae", "capacity_vae(abs)"]
     numbers = [{"name": "capacity_vae", "c_max": 5.0}, {"name": "capacity_vae", "c_max": 9.0}]
-    assert [called(numbers, at) for at in range(2)] == ["capacity_vae#0", "capacity_vae#1"]
-    searched = [{"name": "capacity_vae", "form": Grid(("abs", "relu"))}, {"name": "capacity_vae"}]
-    assert [called(searched, at) for at in range(2)] == ["capacity_vae#0", "capacity_vae#1"]
+    assert names(*numbers) == ["capacity_vae#0", "capacity_vae#1"]
+    searched = [{"name": "capacity_vae", "form": {"grid": ["abs", "relu"]}}, {"name": "capacity_vae"}]
+    assert names(*searched) == ["capacity_vae#0", "capacity_vae#1"]

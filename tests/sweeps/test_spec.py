@@ -44,6 +44,24 @@ MISTAKES = [
     ("epochs_and_steps", 4, "train: give epochs or steps, one of the two, got epochs=2 and steps=10"),
     ("large_batch", 6, "train.batch_size must be <= the 384 images of an epoch, got 1000"),
     ("mlflow_files", 12, "store.mlflow must be a server or a database"),
+    ("own_batch", 9, "objectives[1].train.batch_size must be <= the 384 images of an epoch, got 1000"),
+    ("own_field", 9, "objectives[1].network.latent: network mlp has no such field; did you mean 'latents'?"),
+    (
+        "own_final",
+        9,
+        "objectives[1].evaluation.final[1]: accuracy needs discrete codes, which objectives[1] beta_tcvae",
+    ),
+    ("own_grid", 9, "objectives[1].train.learning_rate.grid[1] must be > 0, got 0"),
+    ("own_images", 9, "objectives[1].evaluation.images is shared by all objectives, so that their scores can be"),
+    ("own_interval", 9, "objectives[1].network.latents is an interval, which search grid cannot lay out"),
+    ("own_kind", 9, "objectives[1].network must be a mapping, got 5"),
+    ("own_learning_rate", 9, "objectives[1].train.learning_rate must be > 0, got -0.001"),
+    ("own_length", 9, "objectives[1].train: give epochs or steps, one of the two, got epochs=3 and steps=10"),
+    ("own_network", 9, "objectives[1].network.name: unknown network 'mpl'; did you mean 'mlp'?"),
+    ("own_repeat", 7, "objectives[1] repeats objectives[0]; leave it out"),
+    ("own_section", 9, "objectives[1].netwrok: objective beta_tcvae has no such field; did you mean 'network'?"),
+    ("own_size", 9, "objectives[1].network.name: burgess takes images of 28 x 28 or 32 x 32 or 64 x 64 pixels"),
+    ("own_space", 9, "objectives[1].network.latents: unknown space 'gird'; did you mean 'grid'?"),
     ("tab", 6, "is not YAML"),
     ("binary", 2, "is not UTF-8 text"),
     ("empty", 1, "is empty"),
@@ -307,6 +325,8 @@ def test_all_images_of_an_epoch_may_be_said() -> None:
         ("seeds=[3, 5]", ("seeds",), [3, 5]),
         ("pruning=none", ("pruning",), None),
         ("data.stride.scale=6", ("data", "stride", "scale"), 6),
+        ("objectives[0].network.latents=5", ("objectives", 0, "network", "latents"), 5),
+        ("objectives.*.train.epochs=9", ("objectives", 0, "train", "epochs"), 9),
     ],
 )
 def test_an_override_sets_one_value(override: str, path: tuple[str | int, ...], value: Any) -> None:
@@ -326,6 +346,7 @@ def test_an_override_sets_one_value(override: str, path: tuple[str | int, ...], 
         ("seeds=[1", "is not YAML"),
         ("objectives.*.beta=-1", "objectives[0].beta must be >= 0, got -1"),
         ("train.epoch=1", "train.epoch: train has no such field; did you mean 'epochs'?"),
+        ("objectives[0].network.latent=5", "objectives[0].network.latent: network mlp has no such field; did you mean"),
         ("sedes=1", "unknown key 'sedes'; did you mean 'seeds'?"),
     ],
 )
@@ -351,7 +372,8 @@ def test_the_schema_takes_the_bundled_specs_as_written_and_as_stored() -> None:
     [
         *("unknown_key", "unknown_field", "misspelt_objective", "negative_beta", "negative_beta_in_grid"),
         *("empty_range", "too_much_gpu", "wrong_type", "doubled_seed", "unknown_data_set", "unknown_metric"),
-        "unknown_best",
+        *("unknown_best", "own_field", "own_grid", "own_images", "own_kind", "own_learning_rate", "own_network"),
+        *("own_section", "own_space"),
     ],
 )
 def test_the_schema_refuses_what_an_editor_can_see(name: str) -> None:
