@@ -39,9 +39,9 @@ def elbo_decomposition(codes: Codes, *, samples: int, seed: int, weights: Array 
     mean_s [sum_j log q(z_j) - log p(z)]. The same samples serve the three means, so they telescope: `kl` is
     the Monte-Carlo KL mean_s [log q(z|x) - log p(z)], not the closed form (`gaussian.kl` of the codes).
 
-    MI cannot exceed ln N (the entropy of p_n, with weights) and, for sharp posteriors, TC contains what the finite mixture adds: both depend on
-    the number N of codes. Compare values of equal N only. Discrete codes take no part: the prior and the posteriors
-    are those of the continuous latents.
+    MI cannot exceed ln N (with weights, the entropy of the images' shares) and, for sharp posteriors, TC contains what
+    the finite mixture adds: both depend on the number N of codes, and on their weights. Compare values of equal N and
+    weights only. Discrete codes take no part: the prior and the posteriors are those of the continuous latents.
 
     Args:
         codes: mean and logvar of N images.

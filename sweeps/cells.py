@@ -7,6 +7,7 @@ out and the learning rate searched, every β gets the same number of cells, and 
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard
@@ -127,4 +128,9 @@ def _laid_out(space: Space, spec: SweepSpec) -> TypeGuard[Grid | Choice]:
 
 
 def _short(value: Any) -> str:
+    """Return a value as a bracket's name has it: of a text of several lines, eight digits of its hash."""
+    if value is None:
+        return "null"
+    if isinstance(value, str) and "\n" in value:
+        return hashlib.sha256(value.encode()).hexdigest()[:8]
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Mapping
+from pathlib import Path as File
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -122,7 +123,30 @@ def _network(value: Any, path: Path, wrong: Findings) -> dict[str, Any]:
 def _train(value: Any, path: Path, wrong: Findings) -> dict[str, Any]:
     if isinstance(value, Mapping) and value.get("images_per_epoch") == "all":
         value = {**value, "images_per_epoch": None}
+    if isinstance(value, Mapping) and "factor_table" in value:
+        here = (*path, "factor_table")
+        value = {**value, "factor_table": _tables(value["factor_table"], here, wrong)}
+        if wrong:  # of a file that is not there, nothing else can be said
+            value = {key: item for key, item in value.items() if key != "factor_table"}
     return blocks.fields(TrainConfig, value, path, wrong, spaces=True)
+
+
+def _tables(value: Any, path: Path, wrong: Findings) -> Any:
+    """Return a table of weights with the file's text in place of its path, in a space too.
+
+    So the text is what the spec, the ledger and every trial hold: a trial is on the table as it was, on whatever node.
+    """
+    if isinstance(value, Mapping):
+        return {key: _tables(item, (*path, key), wrong) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_tables(item, (*path, at), wrong) for at, item in enumerate(value)]
+    if not isinstance(value, str) or "\n" in value:
+        return value
+    try:
+        return File(value).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        wrong.append((path, f"{spell(path)} must be a CSV file, or its text, got {value!r}: {error}"))
+        return value
 
 
 def _objectives(value: Any, path: Path, wrong: Findings) -> tuple[dict[str, Any], ...]:

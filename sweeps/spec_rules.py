@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -42,6 +43,7 @@ def check(draft: Draft) -> Findings:
         *_length(draft),
         *_metrics(draft),
         *_inputs(draft),
+        *_correlation(draft),
         *_tradeoff(draft),
         *_devices(draft),
     ]
@@ -188,6 +190,33 @@ def _inputs(draft: Draft) -> Findings:
         message = f"network.name: {name} takes images of {sides} pixels, the data has {height} x {width}"
         found.append((("network", "name"), message))
     return found
+
+
+def _correlation(draft: Draft) -> Findings:
+    """Check that the data has the factors that are correlated, and that what is measured can be of them."""
+    if draft.train is None:
+        return []
+    found: Findings = []
+    if draft.train.get("correlated") and "correlation_width" not in draft.train:
+        message = "train.correlation_width is missing; correlated needs it, as in correlation_width: 0.2"
+        found.append((("train", "correlated"), message))
+    trains = [TrainConfig(**sample) for _, sample in blocks.samples(draft.train)]
+    if _without_factors(draft) and any(train.biased or train.correlated for train in trains):
+        return [*found, (("train",), f"train: {_no_factors('a correlation')}")]
+    if draft.outline is not None:
+        names, sizes = draft.outline.factor_names, draft.outline.factor_sizes
+        for train in trains:
+            unfit = train.unfit(names, sizes, grid=draft.outline.images == math.prod(sizes))
+            found += [(("train", field), f"train.{message}") for field, message in unfit]
+    if draft.evaluation is not None and any(train.biased for train in trains):
+        asked: list[tuple[Path, str]] = [(("evaluation", "final", k), m) for k, m in enumerate(draft.evaluation.final)]
+        asked += [] if draft.evaluation.best is None else [(("evaluation", "best"), draft.evaluation.best)]
+        found += [
+            (path, f"{spell(path)}: {name} takes no weights, and factors are correlated; leave it out")
+            for path, name in asked
+            if not metrics.find(name).weighted
+        ]
+    return list(dict.fromkeys(found))
 
 
 def _tradeoff(draft: Draft) -> Findings:

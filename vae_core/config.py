@@ -66,8 +66,8 @@ class TrainConfig:
         sigma: standard deviation of a Gaussian pixel (pixels lie in [0, 1]); where it starts if it is learned.
         initialisation: of the weights of encoder and decoder; null: as in the network's source.
         correlated: pairs of factors (one pair, or a list of pairs) that are correlated in training and evaluation.
-        correlation_width: sigma of the band along the diagonal of each pair, factors scaled to [0, 1]; null: all factors
-            as they are in the data set, the trial it would be without pairs.
+        correlation_width: sigma of the band along the diagonal of each pair, factors scaled to [0, 1]; null: all
+            factors as they are in the data set, the trial it would be without pairs.
         factor_table: weights over joint levels of some factors, instead of a band: in a spec the path of a CSV file, or
             its text; here its text.
     """
@@ -95,12 +95,11 @@ class TrainConfig:
             object.__setattr__(self, "factor_table", correlation.read_table(self.factor_table).text())
         if self.correlation_width is not None and not self.correlated:
             raise ValueError(
-                f"correlation_width needs correlated, the factors it is about, as in [pos_x, pos_y], got "
-                f"{self.correlation_width} and none"
+                "correlation_width must have correlated beside it, the factors it is about, as in [pos_x, pos_y], got none"
             )
         if self.correlation_width is not None and self.factor_table is not None:
             raise ValueError(
-                f"correlation_width must be null beside a factor_table, got {self.correlation_width}; give one of the two"
+                f"correlation_width must be null beside a factor_table, got {self.correlation_width}; give one of them"
             )
         if (self.epochs is None) == (self.steps is None):
             raise ValueError(f"give epochs or steps, one of the two, got epochs={self.epochs} and steps={self.steps}")

@@ -117,7 +117,7 @@ def require_pairs(pairs: object) -> Pairs:
         if a == b:
             raise ValueError(f"correlated must pair two different factors, got {a} with itself")
         if (a, b) in found or (b, a) in found:
-            raise ValueError(f"correlated must not repeat a pair, got {a} and {b} more than once; narrow the width")
+            raise ValueError(f"correlated must not repeat a pair, got {a} and {b} more than once; take a smaller width")
         found.append((a, b))
     return tuple(found)
 
