@@ -95,7 +95,7 @@ class TrainConfig:
             object.__setattr__(self, "factor_table", correlation.read_table(self.factor_table).text())
         if self.correlation_width is not None and not self.correlated:
             raise ValueError(
-                "correlation_width must have correlated beside it, the factors it is about, as in [pos_x, pos_y], got none"
+                "correlation_width must have correlated beside it, its factors, as in [pos_x, pos_y], got none"
             )
         if self.correlation_width is not None and self.factor_table is not None:
             raise ValueError(

@@ -184,8 +184,8 @@ def evaluate(
     `information/<factor>`, the most that one latent knows of it, and under a capacity `kl_factors/<factor>`
     (`kl_per_factor`); `kl_latents/<j>`, the KL of latent j.
 
-    Where factors are correlated all of these are of the weighted images, and `effective_images` = 1/Σ p_n² says how many
-    images that count alike they are worth: means vary as those of so few, and the mixture is of about so few posteriors.
+    Where factors are correlated all of these are of the weighted images, and `effective_images` = 1/Σ p_n² says how
+    many that count alike they are worth: means vary as those of so few, and q(z) mixes about so few posteriors.
 
     Args:
         model: what is evaluated.
@@ -304,11 +304,9 @@ def check_final(config: EvaluationConfig, data: Data, wiring: Wiring) -> None:
         if needy and not there:
             what = {"discrete": "discrete codes"}.get(need, need)
             raise ValueError(f"evaluation: {', '.join(needy)} need {what}, which {who} has not")
-    unweighted = [name for name in asked if not metrics.find(name).weighted]
+    unweighted = ", ".join(name for name in asked if not metrics.find(name).weighted)
     if data.factors is not None and data.factors.weights is not None and unweighted:
-        raise ValueError(
-            f"evaluation: {', '.join(unweighted)} take no weights, and factors are correlated; leave them out"
-        )
+        raise ValueError(f"evaluation: {unweighted} take no weights, and factors are correlated; leave them out")
 
 
 def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = "") -> Final:

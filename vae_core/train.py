@@ -273,9 +273,9 @@ def _batches(trial: _Trial, epoch: int, steps: int) -> Iterator[tuple[Batch, Noi
 
 def _order(trial: _Trial, purpose: str, epoch: int, images: int) -> Tensor:
     """Return the rows of an epoch in their order: each image once, or draws from the factors' distribution."""
-    # N stays the size of the set (`Context.n_data`) where rows are drawn from p. For a batch from p the mean of q(z|x_b)
-    # still estimates q(z) = Σ p_n q(z|x_n), so MWS estimates what it did, its ln N a constant without a gradient; MSS
-    # gives the sample's own posterior the share 1/N, where p_n would be right.
+    # N stays the size of the set (`Context.n_data`) where rows are drawn from p. For a batch from p the mean of
+    # q(z|x_b) still estimates q(z) = Σ p_n q(z|x_n), so MWS estimates what it did, its ln N a constant without a
+    # gradient; MSS gives the sample's own posterior the share 1/N, where p_n would be right.
     generator = draws.generator(trial.config.seed, purpose, epoch)
     return draws.rows(images, generator, p=trial.distribution, size=len(trial.data))
 
