@@ -256,8 +256,9 @@ class TrialConfig:
         """
         if not self.fingerprint:
             raise ValueError("a trial's hash covers its data's content: set `fingerprint` (Data.fingerprint) first")
-        content = self.to_dict() | {"revision": REVISION}
-        del content["data"]
+        train = registry.plain(self.train)
         if not self.train.biased:
-            content["train"] = {key: value for key, value in content["train"].items() if key not in _CORRELATION}
+            train = {key: value for key, value in train.items() if key not in _CORRELATION}
+        content = self.to_dict() | {"train": train, "revision": REVISION}
+        del content["data"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -19,7 +19,7 @@ import io
 import math
 from collections.abc import Sequence
 from itertools import product
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,19 +101,17 @@ def _rows(lines: Sequence[Sequence[str]], factors: int) -> tuple[list[tuple[tupl
     return rows, wrong
 
 
-def require_pairs(pairs: object) -> Pairs:
+def require_pairs(pairs: Sequence[Any]) -> Pairs:
     """Return pairs of factors as given, one pair alone too; ValueError where they are none."""
-    rule = "correlated must be a pair of factors, as in [pos_x, pos_y], or a list of pairs"
-    if not isinstance(pairs, tuple | list):
-        raise ValueError(f"{rule}, got {pairs!r}")
-    listed: list[object] = list(pairs)  # pyright: ignore[reportUnknownArgumentType]
-    if listed and all(isinstance(item, str) for item in listed):
-        listed = [listed]
+    alone = len(pairs) > 0 and all(isinstance(item, str) for item in pairs)
     found: list[tuple[str, str]] = []
-    for pair in listed:
-        if not isinstance(pair, tuple | list) or len(pair) != 2 or not all(isinstance(name, str) for name in pair):
-            raise ValueError(f"{rule}, got {pair!r}")
-        a, b = pair
+    for pair in [pairs] if alone else pairs:
+        names = [str(name) for name in pair if isinstance(name, str)]
+        if len(names) != 2 or len(pair) != 2:
+            raise ValueError(
+                f"correlated must be a pair of factors, as in [pos_x, pos_y], or a list of pairs, got {list(pair)}"
+            )
+        a, b = names
         if a == b:
             raise ValueError(f"correlated must pair two different factors, got {a} with itself")
         if (a, b) in found or (b, a) in found:
@@ -150,7 +148,7 @@ def problems(
         ranges = ", ".join(f"{name} 0 to {n - 1}" for name, n in zip(table.names, limits, strict=True))
         found.append(("factor_table", f"factor_table: unknown levels {_listed(outside)}; known: {ranges}"))
     if grid:
-        covered = set(map(tuple, table.levels.tolist()))
+        covered = {tuple(levels) for levels in table.levels.tolist()}
         bare = [levels for levels in product(*map(range, limits)) if levels not in covered]
         found += [("factor_table", _bare(table.names, bare))] if bare else []
     return found

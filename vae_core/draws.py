@@ -4,6 +4,9 @@ So an epoch's draws do not depend on the epochs before it, and a checkpoint at a
 generator state. Generators live on the CPU: the same numbers on every device.
 """
 
+# torch's own hints are partial (`from_numpy`).
+# pyright: reportUnknownMemberType=false
+
 from __future__ import annotations
 
 import hashlib
