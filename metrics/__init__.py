@@ -30,11 +30,13 @@ from metrics import (
     sap,
     sharpness,
     udr,
+    weights,
 )
 from metrics import reference as _reference
 from metrics.chain_rule import Chain, GroupInformation, chain, information_of_group
 from metrics.elbo import ElboDecomposition, elbo_decomposition
 from metrics.types import MAX_LOGVAR, Array, Codes, Factors, Inputs, Metric, Score
+from metrics.weights import effective_rows
 
 _GROUND_TRUTH = frozenset({"mean", "factors"})
 
@@ -125,6 +127,7 @@ METRICS: dict[str, Metric] = {
         "epoch",
         "nats per image",
         invariant=frozenset({"order", "dead"}),
+        weighted=True,
         variants={"chain": {"chain": True}},
     ),
     "gaussian_tc": Metric(
@@ -135,6 +138,7 @@ METRICS: dict[str, Metric] = {
         "epoch",
         "nats",
         invariant=frozenset({"order", "dead", "scale"}),
+        weighted=True,
     ),
     "density_ratio_tc": Metric(
         density_ratio.density_ratio_tc,
@@ -269,6 +273,7 @@ METRICS: dict[str, Metric] = {
         "epoch",
         "latents",
         invariant=frozenset({"order", "dead"}),
+        weighted=True,
         variants={"mixed": {"discrete": True}},
     ),
     "reconstruction": Metric(
@@ -341,6 +346,8 @@ def score(
     identity = {"metric": name, **result.identity, **chosen, "images": len(codes)}
     if "factors" in metric.needs and factors is not None:
         identity["factors"] = factors.names
+    if factors is not None and factors.weights is not None:
+        identity["weights"] = weights.name(factors.weights)
     return replace(result, chance=chance, ceiling=ceiling, identity=identity)
 
 
@@ -356,6 +363,7 @@ __all__ = [
     "Metric",
     "Score",
     "chain",
+    "effective_rows",
     "elbo_decomposition",
     "find",
     "gaussian",

@@ -4,16 +4,18 @@ With the full mixture q(z) = 1/N sum_n q(z|x_n) and the prior p(z) = N(0, I) (Ch
 
     E_x KL(q(z|x) || p(z)) = I_q(x; z) + KL(q(z) || prod_j q(z_j)) + sum_j KL(q(z_j) || p(z_j))
                                 MI              TC                        dimension-wise KL
+
+Of images that do not all count alike, E_x is the mean under their shares p_n, and q(z) = sum_n p_n q(z|x_n).
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from metrics import latents
+from metrics import weights as weighing
 from metrics.chain_rule import chain_integrands
 from metrics.gaussian import LOG_2PI
 from metrics.mixture_density import log_densities
@@ -30,26 +32,29 @@ class ElboDecomposition(NamedTuple):
     kl: float
 
 
-def elbo_decomposition(codes: Codes, *, samples: int, seed: int) -> ElboDecomposition:
+def elbo_decomposition(codes: Codes, *, samples: int, seed: int, weights: Array | None = None) -> ElboDecomposition:
     """Split the KL on S samples z ~ q(z|x) of seeded images, against the mixture over all given codes.
 
     MI = mean_s [log q(z|x) - log q(z)], TC = mean_s [log q(z) - sum_j log q(z_j)], dimension-wise KL =
     mean_s [sum_j log q(z_j) - log p(z)]. The same samples serve the three means, so they telescope: `kl` is
     the Monte-Carlo KL mean_s [log q(z|x) - log p(z)], not the closed form (`gaussian.kl` of the codes).
 
-    MI cannot exceed ln N and, for sharp posteriors, TC contains what the finite mixture adds: both depend on
-    the number N of codes. Compare values of equal N only. Discrete codes take no part: the prior and the posteriors
-    are those of the continuous latents.
+    MI cannot exceed ln N (with weights, the entropy of the images' shares) and, for sharp posteriors, TC contains what
+    the finite mixture adds: both depend on the number N of codes, and on their weights. Compare values of equal N and
+    weights only. Discrete codes take no part: the prior and the posteriors are those of the continuous latents.
 
     Args:
         codes: mean and logvar of N images.
-        samples: S; images are drawn without replacement if S <= N, else with it.
+        samples: S; images are drawn without replacement if S <= N, else with it; with weights, from these.
         seed: of the images and the noise.
+        weights: (N,) how often each image counts, in any unit; None, or equal ones: all alike.
 
     Raises:
-        ValueError: codes without logvar, no rows, or samples < 1.
+        TypeError: weights are not floats.
+        ValueError: codes without logvar, no rows, samples < 1, or weights that are none.
     """
-    terms = _integrands(codes, samples=samples, seed=seed)[0].mean(axis=0)
+    codes, shares = weighing.counted(codes, weights)
+    terms = _integrands(codes, samples=samples, seed=seed, shares=shares)[0].mean(axis=0)
     mi, tc, dimwise = (float(term) for term in terms)
     return ElboDecomposition(mi=mi, tc=tc, dimwise_kl=dimwise, kl=mi + tc + dimwise)
 
@@ -61,20 +66,22 @@ def elbo(inputs: Inputs, *, samples: int = 512, chain: bool = False) -> Score:
     Discrete latents are outside: `excluded` names them, and `identity["latents"]` says "continuous".
 
     Args:
-        inputs: codes with posteriors; seed.
+        inputs: codes with posteriors; weights, if there are factors that have them; seed.
         samples: S of `elbo_decomposition`.
         chain: also split TC by `chain_rule.chain`, in the order of the latents, on the same samples.
 
     Returns:
         value: sampled KL, nats per image; error: its standard error over the S samples.
-        details: mi, tc, dimwise_kl, each with `<name>_error`; mi_bound = ln N; excluded. With `chain`, also chain
+        details: mi, tc, dimwise_kl, each with `<name>_error`; mi_bound, the entropy of the images' shares, ln N where
+        all count alike; excluded. With `chain`, also chain
         (d - 1,) whose entry i - 1 is I(z_<i ; z_i), and chain_errors. Without a continuous latent all are 0, with a
         reason.
     """
-    terms, links = _integrands(inputs.codes, samples=samples, seed=inputs.seed, chain=chain)
+    codes, shares = weighing.counted(inputs.codes, weighing.of(inputs))
+    terms, links = _integrands(codes, samples=samples, seed=inputs.seed, chain=chain, shares=shares)
     means, errors = terms.mean(axis=0), standard_errors(terms)
     details: dict[str, Any] = {
-        "mi_bound": math.log(len(inputs.codes)),
+        "mi_bound": weighing.entropy_of_rows(shares, len(codes)),
         "excluded": dict.fromkeys(
             latents.names(inputs.codes)[inputs.codes.mean.shape[1] :],
             "discrete: outside the continuous posterior q(z|x)",
@@ -95,12 +102,14 @@ def elbo(inputs: Inputs, *, samples: int = 512, chain: bool = False) -> Score:
     )
 
 
-def _integrands(codes: Codes, *, samples: int, seed: int, chain: bool = False) -> tuple[Array, Array]:
+def _integrands(
+    codes: Codes, *, samples: int, seed: int, chain: bool = False, shares: Array | None
+) -> tuple[Array, Array]:
     """The integrands of MI, TC and dimension-wise KL at each sample, (S, 3) float64; of the chain, (S, d - 1)."""
-    drawn = draw(codes, samples=samples, seed=seed)
+    drawn = draw(codes, samples=samples, seed=seed, shares=shares)
     if not codes.mean.shape[1]:
         return np.zeros((samples, 3)), np.zeros((samples, 0))
-    densities = log_densities(drawn, codes, prefixes=chain)
+    densities = log_densities(drawn, codes, prefixes=chain, shares=shares)
     log_qzx = drawn.log_qzx.sum(axis=1)
     log_pz = -0.5 * (np.square(drawn.z) + LOG_2PI).sum(axis=1)
     log_qz, log_prod = densities.joint[-1], densities.marginal.sum(axis=0)

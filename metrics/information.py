@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metrics import device, progress
+from metrics import weights as weighing
 from metrics.mixture_entropy import MixtureEntropies, mixture_entropies
 from metrics.types import Array, Codes, Factors
 
@@ -59,11 +60,7 @@ def present(codes: Codes, factors: Factors) -> tuple[Codes, Factors]:
         return codes, factors
     kept = factors.weights > 0
     return (
-        Codes(
-            codes.mean[kept],
-            None if codes.logvar is None else codes.logvar[kept],
-            None if codes.discrete is None else codes.discrete[kept],
-        ),
+        weighing.rows(codes, kept),
         Factors(factors.values[kept], factors.names, factors.sizes, factors.weights[kept]),
     )
 
@@ -82,8 +79,7 @@ def row_weights(factors: Factors) -> Array:
     """(N,) shares of the rows in all weight: they sum to 1."""
     if factors.weights is None:
         return np.full(len(factors), 1 / len(factors))
-    weights = factors.weights.astype(np.float64)
-    return weights / weights.sum()
+    return weighing.shares(factors.weights)
 
 
 def quadrature_information(codes: Codes, factors: Factors) -> Information:

@@ -51,8 +51,14 @@ def features(codes: Codes) -> Features:
     return Features(np.concatenate(blocks, axis=1), np.array(latent, dtype=np.int64))
 
 
-def active(codes: Codes, *, min_variance: float = MIN_VARIANCE) -> Array:
+def variances(codes: Codes, shares: Array | None = None) -> Array:
+    """Var_x(mu_j), (d,): over images that all count alike, or by their shares (N,)."""
+    mean = codes.mean.astype(np.float64)
+    return mean.var(axis=0) if shares is None else shares @ np.square(mean - shares @ mean)
+
+
+def active(codes: Codes, *, min_variance: float = MIN_VARIANCE, shares: Array | None = None) -> Array:
     """Which latents say anything: Var_x(mu_j) > min_variance, or more than one category. (d + m,) bool."""
-    varies = codes.mean.astype(np.float64).var(axis=0) > min_variance
+    varies = variances(codes, shares) > min_variance
     used = [int(column.max()) > 0 for column in discrete_columns(codes)]
     return np.concatenate([varies, np.array(used, dtype=bool)])

@@ -1,4 +1,7 @@
-"""Log densities of samples under the mixture of all posteriors, q(z) = 1/N sum_n q(z|x_n), streamed over n."""
+"""Log densities of samples under the mixture of all posteriors, q(z) = 1/N sum_n q(z|x_n), streamed over n.
+
+Where images do not all count alike, q(z) = sum_n p_n q(z|x_n).
+"""
 
 from __future__ import annotations
 
@@ -36,7 +39,12 @@ class Densities(NamedTuple):
 
 
 def log_densities(
-    samples: Samples, codes: Codes, *, latents: Sequence[int] | None = None, prefixes: bool = False
+    samples: Samples,
+    codes: Codes,
+    *,
+    latents: Sequence[int] | None = None,
+    prefixes: bool = False,
+    shares: Array | None = None,
 ) -> Densities:
     """Log densities of the samples under the mixture over all rows of the codes.
 
@@ -50,9 +58,11 @@ def log_densities(
         codes: the mixture's N posteriors, with at least one latent.
         latents: which latents, in which order; all by default. The others are integrated out.
         prefixes: also the joint density of the first latent, of the first two, …, at twice the cost.
+        shares: (N,) p_n > 0, sum 1; None: 1/N each.
     """
     where = device.pick()
-    mixture = _Mixture(codes, range(codes.mean.shape[1]) if latents is None else latents, samples.precision, where)
+    chosen = range(codes.mean.shape[1]) if latents is None else latents
+    mixture = _Mixture(codes, chosen, samples.precision, where, shares)
     last, size = len(mixture.latents) - 1, _SAMPLES[where.type]
     threads = torch.get_num_threads() if where.type == "cpu" else 1
     joints = range(1 if prefixes else max(1, last), last + 1)  # of one latent it is the marginal
@@ -77,9 +87,17 @@ def _parts(count: int, parts: int) -> list[slice]:
 class _Mixture:
     """Some latents of N posteriors, and where and how their densities are formed."""
 
-    def __init__(self, codes: Codes, latents: Sequence[int], precision: type[np.floating], where: torch.device) -> None:
+    def __init__(
+        self,
+        codes: Codes,
+        latents: Sequence[int],
+        precision: type[np.floating],
+        where: torch.device,
+        shares: Array | None,
+    ) -> None:
         assert codes.logvar is not None, "draw() checks it"
         self.latents = list(latents)
+        self._relative = None if shares is None else shares * len(shares)  # N p_n: 1/N is taken off at the end
         self._mean, self._logvar, self._precision, self._where = codes.mean, codes.logvar, precision, where
         # The highest peak of any posterior, per latent: relative to it no density overflows.
         self._peak = -0.5 * codes.logvar.min(axis=0).astype(np.float64)[self.latents]
@@ -98,12 +116,16 @@ class _Mixture:
             centre, scale, height = self._posteriors(slice(start, min(start + block, rows.stop)))
             running = torch.zeros((count, centre.shape[1]), dtype=centre.dtype, device=self._where)
             work = torch.empty_like(running)
+            relative = self._weights(slice(start, min(start + block, rows.stop)))
+            if relative is not None:
+                running += relative.log()
             for j in range(latents):
                 torch.sub(points[j], centre[j], out=work)
                 work.mul_(scale[j])
                 torch.addcmul(height[j], work, work, value=-1, out=work)
                 running.add_(work)
-                marginal[j] += _row_sums(work.clamp_(min=least).exp_())
+                work.clamp_(min=least).exp_()
+                marginal[j] += _row_sums(work if relative is None else work.mul_(relative))
                 if j in joint:
                     joint[j] = joint[j].plus(_LogSum.of(running, work, least))
         return _Sums(marginal, joint)
@@ -120,6 +142,10 @@ class _Mixture:
         half = -0.5 * self._logvar[rows, self.latents].T.astype(np.float64)
         centre, scale = self._mean[rows, self.latents].T, math.sqrt(0.5) * np.exp(half)
         return self._tensor(centre), self._tensor(scale), self._tensor(half - self._peak[:, None])
+
+    def _weights(self, rows: slice) -> Tensor | None:
+        """N p_n of some posteriors (B,); None where all count alike."""
+        return None if self._relative is None else self._tensor(self._relative[rows])
 
     def _tensor(self, array: Array) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(array, dtype=self._precision), device=self._where)

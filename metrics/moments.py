@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from metrics import gaussian, latents
+from metrics import gaussian, latents, weights
 from metrics.types import Array, Inputs, Score
 
 
@@ -25,15 +25,16 @@ def gaussian_tc(inputs: Inputs) -> Score:
         posterior has a width). details: samples and means, nats (infinite for linearly dependent means, whatever the
         posteriors' widths), covariance (d, d) of the samples, excluded.
     """
-    assert inputs.codes.logvar is not None, "score() checks needs"
-    spread = _covariance(inputs.codes.mean)
-    covariance = spread + np.diag(np.exp(inputs.codes.logvar.astype(np.float64)).mean(axis=0))
+    codes, shares = weights.counted(inputs.codes, weights.of(inputs))
+    assert codes.logvar is not None, "score() checks needs"
+    spread = _covariance(codes.mean, shares)
+    covariance = spread + np.diag(weights.mean(np.exp(codes.logvar.astype(np.float64)), shares))
     samples, means = gaussian.gaussian_tc(covariance), gaussian.gaussian_tc(spread)
     details: dict[str, Any] = {
         "samples": samples,
         "means": means,
         "covariance": covariance,
-        "excluded": dict.fromkeys(latents.names(inputs.codes)[len(spread) :], "discrete: it has no covariance"),
+        "excluded": dict.fromkeys(latents.names(codes)[len(spread) :], "discrete: it has no covariance"),
     }
     if math.isinf(samples):
         details["reason"] = "samples are linearly dependent: one latent is a sum of others"
@@ -58,32 +59,33 @@ def active_units(inputs: Inputs, *, threshold: float = latents.MIN_VARIANCE, dis
         or not), discrete_active (a count), categories (m,): how many are used, as the exponential of the entropy of
         their frequencies; kl_per_latent (d,) in nats where posteriors are given; excluded.
     """
-    codes = inputs.codes
-    variances = codes.mean.astype(np.float64).var(axis=0)
-    active = latents.active(codes, min_variance=threshold)
+    codes, shares = weights.counted(inputs.codes, weights.of(inputs))
+    variances = latents.variances(codes, shares)
+    active = latents.active(codes, min_variance=threshold, shares=shares)
     continuous = len(variances)
     details: dict[str, Any] = {
         "variances": variances,
         "active": active,
         "discrete_active": float(active[continuous:].sum()),
-        "categories": np.array([_used(column) for column in latents.discrete_columns(codes)]),
+        "categories": np.array([_used(column, shares) for column in latents.discrete_columns(codes)]),
         "excluded": {}
         if discrete
         else dict.fromkeys(latents.names(codes)[continuous:], "discrete: counted with discrete=True only"),
     }
     if codes.logvar is not None:
         mean, logvar = torch.as_tensor(codes.mean), torch.as_tensor(codes.logvar)
-        details["kl_per_latent"] = gaussian.kl(mean.double(), logvar.double()).mean(dim=0).numpy()
+        details["kl_per_latent"] = weights.mean(gaussian.kl(mean.double(), logvar.double()).numpy(), shares)
     counted = active if discrete else active[:continuous]
     return Score(float(counted.sum()), details=details, identity={"estimator": "variance of means"})
 
 
-def _used(column: Array) -> float:
-    p = np.bincount(column) / len(column)
+def _used(column: Array, shares: Array | None) -> float:
+    p = np.bincount(column) / len(column) if shares is None else np.bincount(column, shares)
     return float(np.exp(-(p[p > 0] * np.log(p[p > 0])).sum()))
 
 
-def _covariance(mean: Array) -> Array:
-    centred = mean.astype(np.float64) - mean.mean(axis=0, dtype=np.float64)
+def _covariance(mean: Array, shares: Array | None) -> Array:
+    middle = mean.mean(axis=0, dtype=np.float64) if shares is None else shares @ mean.astype(np.float64)
+    centred = mean.astype(np.float64) - middle
     centred[:, np.ptp(mean, axis=0) == 0] = 0.0  # the mean of equal numbers may differ from them in the last bit
-    return centred.T @ centred / len(mean)
+    return centred.T @ centred / len(mean) if shares is None else (centred * shares[:, None]).T @ centred

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from metrics import weights
 from metrics.gaussian import LOG_2PI
 from metrics.types import Array, Codes
 
@@ -21,8 +22,10 @@ class Samples(NamedTuple):
     precision: Precision  # in which densities of these codes are formed
 
 
-def draw(codes: Codes, *, samples: int, seed: int) -> Samples:
+def draw(codes: Codes, *, samples: int, seed: int, shares: Array | None = None) -> Samples:
     """Draw images, without replacement if samples <= N, else with it, and one z from the posterior of each.
+
+    With shares (N,) images are drawn from these (`weights.stratified`).
 
     Raises:
         ValueError: codes without logvar, no rows, or samples < 1.
@@ -32,7 +35,10 @@ def draw(codes: Codes, *, samples: int, seed: int) -> Samples:
     if samples < 1 or not len(codes):
         raise ValueError(f"need samples >= 1 and images >= 1, got {samples} samples of {len(codes)} images")
     rng = np.random.default_rng(seed)
-    images = rng.choice(len(codes), size=samples, replace=samples > len(codes))
+    if shares is None:
+        images = rng.choice(len(codes), size=samples, replace=samples > len(codes))
+    else:
+        images = weights.stratified(shares, samples, rng)
     precision = _precision(codes.mean, codes.logvar)
     mean, logvar = codes.mean[images].astype(np.float64), codes.logvar[images].astype(np.float64)
     z = mean + np.exp(0.5 * logvar) * rng.standard_normal(mean.shape)

@@ -94,7 +94,7 @@ class Factors:
             if low < 0 or high >= size:
                 raise ValueError(f"factor {name!r} must lie in [0, {size}), got levels from {low} to {high}")
         if self.weights is not None:
-            _require_weights("factors.weights", self.weights, len(self.values))
+            require_weights("factors.weights", self.weights, len(self.values))
 
     def __len__(self) -> int:
         return len(self.values)
@@ -191,7 +191,8 @@ def _require_matrix(name: str, array: Array, *, kinds: str) -> None:
         raise ValueError(f"{name} must be finite, got NaN or infinity in {bad} of {len(array)} rows")
 
 
-def _require_weights(name: str, weights: Array, rows: int) -> None:
+def require_weights(name: str, weights: Array, rows: int) -> None:
+    """Raise where weights are not one number >= 0 for every row, with one above it: TypeError for a wrong kind."""
     if not isinstance(weights, np.ndarray) or weights.dtype.kind != "f":  # pyright: ignore
         raise TypeError(
             f"{name} must be a numpy array of floats, got {getattr(weights, 'dtype', type(weights).__name__)}"

@@ -25,6 +25,9 @@ def final_artifacts(config: TrialConfig, data: Data, report: EpochReport) -> dic
         codes["factors"] = data.factors.values
         codes["factor_names"] = np.array(data.factors.names)
         codes["factor_sizes"] = np.array(data.factors.sizes)
+        distribution = config.train.distribution(data.factors)
+        if distribution is not None:  # what is scored later is then of the same distribution
+            codes["weights"] = distribution
     files = {
         "codes.npz": _npz(codes),
         "weights.pt": checkpoint.weights(report.state),

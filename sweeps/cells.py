@@ -8,6 +8,7 @@ out and the learning rate searched, every β gets the same number of cells, and 
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import itertools
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard
@@ -161,4 +162,9 @@ def _laid_out(space: Space, spec: SweepSpec) -> TypeGuard[Grid | Choice]:
 
 
 def _short(value: Any) -> str:
+    """Return a value as a bracket's name has it: of a text of several lines, eight digits of its hash."""
+    if value is None:
+        return "null"
+    if isinstance(value, str) and "\n" in value:
+        return hashlib.sha256(value.encode()).hexdigest()[:8]
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path as File
 from typing import Any, NamedTuple
 
 import metrics
@@ -45,11 +46,37 @@ def read(value: Any, path: Path, found: Findings, shared: Shared) -> Entry:
     return Entry(objective, {section: fields for section, fields in own.items() if fields})
 
 
-def training(value: Any) -> Any:
-    """Return a `train` section in which `all` images of an epoch are None."""
-    if isinstance(value, Mapping) and value.get("images_per_epoch") == "all":
-        return {**value, "images_per_epoch": None}
-    return value
+def training(value: Any, path: Path, found: Findings) -> Any:
+    """Return a `train` section as its fields hold it: None for `all` images, the text of a table for its path."""
+    if not isinstance(value, Mapping):
+        return value
+    read = dict(value)
+    if read.get("images_per_epoch") == "all":
+        read["images_per_epoch"] = None
+    if "factor_table" in read:
+        before = len(found)
+        read["factor_table"] = _tables(read["factor_table"], (*path, "factor_table"), found)
+        if len(found) > before:  # of a file that is not there, nothing else can be said
+            del read["factor_table"]
+    return read
+
+
+def _tables(value: Any, path: Path, found: Findings) -> Any:
+    """Return a table of weights with the file's text in place of its path, in a space too.
+
+    So the text is what the spec, the ledger and every trial hold: a trial is on the table as it was, on whatever node.
+    """
+    if isinstance(value, Mapping):
+        return {key: _tables(item, (*path, key), found) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_tables(item, (*path, at), found) for at, item in enumerate(value)]
+    if not isinstance(value, str) or "\n" in value:
+        return value
+    try:
+        return File(value).read_text()
+    except (OSError, UnicodeDecodeError) as error:
+        found.append((path, f"{spell(path)} must be a CSV file, or its text, got {value!r}: {error}"))
+        return value
 
 
 def servable(names: Any, path: Path, found: Findings) -> None:
@@ -86,7 +113,7 @@ def _network(value: Any, path: Path, found: Findings, shared: Shared) -> dict[st
 
 
 def _train(value: Any, path: Path, found: Findings, shared: Shared) -> dict[str, Any]:
-    written = training(value)
+    written = training(value, path, found)
     if shared.train is None or not isinstance(written, Mapping):
         return blocks.partly(TrainConfig, written, path, found, spaces=True)
     over = overlay.beneath(shared.train, written)

@@ -222,6 +222,8 @@ def _outcome(work: _Work, trial: TrialState, name: str, stored: _Stored) -> Outc
         lacking = missing(needs, found)
         if lacking:
             return ended("skipped", why=f"needs {', '.join(lacking)}, which the codes of its objective have not")
+        if found.factors is not None and found.factors.weights is not None and not metrics.find(name).weighted:
+            return ended("skipped", why="takes no weights, and the factors of this trial are correlated")
         codes = [stored.of(other).codes for other in others]
         result = _score(name, found, codes, seed=int(trial.config["evaluation"]["seed"]))
     except CodesFileError as error:

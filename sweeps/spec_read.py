@@ -129,7 +129,7 @@ def _network(value: Any, path: Path, wrong: Findings) -> dict[str, Any]:
 
 
 def _train(value: Any, path: Path, wrong: Findings) -> dict[str, Any]:
-    return blocks.fields(TrainConfig, entries.training(value), path, wrong, spaces=True)
+    return blocks.fields(TrainConfig, entries.training(value, path, wrong), path, wrong, spaces=True)
 
 
 def _objectives(value: Any, path: Path, wrong: Findings, *, shared: entries.Shared) -> tuple[entries.Entry, ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from sweeps.sections import EPOCH_METRICS, NEED_FACTORS, Goal, PruningSpec, Reso
 from sweeps.space import Choice, Grid, Interval, Space
 from sweeps.spec_errors import Path, spell
 from vae_core import registry
-from vae_core.config import EvaluationConfig, TrainConfig
+from vae_core.config import CORRELATION, EvaluationConfig, TrainConfig
 from vae_core.data.abstract import Outline
 from vae_core.networks import NETWORKS
 from vae_core.objectives import OBJECTIVES
@@ -44,6 +45,7 @@ def check(draft: Draft) -> Findings:
         *_length(draft),
         *_metrics(draft),
         *_inputs(draft),
+        *_correlation(draft),
         *_tradeoff(draft),
         *_devices(draft),
     ]
@@ -238,6 +240,53 @@ def _inputs(draft: Draft) -> Findings:
             message = f"{spell(path)}: {name} takes images of {sides} pixels, the data has {height} x {width}"
             found.append((path, message))
     return list(dict.fromkeys(found))
+
+
+def _correlation(draft: Draft) -> Findings:
+    """Check that the data has the factors that are correlated, and that what is measured can be of them."""
+    found: Findings = []
+    for at, block in enumerate(_trains(draft)):
+        path = overlay.place(_own(draft), at, "train", *CORRELATION)
+        if block.get("correlated") and "correlation_width" not in block:
+            message = f"{spell(path)}.correlation_width is missing; correlated needs it, as in correlation_width: 0.2"
+            found.append(((*path, "correlated"), message))
+        trains = [TrainConfig(**sample) for _, sample in blocks.samples(block)]
+        if _without_factors(draft):
+            if any(train.biased or train.correlated for train in trains):
+                found.append((path, f"{spell(path)}: {_no_factors('a correlation')}"))
+            continue
+        found += _unfit(draft, trains, path)
+        if any(train.biased for train in trains):
+            found += _unweighted(draft, at)
+    return list(dict.fromkeys(found))
+
+
+def _unfit(draft: Draft, trains: Sequence[TrainConfig], path: Path) -> Findings:
+    """Return what of the correlated factors the data has not."""
+    if draft.outline is None:
+        return []
+    names, sizes = draft.outline.factor_names, draft.outline.factor_sizes
+    grid = draft.outline.images == math.prod(sizes)
+    return [
+        ((*path, field), f"{spell(path)}.{message}")
+        for train in trains
+        for field, message in train.unfit(names, sizes, grid=grid)
+    ]
+
+
+def _unweighted(draft: Draft, at: int) -> Findings:
+    """Return the metrics of an objective's trials that cannot be of correlated factors."""
+    place = (*overlay.place(_own(draft), at, "evaluation", "final"), "final")
+    shared = draft.evaluation.final if draft.evaluation else ()
+    names = shared if place[0] == "evaluation" else _own(draft)[at]["evaluation"]["final"]
+    asked: list[tuple[Path, str]] = [((*place, k), name) for k, name in enumerate(names)]
+    if draft.evaluation is not None and draft.evaluation.best is not None:
+        asked.append((("evaluation", "best"), draft.evaluation.best))
+    return [
+        (path, f"{spell(path)}: {name} takes no weights, and factors are correlated; leave it out")
+        for path, name in asked
+        if not metrics.find(name).weighted
+    ]
 
 
 def _tradeoff(draft: Draft) -> Findings:

@@ -30,6 +30,9 @@ PERIOD = 1.0
 PATIENCE = 60.0
 """Longest pause between two tries while the server is away."""
 
+LONGEST = 6000
+"""Characters of a parameter's value that MLflow takes; what is longer (a table of weights) is whole in the ledger."""
+
 STATUS = {"COMPLETE": "FINISHED", "PRUNED": "KILLED", "FAILED": "FAILED", "INTERRUPTED": "KILLED"}
 
 
@@ -354,4 +357,5 @@ def _beta_normalised(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _text(value: Any) -> str:
-    return value if isinstance(value, str) else json.dumps(value)
+    text = value if isinstance(value, str) else json.dumps(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"

@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from annotated_types import Ge, Gt, Le
+from numpy.typing import NDArray
 
 import metrics
-from vae_core import fields, registry, schedules
+from metrics import Factors
+from vae_core import correlation, fields, registry, schedules
 from vae_core.data import DATASETS
 from vae_core.data.abstract import AbstractDataset
 from vae_core.likelihood import Name
@@ -35,6 +38,9 @@ SELECTING = (
 )
 """What can tell a better epoch from a worse one: the larger the better. Of the label-free ones only the ELBO can: total
 correlation is smallest where nothing is coded."""
+
+CORRELATION = ("correlated", "correlation_width", "factor_table")
+"""The fields of training that are about factors' joint distribution."""
 
 REVISION = 3
 """Raised whenever training or evaluation arithmetic changes a number: old trials are then not reused."""
@@ -60,6 +66,11 @@ class TrainConfig:
         likelihood: of a pixel: Bernoulli from logits, Gaussian of fixed or of one learned sigma.
         sigma: standard deviation of a Gaussian pixel (pixels lie in [0, 1]); where it starts if it is learned.
         initialisation: of the weights of encoder and decoder; null: as in the network's source.
+        correlated: pairs of factors (one pair, or a list of pairs) that are correlated in training and evaluation.
+        correlation_width: sigma of the band along the diagonal of each pair, factors scaled to [0, 1]; null: all
+            factors as they are in the data set, the trial it would be without pairs.
+        factor_table: weights over joint levels of some factors, instead of a band: in a spec the path of a CSV file, or
+            its text; here its text.
     """
 
     epochs: Annotated[int, Ge(1)] | None = None
@@ -73,9 +84,24 @@ class TrainConfig:
     likelihood: Name = "bernoulli"
     sigma: Annotated[float, Gt(0)] = 1.0
     initialisation: Initialisation | None = None
+    correlated: tuple[tuple[str, str], ...] | tuple[str, str] = ()
+    correlation_width: Annotated[float, Gt(0)] | None = None
+    factor_table: str | None = None
 
     def __post_init__(self) -> None:
         fields.check(self)
+        # As a list of pairs and in one order of lines, so that equal distributions are equal trials.
+        object.__setattr__(self, "correlated", correlation.require_pairs(self.correlated))
+        if self.factor_table is not None:
+            object.__setattr__(self, "factor_table", correlation.read_table(self.factor_table).text())
+        if self.correlation_width is not None and not self.correlated:
+            raise ValueError(
+                "correlation_width must have correlated beside it, its factors, as in [pos_x, pos_y], got none"
+            )
+        if self.correlation_width is not None and self.factor_table is not None:
+            raise ValueError(
+                f"correlation_width must be null beside a factor_table, got {self.correlation_width}; give one of them"
+            )
         if (self.epochs is None) == (self.steps is None):
             raise ValueError(f"give epochs or steps, one of the two, got epochs={self.epochs} and steps={self.steps}")
         if self.learning_rate_decay < 1 and self.decay_every == 1:
@@ -83,6 +109,38 @@ class TrainConfig:
                 f"decay_every must be a fraction of the trial below 1, or steps above 1, for learning_rate_decay "
                 f"{self.learning_rate_decay} to act, got {self.decay_every}: the whole trial"
             )
+
+    @property
+    def biased(self) -> bool:
+        """Whether images are drawn, in training and evaluation, from another distribution than the set's own."""
+        return self.correlation_width is not None or self.factor_table is not None
+
+    def unfit(self, names: Sequence[str], sizes: Sequence[int], *, grid: bool) -> list[tuple[str, str]]:
+        """Return (field, what is wrong) of the correlation for a set's factors; see `correlation.problems`."""
+        table = None if self.factor_table is None else correlation.read_table(self.factor_table)
+        return correlation.problems(self._pairs, table, names, sizes, grid=grid)
+
+    def distribution(self, factors: Factors | None) -> NDArray[np.float64] | None:
+        """Return the distribution over images p (N,), sum 1; None where it is the set's own.
+
+        Raises:
+            ValueError: there are no factors, or the correlation does not fit them.
+        """
+        if not self.biased:
+            return None
+        if factors is None:
+            raise ValueError("train: correlated factors need ground-truth factors, which this data set has not")
+        wrong = self.unfit(factors.names, factors.sizes, grid=False)
+        if wrong:
+            raise ValueError("; ".join(f"train.{message}" for _, message in wrong))
+        if self.factor_table is not None:
+            return correlation.tabled(factors, correlation.read_table(self.factor_table))
+        assert self.correlation_width is not None, "biased"
+        return correlation.band(factors, self._pairs, self.correlation_width)
+
+    @property
+    def _pairs(self) -> correlation.Pairs:
+        return correlation.require_pairs(self.correlated)
 
     def learning_rate_at(self, step: int, total_steps: int) -> float:
         """Return the learning rate of one step: learning_rate · learning_rate_decay^⌊step / decay_every⌋."""
@@ -192,11 +250,16 @@ class TrialConfig:
     def hash(self) -> str:
         """Return the trial's identity, 16 hex digits over all that decides its numbers (and REVISION).
 
+        Where factors are as in the data set, what says so is left out: such trials are those of before it was there.
+
         Raises:
             ValueError: the data's fingerprint is not known yet.
         """
         if not self.fingerprint:
             raise ValueError("a trial's hash covers its data's content: set `fingerprint` (Data.fingerprint) first")
-        content = self.to_dict() | {"revision": REVISION}
+        train = registry.plain(self.train)
+        if not self.train.biased:
+            train = {key: value for key, value in train.items() if key not in CORRELATION}
+        content = self.to_dict() | {"train": train, "revision": REVISION}
         del content["data"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
+import itertools
 import math
 import re
 from collections.abc import Generator, Sequence
@@ -52,6 +54,16 @@ class Encoded(NamedTuple):
     kl_discrete: float  # of the discrete latents against uniform priors, nats per image
 
 
+def weighted(data: Data, distribution: NDArray[np.float64] | None) -> Data:
+    """Return data whose factors carry a distribution over the images; as they are for None.
+
+    All that is evaluated on them is then of that distribution: a subset's rows by their shares in it.
+    """
+    if distribution is None or data.factors is None:
+        return data
+    return dataclasses.replace(data, factors=dataclasses.replace(data.factors, weights=distribution))
+
+
 @contextmanager
 def evaluating(nets: Networks) -> Generator[None]:
     """Let batch normalisation use its running statistics, and leave them alone."""
@@ -95,7 +107,7 @@ def encode(model: Model, indices: NDArray[np.int64], *, seed: int, moment: str =
     """Return codes and reconstruction error of images; image n always meets the same noise, row n of one draw.
 
     The reconstruction is of one sample of every latent, continuous and inferred discrete ones; the codes are means and
-    most likely categories.
+    most likely categories. Where images do not all count alike both averages are by their shares.
 
     Raises:
         Diverged: a code or the reconstruction is not finite; `moment` says in the message when.
@@ -109,18 +121,22 @@ def encode(model: Model, indices: NDArray[np.int64], *, seed: int, moment: str =
     logvars: list[Tensor] = []
     levels: list[Tensor] = []
     totals = torch.zeros(2, dtype=torch.float64)  # −log p(x|z), KL of the discrete latents
+    p = _shares(feed.data, indices)
+    # n p_n, so that both kinds of mean end in the same division; times 1.0 a number stays what it is.
+    counts = itertools.repeat(1.0) if p is None else torch.from_numpy(p * len(p)).to(feed.images.device).split(BATCH)
     with evaluating(nets):
-        for some, epsilon, g in zip(rows.split(BATCH), noise.split(BATCH), gumbel.split(BATCH), strict=True):
+        batches = zip(rows.split(BATCH), noise.split(BATCH), gumbel.split(BATCH), strict=True)
+        for (some, epsilon, g), count in zip(batches, counts, strict=False):
             posterior, batch = coded(model, feed.batch(some))
             z = posterior.mean + (0.5 * posterior.logvar).exp() * epsilon.to(posterior.mean)
             drawn = batch
             if inferred:  # a sample of q(c|x): the likeliest code for the price of an uncertain one would be no bound
                 drawn = batch._replace(code=discrete.most_likely(posterior.logits + g.to(posterior.logits), inferred))
-            totals[0] -= nets.log_likelihood(nets.decode(z, drawn), batch.images).double().sum().cpu()
+            totals[0] -= (nets.log_likelihood(nets.decode(z, drawn), batch.images).double() * count).sum().cpu()
             means.append(posterior.mean.cpu())
             logvars.append(posterior.logvar.cpu())
             if categories:
-                totals[1] += _discrete_kl(posterior, batch, nets.wiring).double().sum().cpu()
+                totals[1] += (_discrete_kl(posterior, batch, nets.wiring).double() * count).sum().cpu()
                 levels.append(discrete.levels(batch.code, categories).cpu())
     mean, logvar = torch.cat(means), torch.cat(logvars)
     reconstruction, kl_discrete = (totals / len(rows)).tolist()
@@ -168,11 +184,14 @@ def evaluate(
     `information/<factor>`, the most that one latent knows of it, and under a capacity `kl_factors/<factor>`
     (`kl_per_factor`); `kl_latents/<j>`, the KL of latent j.
 
+    Where factors are correlated all of these are of the weighted images, and `effective_images` = 1/Σ p_n² says how
+    many that count alike they are worth: means vary as those of so few, and q(z) mixes about so few posteriors.
+
     Args:
         model: what is evaluated.
         indices: rows of its data to score.
         config: `samples`, `seed` and `best` are read.
-        factors: ground truth of the whole set, or None.
+        factors: ground truth of the whole set, with its weights if it has any, or None.
         best: also score the metric that selects the best epoch.
         moment: when this is, for the message of an error.
 
@@ -181,8 +200,11 @@ def evaluate(
     """
     encoded = encode(model, indices, seed=config.seed, moment=moment)
     codes = encoded.codes
-    decomposition = metrics.elbo_decomposition(codes, samples=config.samples, seed=config.seed)
-    per_latent = kl_per_latent(codes)
+    p = _shares(model.feed.data, indices)
+    decomposition = metrics.elbo_decomposition(codes, samples=config.samples, seed=config.seed, weights=p)
+    per_latent = kl_per_latent(codes, p)
+    truth = model.feed.data.factors
+    weighing = None if p is None or truth is None else _rows(truth, indices)
     values = {
         "reconstruction": encoded.reconstruction,
         "kl": float(per_latent.sum()),
@@ -190,8 +212,10 @@ def evaluate(
         "mi": float(decomposition.mi),
         "tc": float(decomposition.tc),
         "dimwise_kl": float(decomposition.dimwise_kl),
-        "active_units": metrics.score("active_units", codes, reference=False).value,
+        "active_units": metrics.score("active_units", codes, weighing, reference=False).value,
     }
+    if p is not None:
+        values["effective_images"] = metrics.effective_rows(p)
     if codes.discrete is not None:
         values["kl_discrete"] = encoded.kl_discrete
     chosen = None if factors is None else _rows(factors, indices)
@@ -214,7 +238,7 @@ def _per_factor(model: Model, codes: Codes, factors: Factors, mig: Score) -> dic
     names = metric_keys(factors.names)
     values = {f"information/{name}": float(known[:, k].max()) for k, name in enumerate(names)}
     if model.objective.capacity(model.ctx) is not None:
-        shares = kl_per_factor(codes, known[: codes.mean.shape[1]])
+        shares = kl_per_factor(codes, known[: codes.mean.shape[1]], factors.weights)
         values |= {f"kl_factors/{name}": float(kl) for name, kl in zip(names, shares, strict=True)}
     return values
 
@@ -228,15 +252,17 @@ def metric_keys(names: Sequence[str]) -> list[str]:
     return [key if keys.count(key) == 1 else f"{key} {k}" for k, key in enumerate(keys)]
 
 
-def kl_per_latent(codes: Codes) -> NDArray[np.float64]:
-    """Return the closed-form KL(q(z_j|x) || N(0, 1)) of each latent, mean over images, nats (d,)."""
+def kl_per_latent(codes: Codes, weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+    """Return the closed-form KL(q(z_j|x) || N(0, 1)) of each latent, (weighted) mean over images, nats (d,)."""
     if codes.logvar is None:
         raise ValueError("the KL needs a posterior: codes have no logvar")
     mean, logvar = codes.mean.astype(np.float64), codes.logvar.astype(np.float64)
-    return 0.5 * (mean**2 + np.exp(logvar) - 1 - logvar).mean(axis=0)
+    return 0.5 * _mean(mean**2 + np.exp(logvar) - 1 - logvar, weights)
 
 
-def kl_per_factor(codes: Codes, information: NDArray[np.float64]) -> NDArray[np.float64]:
+def kl_per_factor(
+    codes: Codes, information: NDArray[np.float64], weights: NDArray[np.float64] | None = None
+) -> NDArray[np.float64]:
     """Return the KL (K,) that codes each factor, nats: latent j's shared in proportion to I(z_j; v_k).
 
     Shared is what of KL_j can tell images apart, KL_j − KL(N(m_j, s_j) || N(0, 1)) = ½ ln s_j − ½ E ln σ_j² with m_j
@@ -246,20 +272,27 @@ def kl_per_factor(codes: Codes, information: NDArray[np.float64]) -> NDArray[np.
     Args:
         codes: posteriors of N images.
         information: (d, K) I(z_j; v_k); a latent that knows of no factor counts for none.
+        weights: (N,) how often each image counts; None: all alike.
     """
     if codes.logvar is None:
         raise ValueError("the KL needs a posterior: codes have no logvar")
     mean, logvar = codes.mean.astype(np.float64), codes.logvar.astype(np.float64)
-    telling = 0.5 * (np.log(mean.var(axis=0) + np.exp(logvar).mean(axis=0)) - logvar.mean(axis=0))
+    spread = mean.var(axis=0) if weights is None else _mean(np.square(mean - _mean(mean, weights)), weights)
+    telling = 0.5 * (np.log(spread + _mean(np.exp(logvar), weights)) - _mean(logvar, weights))
     total = information.sum(axis=1, keepdims=True)
     return telling @ np.divide(information, total, out=np.zeros_like(information), where=total > 0)
+
+
+def _mean(terms: NDArray[np.float64], weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
+    return terms.mean(axis=0) if weights is None else weights @ terms / weights.sum()
 
 
 def check_final(config: EvaluationConfig, data: Data, wiring: Wiring) -> None:
     """Refuse, before training, a final metric that the data or the objective's codes cannot serve.
 
     Raises:
-        ValueError: a metric needs factors and the data set has none, or discrete codes and the wiring has none.
+        ValueError: a metric needs factors and the data set has none, or discrete codes and the wiring has none; or
+            factors are correlated and it takes no weights.
     """
     asked = [*config.final, *([config.best] if config.best is not None else [])]
     needs = {name: metrics.find(name).needs for name in asked}
@@ -271,6 +304,9 @@ def check_final(config: EvaluationConfig, data: Data, wiring: Wiring) -> None:
         if needy and not there:
             what = {"discrete": "discrete codes"}.get(need, need)
             raise ValueError(f"evaluation: {', '.join(needy)} need {what}, which {who} has not")
+    unweighted = ", ".join(name for name in asked if not metrics.find(name).weighted)
+    if data.factors is not None and data.factors.weights is not None and unweighted:
+        raise ValueError(f"evaluation: {unweighted} take no weights, and factors are correlated; leave them out")
 
 
 def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = "") -> Final:
@@ -358,7 +394,16 @@ def _score(name: str, model: Model, codes: Codes, *, config: EvaluationConfig) -
 def _rows(factors: Factors, indices: NDArray[np.int64]) -> Factors:
     if len(indices) == len(factors):
         return factors
-    return Factors(factors.values[indices], factors.names, factors.sizes)
+    weights = None if factors.weights is None else factors.weights[indices]
+    return Factors(factors.values[indices], factors.names, factors.sizes, weights)
+
+
+def _shares(data: Data, indices: NDArray[np.int64]) -> NDArray[np.float64] | None:
+    """Return the shares (n,) of some images in their weight, sum 1; None where all count alike."""
+    if data.factors is None or data.factors.weights is None:
+        return None
+    weights = data.factors.weights[indices]
+    return weights / weights.sum()
 
 
 _OTHERWISE = {"elbo": "elbo_rate", "reconstruction": "reconstruction_of_means"}

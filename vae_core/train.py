@@ -30,6 +30,7 @@ from vae_core.evaluate import (
     final_evaluation,
     reconstructed,
     shown,
+    weighted,
 )
 from vae_core.feed import Feed
 from vae_core.likelihood import likelihood
@@ -60,6 +61,7 @@ class _Trial:
     feed: Feed
     nets: Networks
     optimisers: dict[str, torch.optim.Optimizer]
+    distribution: NDArray[np.float64] | None  # p (N,) of the images; None: each once an epoch
     subset: NDArray[np.int64]
     device: torch.device
     memory: Tensor
@@ -110,6 +112,8 @@ def _prepare(config: TrialConfig, data: Data, resume: TrainState | None, device:
         )
     config.train.steps_per_epoch(len(data))  # refuses a batch larger than the data
     wiring = config.objective.wiring
+    distribution = config.train.distribution(data.factors)
+    data = weighted(data, distribution)
     check_final(config.evaluation, data, wiring)
     feed = Feed(data, wiring, device)
     nets = build_networks(
@@ -123,8 +127,13 @@ def _prepare(config: TrialConfig, data: Data, resume: TrainState | None, device:
     ).to(device)
     optimisers = {player: _optimiser(config, player, own) for player, own in nets.players().items()}
     subset = evaluation_subset(data, config.evaluation.images, config.evaluation.seed)
+    if distribution is not None and not distribution[subset].any():
+        raise ValueError(
+            f"evaluation.images must show an image that the factors' distribution has, got {len(subset)} images of "
+            "weight 0; raise it"
+        )
     memory = torch.tensor(config.objective.memory, device=device)
-    trial = _Trial(config, data, feed, nets, optimisers, subset, device, memory)
+    trial = _Trial(config, data, feed, nets, optimisers, distribution, subset, device, memory)
     if resume is not None:
         load_weights(nets, resume.weights)
         _load_optimisers(optimisers, resume.optimisers)
@@ -247,13 +256,12 @@ def _train_epoch(trial: _Trial, epoch: int, step: int, steps: int) -> dict[str, 
 def _batches(trial: _Trial, epoch: int, steps: int) -> Iterator[tuple[Batch, Noise]]:
     """Yield the images of an epoch in its order, with the noise that they meet."""
     seed, size, wiring = trial.config.seed, trial.config.train.batch_size, trial.config.objective.wiring
-    order = torch.randperm(len(trial.data), generator=draws.generator(seed, "order", epoch))[: steps * size]
+    order = _order(trial, "order", epoch, steps * size)
     noises = _noises(wiring, size, trial.nets.latents, seed, epoch)
     chunk = max(GATHERED // size, 1) * size
     seconds: Iterable[Tensor | None] = itertools.repeat(None)
     if wiring.second_batch:
-        other = torch.randperm(len(trial.data), generator=draws.generator(seed, "second order", epoch))
-        seconds = other[: steps * size].split(chunk)
+        seconds = _order(trial, "second order", epoch, steps * size).split(chunk)
     for rows, second in zip(order.split(chunk), seconds, strict=False):
         gathered = trial.feed.batch(rows, second)
         drawn = list(itertools.islice(noises, len(rows) // size))
@@ -261,6 +269,15 @@ def _batches(trial: _Trial, epoch: int, steps: int) -> Iterator[tuple[Batch, Noi
         for k in range(len(drawn)):
             batch = Batch(*(field[k * size : (k + 1) * size] for field in gathered))
             yield batch, Noise(*(draw[k] for draw in noise))
+
+
+def _order(trial: _Trial, purpose: str, epoch: int, images: int) -> Tensor:
+    """Return the rows of an epoch in their order: each image once, or draws from the factors' distribution."""
+    # N stays the size of the set (`Context.n_data`) where rows are drawn from p. For a batch from p the mean of
+    # q(z|x_b) still estimates q(z) = Σ p_n q(z|x_n), so MWS estimates what it did, its ln N a constant without a
+    # gradient; MSS gives the sample's own posterior the share 1/N, where p_n would be right.
+    generator = draws.generator(trial.config.seed, purpose, epoch)
+    return draws.rows(images, generator, p=trial.distribution, size=len(trial.data))
 
 
 def _noises(wiring: Wiring, size: int, latents: int, seed: int, epoch: int) -> Iterator[Noise]:

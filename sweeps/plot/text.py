@@ -93,9 +93,14 @@ def parameter(column: str) -> str:
 
 
 def plain(value: object) -> str:
-    """Return a parameter's value: 4 rather than 4.0, four digits of one that was drawn, a dash for none."""
+    """Return a parameter's value: 4 rather than 4.0, four digits of one that was drawn, a dash for none.
+
+    A text of several lines is told by its first.
+    """
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return "–"
+    if isinstance(value, str) and "\n" in value:
+        return f"{value.partition(chr(10))[0]} …"
     if not isinstance(value, float):
         return str(value)
     return f"{value:g}" if float(f"{value:g}") == value else f"{value:.4g}"

@@ -1,0 +1,269 @@
+"""Correlated factors: the distribution, the draws from it, and training and evaluation under it."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from test_train import assert_same, run
+
+import metrics
+import vae_core
+from metrics import Codes, Factors
+from vae_core import (
+    BetaTCVAE,
+    BetaVAE,
+    Data,
+    EvaluationConfig,
+    FactorVAE,
+    TrainConfig,
+    TrialConfig,
+    checkpoint,
+    correlation,
+    draws,
+    evaluate,
+)
+from vae_core import config as configs
+from vae_core.feed import Feed
+from vae_core.likelihood import likelihood
+from vae_core.networks import MLP, build_networks
+from vae_core.types import Context
+
+PAIR = ("row", "length")
+
+
+def joint(width: float) -> np.ndarray:
+    """Return p(row, length) of the band, (16, 3), from its definition."""
+    row, length = np.arange(16)[:, None] / 15, np.arange(3)[None] / 2
+    w = np.exp(-((row - length) ** 2) / (2 * width**2))
+    return w / w.sum()
+
+
+def information(p: np.ndarray) -> float:
+    outer = p.sum(1, keepdims=True) * p.sum(0, keepdims=True)
+    return float((p[p > 0] * np.log(p[p > 0] / outer[p > 0])).sum())
+
+
+def biased(config: TrialConfig, **changes: Any) -> TrialConfig:
+    changes = {"correlated": PAIR, "correlation_width": 0.2, **changes}
+    return replace(config, train=replace(config.train, **changes))
+
+
+def table(weights: np.ndarray, *, names: tuple[str, ...] = PAIR) -> str:
+    levels = np.indices(weights.shape).reshape(weights.ndim, -1).T
+    return correlation.FactorTable(names, levels, weights.ravel()).text()
+
+
+def model_of(data: Data) -> evaluate.Model:
+    nets = build_networks(
+        MLP(hidden=(8,), latents=3),
+        BetaVAE().wiring,
+        (1, 16, 16),
+        likelihood=likelihood("bernoulli"),
+        generator=draws.generator(0, "weights"),
+    )
+    return evaluate.Model(nets, BetaVAE(), Feed(data, BetaVAE().wiring), Context(9, 10, len(data)))
+
+
+@pytest.mark.parametrize("width", [1.0, 0.4, 0.1])
+def test_the_band_is_its_definition_and_leaves_the_other_factors_alone(data: Data, width: float) -> None:
+    p = TrainConfig(epochs=1, correlated=PAIR, correlation_width=width).distribution(data.factors)
+    assert p is not None
+    p = p.reshape(16, 3, 2)
+    np.testing.assert_allclose(p.sum(2), joint(width), rtol=1e-12)
+    np.testing.assert_allclose(p, p[..., ::-1], rtol=1e-12)  # the column: uniform whatever row and length
+
+
+def test_pairs_that_share_a_factor_multiply(data: Data) -> None:
+    assert data.factors is not None
+    pairs = (("row", "length"), ("row", "column"))
+    both, one, other = (correlation.band(data.factors, chosen, 0.3) for chosen in (pairs, pairs[:1], pairs[1:]))
+    np.testing.assert_allclose(both, one * other / (one * other).sum(), rtol=1e-12)
+
+
+def test_draws_have_the_marginals_and_the_information_of_the_band(data: Data) -> None:
+    count = 100_000
+    p = TrainConfig(epochs=1, correlated=PAIR, correlation_width=0.2).distribution(data.factors)
+    rows = draws.rows(count, draws.generator(0, "order", 1), p=p, size=96)
+    assert data.factors is not None
+    values = data.factors.values[rows.numpy()]
+    seen = np.bincount(values[:, 0] * 3 + values[:, 1], minlength=48).reshape(16, 3) / count
+    expected = joint(0.2)
+    # A frequency has the variance p (1 - p) / count; 5 deviations hold for all 48 but once in 30,000 seeds.
+    assert (np.abs(seen - expected) <= 5 * np.sqrt(expected * (1 - expected) / count)).all()
+    # Of frequencies the information is too large by (16 - 1)(3 - 1) / (2 count), and varies by about sqrt(Var / count).
+    assert information(seen) == pytest.approx(information(expected), abs=5 / np.sqrt(count))
+    assert information(expected) > 0.4  # so that what is compared is not nothing
+
+
+def test_rows_of_weight_zero_are_never_drawn() -> None:
+    p = np.array([0.0, 0.5, 0.0, 0.5, 0.0])
+    rows = draws.rows(10_000, draws.generator(0, "order"), p=p, size=5)
+    assert set(rows.tolist()) == {1, 3}
+
+
+def test_without_a_distribution_an_epoch_is_the_permutation_it_was() -> None:
+    ours = draws.rows(60, draws.generator(3, "order", 2), p=None, size=96)
+    assert torch.equal(ours, torch.randperm(96, generator=draws.generator(3, "order", 2))[:60])
+
+
+def test_training_meets_the_likely_images_alone(config: TrialConfig, data: Data, monkeypatch: Any) -> None:
+    """Both batches of FactorVAE: of a table that allows length = 0 alone, every image is of that length."""
+    weights = np.zeros((16, 3))
+    weights[:, 0] = 1
+    seen: list[torch.Tensor] = []
+    inner = Feed.batch
+
+    def watched(self: Feed, rows: torch.Tensor, second: torch.Tensor | None = None) -> Any:
+        seen.extend([] if second is None else [rows, second])
+        return inner(self, rows, second)
+
+    monkeypatch.setattr(Feed, "batch", watched)
+    trial = biased(
+        replace(config, objective=FactorVAE(depth=1, width=9)), correlated=(), correlation_width=None,
+        factor_table=table(weights),
+    )  # fmt: skip
+    reports = list(vae_core.train(trial, data))
+    assert data.factors is not None
+    assert [report.images for report in reports] == [96, 96, 32]  # an epoch is as long as it was
+    assert len(seen) >= 2 * len(reports)
+    assert set(data.factors.values[torch.cat(seen).numpy(), 1].tolist()) == {0}
+
+
+@pytest.mark.parametrize("objective", [BetaTCVAE(2.0), FactorVAE(depth=1, width=9)])
+def test_a_correlated_trial_is_resumed_bitwise(config: TrialConfig, data: Data, objective: Any) -> None:
+    trial = biased(replace(config, objective=objective))
+    whole = run(trial, data)
+    rest = run(trial, data, resume=checkpoint.loads(whole[0][1]).state)
+    for (ours, our_blob), (theirs, their_blob) in zip(rest, whole[1:], strict=True):
+        assert (ours.metrics, ours.train) == (theirs.metrics, theirs.train)
+        assert_same(checkpoint.loads(our_blob).state, checkpoint.loads(their_blob).state)
+
+
+@pytest.mark.parametrize("chosen", [np.arange(96), np.arange(1, 96, 2)])
+def test_evaluation_is_of_the_weighted_images(data: Data, chosen: np.ndarray) -> None:
+    """Whole counts of images: their codes' numbers are those of the repeated codes."""
+    assert data.factors is not None
+    counts = np.random.default_rng(0).integers(0, 4, 96).astype(np.float64)
+    model = model_of(evaluate.weighted(data, counts / counts.sum()))
+    config = EvaluationConfig(samples=8)
+    values, codes = evaluate.evaluate(model, chosen, config=config, factors=model.feed.data.factors)
+    counts = counts[chosen]
+    rows = np.repeat(np.arange(len(chosen)), counts.astype(int))
+    many = Codes(codes.mean[rows], None if codes.logvar is None else codes.logvar[rows])
+    factors = Factors(data.factors.values[chosen[rows]], data.factors.names, data.factors.sizes)
+    assert values["kl"] == pytest.approx(evaluate.kl_per_latent(many).sum(), rel=1e-12)
+    assert values["mig"] == pytest.approx(metrics.score("mig", many, factors, reference=False).value, abs=1e-9)
+    assert values["effective_images"] == pytest.approx(counts.sum() ** 2 / np.square(counts).sum())
+    alone = [evaluate.encode(model_of(data), np.array([n]), seed=0).reconstruction for n in chosen]
+    # Float32 sums of 256 pixels in batches of other sizes.
+    assert values["reconstruction"] == pytest.approx(np.average(alone, weights=counts), rel=1e-5)
+    weighted = metrics.elbo_decomposition(codes, samples=8, seed=0, weights=counts)
+    assert (values["mi"], values["tc"], values["dimwise_kl"]) == weighted[:3]
+
+
+def test_effective_images_are_reported_of_correlated_factors_alone(config: TrialConfig, data: Data) -> None:
+    *_, plain = vae_core.train(config, data)
+    *_, ours = vae_core.train(biased(config), data)
+    assert plain.final is not None
+    assert ours.final is not None
+    assert "effective_images" not in plain.metrics | plain.final.metrics
+    assert ours.metrics["effective_images"] < 40
+    p = joint(0.2) / 2  # each of the 96 images
+    assert ours.final.metrics["effective_images"] == pytest.approx(1 / (2 * (p**2).sum()))
+    assert ours.final.metrics["mig_ceiling"] < plain.final.metrics["mig_ceiling"] - 0.05  # two latents share
+    assert "weights" in ours.final.scores["mig"].identity
+
+
+def test_the_images_that_are_evaluated_are_those_of_every_trial(config: TrialConfig, data: Data) -> None:
+    ours = evaluate.weighted(data, biased(config).train.distribution(data.factors))
+    assert np.array_equal(evaluate.evaluation_subset(ours, 40, 0), evaluate.evaluation_subset(data, 40, 0))
+
+
+def test_independent_factors_are_the_trial_of_before(config: TrialConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(configs, "REVISION", 3)
+    assert config.hash == "6e3827bb95d1ab0f"  # as it was before there were correlations
+    assert biased(config, correlation_width=None).hash == config.hash
+
+
+def test_every_correlation_is_a_trial_of_its_own(config: TrialConfig) -> None:
+    alone = {"correlated": (), "correlation_width": None}
+    trials = [
+        config,
+        biased(config),
+        biased(config, correlation_width=0.1),
+        biased(config, correlated=("row", "column")),
+        biased(config, **alone, factor_table="row,weight\n0,1\n1,2\n"),
+        biased(config, **alone, factor_table="row,weight\n0,2\n1,1\n"),
+    ]
+    assert len({trial.hash for trial in trials}) == len(trials)
+    assert biased(config, correlated=(PAIR,)).hash == biased(config).hash  # one pair, as such or in a list
+    reordered = biased(config, **alone, factor_table="row, weight\n1, 2.0\n0, 1\n")
+    assert reordered.hash == trials[4].hash
+    assert TrialConfig.from_dict(trials[4].to_dict()) == trials[4]
+
+
+def test_a_table_weighs_the_levels_it_names(data: Data) -> None:
+    weights = np.random.default_rng(1).random((16, 3))
+    p = TrainConfig(epochs=1, factor_table=table(weights)).distribution(data.factors)
+    assert p is not None
+    np.testing.assert_allclose(p.reshape(16, 3, 2).sum(2), weights / weights.sum(), rtol=1e-12)
+    read = correlation.read_table(table(weights))
+    assert np.array_equal(read.weights, weights.ravel())  # to the last bit, through text
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"correlated": ("row", "row")}, "must pair two different factors, got row with itself"),
+        ({"correlated": (PAIR, PAIR[::-1])}, "must not repeat a pair, got length and row more than once"),
+        ({"correlated": ("row", "length", "column")}, "must be a pair of factors, .* got "),
+        ({"correlation_width": 0.1}, "must have correlated beside it"),
+        ({"correlated": PAIR, "correlation_width": 0.0}, "correlation_width must be > 0, got 0.0"),
+        ({"factor_table": "table.csv"}, "factor_table must be CSV text: .* got 'table.csv'"),
+        ({"factor_table": "row,share\n0,1\n"}, "must have columns of different factors, then weight, got row,share"),
+        ({"factor_table": "row,weight\n0,-1\n"}, "line '0,-1' must have levels >= 0 and a finite weight >= 0"),
+        ({"factor_table": "row,weight\n0,0\n1,0\n"}, "must have a weight above 0, got all zero"),
+        ({"factor_table": "row,weight\n0,1\n0,2\n"}, "line '0,2' repeats its levels"),
+        ({"factor_table": "row,weight\nx,1\n"}, "line 'x,1' must be whole numbers"),
+        (
+            {"correlated": PAIR, "correlation_width": 0.1, "factor_table": "row,weight\n0,1\n"},
+            "correlation_width must be null beside a factor_table, got 0.1",
+        ),
+    ],
+)
+def test_a_correlation_that_is_none_is_refused(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        TrainConfig(epochs=1, **fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"correlated": ("row", "lenght")}, "train.correlated: unknown factor 'lenght'; did you mean 'length'"),
+        ({"factor_table": "column,weight\n0,1\n"}, "must have a line for the levels of every image, .* none for 1;"),
+        ({"factor_table": "column,weight\n0,1\n1,1\n2,1\n"}, "unknown levels 2; known: column 0 to 1"),
+    ],
+)
+def test_training_refuses_a_correlation_that_the_data_cannot_have(
+    config: TrialConfig, data: Data, fields: dict[str, Any], message: str
+) -> None:
+    width = None if "factor_table" in fields else 0.2
+    with pytest.raises(ValueError, match=message):
+        vae_core.train(biased(config, **{"correlated": (), "correlation_width": width, **fields}), data)
+
+
+def test_training_refuses_data_without_factors_and_metrics_without_weights(config: TrialConfig, data: Data) -> None:
+    with pytest.raises(ValueError, match="correlated factors need ground-truth factors"):
+        vae_core.train(biased(replace(config, evaluation=EvaluationConfig(final=()))), replace(data, factors=None))
+    with pytest.raises(ValueError, match="sap take no weights, and factors are correlated"):
+        vae_core.train(biased(replace(config, evaluation=EvaluationConfig(final=("sap",)))), data)
+
+
+def test_a_table_is_csv_as_numpy_and_spreadsheets_write_it() -> None:
+    buffer = io.StringIO("row,weight\r\n0,1e0\r\n\r\n1, 2\r\n")
+    assert correlation.read_table(buffer.getvalue()).text() == "row,weight\n0,1\n1,2\n"
