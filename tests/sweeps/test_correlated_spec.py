@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from stored_codes import PLAIN, finished
 
-from sweeps import codes_file, spec
+from sweeps import codes_file, spec, yaml_lines
 from sweeps.artifacts import final_artifacts
 from sweeps.cells import bracket, layouts, trial_config
 from sweeps.rescore import rescore
@@ -141,3 +141,13 @@ def test_a_metric_without_weights_is_skipped_on_correlated_codes(tmp_path: Path)
     assert told[0, "sap"].state == "skipped"
     assert told[0, "sap"].why == "takes no weights, and the factors of this trial are correlated"
     assert {told[0, "mig_hist20"].state, told[1, "sap"].state} == {"scored"}
+
+
+def test_an_objective_s_own_correlation_is_judged_where_it_is_written() -> None:
+    entry = {"name": "beta_vae", "train": {"correlated": ["pos_x", "pos_z"], "correlation_width": 0.1}}
+    mapping = yaml_lines.read(spec.bundled()["quickstart"]).mapping
+    with pytest.raises(SpecError) as told:
+        spec.from_mapping({**mapping, "objectives": [{"name": "vae"}, entry]})
+    message = str(told.value)
+    assert "objectives[1].train.correlated: unknown factor 'pos_z'; did you mean 'pos_x'" in message
+    assert "evaluation.final[1]: factor_vae takes no weights, and factors are correlated" in message
