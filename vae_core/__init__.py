@@ -41,6 +41,7 @@ from vae_core.objectives import (
     ControlVAE,
     FactorBottleneck,
     FactorVAE,
+    InfoGAN,
     InfoVAE,
     JointVAE,
 )
@@ -80,6 +81,7 @@ __all__ = [
     "Final",
     "HigginsConv",
     "ImageFolder",
+    "InfoGAN",
     "InfoVAE",
     "JointVAE",
     "Locatello",

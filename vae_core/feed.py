@@ -30,6 +30,7 @@ class Feed:
         self.data = data
         self.images = ImageTable(data, device)
         self.code_width = sum(wiring.reads_code)
+        self.noise_width = wiring.reads_noise
         self._scaled = wiring.reads_factors == "scaled"
         self._label = _columns(data, wiring.label) if wiring.reads_label != "nowhere" else ()
         self._factors = _columns(data, None) if wiring.reads_factors != "no" else ()
@@ -52,7 +53,7 @@ class Feed:
         return Widths(label=label, factors=len(self._factors) if self._scaled else one_hot)
 
     def batch(self, rows: Tensor, second: Tensor | None = None) -> Batch:
-        """Return the images of B indices with what else is read of them; the code is zeros.
+        """Return the images of B indices with what else is read of them; code and noise are zeros.
 
         Args:
             rows: (B,) int64 indices on the CPU.
@@ -66,6 +67,7 @@ class Feed:
             factors=self._scale(where, images) if self._scaled else self._one_hot(self._factors, where, images),
             second=images[:0] if second is None else self.images.batch(second),
             code=images.new_zeros(len(images), self.code_width),
+            noise=images.new_zeros(len(images), self.noise_width),
         )
 
     def _one_hot(self, columns: Sequence[int], rows: Tensor, like: Tensor) -> Tensor:

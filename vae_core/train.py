@@ -282,9 +282,8 @@ def _order(trial: _Trial, purpose: str, epoch: int, images: int) -> Tensor:
 
 def _noises(wiring: Wiring, size: int, latents: int, seed: int, epoch: int) -> Iterator[Noise]:
     """Yield the draws of an epoch, batch by batch, so that they do not depend on how many are gathered at once."""
-    normal, second, gumbel, permutation = (
-        draws.generator(seed, purpose, epoch) for purpose in ("posterior", "second posterior", "gumbel", "permutation")
-    )
+    purposes = ("posterior", "second posterior", "gumbel", "permutation", "prior", "decoder noise")
+    normal, second, gumbel, permutation, prior, decoder = (draws.generator(seed, name, epoch) for name in purposes)
     codes, absent = sum(wiring.infers_code), torch.zeros(0, latents)
     while True:
         yield Noise(
@@ -294,6 +293,8 @@ def _noises(wiring: Wiring, size: int, latents: int, seed: int, epoch: int) -> I
             permutation=(
                 torch.rand(size, latents, generator=permutation).argsort(0) if wiring.adversary else absent.long()
             ),
+            prior=torch.randn(size, latents, generator=prior) if wiring.judges_images else absent,
+            decoder=torch.randn(size, wiring.reads_noise, generator=decoder),
         )
 
 

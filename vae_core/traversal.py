@@ -26,7 +26,7 @@ _INK, _PAPER, _FAINT = (20, 20, 20), (255, 255, 255), (150, 150, 150)
 def traverse(
     nets: Networks, start: Floats, batch: Batch, *, steps: int = 11, extent: float = 3.0
 ) -> NDArray[np.float32]:
-    """Return decoded images (d + m, steps, C, H, W) in [0, 1] around one code, whose label and discrete code are kept.
+    """Return decoded images (d + m, steps, C, H, W) in [0, 1] around one code; what else the decoder reads is kept.
 
     Row j < d takes z_j of `start` from −extent to extent. The m rows after them go through the categories of each
     discrete code, as many images each as fit evenly.
@@ -34,7 +34,7 @@ def traverse(
     Args:
         nets: the networks.
         start: (d,) continuous code.
-        batch: one image's batch, with its label and discrete code.
+        batch: one image's batch, with its label, discrete code and noise.
         steps: images in a row.
         extent: of the traversal.
     """
@@ -48,7 +48,11 @@ def traverse(
     for m, block in enumerate(chosen.split(list(categories), 2) if categories else ()):
         size = categories[m]
         block[latents + m] = torch.eye(size)[torch.arange(steps) * size // steps]
-    around = batch._replace(labels=batch.labels.repeat(rows * steps, 1), code=chosen.flatten(0, 1).to(device))
+    around = batch._replace(
+        labels=batch.labels.repeat(rows * steps, 1),
+        code=chosen.flatten(0, 1).to(device),
+        noise=batch.noise.repeat(rows * steps, 1),
+    )
     images = nets.expected(codes.flatten(0, 1).to(device), around)
     return images.unflatten(0, (rows, steps)).float().cpu().numpy()
 

@@ -85,6 +85,7 @@ class Wiring(NamedTuple):
     """Which networks an objective needs and what they read; a property of its structural fields."""
 
     adversary: tuple[int, ...] = ()  # widths of the hidden layers of a discriminator on codes; () is none
+    judges_images: bool = False  # there is a discriminator on images, the same network as the encoder
     second_batch: bool = False  # every step sees a second, independent batch of images
     infers_code: tuple[int, ...] = ()  # categories of each discrete latent whose logits the encoder gives
     reads_code: tuple[int, ...] = ()  # categories of each discrete code that the decoder reads, one-hot
@@ -92,6 +93,10 @@ class Wiring(NamedTuple):
     label: tuple[str, ...] | None = None  # the factors that make the label, one-hot each; None: all of them
     reads_factors: Literal["no", "one_hot", "scaled"] = "no"  # the encoder reads factors instead of the image …
     factor_hidden: tuple[int, ...] = ()  # … through hidden layers of these widths
+    reads_noise: int = 0  # width of the incompressible noise that the decoder reads after all else
+
+
+ABSENT = torch.zeros(0, 0)
 
 
 class Batch(NamedTuple):
@@ -102,6 +107,7 @@ class Batch(NamedTuple):
     factors: Tensor  # (B, width) as the encoder reads them
     second: Tensor  # a second independent batch of images (B, C, H, W), or (0, C, H, W)
     code: Tensor  # (B, width) a discrete code, one-hot for each of its latents, or zeros
+    noise: Tensor = ABSENT  # (B, width) incompressible noise as the decoder reads it: zeros, but where images are made
 
 
 class Noise(NamedTuple):
@@ -111,6 +117,8 @@ class Noise(NamedTuple):
     second: Tensor  # (B, d) standard normal, for the second batch, or (0, d)
     gumbel: Tensor  # (B, width) standard Gumbel
     permutation: Tensor  # (B, d) int64: one permutation of the batch axis per latent, or (0, d)
+    prior: Tensor = ABSENT  # (B, d) standard normal: the codes of which images are made, or (0, d)
+    decoder: Tensor = ABSENT  # (B, width) standard normal: the incompressible noise of those images
 
 
 NO_MEMORY = torch.zeros(0)

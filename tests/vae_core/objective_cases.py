@@ -77,6 +77,7 @@ def batch_of(wiring: Wiring, shape: tuple[int, int, int], draw: torch.Generator)
         factors=one_hot(FACTORS) if wiring.reads_factors != "no" else first.new_zeros(B, 0),
         second=images() if wiring.second_batch else first[:0],
         code=torch.cat([first.new_zeros(B, 0), *(one_hot(size) for size in wiring.reads_code)], 1),
+        noise=first.new_zeros(B, wiring.reads_noise),
     )
 
 
@@ -93,4 +94,6 @@ def noise_of(wiring: Wiring, latents: int, draw: torch.Generator) -> Noise:
         second=normal() if wiring.second_batch else first[:0],
         gumbel=discrete.standard_gumbel((B, sum(wiring.infers_code)), draw).double(),
         permutation=order,
+        prior=normal() if wiring.judges_images else first[:0],
+        decoder=torch.randn(B, wiring.reads_noise, generator=draw, dtype=torch.float64),
     )

@@ -269,16 +269,54 @@ def test_the_discriminator_is_the_paper_s() -> None:
 
 @every_network
 def test_a_discriminator_changes_no_other_weight(name: str) -> None:
-    with_one, without = (
+    of_codes, of_images, without = (
         build_networks(
             NETWORKS[name](), wiring, (1, 28, 28), likelihood=BERNOULLI, generator=torch.Generator().manual_seed(4)
         )
-        for wiring in (Wiring(adversary=(5,)), Wiring())
+        for wiring in (Wiring(adversary=(5,)), Wiring(judges_images=True), Wiring())
     )
-    others, own = with_one.state_dict(), without.state_dict()
-    assert all(torch.equal(others[key], own[key]) for key in own)
-    assert {key.split(".")[0] for key in others.keys() - own.keys()} == {"discriminator"}
+    own = without.state_dict()
+    for with_one in (of_codes, of_images):
+        others = with_one.state_dict()
+        assert all(torch.equal(others[key], own[key]) for key in own)
+        assert {key.split(".")[0] for key in others.keys() - own.keys()} == {"discriminator"}
     assert list(without.players()) == ["vae"]
+
+
+@every_network
+def test_a_discriminator_of_images_is_a_network_like_the_encoder(name: str) -> None:
+    """Two columns instead of means and log variances; an image's slope is its own, also under BatchNorm."""
+    network, draw = NETWORKS[name](), torch.Generator().manual_seed(0)
+    nets = build_networks(network, Wiring(judges_images=True), (1, 28, 28), likelihood=BERNOULLI, generator=draw)
+    encoder, discriminator = (sum(p.numel() for p in part.parameters()) for part in (nets.encoder, nets.discriminator))
+    features = next(m for m in reversed(list(nets.encoder.modules())) if isinstance(m, nn.Linear)).in_features
+    assert discriminator == encoder - linear(features, 2 * network.latents) + linear(features, 2)
+    images = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(1))
+    before = {key: value.clone() for key, value in nets.state_dict().items()}
+    slopes = nets.squared_slope(images)
+    assert slopes.shape == (4,)
+    torch.testing.assert_close(nets.squared_slope(images[:1]), slopes[:1], rtol=1e-4, atol=0)  # float32
+    assert all(torch.equal(value, before[key]) for key, value in nets.state_dict().items())
+    assert nets.discriminator.training
+
+
+def test_the_slope_is_that_of_the_log_odds() -> None:
+    """log D − log(1 − D) is l_0 − l_1: of a linear discriminator the difference of two rows, everywhere."""
+    nets = build_networks(
+        MLP((8,)), Wiring(judges_images=True), (1, 2, 3), likelihood=BERNOULLI, generator=torch.Generator()
+    )
+    nets.discriminator = nn.Sequential(nn.Flatten(), nn.Linear(6, 2))
+    (weight, _) = nets.discriminator.parameters()
+    expected = (weight[0] - weight[1]).square().sum()
+    torch.testing.assert_close(nets.squared_slope(torch.rand(3, 1, 2, 3)), expected.repeat(3))
+
+
+def test_incompressible_noise_is_read_after_all_else() -> None:
+    wiring, draw = Wiring(reads_code=(3,), reads_noise=4), torch.Generator().manual_seed(0)
+    nets = build_networks(MLP((8,), latents=2), wiring, (1, 6, 6), likelihood=BERNOULLI, generator=draw)
+    seen = batch(torch.rand(5, 1, 6, 6), code=3)._replace(noise=torch.randn(5, 4))
+    z = torch.randn(5, 2)
+    assert torch.equal(nets.decode(z, seen), nets.decoder(torch.cat([z, seen.code, seen.noise], 1)))
 
 
 def test_squared_weights_leave_out_biases_normalisation_and_discriminator() -> None:

@@ -68,17 +68,37 @@ class Networks(nn.Module):
         return Posterior(mean, logvar, logits)
 
     def decode(self, z: Tensor, batch: Batch) -> Tensor:
-        """Return the decoder's output (B, C, H, W), before any likelihood, of z with the batch's code and label."""
+        """Return the decoder's output (B, C, H, W), before any likelihood, of z with what it reads of the batch."""
         inputs = [z]
         if self.wiring.reads_code:
             inputs.append(batch.code)
         if self.wiring.reads_label != "nowhere":
             inputs.append(batch.labels)
+        if self.wiring.reads_noise:
+            inputs.append(batch.noise)
         return self.decoder(torch.cat(inputs, 1) if len(inputs) > 1 else z)
 
-    def discriminate(self, z: Tensor) -> Tensor:
-        """Return the discriminator's two logits (B, 2) of codes (B, d): from q(z), from the permuted codes."""
-        return self.discriminator(z)
+    def discriminate(self, what: Tensor) -> Tensor:
+        """Return the discriminator's two logits (B, 2).
+
+        Of codes (B, d): that they are from q(z), from the permuted codes. Of images (B, C, H, W), where the wiring
+        judges images: that they are of the data, made by the decoder.
+        """
+        return self.discriminator(what)
+
+    def squared_slope(self, images: Tensor) -> Tensor:
+        """Return |∇_x (l_0 − l_1)|² (B,) of the discriminator's two logits at images x (B, C, H, W)."""
+
+        def log_odds(x: Tensor) -> Tensor:
+            judged = self.discriminator(x)
+            return (judged[:, 0] - judged[:, 1]).sum()
+
+        # By running statistics where there is batch normalisation: a batch's would mix its images' gradients.
+        before = self.discriminator.training
+        self.discriminator.eval()
+        slopes = torch.func.grad(log_odds)(images)
+        self.discriminator.train(before)
+        return slopes.flatten(1).square().sum(1)
 
     def log_likelihood(self, output: Tensor, images: Tensor) -> Tensor:
         """Return log p(x|z) per image (B,), nats, summed over pixels."""
@@ -101,7 +121,7 @@ class Networks(nn.Module):
         """Return the parameters of each player; each has its own optimiser."""
         own = [self.log_sigma] if self.likelihood.learned else []
         found = {"vae": [*self.encoder.parameters(), *self.decoder.parameters(), *own]}
-        if self.wiring.adversary:
+        if self.wiring.adversary or self.wiring.judges_images:
             found["adversary"] = list(self.discriminator.parameters())
         return found
 
@@ -120,12 +140,12 @@ def build_networks(
 
     Args:
         network: sizes of encoder and decoder.
-        wiring: what they read, and whether there is a discriminator.
+        wiring: what they read, and whether there is a discriminator, of codes or of images.
         shape: (C, H, W) of one image.
         likelihood: p(x|z).
         generator: of the initial weights: encoder first, then decoder, then discriminator.
         widths: of labels and factors, where the wiring reads them.
-        initialisation: of encoder and decoder; None: as in the network's source.
+        initialisation: of encoder and decoder, and of a discriminator of images; None: as in the network's source.
 
     Raises:
         ValueError: the network does not take images of this shape.
@@ -138,6 +158,7 @@ def build_networks(
     encoded, decoded = 2 * d + sum(wiring.infers_code), d + sum(wiring.reads_code)
     if wiring.reads_label != "nowhere":
         decoded += widths.label
+    decoded += wiring.reads_noise
     with torch.device("meta"):  # no memory and no draw from the global generator
         if wiring.reads_factors != "no":
             encoder = nn.Sequential(*perceptron((widths.factors, *wiring.factor_hidden, encoded), nn.ReLU))
@@ -145,10 +166,14 @@ def build_networks(
             read = channels + (widths.label if wiring.reads_label == "both" else 0)
             encoder = network.encoder((read, height, width), encoded)
         decoder = network.decoder(decoded, shape)
-        judge = perceptron((d, *wiring.adversary, 2), partial(nn.LeakyReLU, LEAK)) if wiring.adversary else []
-        discriminator = nn.Sequential(*judge)
+        if wiring.judges_images:
+            discriminator = network.encoder(shape, 2)
+        else:
+            judge = perceptron((d, *wiring.adversary, 2), partial(nn.LeakyReLU, LEAK)) if wiring.adversary else []
+            discriminator = nn.Sequential(*judge)
     own = initialisation or network.initialisation
-    starts: list[tuple[nn.Module, Initialisation]] = [(encoder, own), (decoder, own), (discriminator, "pytorch")]
+    judging: Initialisation = own if wiring.judges_images else "pytorch"
+    starts: list[tuple[nn.Module, Initialisation]] = [(encoder, own), (decoder, own), (discriminator, judging)]
     for part, name in starts:
         part.to_empty(device="cpu")
         initialise(part, generator, name)

@@ -12,6 +12,7 @@ from vae_core.objectives.dip_vae import DIPVAEI, DIPVAEII
 from vae_core.objectives.factor_bottleneck import FactorBottleneck
 from vae_core.objectives.factor_vae import FactorVAE
 from vae_core.objectives.info_vae import InfoVAE
+from vae_core.objectives.infogan import InfoGAN
 from vae_core.objectives.joint_vae import JointVAE
 from vae_core.objectives.vae import VAE
 
@@ -30,6 +31,7 @@ OBJECTIVES: dict[str, type[AbstractObjective]] = {
     "dip_vae_ii": DIPVAEII,
     "info_vae": InfoVAE,
     "control_vae": ControlVAE,
+    "infogan": InfoGAN,
 }
 
 __all__ = [
@@ -49,6 +51,7 @@ __all__ = [
     "ControlVAE",
     "FactorBottleneck",
     "FactorVAE",
+    "InfoGAN",
     "InfoVAE",
     "JointVAE",
     "Rival",

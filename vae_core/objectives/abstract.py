@@ -20,11 +20,22 @@ class Nets(Protocol):
         ...
 
     def decode(self, z: Tensor, batch: Batch) -> Tensor:
-        """Return the decoder's output (B, C, H, W) of z (B, d), with the batch's code and label where it reads them."""
+        """Return the decoder's output (B, C, H, W) of z (B, d) with what it reads of the batch: code, label, noise."""
         ...
 
-    def discriminate(self, z: Tensor) -> Tensor:
-        """Return two logits (B, 2) of codes (B, d): that they come from q(z), or from the product of its marginals."""
+    def expected(self, z: Tensor, batch: Batch) -> Tensor:
+        """Return E[x|z], images (B, C, H, W) in [0, 1], of z (B, d) with what the decoder reads of the batch."""
+        ...
+
+    def discriminate(self, what: Tensor) -> Tensor:
+        """Return two logits (B, 2): that codes (B, d) come from q(z), or from the product of its marginals.
+
+        Where the wiring judges images: that images (B, C, H, W) come from the data, or from the decoder.
+        """
+        ...
+
+    def squared_slope(self, images: Tensor) -> Tensor:
+        """Return |∇_x (l_0 − l_1)|² (B,) of the discriminator's two logits at images x (B, C, H, W)."""
         ...
 
     def log_likelihood(self, output: Tensor, images: Tensor) -> Tensor:
@@ -53,8 +64,9 @@ class AbstractObjective(abc.ABC):
     strength: ClassVar[str | None]
     """Name of the knob of the trade-off (`beta`), or None."""
 
-    neutral: ClassVar[dict[str, Any]]
-    """Values of the fields at which loss and gradients are those of the plain VAE."""
+    neutral: ClassVar[dict[str, Any] | None]
+    """Values of the fields at which loss and gradients are those of the plain VAE; None: its reconstruction is not
+    descended at any."""
 
     @property
     def wiring(self) -> Wiring:

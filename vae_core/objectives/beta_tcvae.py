@@ -41,7 +41,7 @@ class BetaTCVAE(AbstractObjective):
     """
 
     strength: ClassVar[str | None] = "beta"
-    neutral: ClassVar[dict[str, Any]] = {"alpha": 1.0, "beta": 1.0, "gamma": 1.0}
+    neutral: ClassVar[dict[str, Any] | None] = {"alpha": 1.0, "beta": 1.0, "gamma": 1.0}
 
     alpha: Knob = 1.0
     beta: Annotated[Knob, Ge(0)] = 4.0

@@ -24,7 +24,7 @@ class BetaVAE(AbstractObjective):
     """
 
     strength: ClassVar[str | None] = "beta"
-    neutral: ClassVar[dict[str, Any]] = {"beta": 1.0}
+    neutral: ClassVar[dict[str, Any] | None] = {"beta": 1.0}
 
     beta: Annotated[Knob, Ge(0)] = 4.0
 

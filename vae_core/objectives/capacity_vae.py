@@ -36,7 +36,7 @@ class CapacityVAE(AbstractObjective):
     """
 
     strength: ClassVar[str | None] = "c_max"
-    neutral: ClassVar[dict[str, Any]] = {"gamma": 1.0, "c_max": 0.0}
+    neutral: ClassVar[dict[str, Any] | None] = {"gamma": 1.0, "c_max": 0.0}
 
     form: Form = "abs"
     gamma: Annotated[Knob, Ge(0)] = 1000.0

@@ -43,7 +43,7 @@ class CascadeVAE(AbstractAlternating, AbstractStaged):
     """
 
     strength: ClassVar[str | None] = "beta_l"
-    neutral: ClassVar[dict[str, Any]] = {"beta_l": 1.0, "beta_h": 1.0, "weight_decay": 0.0}
+    neutral: ClassVar[dict[str, Any] | None] = {"beta_l": 1.0, "beta_h": 1.0, "weight_decay": 0.0}
 
     categories: Annotated[int, Ge(2)] = 3
     beta_l: Annotated[Knob, Ge(0)] = 1.0

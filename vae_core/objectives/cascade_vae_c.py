@@ -35,7 +35,7 @@ class CascadeVAEC(AbstractStaged):
     """
 
     strength: ClassVar[str | None] = "beta_l"
-    neutral: ClassVar[dict[str, Any]] = {"beta_l": 1.0, "beta_h": 1.0, "weight_decay": 0.0}
+    neutral: ClassVar[dict[str, Any] | None] = {"beta_l": 1.0, "beta_h": 1.0, "weight_decay": 0.0}
 
     beta_l: Annotated[Knob, Ge(0)] = 0.7
     beta_h: Annotated[Knob, Ge(0)] = 10.0

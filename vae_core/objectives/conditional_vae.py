@@ -35,7 +35,7 @@ class ConditionalVAE(AbstractObjective):
     """
 
     strength: ClassVar[str | None] = "beta"
-    neutral: ClassVar[dict[str, Any]] = {"beta": 1.0, "form": "kl"}
+    neutral: ClassVar[dict[str, Any] | None] = {"beta": 1.0, "form": "kl"}
 
     label: tuple[str, ...] | None = None
     reads_label: Literal["decoder", "both"] = "decoder"

@@ -40,7 +40,7 @@ class ControlVAE(AbstractObjective):
     """
 
     strength: ClassVar[str | None] = "set_point"
-    neutral: ClassVar[dict[str, Any]] = {"beta_min": 1.0, "beta_max": 1.0}
+    neutral: ClassVar[dict[str, Any] | None] = {"beta_min": 1.0, "beta_max": 1.0}
 
     set_point: Annotated[Knob, Ge(0)] = 16.0
     set_point_start: Annotated[Knob, Ge(0)] = 0.5

@@ -27,7 +27,7 @@ class DIPVAEI(AbstractObjective):
     """
 
     strength: ClassVar[str | None] = "lambda_od"
-    neutral: ClassVar[dict[str, Any]] = {"lambda_od": 0.0}
+    neutral: ClassVar[dict[str, Any] | None] = {"lambda_od": 0.0}
 
     lambda_od: Annotated[Knob, Ge(0)] = 10.0
     lambda_ratio: Annotated[Knob, Ge(0)] = 10.0
@@ -55,7 +55,7 @@ class DIPVAEII(AbstractObjective):
     """
 
     strength: ClassVar[str | None] = "lambda_od"
-    neutral: ClassVar[dict[str, Any]] = {"lambda_od": 0.0}
+    neutral: ClassVar[dict[str, Any] | None] = {"lambda_od": 0.0}
 
     lambda_od: Annotated[Knob, Ge(0)] = 10.0
     lambda_ratio: Annotated[Knob, Ge(0)] = 1.0

@@ -34,7 +34,7 @@ class FactorBottleneck(AbstractObjective):
     """
 
     strength: ClassVar[str | None] = "c_max"
-    neutral: ClassVar[dict[str, Any]] = {"gamma": 1.0, "c_max": 0.0}
+    neutral: ClassVar[dict[str, Any] | None] = {"gamma": 1.0, "c_max": 0.0}
 
     gamma: Annotated[Knob, Ge(0)] = 1000.0
     c_max: Annotated[Knob, Ge(0)] = 25.0

@@ -40,7 +40,7 @@ class FactorVAE(AbstractObjective):
     """
 
     strength: ClassVar[str | None] = "gamma"
-    neutral: ClassVar[dict[str, Any]] = {"gamma": 0.0}
+    neutral: ClassVar[dict[str, Any] | None] = {"gamma": 0.0}
 
     gamma: Annotated[Knob, Ge(0)] = 35.0
     second_batch: bool = True
@@ -83,7 +83,7 @@ def permuted(z: Tensor, permutation: Tensor) -> Tensor:
     return z.gather(0, permutation)
 
 
-def discriminator_loss(nets: Nets, joint: Tensor, product: Tensor) -> Tensor:
-    """Return ½·CE(D(joint), 0) + ½·CE(D(product), 1), nats, 0-d."""
-    of_joint, of_product = (nets.discriminate(z) for z in (joint, product))
-    return 0.5 * (-of_joint.log_softmax(1)[:, 0].mean() - of_product.log_softmax(1)[:, 1].mean())
+def discriminator_loss(nets: Nets, first: Tensor, second: Tensor) -> Tensor:
+    """Return ½·CE(D(first), 0) + ½·CE(D(second), 1), nats, 0-d."""
+    of_first, of_second = (nets.discriminate(what) for what in (first, second))
+    return 0.5 * (-of_first.log_softmax(1)[:, 0].mean() - of_second.log_softmax(1)[:, 1].mean())

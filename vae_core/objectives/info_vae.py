@@ -30,7 +30,7 @@ class InfoVAE(AbstractObjective):
     """
 
     strength: ClassVar[str | None] = "lambda_mmd"
-    neutral: ClassVar[dict[str, Any]] = {"alpha": 0.0, "lambda_mmd": 1.0}
+    neutral: ClassVar[dict[str, Any] | None] = {"alpha": 0.0, "lambda_mmd": 1.0}
 
     alpha: Knob = 0.0
     lambda_mmd: Knob = 1000.0

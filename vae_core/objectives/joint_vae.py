@@ -39,7 +39,7 @@ class JointVAE(AbstractObjective):
     """
 
     strength: ClassVar[str | None] = "gamma_z"
-    neutral: ClassVar[dict[str, Any]] = {"categories": (), "gamma_z": 1.0, "c_z": 0.0}
+    neutral: ClassVar[dict[str, Any] | None] = {"categories": (), "gamma_z": 1.0, "c_z": 0.0}
 
     categories: tuple[Annotated[int, Ge(2)], ...] = (3,)
     gamma_z: Annotated[Knob, Ge(0)] = 150.0

@@ -18,7 +18,7 @@ class VAE(AbstractObjective):
     """
 
     strength: ClassVar[str | None] = None
-    neutral: ClassVar[dict[str, Any]] = {}
+    neutral: ClassVar[dict[str, Any] | None] = {}
 
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
         del ctx

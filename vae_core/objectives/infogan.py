@@ -1,0 +1,86 @@
+"""InfoGAN: images that fool a discriminator, made of codes that an encoder reads off them again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar
+
+import torch
+from annotated_types import Ge, Gt
+from torch import Tensor
+
+from metrics import gaussian
+from vae_core import fields
+from vae_core.objectives.abstract import AbstractObjective, Nets, Rival
+from vae_core.objectives.factor_vae import Beta, discriminator_loss
+from vae_core.objectives.forward import autoencode
+from vae_core.types import Batch, Context, Knob, Noise, Terms, Wiring
+
+
+@dataclass(frozen=True)
+class InfoGAN(AbstractObjective):
+    """L = −E log D(G(z, u)) − λ·E log Q(z|G(z, u)), nats per image; the discriminator descends a loss of its own,
+
+        L_D = −½·E log D(x) − ½·E log(1 − D(G(z, u))) + γ/2·E|∇_x logit D(x)|²,
+
+    with codes z ~ N(0, I) and incompressible noise u ~ N(0, I). G is the decoder, its images are E[x|z, u]; Q is the
+    encoder; D, the probability that an image is of the data, is a network like the encoder. The bound from below on
+    the information I(z; G(z, u)), L_I = E log Q + H(z), is reported as `information`, E|∇_x logit D|² as `slope`.
+
+    The reconstruction −E log p(x|z, u = 0) is measured and not descended: no setting makes this a VAE. Departures: the
+    last term of L_D (without it D tells binary images from grey ones at once, and G learns no more); G descends −log D
+    instead of log(1 − D), as in the authors' code; Q shares no layers with D and its variances are learned; z and u are
+    Gaussian; G and Q descend by `train.optimiser`, whose Adam has betas (.9, .999).
+
+    Source: Chen et al. 2016 (arXiv:1606.03657), eq. 4 to 6; last term: Mescheder et al. 2018 (arXiv:1801.04406), eq. 9.
+
+    Args:
+        lambda_information: λ.
+        noise: width of u.
+        gradient_penalty: γ; Mescheder's 10 hid the shapes of 32 px dSprites from D. 0 is the loss as published.
+        discriminator_learning_rate: of its Adam; the paper's is 2e-4, beside 1e-3 for G and Q (recalled).
+        discriminator_betas: of its Adam.
+    """
+
+    strength: ClassVar[str | None] = "lambda_information"
+    neutral: ClassVar[dict[str, Any] | None] = None
+
+    lambda_information: Annotated[Knob, Ge(0)] = 0.1
+    noise: Annotated[int, Ge(0)] = 5
+    gradient_penalty: Annotated[Knob, Ge(0)] = 1.0
+    discriminator_learning_rate: Annotated[float, Gt(0)] = 1e-3
+    discriminator_betas: tuple[Beta, Beta] = (0.5, 0.999)
+
+    def __post_init__(self) -> None:
+        fields.check(self)
+
+    @property
+    def wiring(self) -> Wiring:
+        return Wiring(judges_images=True, reads_noise=self.noise)
+
+    @property
+    def rivals(self) -> dict[str, Rival]:
+        return {"adversary": Rival(self.discriminator_learning_rate, self.discriminator_betas)}
+
+    def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
+        del ctx
+        with torch.no_grad():
+            _, _, reconstruction, kl = autoencode(nets, batch, noise)
+        generated = nets.expected(noise.prior, batch._replace(noise=noise.decoder))
+        generator = -nets.discriminate(generated).log_softmax(1)[:, 0].mean()
+        guess = nets.encode(batch._replace(images=generated))
+        surprise = -gaussian.log_density(noise.prior, guess.mean, guess.logvar).sum(1).mean()
+        information = prior_entropy(noise.prior) - surprise
+        slope = nets.squared_slope(batch.images).mean()
+        rival = discriminator_loss(nets, batch.images, generated.detach()) + self.gradient_penalty / 2 * slope
+        return Terms(
+            reconstruction,
+            penalty=generator + self.lambda_information * surprise,
+            parts={"kl": kl, "generator": generator, "information": information, "slope": slope},
+            rivals={"adversary": rival},
+        )
+
+
+def prior_entropy(z: Tensor) -> float:
+    """Return H(z) of N(0, I) for codes (B, d): d/2·ln 2πe nats."""
+    return 0.5 * z.shape[1] * (gaussian.LOG_2PI + 1)
