@@ -98,8 +98,9 @@ def bracket(spec: SweepSpec, layout: Layout, params: Mapping[str, Any]) -> str:
 def called(spec: SweepSpec, position: int, *, beside: Collection[str] = ()) -> str:
     """Return what to call an objective of a spec: its name, and what tells it from others of that name.
 
-    `capacity_vae(abs)` and `capacity_vae(relu)` where choices of words tell all of them apart, else `beta_vae#1`; of
-    entries with settings of their own numbers tell, too: `beta_vae(latents 5)` and `beta_vae(latents 10)`.
+    `capacity_vae(abs)` and `capacity_vae(relu)` where choices of words tell all of them apart; of entries with settings
+    of their own numbers tell, too: `beta_vae(latents 5)` and `beta_vae(latents 10)`. Else what each varies, as in
+    `beta_tcvae(alpha)` and `beta_tcvae(beta)`, or at last their places: `beta_vae#1`.
 
     Args:
         spec: the spec.
@@ -115,7 +116,9 @@ def called(spec: SweepSpec, position: int, *, beside: Collection[str] = ()) -> s
     telling = [path for path in whole[position] if _tells(path, list(whole.values()), numbers=numbers)]
     told = {at: _words(own, telling) for at, own in whole.items()}
     if len(set(told.values())) < len(told):
-        return f"{name}#{position}"
+        varied = {at: ", ".join(key for key, v in spec.objectives[at].items() if isinstance(v, Space)) for at in same}
+        apart = all(varied.values()) and len(set(varied.values())) == len(varied)
+        return f"{name}({varied[position]})" if apart else f"{name}#{position}"
     said = [path for path in telling if not numbers or path.partition(".")[2] not in beside]
     words = _words(whole[position], said)
     return f"{name}({words})" if words else name

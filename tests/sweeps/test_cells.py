@@ -3,6 +3,7 @@
 from mini_sweep import spec
 
 from sweeps.cells import bracket, called, layouts, trial_config
+from sweeps.spec import load
 
 
 def test_the_product_runs_over_train_and_objective_the_last_fastest():
@@ -73,3 +74,11 @@ def test_objectives_of_one_name_are_called_by_the_choices_that_tell_them_apart()
     assert names(*numbers) == ["capacity_vae#0", "capacity_vae#1"]
     searched = [{"name": "capacity_vae", "form": {"grid": ["abs", "relu"]}}, {"name": "capacity_vae"}]
     assert names(*searched) == ["capacity_vae#0", "capacity_vae#1"]
+
+
+def test_entries_that_vary_another_field_each_are_called_by_it() -> None:
+    sweep = load("weights-ablation")
+    assert [called(sweep, at) for at in range(3)] == ["beta_tcvae(beta)", "beta_tcvae(alpha)", "beta_tcvae(gamma)"]
+    points = [bracket(sweep, layout, layout.fixed) for layout in layouts(sweep)]
+    assert points[6] == "beta_tcvae(alpha) beta=1 alpha=2 gamma=1"
+    assert len(set(points)) == len(points)

@@ -149,5 +149,5 @@ def test_an_objective_s_own_correlation_is_judged_where_it_is_written() -> None:
     with pytest.raises(SpecError) as told:
         spec.from_mapping({**mapping, "objectives": [{"name": "vae"}, entry]})
     message = str(told.value)
-    assert "objectives[1].train.correlated: unknown factor 'pos_z'; did you mean 'pos_x'" in message
+    assert "objectives[1].train.correlated: unknown factor 'pos_z'; did you mean 'pos_y'" in message
     assert "evaluation.final[1]: factor_vae takes no weights, and factors are correlated" in message

@@ -1,0 +1,45 @@
+#!/bin/sh
+# The studies of docs/studies.md as they were run there: bundled specs, shortened until two cores are done with all of them in
+# about an hour. `sh benchmarks/studies.sh [WORKSPACE [PYTHON]]`; what is complete in the workspace is not trained again.
+set -eu
+WORKSPACE=${1:-results}
+PYTHON=${2:-.venv/bin/python}
+
+run() { "$PYTHON" -m sweeps run "$@" --workspace "$WORKSPACE" --set resources.gpu=0; }
+
+# Every study on dSprites gets the sub-grid of study-mini: 23,040 images of 32 pixels.
+SMALL='data={name: dsprites, resolution: 32, stride: {scale: 2, orientation: 4, pos_x: 2, pos_y: 2}}'
+MLP='network={name: mlp, hidden: [256, 256], latents: 6}'
+SUBSET='evaluation.images=4096'
+SAMPLES='evaluation.samples=512'
+
+run study-mini
+
+run weights-ablation --set name=weights-ablation-short --set "$SMALL" --set "$MLP" --set "$SUBSET" --set "$SAMPLES" \
+    --set 'train={epochs: 16, batch_size: 128, learning_rate: 1e-3}' --set seeds=3 \
+    --set 'evaluation.final=[mig, mig_hist20, factor_vae, dci]' --set 'objectives[0].beta={grid: [1, 4, 16]}' \
+    --set 'objectives[1].alpha={grid: [4, 16]}' --set 'objectives[2].gamma={grid: [4, 16]}'
+
+run capacity-burgess --set name=capacity-burgess-short --set "$SMALL" --set "$MLP" --set "$SUBSET" --set "$SAMPLES" \
+    --set 'train={epochs: 40, batch_size: 128, learning_rate: 1e-3}' --set seeds=2 --set 'objectives.*.c_max=15'
+
+run snu-dsprites --set name=snu-dsprites-short --set "$SMALL" --set "$SUBSET" --set "$SAMPLES" --set seeds=3 \
+    --set 'network={name: mlp, hidden: [256, 256], latents: 10}' \
+    --set 'train={epochs: 15, batch_size: 128, learning_rate: 1e-3}' \
+    --set 'objectives[2].depth=3' --set 'objectives[2].width=256' --set 'objectives[2].discriminator_learning_rate=1e-3' \
+    --set 'objectives[3].depth=3' --set 'objectives[3].width=256' --set 'objectives[3].discriminator_learning_rate=1e-3' \
+    --set 'objectives[4].stage_length=0.067' --set 'objectives[5].stage_length=0.067' \
+    --set 'objectives[6].annealing=1.0' --set 'objectives[6].train.learning_rate=1e-3' \
+    --set 'objectives[7].annealing=1.0' --set 'objectives[7].train.learning_rate=1e-3' \
+    --set 'objectives[8].stage_length=0.067' --set 'objectives[9].stage_length=0.067'
+
+run correlated-factors
+
+run dsprites-trento --set name=dsprites-trento-short --set "$SMALL" --set "$SUBSET" --set "$SAMPLES" --set train.epochs=8
+
+if "$PYTHON" -m sweeps validate mnist-trento > /dev/null 2>&1; then
+    run mnist-trento --set name=mnist-trento-short --set train.epochs=6 --set train.images_per_epoch=20000 --set seeds=2 \
+        --set "$SUBSET" --set "$SAMPLES"
+else
+    echo "mnist-trento is left out: MNIST is not at hand (sweeps data download mnist)"
+fi
