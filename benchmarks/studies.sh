@@ -21,7 +21,8 @@ run weights-ablation --set name=weights-ablation-short --set "$SMALL" --set "$ML
     --set 'objectives[1].alpha={grid: [4, 16]}' --set 'objectives[2].gamma={grid: [4, 16]}'
 
 run capacity-burgess --set name=capacity-burgess-short --set "$SMALL" --set "$MLP" --set "$SUBSET" --set "$SAMPLES" \
-    --set 'train={epochs: 40, batch_size: 128, learning_rate: 1e-3}' --set seeds=2 --set 'objectives.*.c_max=15'
+    --set 'train={epochs: 40, batch_size: 128, learning_rate: 1e-3}' --set seeds=2 --set 'objectives.*.c_max=15' \
+    --set 'objectives.*.gamma=30'
 
 run snu-dsprites --set name=snu-dsprites-short --set "$SMALL" --set "$SUBSET" --set "$SAMPLES" --set seeds=3 \
     --set 'network={name: mlp, hidden: [256, 256], latents: 10}' \
