@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 from synthetic_runs import synthetic
 
 from sweeps import notes, published, report_published, spec
@@ -117,3 +120,11 @@ def test_orders_can_agree_and_disagree(first: float, same: int) -> None:
     (sentence,) = report_published.orders(beside(runs, *rows))
     assert "Ours: beta_vae, beta 1 > beta_vae, beta 16" in sentence
     assert f"{same} of 1 pairs" in sentence
+
+
+def test_the_tutorial_s_example_is_taken() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "tutorial.md").read_text()
+    (example,) = [block for block in re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL) if "published:" in block]
+    objectives = [{"name": "factor_vae", "gamma": 35}, {"name": "beta_vae", "beta": 4}]
+    loaded = spec.from_mapping({**SMALL, **YAML(typ="safe").load(example), "objectives": objectives})
+    assert [len(table.rows) for table in loaded.published] == [2]
