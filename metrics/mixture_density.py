@@ -97,7 +97,8 @@ class _Mixture:
     ) -> None:
         assert codes.logvar is not None, "draw() checks it"
         self.latents = list(latents)
-        self._relative = None if shares is None else shares * len(shares)  # N p_n: 1/N is taken off at the end
+        # log N p_n, as N p_n itself may be too small for float32; 1/N is taken off at the end.
+        self._log_relative = None if shares is None else np.log(shares) + math.log(len(shares))
         self._mean, self._logvar, self._precision, self._where = codes.mean, codes.logvar, precision, where
         # The highest peak of any posterior, per latent: relative to it no density overflows.
         self._peak = -0.5 * codes.logvar.min(axis=0).astype(np.float64)[self.latents]
@@ -116,16 +117,16 @@ class _Mixture:
             centre, scale, height = self._posteriors(slice(start, min(start + block, rows.stop)))
             running = torch.zeros((count, centre.shape[1]), dtype=centre.dtype, device=self._where)
             work = torch.empty_like(running)
-            relative = self._weights(slice(start, min(start + block, rows.stop)))
-            if relative is not None:
-                running += relative.log()
+            log_relative = self._log_weights(slice(start, min(start + block, rows.stop)))
+            if log_relative is not None:
+                running += log_relative
             for j in range(latents):
                 torch.sub(points[j], centre[j], out=work)
                 work.mul_(scale[j])
                 torch.addcmul(height[j], work, work, value=-1, out=work)
                 running.add_(work)
                 work.clamp_(min=least).exp_()
-                marginal[j] += _row_sums(work if relative is None else work.mul_(relative))
+                marginal[j] += _row_sums(work if log_relative is None else work.mul_(log_relative.exp()))
                 if j in joint:
                     joint[j] = joint[j].plus(_LogSum.of(running, work, least))
         return _Sums(marginal, joint)
@@ -143,9 +144,9 @@ class _Mixture:
         centre, scale = self._mean[rows, self.latents].T, math.sqrt(0.5) * np.exp(half)
         return self._tensor(centre), self._tensor(scale), self._tensor(half - self._peak[:, None])
 
-    def _weights(self, rows: slice) -> Tensor | None:
-        """N p_n of some posteriors (B,); None where all count alike."""
-        return None if self._relative is None else self._tensor(self._relative[rows])
+    def _log_weights(self, rows: slice) -> Tensor | None:
+        """Log N p_n of some posteriors (B,); None where all count alike."""
+        return None if self._log_relative is None else self._tensor(self._log_relative[rows])
 
     def _tensor(self, array: Array) -> Tensor:
         return torch.as_tensor(np.ascontiguousarray(array, dtype=self._precision), device=self._where)

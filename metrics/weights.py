@@ -53,8 +53,8 @@ def mean(terms: Array, p: Array | None) -> Array:
 def stratified(p: Array, count: int, rng: np.random.Generator) -> Array:
     """Rows (S,) drawn from p, one from each of S equal slices of the cumulative shares.
 
-    A row of share p_n comes floor(S p_n) to ceil(S p_n) + 1 times: means over the rows vary less than those of
-    independent draws, whose standard errors are therefore on the safe side.
+    A row of share p_n comes less than two times more or less often than S p_n: means over the rows vary less than those
+    of independent draws, whose standard errors are therefore on the safe side.
     """
     cumulative = np.cumsum(p)
     at = (np.arange(count) + rng.random(count)) / count

@@ -73,7 +73,7 @@ def _tables(value: Any, path: Path, found: Findings) -> Any:
     if not isinstance(value, str) or "\n" in value:
         return value
     try:
-        return File(value).read_text()
+        return File(value).read_text(encoding="utf-8-sig")  # with the mark that spreadsheets put before it
     except (OSError, UnicodeDecodeError) as error:
         found.append((path, f"{spell(path)} must be a CSV file, or its text, got {value!r}: {error}"))
         return value

@@ -90,13 +90,17 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         fields.check(self)
-        # As a list of pairs and in one order of lines, so that equal distributions are equal trials.
+        # Pairs and lines in one order: a distribution whose parts are only written in another is no other.
         object.__setattr__(self, "correlated", correlation.require_pairs(self.correlated))
         if self.factor_table is not None:
             object.__setattr__(self, "factor_table", correlation.read_table(self.factor_table).text())
         if self.correlation_width is not None and not self.correlated:
             raise ValueError(
                 "correlation_width must have correlated beside it, its factors, as in [pos_x, pos_y], got none"
+            )
+        if self.factor_table is not None and self.correlation_width is None and self.correlated:
+            raise ValueError(
+                f"correlated must be left out beside a factor_table, which has its own factors, got {self.correlated}"
             )
         if self.correlation_width is not None and self.factor_table is not None:
             raise ValueError(

@@ -33,6 +33,7 @@ WEIGHT = "weight"
 """The last column of a table."""
 
 _SHOWN = 3  # mistakes of one kind that a message lists
+_MOST_LEVELS = 1 << 31
 
 
 class FactorTable(NamedTuple):
@@ -94,6 +95,8 @@ def _rows(lines: Sequence[Sequence[str]], factors: int) -> tuple[list[tuple[tupl
             wrong.append(f"line {line!r} must have {factors} levels and a weight")
         elif min(levels) < 0 or not 0 <= weight < math.inf:
             wrong.append(f"line {line!r} must have levels >= 0 and a finite weight >= 0")
+        elif max(levels) >= _MOST_LEVELS:
+            wrong.append(f"line {line!r} must have levels below {_MOST_LEVELS}")
         elif levels in seen:
             wrong.append(f"line {line!r} repeats its levels; give each once")
         seen.add(levels)
@@ -102,22 +105,23 @@ def _rows(lines: Sequence[Sequence[str]], factors: int) -> tuple[list[tuple[tupl
 
 
 def require_pairs(pairs: Sequence[Any]) -> Pairs:
-    """Return pairs of factors as given, one pair alone too; ValueError where they are none."""
+    """Return pairs of factors, one pair alone too, in alphabetical order; ValueError where they are none."""
     alone = len(pairs) > 0 and all(isinstance(item, str) for item in pairs)
     found: list[tuple[str, str]] = []
     for pair in [pairs] if alone else pairs:
-        names = [str(name) for name in pair if isinstance(name, str)]
-        if len(names) != 2 or len(pair) != 2:
+        members: list[Any] = [*pair] if isinstance(pair, list | tuple) else [pair]
+        names = sorted(name for name in members if isinstance(name, str))
+        if len(names) != 2 or len(members) != 2:
             raise ValueError(
-                f"correlated must be a pair of factors, as in [pos_x, pos_y], or a list of pairs, got {list(pair)}"
+                f"correlated must be a pair of factors, as in [pos_x, pos_y], or a list of pairs, got {members}"
             )
         a, b = names
         if a == b:
             raise ValueError(f"correlated must pair two different factors, got {a} with itself")
-        if (a, b) in found or (b, a) in found:
+        if (a, b) in found:
             raise ValueError(f"correlated must not repeat a pair, got {a} and {b} more than once; take a smaller width")
         found.append((a, b))
-    return tuple(found)
+    return tuple(sorted(found))
 
 
 def problems(
@@ -162,7 +166,7 @@ def band(factors: Factors, pairs: Pairs, width: float) -> NDArray[np.float64]:
     }
     log_w = np.zeros(len(factors))
     for a, b in pairs:
-        log_w -= np.square(scaled[a] - scaled[b]) / (2 * width**2)
+        log_w -= 0.5 * np.square((scaled[a] - scaled[b]) / width)
     w = np.exp(log_w - log_w.max())  # the likeliest image weighs 1, however narrow the band
     return w / w.sum()
 
@@ -182,6 +186,7 @@ def tabled(factors: Factors, table: FactorTable) -> NDArray[np.float64]:
         raise ValueError(_bare(table.names, np.unique(own[np.isnan(w)], axis=0).tolist()))
     if not w.any():
         raise ValueError("factor_table must weigh the levels of some image above 0, got 0 for all of them")
+    w = w / w.max()  # or the sum of the largest floats would not be one
     return w / w.sum()
 
 

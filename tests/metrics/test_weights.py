@@ -69,6 +69,20 @@ def test_every_weighted_metric_scores_weighted_rows_as_repeated_ones(name):
     assert name == "active_units" or abs(ours.value - plain.value) > tolerance
 
 
+def test_rows_too_light_for_float32_still_count_as_nothing_and_not_as_nan():
+    """A block of rows whose weights float32 has no number for: what is left is the mixture of the others."""
+    rng = np.random.default_rng(0)
+    codes = Codes(rng.normal(size=(4096, 3)).astype(np.float32), np.full((4096, 3), -2.0, np.float32))
+    light = np.where(np.arange(4096) < 2048, 1e-60, 1.0)
+    ours = elbo_decomposition(codes, samples=200, seed=0, weights=light)
+    heavy = elbo_decomposition(weights.rows(codes, light == 1.0), samples=200, seed=0, weights=light[2048:] * 0.5)
+    assert np.isfinite(ours).all()
+    exact = Codes(codes.mean.astype(np.float64), codes.logvar.astype(np.float64))
+    # float32 densities of 4096 rows against float64 ones
+    np.testing.assert_allclose(ours, elbo_decomposition(exact, samples=200, seed=0, weights=light), atol=1e-4)
+    assert abs(ours.kl - heavy.kl) < 0.2  # other samples of the same distribution
+
+
 def test_the_most_that_is_known_of_an_image_is_the_entropy_of_the_shares():
     factors = Factors(GRID.values, GRID.names, GRID.sizes, COUNTS)
     p = COUNTS[COUNTS > 0] / COUNTS.sum()

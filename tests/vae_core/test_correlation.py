@@ -229,6 +229,12 @@ def test_a_table_weighs_the_levels_it_names(data: Data) -> None:
         ({"factor_table": "row,weight\n0,-1\n"}, "line '0,-1' must have levels >= 0 and a finite weight >= 0"),
         ({"factor_table": "row,weight\n0,0\n1,0\n"}, "must have a weight above 0, got all zero"),
         ({"factor_table": "row,weight\n0,1\n0,2\n"}, "line '0,2' repeats its levels"),
+        ({"factor_table": f"row,weight\n{10**20},1\n"}, "must have levels below 2147483648"),
+        (
+            {"factor_table": "row,weight\n0,1\n", "correlated": PAIR},
+            "correlated must be left out beside a factor_table",
+        ),
+        ({"correlated": [1, 2], "correlation_width": 1.0}, "must be a pair of factors"),
         ({"factor_table": "row,weight\nx,1\n"}, "line 'x,1' must be whole numbers"),
         (
             {"correlated": PAIR, "correlation_width": 0.1, "factor_table": "row,weight\n0,1\n"},
@@ -267,3 +273,15 @@ def test_training_refuses_data_without_factors_and_metrics_without_weights(confi
 def test_a_table_is_csv_as_numpy_and_spreadsheets_write_it() -> None:
     buffer = io.StringIO("row,weight\r\n0,1e0\r\n\r\n1, 2\r\n")
     assert correlation.read_table(buffer.getvalue()).text() == "row,weight\n0,1\n1,2\n"
+
+
+def test_the_largest_weights_and_the_narrowest_band_are_distributions(data: Data) -> None:
+    """Of the largest floats the sum is no float, and of the smallest width the square is 0."""
+    lines = "".join(f"{level},1e308\n" for level in range(16))
+    even = TrainConfig(epochs=1, factor_table=f"row,weight\n{lines}").distribution(data.factors)
+    narrow = TrainConfig(epochs=1, correlated=PAIR, correlation_width=1e-200).distribution(data.factors)
+    assert even is not None
+    assert narrow is not None
+    assert np.ptp(even) == 0
+    assert narrow.sum() == pytest.approx(1)
+    assert set(np.unique(narrow > 0)) == {False, True}  # the diagonal alone

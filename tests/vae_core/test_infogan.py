@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
+import objective_cases
 import pytest
 import torch
 from objective_cases import Case, make
@@ -13,6 +14,7 @@ from torch import nn
 import vae_core
 from vae_core import Data, InfoGAN, TrialConfig
 from vae_core.feed import Feed
+from vae_core.networks import Trento
 from vae_core.traversal import traverse
 
 
@@ -93,3 +95,19 @@ def test_both_players_descend_the_game(config: TrialConfig, data: Data) -> None:
         for objective in (InfoGAN(discriminator_learning_rate=1e-9), InfoGAN(gradient_penalty=0.0))
     ]
     assert ends[0] < 0.5 < ends[1]
+
+
+def test_the_penalty_descends_its_own_gradient_beside_batch_normalisation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever D sees before: γ adds γ/2·∇E|∇_x logit D|² to the gradient of its loss, and nothing else."""
+    monkeypatch.setitem(objective_cases.NETWORKS, "trento", (Trento(latents=3), (1, 32, 32)))
+    parts: list[tuple[torch.Tensor, ...]] = []
+    for gamma in (0.0, 2.0):
+        case = make(InfoGAN(), "trento")
+        own = case.nets.players()["adversary"]
+        loss = InfoGAN(gradient_penalty=gamma).terms(*case).rivals["adversary"]
+        parts.append(torch.autograd.grad(loss, own, allow_unused=True, retain_graph=True))
+    # By the running statistics that the step left behind: D reads images by them for its slope.
+    alone = torch.autograd.grad(case.nets.squared_slope(case.batch.images).mean(), own, allow_unused=True)
+    for without, beside, slope in zip(*parts, alone, strict=True):
+        expected = torch.zeros_like(without) if slope is None else slope  # γ/2 = 1
+        torch.testing.assert_close(beside - without, expected, rtol=1e-9, atol=1e-12)  # float64
