@@ -135,9 +135,11 @@ def _tells(path: str, whole: Sequence[Mapping[str, Any]], *, numbers: bool) -> b
 
 def _words(own: Mapping[str, Any], paths: Sequence[str]) -> str:
     """Return "adam, latents 5": a word says itself, what is not given says nothing."""
-    values = {path.partition(".")[2]: own[path] for path in paths if own[path] is not None}
+    values = {path.partition(".")[2]: own[path] for path in paths if own[path] not in (None, ())}
+    words = {field: _short(hints.listed(value)) for field, value in values.items()}
     return ", ".join(
-        value if isinstance(value, str) else f"{field} {_short(hints.listed(value))}" for field, value in values.items()
+        word if isinstance(values[field], str) and word == values[field] else f"{field} {word}"
+        for field, word in words.items()
     )
 
 

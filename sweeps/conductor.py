@@ -56,7 +56,11 @@ class Conductor:
         self.trials = read_trials(self._ledger, name)
         for row in self._ledger.of(tables.CELL, name):
             mine = [trial for trial in self.trials if trial.cell == row["number"]]
-            cell = self._cell(row["number"], row["layout"], json.loads(row["params"]), row["bracket"], mine[0].config)
+            params = json.loads(row["params"])
+            # Anew: cells of before and of now must meet in one bracket, whatever it was called then.
+            layout = self._layouts[row["layout"]]
+            bracket = cells.bracket(self.spec, layout, params | layout.fixed)
+            cell = self._cell(row["number"], row["layout"], params, bracket, mine[0].config)
             cell.trials.extend(mine)
             self.cells.append(cell)
             self._turn = row["turn"] + 1
@@ -69,6 +73,8 @@ class Conductor:
             unfinished = (tables.ATTEMPT.c.sweep == name) & tables.ATTEMPT.c.outcome.is_(None)
             tx.update(tables.ATTEMPT, unfinished, outcome="interrupted", ended=time.time())
             for cell in self.cells:
+                own = (tables.CELL.c.sweep == name) & (tables.CELL.c.number == cell.number)
+                tx.update(tables.CELL, own, bracket=cell.bracket)
                 self._settle(tx, cell)
 
     @property

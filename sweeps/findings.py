@@ -5,6 +5,7 @@ Each sentence can come out either way: the direction of a trend and the winner o
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
@@ -31,8 +32,8 @@ def opening(runs: Runs) -> str:
 def best(runs: Runs) -> list[str]:
     """Return a sentence per goal: the best cell's mean with its error and n."""
     found: list[str] = []
-    for goal in summary.goals(runs):
-        row = summary.best_cell(runs, goal)
+    for goal, (drawn, own) in itertools.product(summary.goals(runs), _by_distribution(runs).items()):
+        row = summary.best_cell(own, goal)
         if row is None:
             found.append(f"No complete trial has a {text.name(goal.metric)}, the sweep's goal.")
             continue
@@ -40,8 +41,15 @@ def best(runs: Runs) -> list[str]:
         n = int(row[f"{goal.metric}_n"])
         spread = f"standard error, n = {n}" if n > 1 else "one seed, no error known"
         way = "Lowest" if goal.mode == "min" else "Highest"
-        found.append(f"{way} mean {text.name(goal.metric)}: {value} ({spread}), by {text.cell(row, runs)}.")
-    return found
+        of = f" of {drawn}" if drawn else ""
+        found.append(f"{way} mean {text.name(goal.metric)}{of}: {value} ({spread}), by {text.cell(row, runs)}.")
+    return list(dict.fromkeys(found))
+
+
+def _by_distribution(runs: Runs) -> dict[str, Runs]:
+    """Return distribution of the factors -> the sweep's trials on it."""
+    drawn = np.array(summary.distributions(runs.table), dtype=object)
+    return {name: runs._replace(table=runs.table.loc[drawn == name]) for name in dict.fromkeys(drawn.tolist())}
 
 
 def trends(runs: Runs, metrics: Sequence[str] = ("reconstruction", "tc")) -> list[str]:
@@ -57,10 +65,16 @@ def trends(runs: Runs, metrics: Sequence[str] = ("reconstruction", "tc")) -> lis
 
 
 def comparisons(runs: Runs, metric: str = "reconstruction", *, better: pareto.Direction = "min") -> list[str]:
-    """Return a sentence per series but the first: at each strength that both have, which of the two is better."""
+    """Return a sentence per series but the first of its distribution: which of the two is better at equal strengths."""
     rows = summary.brackets(runs, [metric])
     if metric not in rows.columns:
         return []
+    drawn = rows.groupby("distribution", sort=False)
+    return [sentence for _, own in drawn for sentence in _compared(own, metric, better)]
+
+
+def _compared(rows: pd.DataFrame, metric: str, better: pareto.Direction) -> list[str]:
+    """Return the sentences of `comparisons` about the rows of one distribution."""
     rows = rows.loc[(rows["strength"].notna() & rows[metric].notna()).to_numpy()]
     first, *others = dict.fromkeys(rows["series"]) or [""]
     own = _by_strength(rows, first)
@@ -87,14 +101,20 @@ def fronts(runs: Runs) -> list[str]:
     for plane in front.PLANES:
         if not all(summary.source(runs.table, metric) for metric in (plane.x, plane.y)):
             continue
-        rows = front.members(runs, plane)
-        ahead = rows.loc[rows["on_front"].to_numpy()]
-        sentence = f"{text.name(plane.x).capitalize()} against {text.name(plane.y)}: {len(ahead)} of {len(rows)} cells"
-        shares = _shares(rows, plane)
-        covered = ", ".join(f"{series} {100 * share:.0f} %" for series, share in shares.items())
-        area = f" Of the rectangle that all cells span, the series dominate: {covered}." if len(shares) > 1 else ""
-        found.append(f"{sentence} are on the front: {'; '.join(_members(ahead))}.{area}")
+        found += [
+            _front(rows, plane, str(drawn))
+            for drawn, rows in front.members(runs, plane).groupby("distribution", sort=False)
+        ]
     return found
+
+
+def _front(rows: pd.DataFrame, plane: front.Plane, drawn: str) -> str:
+    ahead = rows.loc[rows["on_front"].to_numpy()]
+    axes = f"{text.name(plane.x).capitalize()} against {text.name(plane.y)}{f' of {drawn}' if drawn else ''}"
+    shares = _shares(rows, plane)
+    covered = ", ".join(f"{series} {100 * share:.0f} %" for series, share in shares.items())
+    area = f" Of the rectangle that all cells span, the series dominate: {covered}." if len(shares) > 1 else ""
+    return f"{axes}: {len(ahead)} of {len(rows)} cells are on the front: {'; '.join(_members(ahead))}.{area}"
 
 
 def _members(rows: pd.DataFrame) -> list[str]:

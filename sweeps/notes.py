@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import metrics
@@ -148,6 +149,17 @@ def _published(spec: SweepSpec) -> Iterator[str]:
             if not any(_meets(spec, layout, row.where) for layout in layouts):
                 whose = spell(("published", at, "rows", place))
                 yield f"{whose}: no cell of this sweep is {dict(row.where)}, so nothing stands beside it"
+            yield from _impossible(at, place, row, table.n)
+
+
+def _impossible(at: int, place: int, row: published.PublishedRow, n: int | None) -> Iterator[str]:
+    """Name a best seed that is further from the mean than any of n values can be: (n − 1)/√n standard deviations."""
+    for metric, number in row.values.items():
+        if n is None or number.sd is None or number.best is None:
+            continue
+        if abs(number.best - number.mean) > number.sd * (n - 1) / math.sqrt(n):
+            whose = spell(("published", at, "rows", place, "values", metric))
+            yield f"{whose}: none of {n} values of this mean and sd is {number.best}; they are not of the same seeds"
 
 
 def _meets(spec: SweepSpec, layout: cells.Layout, where: Mapping[str, published.Scalar]) -> bool:

@@ -15,7 +15,7 @@ from sweeps.course import Course
 from sweeps.notes import notes
 from sweeps.scheduler import expected_epochs
 from sweeps.spec import SweepSpec
-from vae_core.config import TrialConfig
+from vae_core.config import CORRELATION, TrialConfig
 from vae_core.data.abstract import Outline
 from vae_core.objectives.abstract import AbstractObjective
 from vae_core.train import train
@@ -112,6 +112,8 @@ def _images_per_second(spec: SweepSpec, objective: int) -> float:
     data = _noise(outline, n, config.objective)
     mapping = config.to_dict()
     mapping["train"] |= {"epochs": 2, "steps": None, "images_per_epoch": None}
+    mapping["train"] |= dict.fromkeys(CORRELATION)  # which image comes next takes no time
+    mapping["train"]["correlated"] = ()
     mapping["fingerprint"] = ""  # the noise is no data set's
     # Where there are factors, the evaluated images must show every value.
     images = 2 if data.factors is None else max(2, sum(outline.factor_sizes))

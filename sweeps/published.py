@@ -59,12 +59,14 @@ class Published(Section):
     """A published table, or what a published figure shows in words.
 
     `n`: seeds behind each of its numbers, null if that is not known. `differences`: of its protocol from this sweep's.
+    `weights`: with which of ours it compares, those at the end or those of the epoch that `evaluation.best` chose.
     """
 
     source: Text
     tag: Tag
     n: Annotated[int, Ge(1)] | None = None
     differences: Text
+    weights: Literal["last", "chosen"] = "last"
     says: tuple[Text, ...] = ()
     rows: tuple[PublishedRow, ...] = ()
 

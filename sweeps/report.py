@@ -181,11 +181,11 @@ def _published(runs: Runs) -> list[Section]:
     found: list[Section] = []
     for at, table in enumerate(report_published.tables(runs)):
         pairs = report_published.pairs(runs, table)
-        told = [f"{table.source}: {claim}" if not table.rows else claim for claim in table.says]
-        paragraphs = [*told, f"Their protocol differs: {table.differences}", *report_published.orders(pairs)]
-        paragraphs += [f"Source: {table.source}; {table.tag}."] if not pairs else []
+        paragraphs = [f"From {table.source} ({table.tag}). {report_published.setting(runs)}", *table.says]
+        paragraphs.append(f"What differs: {table.differences}")
+        paragraphs += filter(None, [report_published.order(table, metric, own) for metric, own in pairs.items()])
         title = "Beside published numbers" if not at else f"Beside published numbers, {at + 1}"
-        grids = [report_published.beside(table, pairs, runs)] if pairs else []
+        grids = [report_published.beside(table, metric, own, runs) for metric, own in pairs.items()]
         found.append(Section(f"published-{at + 1}", title, paragraphs, tables=grids))
     return found
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from sweeps import published, summary
 from sweeps.plot import text
 from sweeps.published import Published, PublishedNumber, PublishedRow
-from sweeps.report_tables import Cell, Head, Row, Table, estimator, seed_list
+from sweeps.report_tables import Cell, Head, Row, Table, estimator, joined, seed_list
 from sweeps.runs import Runs
 from sweeps.summary import Mean
 
@@ -23,10 +23,11 @@ class Pair(NamedTuple):
     whose: str
     metric: str
     theirs: PublishedNumber
-    cells: int
+    cells: int  # of the sweep, that a complete trial of has it
+    known: bool  # whether the sweep has any such cell
     seeds: tuple[int, ...]
     last: Mean  # of the weights at the end
-    last_best: float  # the best seed's
+    last_best: float  # the best trial's
     chosen: Mean  # of the weights of the epoch that `evaluation.best` selects
     chosen_best: float
 
@@ -36,74 +37,92 @@ def tables(runs: Runs) -> list[Published]:
     return [Published.model_validate(stored, strict=False) for stored in runs.spec.get("published") or ()]
 
 
-def pairs(runs: Runs, table: Published) -> list[Pair]:
-    """Return every number of a published table with ours, metric by metric."""
-    metrics = list(dict.fromkeys(metric for row in table.rows for metric in row.values))
-    return [_pair(runs, row, metric) for metric in metrics for row in table.rows if metric in row.values]
+def setting(runs: Runs) -> str:
+    """Return on what this sweep's numbers stand, in words: what the differences of a protocol are from."""
+    parts = {key: runs.spec.get(key) or {} for key in ("data", "network", "train")}
+    told = "; ".join(f"{key}: {joined({k: v for k, v in part.items() if v})}" for key, part in parts.items())
+    own = any({"network", "train"} & set(entry) for entry in runs.spec.get("objectives") or ())
+    return f"This sweep: {told}{'; some objectives have settings of their own' if own else ''}."
 
 
-def beside(table: Published, found: Sequence[Pair], runs: Runs) -> Table:
-    """Return the table of both columns."""
+def pairs(runs: Runs, table: Published) -> dict[str, list[Pair]]:
+    """Return metric -> every number of a published table with ours."""
+    metrics = dict.fromkeys(metric for row in table.rows for metric in row.values)
+    return {metric: [_pair(runs, row, metric) for row in table.rows if metric in row.values] for metric in metrics}
+
+
+def beside(table: Published, metric: str, found: Sequence[Pair], runs: Runs) -> Table:
+    """Return the table of both columns of one metric: two metrics, or two scales of one, never share a column."""
     chosen = any(pair.chosen.n for pair in found)
-    heads = [Head("method"), Head("metric"), Head("published: mean (sd)", numeric=True), Head("best", numeric=True)]
+    heads = [Head(f"{text.name(metric)} of")]
+    heads += [Head("published: mean (sd)", numeric=True), Head("best", numeric=True)]
     heads += [Head("ours: mean (sd)", numeric=True), Head("best", numeric=True), Head("n", numeric=True), Head("seeds")]
     if chosen:
         heads += [Head("ours, chosen epoch: mean (sd)", numeric=True), Head("best", numeric=True)]
     body: list[Row] = []
     for pair in found:
-        theirs, best = pair.theirs, math.nan if pair.theirs.best is None else pair.theirs.best
-        cells = [Cell(pair.whose), Cell(text.name(pair.metric))]
-        cells += [_number(_spread(theirs.mean, theirs.sd)), _number(text.number(best))]
-        cells += [_number(_mean(pair.last)), _number(text.number(pair.last_best)), _number(str(pair.last.n))]
+        cells = [Cell(pair.whose), _number(_given(pair.theirs)), _number(text.plain(pair.theirs.best))]
+        cells += [_number(_mean(pair.last, pair)), _number(text.number(pair.last_best)), _number(str(pair.last.n))]
         cells += [Cell(_seeds(pair))]
         if chosen:
-            cells += [_number(_mean(pair.chosen)), _number(text.number(pair.chosen_best))]
+            cells += [_number(_mean(pair.chosen, pair)), _number(text.number(pair.chosen_best))]
         body.append(Row(cells, "" if pair.last.n else "empty"))
-    return Table(heads, body, _caption(table, found, runs))
+    return Table(heads, body, _caption(table, metric, found, runs))
 
 
-def orders(found: Sequence[Pair]) -> list[str]:
-    """Return a sentence per metric: both orders from best to worst, and how many pairs stand in the same one.
+def order(table: Published, metric: str, found: Sequence[Pair]) -> str:
+    """Return both orders from best to worst, and how many pairs stand in the same one; "" if nothing can be ordered.
 
-    Only methods with both numbers are ordered. A pair is close if our means differ by no more than one standard error.
+    Only methods with both numbers are ordered, and pairs of equal published numbers not counted. A pair is close if our
+    means over seeds differ by no more than one standard error.
     """
-    sentences: list[str] = []
-    for metric in dict.fromkeys(pair.metric for pair in found):
-        own = [pair for pair in found if pair.metric == metric and pair.last.n]
-        end = published.better(metric)
-        if len(own) < 2 or end is None:
-            continue
-        sign = 1 if end == "max" else -1
-        ranked = [
-            " > ".join(pair.whose for pair in sorted(own, key=lambda pair: -sign * value(pair)))
-            for value in (lambda pair: pair.theirs.mean, lambda pair: pair.last.value)
-        ]
-        couples = list(itertools.combinations(own, 2))
-        same = [(a.theirs.mean - b.theirs.mean) * (a.last.value - b.last.value) > 0 for a, b in couples]
-        close = [abs(a.last.value - b.last.value) <= _error(a.last, b.last) for a, b in couples]
-        alone = sum(pair.last.n < 2 for pair in own)
-        unsure = f", {sum(close)} of ours within one standard error" if any(close) else ""
-        single = f" ({alone} of our means are of one seed, their error is not known)" if alone else ""
-        sentences.append(
-            f"From best to worst {text.name(metric)}, published: {ranked[0]}. Ours: {ranked[1]}. "
-            f"{sum(same)} of {len(couples)} pairs stand in the same order{unsure}{single}."
-        )
-    return sentences
+    own = [pair for pair in found if _ours(table, pair).n]
+    end = published.better(metric)
+    couples = [(a, b) for a, b in itertools.combinations(own, 2) if a.theirs.mean != b.theirs.mean]
+    if not couples or end is None:
+        return ""
+    gaps = [_ours(table, a).value - _ours(table, b).value for a, b in couples]
+    same = sum((a.theirs.mean - b.theirs.mean) * gap > 0 for (a, b), gap in zip(couples, gaps, strict=True))
+    close = sum(abs(gap) <= _error(table, *couple) for couple, gap in zip(couples, gaps, strict=True))
+    alone = sum(_ours(table, pair).n < 2 or pair.cells > 1 for pair in own)
+    unsure = f", {close} of ours within one standard error" if close else ""
+    single = f" (of {alone} of our means no error over seeds is known)" if alone else ""
+    weights = "Ours, of the chosen epochs" if table.weights == "chosen" else "Ours"
+    theirs = _ranked(own, lambda pair: pair.theirs.mean, end)
+    ours = _ranked(own, lambda pair: _ours(table, pair).value, end)
+    return (
+        f"From best to worst {text.name(metric)}, published: {theirs}. {weights}: {ours}. "
+        f"{same} of {len(couples)} pairs stand in the same order{unsure}{single}."
+    )
+
+
+def _ranked(own: Sequence[Pair], value: Callable[[Pair], float], end: str) -> str:
+    """Return "a > b = c", from best to worst."""
+    ranked = sorted(own, key=value, reverse=end == "max")
+    words = ranked[0].whose
+    for before, pair in itertools.pairwise(ranked):
+        words += f" {'=' if value(before) == value(pair) else '>'} {pair.whose}"
+    return words
+
+
+def _ours(table: Published, pair: Pair) -> Mean:
+    return pair.chosen if table.weights == "chosen" and pair.chosen.n else pair.last
 
 
 def _pair(runs: Runs, row: PublishedRow, metric: str) -> Pair:
-    own = runs.table.loc[published.cells(runs.table, row.where)]
-    whole = summary.complete(own)
-    last = summary.values(whole, metric)
-    best = summary.floats(whole, f"best/{metric}")
-    name, *others = row.where.items()
-    words = [str(name[1]) if name[0] == "objective" else ""] + [f"{key} {text.plain(value)}" for key, value in others]
+    mine = published.cells(runs.table, row.where)
+    last = np.where(mine, summary.values(runs.table, metric), math.nan)
+    complete = mine & (runs.table["state"] == "COMPLETE").to_numpy()
+    best = np.where(complete, summary.floats(runs.table, f"best/{metric}"), math.nan)
+    has = runs.table.loc[~np.isnan(last)]
+    others = [f"{key} {text.plain(value)}" for key, value in row.where.items() if key != "objective"]
     return Pair(
-        whose=", ".join(words),
+        whose=", ".join([str(row.where["objective"]), *others]),
         metric=metric,
         theirs=row.values[metric],
-        cells=len(set(own["cell"])),
-        seeds=tuple(sorted({int(seed) for seed in whole.loc[~np.isnan(last), "seed"]})),
+        cells=len(set(has["cell"])),
+        known=bool(mine.any()),
+        seeds=tuple(sorted({int(seed) for seed in has["seed"]})),
         last=summary.mean(last),
         last_best=_best(last, metric),
         chosen=summary.mean(best),
@@ -119,42 +138,44 @@ def _best(values: np.ndarray, metric: str) -> float:
     return float(known.max() if end == "max" else known.min())
 
 
-def _caption(table: Published, found: Sequence[Pair], runs: Runs) -> str:
+def _caption(table: Published, metric: str, found: Sequence[Pair], runs: Runs) -> str:
     theirs = f"n = {table.n} each" if table.n else "n not known"
-    known = {metric: estimator(metric, runs) for metric in dict.fromkeys(pair.metric for pair in found)}
-    ours = "; ".join(f"{text.name(metric)}: {words}" for metric, words in known.items())
+    compared = "the chosen epochs" if table.weights == "chosen" else "the weights at the end"
+    where = text.measured_on(runs, [metric]) or "nothing"
     parts = [
-        f"Published: {table.source}; {table.tag}; {theirs}. Ours: means over n seeds, sd with n − 1, of the weights at "
-        "the end; best: of the seeds",
+        f"Published: {table.source}; {table.tag}; {theirs}; to compare with ours of {compared}. Ours: means over n "
+        f"seeds, sd with n − 1, on the {where}; best: of the trials",
         *(["chosen epoch: the weights that evaluation.best selects"] if any(pair.chosen.n for pair in found) else []),
-        f"our estimators: {ours}",
+        f"our estimator: {estimator(metric, runs)}",
     ]
     return "; ".join(parts) + "."
 
 
 def _seeds(pair: Pair) -> str:
     if not pair.seeds:
-        return "not run" if not pair.cells else "no complete trial has it"
+        return "no complete trial has it" if pair.known else "not run"
     words = seed_list(pair.seeds)
-    return words if pair.cells == 1 else f"{words}, of {pair.cells} cells"
+    return words if pair.cells == 1 else f"{words}, in {pair.cells} cells together"
 
 
-def _mean(mean: Mean) -> str:
-    return _spread(mean.value, None if math.isnan(mean.sd) else mean.sd)
+def _given(number: PublishedNumber) -> str:
+    """Return a published number with the digits that it was published with."""
+    return text.plain(number.mean) + (f" ({text.plain(number.sd)})" if number.sd is not None else "")
 
 
-def _spread(value: float, sd: float | None) -> str:
-    if sd is None:
-        return text.number(value)
-    decimals = text.number(value, sd).partition(".")[2]
-    return f"{text.number(value, sd)} ({sd:.{len(decimals)}f})"
+def _mean(mean: Mean, pair: Pair) -> str:
+    # Between cells the spread is not one of seeds.
+    if math.isnan(mean.sd) or pair.cells > 1:
+        return text.number(mean.value)
+    decimals = text.number(mean.value, mean.sd).partition(".")[2]
+    return f"{text.number(mean.value, mean.sd)} ({mean.sd:.{len(decimals)}f})"
 
 
-def _error(a: Mean, b: Mean) -> float:
-    """Return the standard error of a difference; 0 where one of them is not known."""
-    error = math.hypot(a.se, b.se)
-    return 0.0 if math.isnan(error) else error
+def _error(table: Published, a: Pair, b: Pair) -> float:
+    """Return the standard error of a difference of means over seeds; 0 where one of them is not known."""
+    known = all(pair.cells == 1 and _ours(table, pair).n > 1 for pair in (a, b))
+    return math.hypot(_ours(table, a).se, _ours(table, b).se) if known else 0.0
 
 
-def _number(words: str) -> Cell:
+def _number(words: Any) -> Cell:
     return Cell(words, "n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, Literal, NamedTuple, cast
 
 import numpy as np
 import pandas as pd
@@ -124,7 +124,7 @@ def scores(runs: Runs) -> Table | None:
         cells += [_number(_mean(row, name) if name in row else "–") for name in (f"final/{name}" for name in metrics)]
         body.append(Row(cells))
     for which in ("chance", "ceiling"):
-        levels = [_number(_level(summary.level(runs, metric, which))) for metric in metrics]
+        levels = [_number(_levels(runs, metric, which)) for metric in metrics]
         body.append(Row([Cell(which), _number(""), _number(""), *levels], "empty"))
     return Table(heads, body, "Further scores of the whole data set: means ± standard error over n seeds.")
 
@@ -187,13 +187,13 @@ def estimators(runs: Runs) -> Table:
 def facts(runs: Runs, made_with: Mapping[str, str]) -> Table:
     """Return sizes, versions and names, one a row."""
     evaluation = runs.spec.get("evaluation") or {}
-    rows = {"sweep": runs.name, "data": _joined(runs.spec.get("data") or {})}
-    rows["evaluation"] = _joined(evaluation)
+    rows = {"sweep": runs.name, "data": joined(runs.spec.get("data") or {})}
+    rows["evaluation"] = joined(evaluation)
     prefix = "software/"
     for column in runs.table.columns:
         if str(column).startswith(prefix):
             rows[str(column).removeprefix(prefix)] = _distinct(runs.table, str(column)) or "–"
-    rows["report made with"] = _joined(made_with)
+    rows["report made with"] = joined(made_with)
     return Table([Head("what"), Head("value")], [Row([Cell(key), Cell(value)]) for key, value in rows.items()])
 
 
@@ -237,7 +237,7 @@ def _identity(table: pd.DataFrame, metric: str) -> str:
     """Return the stored identities of a metric in words; more than one means that its scores do not compare."""
     stored = table.get(f"identity/{metric}")
     identities = [] if stored is None else list(dict.fromkeys(str(value) for value in stored.dropna()))
-    return " | ".join(_joined({k: v for k, v in json.loads(text).items() if k != "metric"}) for text in identities)
+    return " | ".join(joined({k: v for k, v in json.loads(text).items() if k != "metric"}) for text in identities)
 
 
 def _distinct(table: pd.DataFrame, column: str) -> str:
@@ -246,13 +246,14 @@ def _distinct(table: pd.DataFrame, column: str) -> str:
     return "; ".join(dict.fromkeys(str(value) for value in table[column].dropna() if str(value)))
 
 
-def _joined(mapping: Mapping[str, object]) -> str:
+def joined(mapping: Mapping[str, object]) -> str:
+    """Return a mapping in words."""
     return ", ".join(f"{key} {_listed(value)}" for key, value in mapping.items())
 
 
 def _listed(value: object) -> str:
     if isinstance(value, Mapping):
-        return f"({_joined(value)})"
+        return f"({joined(value)})"
     if isinstance(value, Sequence) and not isinstance(value, str):
         return " ".join(str(item) for item in value) or "none"
     return "none" if value is None else str(value)
@@ -267,6 +268,14 @@ def _mean(row: Mapping[str, Any], metric: str) -> str:
 
 def _number(words: str) -> Cell:
     return Cell(words, "n")
+
+
+def _levels(runs: Runs, metric: str, which: Literal["chance", "ceiling"]) -> str:
+    """Return a level of all trials, or its span where they are not of one distribution."""
+    column = summary.floats(summary.complete(runs.table), f"final/{metric}_{which}")
+    known = column[~np.isnan(column)]
+    ends = [_level(float(end)) for end in (known.min(), known.max())] if len(known) else ["–"]
+    return " to ".join(dict.fromkeys(ends))
 
 
 def _level(value: float) -> str:

@@ -16,8 +16,11 @@ from sweeps import ledger as tables
 from sweeps.course import Course
 from sweeps.fold import TrialState, parked, read_trials
 from sweeps.ledger import Ledger
+from sweeps.overlay import LENGTHS
 from sweeps.store import TrialPaths
 from sweeps.track import flatten
+from vae_core import registry
+from vae_core.config import TrainConfig
 from vae_core.objectives import OBJECTIVES
 from vae_core.objectives.abstract import AbstractObjective
 
@@ -120,7 +123,7 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
                 **_identity(trial, cells[trial.cell], by, workspace),
                 "attempts": sum(attempt["trial"] == trial.number for attempt in attempts),
                 "rungs": json.dumps(_rungs(pruning, courses.get(trial.number))),
-                **{key: _scalar(value) for key, value in flatten(trial.config).items() if key != "seed"},
+                **{key: _scalar(value) for key, value in flatten(_whole(trial.config)).items() if key != "seed"},
                 **trial.reported.get(trial.epoch, {}),
                 **(finals.get(trial.number, {}) if trial.state == "COMPLETE" else {}),
                 **{f"software/{key}": value for key, value in json.loads(row["software"]).items()},
@@ -128,6 +131,12 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
         )
     table = pd.DataFrame(rows).sort_values("number", ignore_index=True) if rows else pd.DataFrame()
     return Runs(name, workspace, row["spec"], row["created"], table, pd.DataFrame(curves))
+
+
+def _whole(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a stored config with the fields of training that came after it, at their defaults."""
+    added = {key: value for key, value in registry.plain(TrainConfig(epochs=1)).items() if key not in LENGTHS}
+    return {**config, "train": {**added, **config["train"]}}
 
 
 def _rescored(metric: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -148,8 +157,9 @@ def strength(config: Mapping[str, Any], laid_out: Collection[str], by: Sequence[
     declared = OBJECTIVES[config["objective"]["name"]].strength
     if declared is None or f"objective.{declared}" not in laid_out:
         for field, part in itertools.product(by, ("objective", "train", "network")):
-            if f"{part}.{field}" in laid_out and isinstance(value := config[part][field], int | float):
-                return field, float(value)
+            value = config[part][field] if f"{part}.{field}" in laid_out else ""
+            if value is None or isinstance(value, int | float):
+                return field, math.nan if value is None else float(value)
     return ("", math.nan) if declared is None else (declared, float(config["objective"][declared]))
 
 

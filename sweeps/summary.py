@@ -6,6 +6,7 @@ better model. So only COMPLETE trials enter a mean; the others are counted besid
 
 from __future__ import annotations
 
+import hashlib
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -134,13 +135,31 @@ def entries(runs: Runs) -> list[str]:
     return [str(name) if own is None else own[0] for name, own in zip(runs.table["objective"], found, strict=True)]
 
 
+def distributions(table: pd.DataFrame) -> list[str]:
+    """Return what each trial's factors are drawn from, "" where it is the data set itself: (n,) words.
+
+    Numbers of two distributions are of two sets of images: neither is the better one.
+    """
+    empty = [None] * len(table)
+    columns = [table.get(f"train.{name}", empty) for name in ("correlated", "correlation_width", "factor_table")]
+    found: list[str] = []
+    for pairs, width, text in zip(*columns, strict=True):
+        if isinstance(text, str) and text:
+            found.append(f"factor table {hashlib.sha256(text.encode()).hexdigest()[:8]}")
+        elif isinstance(width, int | float) and not math.isnan(width):
+            found.append(f"{pairs} within {width:g}".replace('"', ""))
+        else:
+            found.append("")
+    return found
+
+
 def cells(runs: Runs, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
     """Return one row per cell: what it is, how many trials it has in each state, its means over seeds.
 
-    Columns: objective, `series`, strength_name, strength, bracket, point, cell, the laid-out `parameters`; the numbers
-    of trials `n` (COMPLETE), pruned, failed, unfinished; `collapsed`, how many ended with no active unit, of `seeds`,
-    the COMPLETE ones and these; `members`, the numbers of the COMPLETE ones; for each metric m that was measured `m`,
-    `m_sd`, `m_se` and `m_n`.
+    Columns: objective, `series`, `distribution`, strength_name, strength, bracket, point, cell, the laid-out
+    `parameters`; the numbers of trials `n` (COMPLETE), pruned, failed, unfinished; `collapsed`, how many ended with no
+    active unit, of `seeds`, the COMPLETE ones and these; `members`, the numbers of the COMPLETE ones; for each metric m
+    that was measured `m`, `m_sd`, `m_se` and `m_n`.
     """
     return _grouped(runs, "cell", metrics)
 
@@ -224,7 +243,7 @@ def _grouped(runs: Runs, by: Literal["cell", "bracket"], metrics: Sequence[str])
     points = [f"{name} @ {at!r}" for name, at in zip(table["bracket"], strength.tolist(), strict=True)]
     keys = [str(name) for name in table["cell"]] if by == "cell" else points
     shown = {name: list(table[name]) for name in parameters(table)}
-    lost = collapsed(table)
+    lost, drawn = collapsed(table), distributions(table)
     measured = {metric: values(table, metric) for metric in dict.fromkeys(metrics) if source(table, metric)}
     groups: dict[str, list[int]] = {}
     for place, key in enumerate(keys):
@@ -238,6 +257,7 @@ def _grouped(runs: Runs, by: Literal["cell", "bracket"], metrics: Sequence[str])
         row: dict[str, Any] = {
             "objective": objective[first],
             "series": own[first],
+            "distribution": drawn[first],
             "strength_name": names[first],
             "strength": float(strength[first]),
             "bracket": bracket[first],
@@ -258,7 +278,7 @@ def _grouped(runs: Runs, by: Literal["cell", "bracket"], metrics: Sequence[str])
             row |= {f"{metric}_se": average.se, f"{metric}_n": average.n}
         rows.append(row)
     if not rows:
-        told = ("objective", "series", "strength_name", "strength", "bracket", "point", "cell")
+        told = ("objective", "series", "distribution", "strength_name", "strength", "bracket", "point", "cell")
         return pd.DataFrame(columns=[*told, *_COUNTS])
     return pd.DataFrame(rows)
 

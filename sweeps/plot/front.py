@@ -49,12 +49,15 @@ def front_figure(runs: Runs, *, planes: Sequence[Plane] = PLANES) -> Figure:
 
 
 def members(runs: Runs, plane: Plane) -> pd.DataFrame:
-    """Return the cells that have both numbers, with `on_front`."""
+    """Return the cells that have both numbers, with `on_front`: beaten by none on the same distribution of factors."""
     rows = summary.cells(runs, [plane.x, plane.y])
     rows = rows.loc[(rows["n"] > 0).to_numpy()]
     rows = rows.loc[(rows[plane.x].notna() & rows[plane.y].notna()).to_numpy()].reset_index(drop=True)
-    points = rows[[plane.x, plane.y]].to_numpy(dtype=np.float64)
-    return rows.assign(on_front=pareto.nondominated(points, (plane.x_better, plane.y_better)))
+    on_front = np.zeros(len(rows), dtype=bool)
+    for _, own in rows.groupby("distribution"):
+        points = own[[plane.x, plane.y]].to_numpy(dtype=np.float64)
+        on_front[own.index] = pareto.nondominated(points, (plane.x_better, plane.y_better))
+    return rows.assign(on_front=on_front)
 
 
 def stairs(rows: pd.DataFrame, plane: Plane) -> np.ndarray:
@@ -70,7 +73,9 @@ def stairs(rows: pd.DataFrame, plane: Plane) -> np.ndarray:
 def _draw(axes: Axes, runs: Runs, rows: pd.DataFrame, plane: Plane) -> None:
     colours, on_front = style.colours(runs), rows["on_front"].to_numpy(dtype=bool)
     across, up = summary.floats(rows, plane.x), summary.floats(rows, plane.y)
-    axes.plot(*stairs(rows, plane).T, color=style.INK, linewidth=1.0, alpha=0.6, label="front", gid="front", zorder=2)
+    for place, (_, own) in enumerate(rows.groupby("distribution", sort=False)):
+        name = "_front" if place else "front"
+        axes.plot(*stairs(own, plane).T, color=style.INK, linewidth=1.0, alpha=0.6, label=name, gid="front", zorder=2)
     for series in dict.fromkeys(rows["series"]):
         own = (rows["series"] == series).to_numpy()
         colour = colours[series]

@@ -97,7 +97,7 @@ def plain(value: object) -> str:
 
     A text of several lines is told by its first.
     """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
+    if value is None or value == "[]" or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, str) and "\n" in value:
         return f"{value.partition(chr(10))[0]} …"

@@ -368,3 +368,14 @@ def test_a_trial_at_a_rung_that_does_not_judge_it_is_not_parked(tmp_path):
     assert not sweep.record(trial.number, body(trial, 3, 0.1))
     assert trial.state == "PARKED"
     assert parked(ledger, "mini", read_trials(ledger, "mini")) == {trial.number}
+
+
+def test_cells_of_an_earlier_version_meet_those_of_this_one_in_one_bracket(tmp_path):
+    """Brackets are what cells are called now, whatever they were called when they were asked."""
+    sweep = conductor(spec(), tmp_path)
+    play(sweep, stop_after=1)
+    with sweep._ledger.transaction() as tx:
+        tx.update(tables.CELL, tables.CELL.c.number == 0, bracket="beta_vae#0 beta=1")
+    again = conductor(spec(), tmp_path)
+    assert again.cells[0].bracket == "beta_vae beta=1"
+    assert again._ledger.of(tables.CELL, "mini")[0]["bracket"] == "beta_vae beta=1"

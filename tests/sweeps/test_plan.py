@@ -4,6 +4,7 @@ import pytest
 from mini_sweep import spec
 
 from sweeps.plan import plan
+from sweeps.spec import load
 from vae_core.objectives import OBJECTIVES
 
 
@@ -29,3 +30,9 @@ def test_rungs_that_do_not_judge_are_not_planned():
         "objectives[1] factor_bottleneck: no rung judges it, as its schedules run until step 120 of 120; "
         "its cells run to the end"
     ]
+
+
+def test_a_correlated_sweep_is_planned_without_its_factors():
+    """The probe trains on noise, which has none."""
+    sweep = load("correlated-factors", overrides=["train.correlation_width=0.2"])
+    assert plan(sweep).trials == 12

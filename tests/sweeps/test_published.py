@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from ruamel.yaml import YAML
 from synthetic_runs import synthetic
@@ -38,7 +39,9 @@ def told(*tables: dict[str, Any]) -> str:
 
 
 def beside(runs: Runs, *rows: tuple[dict[str, Any], dict[str, Any]]) -> list[report_published.Pair]:
-    return report_published.pairs(runs, Published.model_validate(table(*rows)))
+    """Return ours beside the one metric of some rows."""
+    (found,) = report_published.pairs(runs, Published.model_validate(table(*rows))).values()
+    return found
 
 
 def test_a_number_alone_is_a_mean_and_survives_the_ledger() -> None:
@@ -101,15 +104,20 @@ def test_our_column_is_the_mean_of_complete_trials_with_their_seeds() -> None:
 
 def test_the_table_says_source_tag_n_and_what_was_not_run() -> None:
     runs = synthetic(rates=[1e-3], prune=False, failed=(), best="mig")
-    rows = [({"objective": "beta_vae", "beta": b}, {"mig": {"mean": 0.3, "sd": 0.05, "best": 0.4}}) for b in (4, 5)]
-    shown = report_published.beside(Published.model_validate(table(*rows)), beside(runs, *rows), runs)
-    for words in ("Somebody 2018, table 1", "read", "n = 10 each", "MIG: quadrature of the posterior mixtures"):
-        assert words in shown.caption
-    assert [row.cells[7].text for row in shown.rows] == ["0, 1", "not run"]
-    assert shown.rows[0].cells[2].text == "0.300 (0.050)"
-    assert [head.text for head in shown.heads].count(
-        "best"
-    ) == 3  # theirs, ours of the last weights, of the chosen epoch
+    rows = [({"objective": "beta_vae", "beta": b}, {"mig": {"mean": 0.32345, "sd": 0.05, "best": 0.4}}) for b in (4, 5)]
+    shown = report_published.beside(Published.model_validate(table(*rows)), "mig", beside(runs, *rows), runs)
+    words = ("Somebody 2018, table 1", "read", "n = 10 each", "quadrature of the posterior mixtures", "whole data set")
+    for word in words:
+        assert word in shown.caption
+    assert [row.cells[6].text for row in shown.rows] == ["0, 1", "not run"]
+    assert shown.rows[0].cells[1].text == "0.32345 (0.05)"  # as it was published
+    assert [head.text for head in shown.heads].count("best") == 3  # theirs, ours at the end, of the chosen epoch
+
+
+def test_two_scales_never_share_a_column() -> None:
+    runs = synthetic(rates=[1e-3], prune=False, failed=())
+    row = ({"objective": "beta_vae", "beta": 4}, {"mig": 0.1, "mig_chen4": 0.4})
+    assert list(report_published.pairs(runs, Published.model_validate(table(row)))) == ["mig", "mig_chen4"]
 
 
 @pytest.mark.parametrize(("first", "same"), [(50.0, 1), (1.0, 0)])
@@ -117,9 +125,38 @@ def test_orders_can_agree_and_disagree(first: float, same: int) -> None:
     """Reconstruction of the synthetic runs rises with β, so that β = 1 is the better one."""
     runs = synthetic(rates=[1e-3], prune=False, failed=())
     rows = [({"objective": "beta_vae", "beta": b}, {"reconstruction": v}) for b, v in ((16, first), (1, 20.0))]
-    (sentence,) = report_published.orders(beside(runs, *rows))
+    sentence = report_published.order(Published.model_validate(table(*rows)), "reconstruction", beside(runs, *rows))
     assert "Ours: beta_vae, beta 1 > beta_vae, beta 16" in sentence
     assert f"{same} of 1 pairs" in sentence
+
+
+def test_equal_published_numbers_have_no_order() -> None:
+    runs = synthetic(rates=[1e-3], prune=False, failed=())
+    rows = [({"objective": "beta_vae", "beta": b}, {"mig": v}) for b, v in ((1, 0.2), (4, 0.2), (8, 0.1))]
+    sentence = report_published.order(Published.model_validate(table(*rows)), "mig", beside(runs, *rows))
+    assert "published: beta_vae, beta 1 = beta_vae, beta 4 > beta_vae, beta 8" in sentence
+    assert " of 2 pairs" in sentence
+
+
+def test_numbers_of_chosen_epochs_are_ordered_among_themselves() -> None:
+    runs = synthetic(rates=[1e-3], prune=False, failed=(), best="mig")
+    low, high = [{"objective": "beta_vae", "beta": b} for b in (4, 16)]
+    chosen = np.where(published.cells(runs.table, high), 0.99, 0.01)
+    runs = runs._replace(table=runs.table.assign(**{"best/mig": chosen}))
+    rows = [(low, {"mig": 0.1}), (high, {"mig": 0.2})]
+    for weights, same in (("last", 0), ("chosen", 1)):
+        whole = Published.model_validate(table(*rows, weights=weights))
+        assert f"{same} of 1 pairs" in report_published.order(whole, "mig", beside(runs, *rows))
+
+
+def test_trials_of_several_cells_are_not_called_seeds_of_one() -> None:
+    runs = synthetic(prune=False, failed=())  # two learning rates
+    (pair,) = beside(runs, ({"objective": "beta_vae", "beta": 4}, {"mig": 0.3}))
+    whole = Published.model_validate(table(({"objective": "vae"}, {"mig": 1})))
+    shown = report_published.beside(whole, "mig", [pair], runs)
+    assert (pair.last.n, pair.cells) == (4, 2)
+    assert shown.rows[0].cells[6].text == "0, 1, in 2 cells together"
+    assert "(" not in shown.rows[0].cells[3].text  # no spread over seeds
 
 
 def test_the_tutorial_s_example_is_taken() -> None:

@@ -71,6 +71,12 @@ def test_the_strength_is_what_was_laid_out_of_the_trade_off(laid_out, expected):
     assert runs.strength(config, laid_out, ("beta", "alpha", "gamma", "estimator")) == expected
 
 
+def test_a_parameter_laid_out_from_null_on_is_one_strength():
+    config = {"objective": {"name": "beta_vae", "beta": 4.0}, "train": {"correlation_width": None}, "network": {}}
+    name, value = runs.strength(config, ["train.correlation_width"], ("correlation_width",))
+    assert (name, str(value)) == ("correlation_width", "nan")
+
+
 def test_a_plain_vae_has_a_strength_only_if_one_is_laid_out():
     config = {"objective": {"name": "vae"}, "network": {"latents": 6}, "train": {}}
     assert runs.strength(config, ["network.latents"], ("latents",)) == ("latents", 6.0)

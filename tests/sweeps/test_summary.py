@@ -6,11 +6,13 @@ import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from synthetic_runs import synthetic
 
-from sweeps import summary
+from sweeps import findings, summary
+from sweeps.plot import front
 from sweeps.runs import Runs
 
 NAN = math.nan
@@ -171,3 +173,18 @@ def test_an_empty_table_has_no_cells():
     empty = empty._replace(table=empty.table.iloc[:0])
     assert summary.cells(empty).empty
     assert summary.brackets(empty).empty
+
+
+def test_what_is_drawn_from_another_distribution_is_ranked_apart():
+    """The better half of the runs is on other images: each half has a best cell and a front of its own."""
+    runs = synthetic(objectives=["beta_vae"], rates=[1e-3], prune=False, failed=())
+    far = (runs.table["strength"] >= 4).to_numpy()
+    columns = {"train.correlated": '[["pos_x", "pos_y"]]', "train.correlation_width": np.where(far, 0.1, np.nan)}
+    runs = runs._replace(table=runs.table.assign(**columns))
+    assert set(summary.distributions(runs.table)) == {"", "[[pos_x, pos_y]] within 0.1"}
+    assert [sentence.partition(":")[0] for sentence in findings.best(runs)] == [
+        "Highest mean MIG",
+        "Highest mean MIG of [[pos_x, pos_y]] within 0.1",
+    ]
+    rows = front.members(runs, front.PLANES[0])
+    assert set(rows.loc[rows["on_front"], "distribution"]) == set(rows["distribution"])
