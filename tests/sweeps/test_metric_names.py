@@ -74,7 +74,8 @@ def test_a_metric_of_discrete_codes_is_refused_where_an_objective_has_none(tmp_p
     assert spec(objectives=[joint], evaluation=final("counted")).evaluation.final == ("counted",)
     told = problems(objectives=[joint, {"name": "beta_vae"}, {"name": "vae"}], evaluation=final("mig", "counted"))
     which = "objectives[1] beta_vae, objectives[2] vae"
-    assert told == [f"evaluation.final[1]: counted needs discrete codes, which {which} has not"]
+    remedy = "leave it out, and give evaluation: {final: […]} to the objectives that have"
+    assert told == [f"evaluation.final[1]: counted needs discrete codes, which {which} has not; {remedy}"]
     file = tmp_path / "bad.yaml"
     text = Path(__file__).parent.joinpath("bad_specs", "unknown_metric.yaml").read_text()
     file.write_text(text.replace("[mgi]", "[counted]"))
