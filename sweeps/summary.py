@@ -122,17 +122,39 @@ def framed(runs: Runs) -> Runs:
 
 
 def series(runs: Runs) -> list[str]:
-    """Return the series of every trial: its bracket without the strength, what a line of a figure joins."""
+    """Return the series of every trial, what a line of a figure joins: its bracket without the strength.
+
+    What all brackets of one entry have in common is left out, too: it tells nothing apart.
+    """
+    split = [_split(str(bracket)) for bracket in runs.table["bracket"]]
+    values: dict[tuple[str, str], set[str]] = {}
+    for name, fields in split:
+        for field, value in fields.items():
+            values.setdefault((name, field), set()).add(value)
     return [
-        re.sub(rf" {re.escape(str(name))}=\S+", "", str(bracket)) if name else str(bracket)
-        for name, bracket in zip(runs.table["strength_name"], runs.table["bracket"], strict=True)
+        " ".join(
+            [
+                name,
+                *(
+                    f"{field}={value}"
+                    for field, value in fields.items()
+                    if field != strength and len(values[name, field]) > 1
+                ),
+            ]
+        )
+        for (name, fields), strength in zip(split, runs.table["strength_name"], strict=True)
     ]
 
 
 def entries(runs: Runs) -> list[str]:
     """Return what every trial's entry of the spec is called: `beta_vae`, `beta_vae(latents 5)`, `beta_vae#1`."""
-    found = [re.match(r"[^\s(#]+(\(.*?\)|#\d+)?", str(bracket)) for bracket in runs.table["bracket"]]
-    return [str(name) if own is None else own[0] for name, own in zip(runs.table["objective"], found, strict=True)]
+    return [_split(str(bracket))[0] for bracket in runs.table["bracket"]]
+
+
+def _split(bracket: str) -> tuple[str, dict[str, str]]:
+    """Return an entry's name and the values beside it: "beta_vae", {"beta": "4"}."""
+    name, *rest = re.split(r" (?=\w+=\S+(?: \w+=\S+)*$)", bracket)
+    return name, dict(part.split("=", 1) for part in (" ".join(rest).split(" ") if rest else []))
 
 
 def distributions(table: pd.DataFrame) -> list[str]:

@@ -83,6 +83,8 @@ def strength_axis(runs: Runs) -> str:
     if len(letters) > 3:
         return "strength"
     pairs = dict.fromkeys(zip(runs.table["strength_name"], runs.table["objective"], strict=True))
+    if len({objective for _, objective in pairs}) == 1:
+        return f"strength: {', '.join(letters)}"
     parts = (f"{symbol(str(strength))} of {objective}" for strength, objective in pairs if strength)
     return "strength: " + ", ".join(parts)
 

@@ -188,3 +188,16 @@ def test_what_is_drawn_from_another_distribution_is_ranked_apart():
     ]
     rows = front.members(runs, front.PLANES[0])
     assert set(rows.loc[rows["on_front"], "distribution"]) == set(rows["distribution"])
+
+
+def test_a_series_is_called_by_what_tells_it_apart():
+    brackets = [
+        "b(beta) beta=1 alpha=1",
+        "b(beta) beta=4 alpha=1",
+        "v width=0.1",
+        "v width=null",
+        "c(form abs, hidden (8, 8))",
+    ]
+    table = pd.DataFrame({"bracket": brackets, "strength_name": ["beta", "beta", "", "", ""]})
+    names = summary.series(synthetic()._replace(table=table))
+    assert names == ["b(beta)", "b(beta)", "v width=0.1", "v width=null", "c(form abs, hidden (8, 8))"]
