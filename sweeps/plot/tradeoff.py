@@ -39,7 +39,8 @@ def tradeoff_figure(runs: Runs, *, metrics: Sequence[str] = METRICS, choice: sum
     note = f"Means {spread}{crossed}; {text.measured_on(runs, shown)}{without}"
     out = text.left_out(runs.table)
     title = text.listed([text.name(metric) for metric in shown])
-    title += f" against {text.strength_axis(runs)}" if not np.isnan(summary.floats(rows, "strength")).all() else ""
+    # Of several strengths the axes have the letters: the title would run into the legend.
+    title += f" against {text.strength_axis(runs).partition(':')[0]}" if not np.isnan(summary.floats(rows, "strength")).all() else ""
     title = title[:1].upper() + title[1:]
     return style.finish(drawing, runs, title, f"{note}; {out}." if out else f"{note}.")
 
