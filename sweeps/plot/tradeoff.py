@@ -39,8 +39,9 @@ def tradeoff_figure(runs: Runs, *, metrics: Sequence[str] = METRICS, choice: sum
     note = f"Means {spread}{crossed}; {text.measured_on(runs, shown)}{without}"
     out = text.left_out(runs.table)
     title = text.listed([text.name(metric) for metric in shown])
-    # Of several strengths the axes have the letters: the title would run into the legend.
-    title += f" against {text.strength_axis(runs).partition(':')[0]}" if not np.isnan(summary.floats(rows, "strength")).all() else ""
+    if not np.isnan(summary.floats(rows, "strength")).all():
+        # Of several strengths the axes have the letters: the title would run into the legend.
+        title += f" against {text.strength_axis(runs).partition(':')[0]}"
     title = title[:1].upper() + title[1:]
     return style.finish(drawing, runs, title, f"{note}; {out}." if out else f"{note}.")
 
