@@ -7,6 +7,7 @@ better model. So only COMPLETE trials enter a mean; the others are counted besid
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -169,7 +170,8 @@ def distributions(table: pd.DataFrame) -> list[str]:
         if isinstance(text, str) and text:
             found.append(f"factor table {hashlib.sha256(text.encode()).hexdigest()[:8]}")
         elif isinstance(width, int | float) and not math.isnan(width):
-            found.append(f"{pairs} within {width:g}".replace('"', ""))
+            named = "; ".join(" and ".join(pair) for pair in json.loads(str(pairs)))
+            found.append(f"{named} correlated, width {width:g}")
         else:
             found.append("")
     return found

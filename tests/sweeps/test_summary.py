@@ -181,10 +181,10 @@ def test_what_is_drawn_from_another_distribution_is_ranked_apart():
     far = (runs.table["strength"] >= 4).to_numpy()
     columns = {"train.correlated": '[["pos_x", "pos_y"]]', "train.correlation_width": np.where(far, 0.1, np.nan)}
     runs = runs._replace(table=runs.table.assign(**columns))
-    assert set(summary.distributions(runs.table)) == {"", "[[pos_x, pos_y]] within 0.1"}
+    assert set(summary.distributions(runs.table)) == {"", "pos_x and pos_y correlated, width 0.1"}
     assert [sentence.partition(":")[0] for sentence in findings.best(runs)] == [
         "Highest mean MIG",
-        "Highest mean MIG of [[pos_x, pos_y]] within 0.1",
+        "Highest mean MIG of pos_x and pos_y correlated, width 0.1",
     ]
     rows = front.members(runs, front.PLANES[0])
     assert set(rows.loc[rows["on_front"], "distribution"]) == set(rows["distribution"])
