@@ -24,7 +24,7 @@ from sweeps.fold import TrialState, read_trials
 from sweeps.ledger import Ledger
 from sweeps.score import ScoreError, missing
 from sweeps.store import AbstractFiles, TrialPaths, open_files
-from vae_core.evaluate import flattened
+from vae_core.final_scores import flattened
 from vae_core.registry import unknown
 
 CODES = "codes.npz"

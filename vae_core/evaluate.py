@@ -1,4 +1,4 @@
-"""Scores a model on images: every epoch on a fixed subset, at the end on the whole set."""
+"""Scores a model on images: every epoch on a fixed subset, and what `final` adds to on the whole set."""
 
 # torch's own hints are partial (`split`, `from_numpy`, `tolist`, `backward`).
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -27,14 +27,11 @@ from vae_core.errors import Diverged
 from vae_core.feed import Feed
 from vae_core.networks import Networks
 from vae_core.objectives import AbstractObjective
-from vae_core.traversal import traverse
-from vae_core.types import Batch, Context, Data, Final, Posterior, Wiring
+from vae_core.rates import kl_per_factor, kl_per_latent
+from vae_core.types import Batch, Context, Data, Posterior, Wiring
 
 BATCH = 1024
 """Images per forward pass: large enough for the matrix products, small beside a training step's memory."""
-
-SHOWN = 8
-"""Originals, with their reconstructions, that a final evaluation keeps."""
 
 
 class Model(NamedTuple):
@@ -204,7 +201,7 @@ def evaluate(
     decomposition = metrics.elbo_decomposition(codes, samples=config.samples, seed=config.seed, weights=p)
     per_latent = kl_per_latent(codes, p)
     truth = model.feed.data.factors
-    weighing = None if p is None or truth is None else _rows(truth, indices)
+    weighing = None if p is None or truth is None else rows_of(truth, indices)
     values = {
         "reconstruction": encoded.reconstruction,
         "kl": float(per_latent.sum()),
@@ -218,11 +215,11 @@ def evaluate(
         values["effective_images"] = metrics.effective_rows(p)
     if codes.discrete is not None:
         values["kl_discrete"] = encoded.kl_discrete
-    chosen = None if factors is None else _rows(factors, indices)
+    chosen = None if factors is None else rows_of(factors, indices)
     if chosen is not None:
         mig = metrics.score("mig", codes, chosen, seed=config.seed, reference=False)
         values["mig"] = mig.value
-        values |= _per_factor(model, codes, chosen, mig)
+        values |= per_factor(model, codes, chosen, mig)
     if best and config.best is not None and config.best not in values:
         values[config.best] = metrics.score(config.best, codes, chosen, seed=config.seed, reference=False).value
     values |= {f"kl_latents/{j}": float(kl) for j, kl in enumerate(per_latent)}
@@ -232,7 +229,7 @@ def evaluate(
     return values, codes
 
 
-def _per_factor(model: Model, codes: Codes, factors: Factors, mig: Score) -> dict[str, float]:
+def per_factor(model: Model, codes: Codes, factors: Factors, mig: Score) -> dict[str, float]:
     """Return what is known of each factor, from the information that a MIG was made of."""
     known = np.asarray(mig.details["mutual_information"])  # I(z_j; v_k), discrete codes below
     names = metric_keys(factors.names)
@@ -252,146 +249,7 @@ def metric_keys(names: Sequence[str]) -> list[str]:
     return [key if keys.count(key) == 1 else f"{key} {k}" for k, key in enumerate(keys)]
 
 
-def kl_per_latent(codes: Codes, weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
-    """Return the closed-form KL(q(z_j|x) || N(0, 1)) of each latent, (weighted) mean over images, nats (d,)."""
-    if codes.logvar is None:
-        raise ValueError("the KL needs a posterior: codes have no logvar")
-    mean, logvar = codes.mean.astype(np.float64), codes.logvar.astype(np.float64)
-    return 0.5 * _mean(mean**2 + np.exp(logvar) - 1 - logvar, weights)
-
-
-def kl_per_factor(
-    codes: Codes, information: NDArray[np.float64], weights: NDArray[np.float64] | None = None
-) -> NDArray[np.float64]:
-    """Return the KL (K,) that codes each factor, nats: latent j's shared in proportion to I(z_j; v_k).
-
-    Shared is what of KL_j can tell images apart, KL_j − KL(N(m_j, s_j) || N(0, 1)) = ½ ln s_j − ½ E ln σ_j² with m_j
-    and s_j the mean and variance of q(z_j): I(z_j; x) if q(z_j) is Gaussian, more if not. The rest, a q(z_j) that is
-    not the prior, is the same for all images and codes nothing.
-
-    Args:
-        codes: posteriors of N images.
-        information: (d, K) I(z_j; v_k); a latent that knows of no factor counts for none.
-        weights: (N,) how often each image counts; None: all alike.
-    """
-    if codes.logvar is None:
-        raise ValueError("the KL needs a posterior: codes have no logvar")
-    mean, logvar = codes.mean.astype(np.float64), codes.logvar.astype(np.float64)
-    spread = mean.var(axis=0) if weights is None else _mean(np.square(mean - _mean(mean, weights)), weights)
-    telling = 0.5 * (np.log(spread + _mean(np.exp(logvar), weights)) - _mean(logvar, weights))
-    total = information.sum(axis=1, keepdims=True)
-    return telling @ np.divide(information, total, out=np.zeros_like(information), where=total > 0)
-
-
-def _mean(terms: NDArray[np.float64], weights: NDArray[np.float64] | None) -> NDArray[np.float64]:
-    return terms.mean(axis=0) if weights is None else weights @ terms / weights.sum()
-
-
-def check_final(config: EvaluationConfig, data: Data, wiring: Wiring) -> None:
-    """Refuse, before training, a final metric that the data or the objective's codes cannot serve.
-
-    Raises:
-        ValueError: a metric needs factors and the data set has none, or discrete codes and the wiring has none; or
-            factors are correlated and it takes no weights.
-    """
-    asked = [*config.final, *([config.best] if config.best is not None else [])]
-    needs = {name: metrics.find(name).needs for name in asked}
-    for need, there, who in (
-        ("factors", data.factors is not None, f"data set {data.name!r}"),
-        ("discrete", bool(wiring.reads_code), "the objective"),
-    ):
-        needy = [name for name in needs if need in needs[name]]
-        if needy and not there:
-            what = {"discrete": "discrete codes"}.get(need, need)
-            raise ValueError(f"evaluation: {', '.join(needy)} need {what}, which {who} has not")
-    unweighted = ", ".join(name for name in asked if not metrics.find(name).weighted)
-    if data.factors is not None and data.factors.weights is not None and unweighted:
-        raise ValueError(f"evaluation: {unweighted} take no weights, and factors are correlated; leave them out")
-
-
-def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = "") -> Final:
-    """Return the evaluation on the whole set: an epoch's keys, `config.final` with chance and ceiling, and pictures.
-
-    A score gives `<name>`, `<name>_error`, `<name>_chance`, `<name>_ceiling` (where known), and `<name>_<detail>` for
-    every number among its details. The metrics `elbo` and `reconstruction`, whose names are epochs' keys of another
-    meaning, are told as `elbo_rate` and `reconstruction_of_means`.
-
-    Raises:
-        Diverged: a number is not finite.
-        ValueError: as `check_final`.
-    """
-    data = model.feed.data
-    check_final(config, data, model.nets.wiring)
-    everything = np.arange(len(data))
-    # The metric that selects is scored too, so that `best/*` has what it was chosen by, and `final/*` the same.
-    asked = list(config.final)
-    if config.best is not None and config.best not in ("elbo", *asked):
-        asked.append(config.best)
-    # Its MIG, the costly part, is not computed twice.
-    factors = None if "mig" in asked else data.factors
-    values, codes = evaluate(model, everything, config=config, factors=factors, moment=moment)
-    pictures = shown(evaluation_subset(data, config.images, config.seed))
-    images, reconstructions = reconstructed(model, pictures)
-    scores = {name: _score(name, model, codes, config=config) for name in asked}
-    if factors is None and data.factors is not None:
-        values |= _per_factor(model, codes, data.factors, scores["mig"])
-    for name, score in scores.items():
-        values = flattened(name, score) | values
-    start = int(pictures[len(pictures) // 2])
-    with evaluating(model.nets), torch.no_grad():
-        posterior, batch = coded(model, model.feed.batch(torch.tensor([start])))
-        traversal = traverse(model.nets, posterior.mean[0].cpu().numpy(), batch)
-    return Final(
-        metrics=values,
-        best={},
-        codes=codes,
-        scores=scores,
-        images=images,
-        reconstructions=reconstructions,
-        traversal=traversal,
-    )
-
-
-def shown(indices: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the few images of an evaluation subset that are shown."""
-    return indices[np.linspace(0, len(indices) - 1, min(SHOWN, len(indices))).astype(np.int64)]
-
-
-@torch.no_grad()
-def reconstructed(model: Model, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return images and what is decoded from the means of their posteriors, (n, C, H, W) in [0, 1] each."""
-    originals: list[Tensor] = []
-    decoded: list[Tensor] = []
-    with evaluating(model.nets):
-        for rows in torch.from_numpy(indices).split(BATCH):
-            posterior, batch = coded(model, model.feed.batch(rows))
-            originals.append(batch.images.cpu())
-            decoded.append(model.nets.expected(posterior.mean, batch).cpu())
-    return torch.cat(originals).numpy(), torch.cat(decoded).numpy()
-
-
-def _score(name: str, model: Model, codes: Codes, *, config: EvaluationConfig) -> Score:
-    """Return one metric of the whole set; one that looks at images gets the evaluation subset instead."""
-    data = model.feed.data
-    if not metrics.find(name).needs & {"images", "reconstructions"}:
-        return metrics.score(name, codes, data.factors, seed=config.seed)
-    subset = evaluation_subset(data, config.images, config.seed)
-    images, reconstructions = reconstructed(model, subset)
-    return metrics.score(
-        name,
-        Codes(
-            codes.mean[subset],
-            None if codes.logvar is None else codes.logvar[subset],
-            None if codes.discrete is None else codes.discrete[subset],
-        ),
-        None if data.factors is None else _rows(data.factors, subset),
-        images=images,
-        reconstructions=reconstructions,
-        seed=config.seed,
-    )
-
-
-def _rows(factors: Factors, indices: NDArray[np.int64]) -> Factors:
+def rows_of(factors: Factors, indices: NDArray[np.int64]) -> Factors:
     if len(indices) == len(factors):
         return factors
     weights = None if factors.weights is None else factors.weights[indices]
@@ -404,20 +262,3 @@ def _shares(data: Data, indices: NDArray[np.int64]) -> NDArray[np.float64] | Non
         return None
     weights = data.factors.weights[indices]
     return weights / weights.sum()
-
-
-_OTHERWISE = {"elbo": "elbo_rate", "reconstruction": "reconstruction_of_means"}
-"""What metrics are told by whose name is an epoch's key of another meaning (the ELBO; the cost of one sampled z)."""
-
-
-def flattened(name: str, score: Score) -> dict[str, float]:
-    """Return a score's numbers under flat names: `name`, `name_error`, … and every number among its details."""
-    name = _OTHERWISE.get(name, name)
-    numbers: dict[str, float | None] = {
-        name: score.value,
-        f"{name}_error": score.error,
-        f"{name}_chance": score.chance,
-        f"{name}_ceiling": score.ceiling,
-    }
-    details = {f"{name}_{key}": detail for key, detail in score.details.items() if isinstance(detail, float)}
-    return {key: float(value) for key, value in (numbers | details).items() if value is not None}

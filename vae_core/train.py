@@ -22,17 +22,9 @@ from vae_core.config import TrialConfig
 from vae_core.denormals import flushed
 from vae_core.discrete import standard_gumbel
 from vae_core.errors import Diverged
-from vae_core.evaluate import (
-    Model,
-    check_final,
-    evaluate,
-    evaluation_subset,
-    final_evaluation,
-    reconstructed,
-    shown,
-    weighted,
-)
+from vae_core.evaluate import Model, evaluate, evaluation_subset, weighted
 from vae_core.feed import Feed
+from vae_core.final_scores import check_final, final_evaluation, reconstructed, shown
 from vae_core.likelihood import likelihood
 from vae_core.networks import Networks, build_networks, load_weights
 from vae_core.objectives import AbstractAlternating, AbstractStaged

@@ -26,6 +26,7 @@ from vae_core import (
     correlation,
     draws,
     evaluate,
+    rates,
 )
 from vae_core import config as configs
 from vae_core.feed import Feed
@@ -156,7 +157,7 @@ def test_evaluation_is_of_the_weighted_images(data: Data, chosen: np.ndarray) ->
     rows = np.repeat(np.arange(len(chosen)), counts.astype(int))
     many = Codes(codes.mean[rows], None if codes.logvar is None else codes.logvar[rows])
     factors = Factors(data.factors.values[chosen[rows]], data.factors.names, data.factors.sizes)
-    assert values["kl"] == pytest.approx(evaluate.kl_per_latent(many).sum(), rel=1e-12)
+    assert values["kl"] == pytest.approx(rates.kl_per_latent(many).sum(), rel=1e-12)
     assert values["mig"] == pytest.approx(metrics.score("mig", many, factors, reference=False).value, abs=1e-9)
     assert values["effective_images"] == pytest.approx(counts.sum() ** 2 / np.square(counts).sum())
     alone = [evaluate.encode(model_of(data), np.array([n]), seed=0).reconstruction for n in chosen]

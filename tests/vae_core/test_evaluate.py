@@ -11,7 +11,7 @@ from torch import Tensor
 
 import metrics
 from metrics import Codes, Factors, Inputs, Metric, Score
-from vae_core import Data, Diverged, EvaluationConfig, TrialConfig, evaluate, train
+from vae_core import Data, Diverged, EvaluationConfig, TrialConfig, evaluate, final_scores, rates, train
 from vae_core.draws import generator
 from vae_core.evaluate import Model
 from vae_core.feed import Feed
@@ -126,7 +126,7 @@ def test_every_final_metric_of_the_registry_is_served(data: Data, model: Model) 
     """What the metrics need (images, factors, codes) reaches them, and every number of theirs is finite."""
     chosen = tuple(name for name, metric in metrics.METRICS.items() if not metric.needs & {"others", "discrete"})
     config = EvaluationConfig(images=40, samples=8, final=chosen)
-    final = evaluate.final_evaluation(model, config=config)
+    final = final_scores.final_evaluation(model, config=config)
     assert set(chosen) <= set(final.metrics)
     assert set(final.scores) == set(chosen)
     assert final.metrics["elbo"] == -(final.metrics["reconstruction"] + final.metrics["kl"])  # not the rate
@@ -135,7 +135,7 @@ def test_every_final_metric_of_the_registry_is_served(data: Data, model: Model) 
 def test_final_metric_without_factors_is_refused_before_training(data: Data) -> None:
     bare = dataclasses.replace(data, factors=None)
     with pytest.raises(ValueError, match=r"evaluation: mig need factors, which data set 'bars' has not"):
-        evaluate.check_final(EvaluationConfig(final=("mig",)), bare, Wiring())
+        final_scores.check_final(EvaluationConfig(final=("mig",)), bare, Wiring())
 
 
 def counting_categories(inputs: Inputs) -> Score:
@@ -155,8 +155,8 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_final_metric_of_discrete_codes_needs_an_objective_that_has_them(data: Data) -> None:
     final = EvaluationConfig(final=("mig", "counted.old"))
     with pytest.raises(ValueError, match=r"counted\.old need discrete codes, which the objective has not"):
-        evaluate.check_final(final, data, Wiring())
-    evaluate.check_final(final, data, Wiring(reads_code=(3,)))
+        final_scores.check_final(final, data, Wiring())
+    final_scores.check_final(final, data, Wiring(reads_code=(3,)))
 
 
 @pytest.mark.usefixtures("counted")
@@ -171,7 +171,7 @@ def test_a_variant_is_scored_under_its_own_name(data: Data, config: TrialConfig)
 
 def test_kl_per_latent_needs_a_posterior() -> None:
     with pytest.raises(ValueError, match="logvar"):
-        evaluate.kl_per_latent(Codes(np.zeros((2, 3))))
+        rates.kl_per_latent(Codes(np.zeros((2, 3))))
 
 
 def test_unused_levels_do_not_ask_for_images(data: Data, config: TrialConfig) -> None:
@@ -229,7 +229,7 @@ def test_final_numbers_say_what_is_known_of_each_factor_too(data: Data) -> None:
     keys = {f"{kind}/{name}" for kind in ("information", "kl_factors") for name in ("row", "length", "column")}
     for final, best in (((), None), (("mig",), None), ((), "mig")):
         config = EvaluationConfig(images=40, samples=8, final=final, best=best)
-        assert keys <= evaluate.final_evaluation(model, config=config).metrics.keys()
+        assert keys <= final_scores.final_evaluation(model, config=config).metrics.keys()
 
 
 def test_a_chosen_code_costs_ln_k_once_it_is_open(data: Data) -> None:
@@ -287,10 +287,10 @@ def test_kl_is_shared_among_factors_by_information() -> None:
     """
     mean = np.array([[-3.0, 5.0, 1.0], [-1.0, 5.0, -1.0], [1.0, 5.0, 1.0], [3.0, 5.0, -1.0]])
     codes = Codes(mean, np.log(np.array([[0.01, 0.01, 1.0]])).repeat(4, 0))
-    shares = evaluate.kl_per_factor(codes, np.array([[0.3, 0.1], [0.0, 1e-9], [0.0, 0.0]]))
+    shares = rates.kl_per_factor(codes, np.array([[0.3, 0.1], [0.0, 1e-9], [0.0, 0.0]]))
     telling = 0.5 * np.log(5.01 / 0.01)
     np.testing.assert_allclose(shares, [0.75 * telling, 0.25 * telling], atol=1e-12)
-    assert evaluate.kl_per_latent(codes)[1] > 10  # though latent 1 has a KL
+    assert rates.kl_per_latent(codes)[1] > 10  # though latent 1 has a KL
 
 
 def test_an_epoch_says_how_much_is_known_of_each_factor(data: Data) -> None:
