@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from ruamel.yaml import YAML
 from synthetic_runs import synthetic
 
 from sweeps import notes, published, report_published, spec
@@ -157,11 +154,3 @@ def test_trials_of_several_cells_are_not_called_seeds_of_one() -> None:
     assert (pair.last.n, pair.cells) == (4, 2)
     assert shown.rows[0].cells[6].text == "0, 1, in 2 cells together"
     assert "(" not in shown.rows[0].cells[3].text  # no spread over seeds
-
-
-def test_the_tutorial_s_example_is_taken() -> None:
-    page = (Path(__file__).resolve().parents[2] / "docs" / "tutorial.md").read_text()
-    (example,) = [block for block in re.findall(r"```yaml\n(.*?)```", page, flags=re.DOTALL) if "published:" in block]
-    objectives = [{"name": "factor_vae", "gamma": 35}, {"name": "beta_vae", "beta": 4}]
-    loaded = spec.from_mapping({**SMALL, **YAML(typ="safe").load(example), "objectives": objectives})
-    assert [len(table.rows) for table in loaded.published] == [2]
