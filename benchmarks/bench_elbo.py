@@ -20,9 +20,9 @@ import numpy as np
 import torch
 
 from metrics import Codes, chain, elbo_decomposition
+from metrics.codes.sampling import Samples, draw
 from metrics.gaussian import LOG_2PI
-from metrics.mixture_density import log_densities
-from metrics.sampling import Samples, draw
+from metrics.mixture.log_density import log_densities
 from metrics.types import Array
 
 WIDTHS = ("plausible", "sharp", "mixed", "outliers")

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from metrics import Codes, Factors, elbo_decomposition, gaussian
-from metrics.information import quadrature_information
+from metrics.information.matrix import quadrature_information
 
 SIZES = (3, 6, 40, 32, 32)
 NAMES = ("shape", "scale", "orientation", "pos_x", "pos_y")

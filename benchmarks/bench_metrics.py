@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from metrics import METRICS, Codes, Factors, score
+from metrics import Codes, Factors, score
+from metrics.registry import METRICS
 
 LIMIT = 5.0  # seconds
 IMAGES = (1024, 4096, 16_384, 65_536, 262_144, 737_280)

@@ -11,7 +11,7 @@ import torch
 from metrics import Factors
 from vae_core import Data
 from vae_core.data import ImageTable
-from vae_core.data.dsprites_render import SIZES, render_blocks
+from vae_core.data.dsprites.render import SIZES, render_blocks
 from vae_core.data.packing import pool
 
 

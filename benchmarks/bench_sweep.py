@@ -11,10 +11,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from sweeps import ledger as tables
 from sweeps import run
-from sweeps.ledger import Ledger
-from sweeps.status import status
+from sweeps.ledger import tables
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.status import sweep_status
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
         workspace = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(aside)
         if len(sys.argv) == 1:
             run(name, workspace=workspace)
-        (row,) = status(workspace, name)
+        (row,) = sweep_status(workspace, name)
         bodies = [json.loads(report["body"]) for report in Ledger.existing(workspace).of(tables.REPORT, name)]
     train = sum(body["seconds"]["train"] for body in bodies)
     evaluate = sum(body["seconds"]["evaluate"] for body in bodies)

@@ -20,9 +20,9 @@ from torch.nn import functional
 
 import vae_core
 from metrics import minibatch
-from vae_core import draws
+from vae_core import random_draws
 from vae_core.data import ImageTable
-from vae_core.denormals import flushed
+from vae_core.flush_denormals import flushed
 from vae_core.likelihood import likelihood
 from vae_core.networks import build_networks
 from vae_core.objectives import AbstractObjective
@@ -33,7 +33,7 @@ GRID = {"scale": 2, "orientation": 4, "pos_x": 2, "pos_y": 2}  # 23,040 images
 
 def bare_epoch(config: vae_core.TrialConfig, data: vae_core.Data) -> Callable[[], float]:
     """Return a function that trains one epoch by hand and returns its seconds."""
-    draw = draws.generator(config.seed, "weights")
+    draw = random_draws.generator(config.seed, "weights")
     nets = build_networks(config.network, Wiring(), data.shape, likelihood=likelihood("bernoulli"), generator=draw)
     encoder, decoder = nets.encoder, nets.decoder
     optimiser = torch.optim.Adam(nets.parameters(), lr=config.train.learning_rate, fused=True)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sweeps.drive import SweepResult
+    from sweeps.driver.result import SweepResult
 
 __all__ = ["load_runs", "run"]
 
@@ -38,16 +38,16 @@ def run(
         sweeps.spec_errors.SpecError: every mistake of the spec, with its line.
         sweeps.drive.SweepError: the sweep cannot run as asked.
     """
-    from sweeps import drive
-    from sweeps import spec as specs
+    from sweeps.driver.run import run_sweep
+    from sweeps.spec import load
 
     if isinstance(spec, Mapping):
         if overrides:
             raise ValueError("overrides go with a file or a bundled name; change the mapping itself")
-        loaded = specs.from_mapping(spec)
+        loaded = load.spec_from_mapping(spec)
     else:
-        loaded = specs.load(spec, overrides=overrides)
-    return drive.run(loaded, workspace=Path(workspace), address=address, retry=retry_failed)
+        loaded = load.load_spec(spec, overrides=overrides)
+    return run_sweep(loaded, workspace=Path(workspace), address=address, retry=retry_failed)
 
 
 def load_runs(workspace: str | Path, name: str) -> pd.DataFrame:
@@ -56,6 +56,6 @@ def load_runs(workspace: str | Path, name: str) -> pd.DataFrame:
     Raises:
         LookupError: the workspace has no ledger, or no sweep of this name.
     """
-    from sweeps.runs import load
+    from sweeps.results.run_table import load_runs as load
 
     return load(Path(workspace), name).table

@@ -45,7 +45,7 @@ from vae_core.objectives import (
     InfoVAE,
     JointVAE,
 )
-from vae_core.train import finish, train
+from vae_core.training_loop import finish, train
 from vae_core.types import Data, EpochReport, Final, TrainState
 
 __all__ = [

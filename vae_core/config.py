@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 import metrics
 from metrics import Factors
-from vae_core import correlation, fields, registry, schedules
+from vae_core import correlation
 from vae_core.data import DATASETS
 from vae_core.data.abstract import AbstractDataset
+from vae_core.hyperparameters import field_checks, registry, schedules
 from vae_core.likelihood import Name
 from vae_core.networks import NETWORKS, AbstractNetwork
 from vae_core.networks.initialise import Initialisation
@@ -89,7 +90,7 @@ class TrainConfig:
     factor_table: str | None = None
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
         # Pairs and lines in one order: a distribution whose parts are only written in another is no other.
         object.__setattr__(self, "correlated", correlation.require_pairs(self.correlated))
         if self.factor_table is not None:
@@ -188,7 +189,7 @@ class EvaluationConfig:
     best: str | None = None
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
         for name in self.final:
             if "others" in metrics.find(name).needs:  # ValueError: unknown, with the nearest known one
                 raise ValueError(
@@ -223,7 +224,7 @@ class TrialConfig:
     fingerprint: str = ""
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the JSON- and YAML-ready mapping that `from_dict` reads."""

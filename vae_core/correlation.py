@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics import Array, Factors
-from vae_core import registry
+from vae_core.hyperparameters import registry
 
 Pairs = tuple[tuple[str, str], ...]
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from vae_core import registry
 from vae_core.data import ImageTable
+from vae_core.hyperparameters import registry
 from vae_core.networks import Widths
 from vae_core.types import Batch, Data, Wiring
 

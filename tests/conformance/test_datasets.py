@@ -14,8 +14,9 @@ import torch
 from PIL import Image
 from ruamel.yaml import YAML
 
-from vae_core import MNIST, Arrays, Cars3D, Data, DSprites, ImageFolder, Shapes3D, SmallNORB, registry
+from vae_core import MNIST, Arrays, Cars3D, Data, DSprites, ImageFolder, Shapes3D, SmallNORB
 from vae_core.data import DATASETS, AbstractDataset, ImageTable
+from vae_core.hyperparameters import registry
 
 
 def arrays(folder: Path) -> Arrays:

@@ -16,7 +16,8 @@ from ruamel.yaml import YAML
 from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
-from vae_core import BetaVAE, fields, registry
+from vae_core import BetaVAE
+from vae_core.hyperparameters import field_checks, registry
 from vae_core.networks import Networks
 from vae_core.objectives import OBJECTIVES, VAE, AbstractAlternating, AbstractObjective, JointVAE
 from vae_core.types import Batch, Context, Noise, Terms
@@ -249,7 +250,7 @@ def test_bounds_refuse_by_name_rule_and_value(name: str) -> None:
     for knob in knobs(cls):
         with pytest.raises(ValueError, match=f"{knob} must be finite, got nan"):
             cls(**{knob: float("nan")})
-        for bound in fields.constraints(cls, knob):
+        for bound in field_checks.constraints(cls, knob):
             if isinstance(bound, Ge):
                 with pytest.raises(ValueError, match=rf"{knob} must be >= {bound.ge}, got -1\.5"):
                     cls(**{knob: -1.5})

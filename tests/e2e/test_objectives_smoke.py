@@ -7,16 +7,16 @@ import sys
 
 import pytest
 
-from sweeps import ledger as tables
-from sweeps import spec
-from sweeps.ledger import Ledger
+from sweeps.ledger import tables
+from sweeps.ledger.ledger import Ledger
+from sweeps.spec import load
 from vae_core.objectives import OBJECTIVES
 
 SMOKE = "objectives-smoke"
 
 
 def test_the_smoke_sweep_has_every_objective():
-    assert {objective["name"] for objective in spec.load(SMOKE).objectives} == set(OBJECTIVES)
+    assert {objective["name"] for objective in load.load_spec(SMOKE).objectives} == set(OBJECTIVES)
 
 
 @pytest.mark.slow

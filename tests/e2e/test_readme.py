@@ -54,7 +54,7 @@ def test_the_python_example_is_about_a_dozen_lines_and_runs():
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_is_taken_as_written(command, folder, monkeypatch):
-    from sweeps.cli import app
+    from sweeps.cli.app import app
 
     monkeypatch.chdir(folder)
     arguments = command[1:]
@@ -68,7 +68,7 @@ def test_every_command_is_taken_as_written(command, folder, monkeypatch):
 
 @pytest.mark.parametrize("command", commands(TUTORIAL), ids=" ".join)
 def test_every_command_of_the_tutorial_scores_codes(command, folder, monkeypatch):
-    from sweeps.cli import app
+    from sweeps.cli.app import app
 
     monkeypatch.chdir(folder)
     arguments = [{"question": "quickstart"}.get(argument, argument) for argument in command[1:]]
@@ -78,12 +78,12 @@ def test_every_command_of_the_tutorial_scores_codes(command, folder, monkeypatch
 
 @pytest.mark.parametrize("page", ["README.md", "docs/tutorial.md"])
 def test_every_spec_of_the_pages_is_valid(page):
-    from sweeps import spec, yaml_lines
+    from sweeps.spec import load, yaml_reader
 
     for text in re.findall(r"```yaml\n(.*?)```", (ROOT / page).read_text(), flags=re.DOTALL):
-        document = yaml_lines.parse(text)
+        document = yaml_reader.parse(text)
         assert document.problems == []
-        assert spec.from_mapping(document.mapping).name
+        assert load.spec_from_mapping(document.mapping).name
 
 
 def test_every_command_of_make_is_in_the_makefile():

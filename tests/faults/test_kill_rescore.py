@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from stored_codes import finished, points, values
 
-from sweeps import ledger as tables
-from sweeps.ledger import Ledger
+from sweeps.ledger import tables
+from sweeps.ledger.ledger import Ledger
 
 KEYS = {f"final/mig_hist20{part}" for part in ("", "_error", "_chance", "_ceiling")} | {"final/gaussian_tc"}
 

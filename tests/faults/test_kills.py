@@ -11,10 +11,10 @@ from collections import Counter
 import pytest
 from mini_sweep import MINI
 
-from sweeps import ledger as tables
-from sweeps.ledger import Ledger
-from sweeps.track import tracking_uri
-from sweeps.yaml_dump import dump
+from sweeps.ledger import tables
+from sweeps.ledger.ledger import Ledger
+from sweeps.spec.yaml_writer import dump
+from sweeps.storage.workspace import tracking_uri
 
 SPEC = {
     **MINI,

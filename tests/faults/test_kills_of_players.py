@@ -7,7 +7,7 @@ import pytest
 from mini_sweep import MINI
 from test_kills import rows, run
 
-from sweeps import ledger as tables
+from sweeps.ledger import tables
 from vae_core.objectives import OBJECTIVES
 
 SHORT = {"stage_length": 0.1, "code_stage": 2, "depth": 2, "width": 32, "annealing": 0.7, "warmup": 0.5}

@@ -28,7 +28,8 @@ from compared_codes import (
 from sklearn.feature_selection import mutual_info_classif
 from sklearn.metrics import mutual_info_score
 
-from metrics import Codes, Factors, dci, score
+from metrics import Codes, Factors, score
+from metrics.scores import dci
 
 RECORD = json.loads((Path(__file__).parent / "foreign_scores.json").read_text())
 CODES = codes()

@@ -6,7 +6,7 @@ import numpy as np
 from metric_references import grid_factors
 
 from metrics import Codes, Factors
-from metrics.reference import own_codes
+from metrics.chance_and_ceiling import own_codes
 
 # Two pairs of factors of equal size: rotating a pair by 45 degrees mixes both equally. Four rows of every combination,
 # so that a held-out row has a twin to learn from.

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from metric_references import grid_factors
 
-from metrics import METRICS, Codes, Factors, names, score
+from metrics import Codes, Factors, names, score
+from metrics.registry import METRICS
 
 FACTORS = grid_factors(3, 4, 5)
 REPEATED = Factors(np.repeat(FACTORS.values, 5, axis=0), FACTORS.names, FACTORS.sizes)

@@ -3,7 +3,8 @@ import pytest
 from metric_references import grid_factors, noisy_codes
 
 import metrics
-from metrics import METRICS, Codes, Factors, Metric, Score, score
+from metrics import Codes, Factors, Metric, Score, score
+from metrics.registry import METRICS
 
 FACTORS = grid_factors(4, 5, 3)
 CODES = noisy_codes(FACTORS, latents=4, seed=0)

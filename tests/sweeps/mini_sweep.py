@@ -6,11 +6,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sweeps import ledger as tables
-from sweeps.conductor import Assignment, Conductor
-from sweeps.fold import TrialState
-from sweeps.ledger import Ledger
-from sweeps.spec import SweepSpec, from_mapping
+from sweeps.driver.conductor import Assignment, Conductor
+from sweeps.ledger import tables
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.replay import TrialState
+from sweeps.spec.load import spec_from_mapping
+from sweeps.spec.sweep_spec import SweepSpec
 
 N_DATA = 384
 MINI: dict[str, Any] = {
@@ -33,7 +34,7 @@ Curve = Callable[[TrialState, int], float]
 
 def spec(**changes: Any) -> SweepSpec:
     """Return the small spec with whole sections replaced."""
-    return from_mapping({**MINI, **changes})
+    return spec_from_mapping({**MINI, **changes})
 
 
 def conductor(sweep: SweepSpec, workspace: Path) -> Conductor:

@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 from mini_sweep import conductor, play, spec
 
-from sweeps.conductor import Conductor
-from sweeps.ledger import Ledger
-from sweeps.store import LocalFiles, TrialPaths
-from sweeps.track import Tracker, tracking_uri
+from sweeps.driver.conductor import Conductor
+from sweeps.exports.mlflow_writer import MlflowWriter
+from sweeps.ledger.ledger import Ledger
+from sweeps.storage.files import LocalFiles
+from sweeps.storage.workspace import TrialPaths, tracking_uri
 
 FACTORS = np.indices((4, 3, 5)).reshape(3, -1).T
 PLAIN: dict[str, Any] = {"pruning": "none", "train": {"epochs": 2, "batch_size": 32}}
@@ -41,7 +42,7 @@ def finished(workspace: Path, **changes: Any) -> Conductor:
 
 def export(workspace: Path) -> None:
     """Bring MLflow up to date, as a driver does at its end."""
-    tracker = Tracker("mini", Ledger.of_workspace(workspace), LocalFiles(workspace), workspace, None, {})
+    tracker = MlflowWriter("mini", Ledger.of_workspace(workspace), LocalFiles(workspace), workspace, None, {})
     tracker.start()
     assert tracker.finish(120), tracker.error
 

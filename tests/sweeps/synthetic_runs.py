@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from sweeps.runs import Runs
+from sweeps.results.run_table import Runs
+from vae_core.evaluation.pictures import reconstructions_png
 from vae_core.objectives import OBJECTIVES
-from vae_core.traversal import reconstructions_png
 
 BETAS = (1.0, 2.0, 4.0, 8.0, 16.0)
 CREATED = 1_750_000_000.0

@@ -11,7 +11,7 @@ from vae_core import discrete
 from vae_core.likelihood import likelihood
 from vae_core.networks import MLP, AbstractNetwork, Burgess, Networks, Widths, build_networks
 from vae_core.objectives import AbstractAlternating, AbstractObjective
-from vae_core.train import resolved
+from vae_core.training_loop import resolved
 from vae_core.types import Batch, Context, Noise, Wiring
 
 B, N = 8, 100

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_train import assert_same, run
+from test_training_loop import assert_same, run
 
 import metrics
 import vae_core
@@ -24,11 +24,10 @@ from vae_core import (
     TrialConfig,
     checkpoint,
     correlation,
-    draws,
-    evaluate,
-    rates,
+    random_draws,
 )
 from vae_core import config as configs
+from vae_core.evaluation import epoch_scores, kl_shares
 from vae_core.feed import Feed
 from vae_core.likelihood import likelihood
 from vae_core.networks import MLP, build_networks
@@ -59,15 +58,15 @@ def table(weights: np.ndarray, *, names: tuple[str, ...] = PAIR) -> str:
     return correlation.FactorTable(names, levels, weights.ravel()).text()
 
 
-def model_of(data: Data) -> evaluate.Model:
+def model_of(data: Data) -> epoch_scores.Model:
     nets = build_networks(
         MLP(hidden=(8,), latents=3),
         BetaVAE().wiring,
         (1, 16, 16),
         likelihood=likelihood("bernoulli"),
-        generator=draws.generator(0, "weights"),
+        generator=random_draws.generator(0, "weights"),
     )
-    return evaluate.Model(nets, BetaVAE(), Feed(data, BetaVAE().wiring), Context(9, 10, len(data)))
+    return epoch_scores.Model(nets, BetaVAE(), Feed(data, BetaVAE().wiring), Context(9, 10, len(data)))
 
 
 @pytest.mark.parametrize("width", [1.0, 0.4, 0.1])
@@ -89,7 +88,7 @@ def test_pairs_that_share_a_factor_multiply(data: Data) -> None:
 def test_draws_have_the_marginals_and_the_information_of_the_band(data: Data) -> None:
     count = 100_000
     p = TrainConfig(epochs=1, correlated=PAIR, correlation_width=0.2).distribution(data.factors)
-    rows = draws.rows(count, draws.generator(0, "order", 1), p=p, size=96)
+    rows = random_draws.rows(count, random_draws.generator(0, "order", 1), p=p, size=96)
     assert data.factors is not None
     values = data.factors.values[rows.numpy()]
     seen = np.bincount(values[:, 0] * 3 + values[:, 1], minlength=48).reshape(16, 3) / count
@@ -103,13 +102,13 @@ def test_draws_have_the_marginals_and_the_information_of_the_band(data: Data) ->
 
 def test_rows_of_weight_zero_are_never_drawn() -> None:
     p = np.array([0.0, 0.5, 0.0, 0.5, 0.0])
-    rows = draws.rows(10_000, draws.generator(0, "order"), p=p, size=5)
+    rows = random_draws.rows(10_000, random_draws.generator(0, "order"), p=p, size=5)
     assert set(rows.tolist()) == {1, 3}
 
 
 def test_without_a_distribution_an_epoch_is_the_permutation_it_was() -> None:
-    ours = draws.rows(60, draws.generator(3, "order", 2), p=None, size=96)
-    assert torch.equal(ours, torch.randperm(96, generator=draws.generator(3, "order", 2))[:60])
+    ours = random_draws.rows(60, random_draws.generator(3, "order", 2), p=None, size=96)
+    assert torch.equal(ours, torch.randperm(96, generator=random_draws.generator(3, "order", 2))[:60])
 
 
 def test_training_meets_the_likely_images_alone(config: TrialConfig, data: Data, monkeypatch: Any) -> None:
@@ -150,17 +149,17 @@ def test_evaluation_is_of_the_weighted_images(data: Data, chosen: np.ndarray) ->
     """Whole counts of images: their codes' numbers are those of the repeated codes."""
     assert data.factors is not None
     counts = np.random.default_rng(0).integers(0, 4, 96).astype(np.float64)
-    model = model_of(evaluate.weighted(data, counts / counts.sum()))
+    model = model_of(epoch_scores.weighted(data, counts / counts.sum()))
     config = EvaluationConfig(samples=8)
-    values, codes = evaluate.evaluate(model, chosen, config=config, factors=model.feed.data.factors)
+    values, codes = epoch_scores.evaluate(model, chosen, config=config, factors=model.feed.data.factors)
     counts = counts[chosen]
     rows = np.repeat(np.arange(len(chosen)), counts.astype(int))
     many = Codes(codes.mean[rows], None if codes.logvar is None else codes.logvar[rows])
     factors = Factors(data.factors.values[chosen[rows]], data.factors.names, data.factors.sizes)
-    assert values["kl"] == pytest.approx(rates.kl_per_latent(many).sum(), rel=1e-12)
+    assert values["kl"] == pytest.approx(kl_shares.kl_per_latent(many).sum(), rel=1e-12)
     assert values["mig"] == pytest.approx(metrics.score("mig", many, factors, reference=False).value, abs=1e-9)
     assert values["effective_images"] == pytest.approx(counts.sum() ** 2 / np.square(counts).sum())
-    alone = [evaluate.encode(model_of(data), np.array([n]), seed=0).reconstruction for n in chosen]
+    alone = [epoch_scores.encode(model_of(data), np.array([n]), seed=0).reconstruction for n in chosen]
     # Float32 sums of 256 pixels in batches of other sizes.
     assert values["reconstruction"] == pytest.approx(np.average(alone, weights=counts), rel=1e-5)
     weighted = metrics.elbo_decomposition(codes, samples=8, seed=0, weights=counts)
@@ -181,8 +180,8 @@ def test_effective_images_are_reported_of_correlated_factors_alone(config: Trial
 
 
 def test_the_images_that_are_evaluated_are_those_of_every_trial(config: TrialConfig, data: Data) -> None:
-    ours = evaluate.weighted(data, biased(config).train.distribution(data.factors))
-    assert np.array_equal(evaluate.evaluation_subset(ours, 40, 0), evaluate.evaluation_subset(data, 40, 0))
+    ours = epoch_scores.weighted(data, biased(config).train.distribution(data.factors))
+    assert np.array_equal(epoch_scores.evaluation_subset(ours, 40, 0), epoch_scores.evaluation_subset(data, 40, 0))
 
 
 def test_independent_factors_are_the_trial_of_before(config: TrialConfig, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,9 +13,9 @@ from torch import nn
 
 import vae_core
 from vae_core import Data, InfoGAN, TrialConfig
+from vae_core.evaluation.pictures import traverse
 from vae_core.feed import Feed
 from vae_core.networks import Trento
-from vae_core.traversal import traverse
 
 
 def silenced(case: Case, *parts: nn.Module) -> Case:

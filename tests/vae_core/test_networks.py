@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad, stack_module_state, vmap
 
-from vae_core.draws import generator
 from vae_core.likelihood import likelihood
 from vae_core.networks import (
     MLP,
@@ -31,7 +30,8 @@ from vae_core.networks import (
 )
 from vae_core.networks.initialise import INITIALISATIONS, Initialisation, initialise
 from vae_core.objectives import CascadeVAE
-from vae_core.train import resolved
+from vae_core.random_draws import generator
+from vae_core.training_loop import resolved
 from vae_core.types import Batch, Context, Noise, Wiring
 
 BERNOULLI = likelihood("bernoulli")

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_train import assert_same, run
+from test_training_loop import assert_same, run
 from torch import Tensor
 
 import vae_core
@@ -25,7 +25,7 @@ from vae_core import (
     checkpoint,
 )
 from vae_core.objectives import OBJECTIVES, AbstractObjective
-from vae_core.train import snapshot_epochs
+from vae_core.training_loop import snapshot_epochs
 
 
 def small(cls: type[AbstractObjective]) -> AbstractObjective:

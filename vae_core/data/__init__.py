@@ -3,20 +3,20 @@
 from pathlib import Path
 from typing import Any
 
-from vae_core import registry
 from vae_core.data.abstract import AbstractDataset, Outline
-from vae_core.data.arrays import Arrays
-from vae_core.data.cache import cache_folder
-from vae_core.data.cars3d import Cars3D
-from vae_core.data.disk import info, render_to, verify
+from vae_core.data.cache.store import cache_folder
+from vae_core.data.cars3d.dataset import Cars3D
+from vae_core.data.commands import info, render_to, verify
 from vae_core.data.download import download
-from vae_core.data.dsprites import DSprites
-from vae_core.data.image_folder import ImageFolder
+from vae_core.data.dsprites.dataset import DSprites
+from vae_core.data.image_table import ImageTable
 from vae_core.data.mnist import MNIST
-from vae_core.data.shapes3d import Shapes3D
-from vae_core.data.smallnorb import SmallNORB
-from vae_core.data.sources import Remote
-from vae_core.data.table import ImageTable
+from vae_core.data.original_files import Remote
+from vae_core.data.own_files.arrays import Arrays
+from vae_core.data.own_files.image_folder import ImageFolder
+from vae_core.data.shapes3d.dataset import Shapes3D
+from vae_core.data.smallnorb.dataset import SmallNORB
+from vae_core.hyperparameters import registry
 from vae_core.types import Data
 
 __all__ = [

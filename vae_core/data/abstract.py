@@ -6,7 +6,7 @@ import abc
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
-from vae_core.data.sources import Remote
+from vae_core.data.original_files import Remote
 from vae_core.types import Data
 
 

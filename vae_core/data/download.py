@@ -11,8 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from vae_core.data.abstract import AbstractDataset
-from vae_core.data.cache import cache_folder
-from vae_core.data.sources import Remote, altered
+from vae_core.data.cache.store import cache_folder
+from vae_core.data.original_files import Remote, altered
 
 Progress = Callable[[str, int, int | None], None]
 """Called with a file's name, the bytes there are of it, and the bytes there will be (None: the server does not say)."""

@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from metrics import Factors
-from vae_core.data import cache as store
-from vae_core.data import sources, stand_ins
+from vae_core.data import original_files, stand_ins
 from vae_core.data.abstract import AbstractDataset, Outline
-from vae_core.data.assemble import assembled, packed_if_binary
-from vae_core.data.options import violations
-from vae_core.data.sources import Remote
+from vae_core.data.cache import store
+from vae_core.data.make_data import assembled, packed_if_binary
+from vae_core.data.option_checks import violations
+from vae_core.data.original_files import Remote
 from vae_core.types import Data
 
 SIDE = 28
@@ -72,7 +72,7 @@ class MNIST(AbstractDataset):
 
     def missing(self, cache: Path | None = None) -> str | None:
         """Return what to do about an original file that is not there."""
-        return None if self.stand_in else sources.missing(self.name, self.path, self._files(cache))
+        return None if self.stand_in else original_files.missing(self.name, self.path, self._files(cache))
 
     def cache_file(self, cache: Path) -> None:
         """Return None: the original files are read in less than a second."""
@@ -104,7 +104,7 @@ class MNIST(AbstractDataset):
         digits: list[NDArray[np.uint8]] = []
         for path, remote in self._files(cache):
             count = _IMAGES[remote.name.partition("-")[0]]
-            with sources.intact(path, remote, self.name):
+            with original_files.intact(path, remote, self.name):
                 if "images" in remote.name:
                     images.append(read_idx(path, (count, SIDE, SIDE)))
                 else:

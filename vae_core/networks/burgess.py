@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge
 from torch import nn
 
-from vae_core import fields
+from vae_core.hyperparameters import field_checks
 from vae_core.networks.abstract import AbstractNetwork, Shape
 from vae_core.networks.layers import Halvings, flat_decoder, flat_encoder
 
@@ -27,7 +27,7 @@ class Burgess(AbstractNetwork):
     latents: Annotated[int, Ge(1)] = 10
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
 
     def encoder(self, shape: Shape, width: int) -> nn.Module:
         return flat_encoder(Halvings(shape[1], _CHANNELS), shape[0], (256, 256), width)

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge
 from torch import nn
 
-from vae_core import fields
+from vae_core.hyperparameters import field_checks
 from vae_core.networks.abstract import AbstractNetwork, Shape
 from vae_core.networks.layers import BATCH_NORM_CAUTION, Halvings, pixel_decoder, pixel_encoder
 
@@ -32,7 +32,7 @@ class ChenConv(AbstractNetwork):
     batch_norm: bool = True
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
 
     @property
     def caution(self) -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge
 from torch import nn
 
-from vae_core import fields
+from vae_core.hyperparameters import field_checks
 from vae_core.networks.abstract import AbstractNetwork, Shape
 from vae_core.networks.layers import perceptron
 
@@ -28,7 +28,7 @@ class MLP(AbstractNetwork):
     latents: Annotated[int, Ge(1)] = 10
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
         if not self.hidden or min(self.hidden) < 1:
             raise ValueError(f"hidden must be one or more widths >= 1, got {list(self.hidden)}")
 
@@ -51,7 +51,7 @@ class ChenMLP(AbstractNetwork):
     latents: Annotated[int, Ge(1)] = 10
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
 
     def encoder(self, shape: Shape, width: int) -> nn.Module:
         return nn.Sequential(nn.Flatten(), *perceptron((math.prod(shape), 1200, 1200, width), nn.ReLU))

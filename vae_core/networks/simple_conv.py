@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge
 from torch import nn
 
-from vae_core import fields
+from vae_core.hyperparameters import field_checks
 from vae_core.networks.abstract import AbstractNetwork, Shape
 from vae_core.networks.layers import Halvings, flat_decoder, flat_encoder
 
@@ -27,7 +27,7 @@ class SimpleConv(AbstractNetwork):
     latents: Annotated[int, Ge(1)] = 16
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
 
     def encoder(self, shape: Shape, width: int) -> nn.Module:
         return flat_encoder(Halvings(shape[1], _CHANNELS, end=1), shape[0], (), width)

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from annotated_types import Ge
 from torch import nn
 
-from vae_core import fields
+from vae_core.hyperparameters import field_checks
 from vae_core.networks.abstract import AbstractNetwork, Shape
 from vae_core.networks.layers import BATCH_NORM_CAUTION, Halvings, flat_decoder, flat_encoder
 
@@ -35,7 +35,7 @@ class Trento(AbstractNetwork):
     batch_norm: bool = True
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
         if len(self.channels) != 4 or min(self.channels) < 1:
             raise ValueError(f"channels must be four numbers >= 1, got {list(self.channels)}")
 

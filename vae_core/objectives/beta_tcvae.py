@@ -9,10 +9,10 @@ import torch
 from annotated_types import Ge
 
 from metrics import gaussian, minibatch
-from vae_core import fields, schedules
+from vae_core.hyperparameters import field_checks, schedules
+from vae_core.hyperparameters.schedules import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode
-from vae_core.schedules import Length
 from vae_core.types import Batch, Context, Knob, Noise, Terms
 
 
@@ -51,7 +51,7 @@ class BetaTCVAE(AbstractObjective):
     warmup: Length = 0.0
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
 
     def settled(self, total_steps: int, latents: int) -> int:
         return schedules.steps(self.warmup, total_steps)

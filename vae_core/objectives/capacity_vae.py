@@ -8,10 +8,10 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge
 from torch import Tensor
 
-from vae_core import fields, schedules
+from vae_core.hyperparameters import field_checks, schedules
+from vae_core.hyperparameters.schedules import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode, part
-from vae_core.schedules import Length
 from vae_core.types import Batch, Context, Knob, Noise, Terms
 
 Form = Literal["abs", "relu"]
@@ -45,7 +45,7 @@ class CapacityVAE(AbstractObjective):
     annealing: Length = 0.5
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
 
     def settled(self, total_steps: int, latents: int) -> int:
         return schedules.steps(self.annealing, total_steps)

@@ -11,7 +11,8 @@ from annotated_types import Ge, Gt
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vae_core import assignment, fields
+from vae_core.hyperparameters import field_checks
+from vae_core.objectives import assignment
 from vae_core.objectives.abstract import AbstractAlternating, AbstractStaged, Nets
 from vae_core.objectives.cascade_vae_c import cascade, stage_number, stage_steps
 from vae_core.objectives.forward import autoencode, sample
@@ -55,7 +56,7 @@ class CascadeVAE(AbstractAlternating, AbstractStaged):
     reset_moments: bool = True
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
 
     @property
     def wiring(self) -> Wiring:

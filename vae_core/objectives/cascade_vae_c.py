@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt
 from torch import Tensor
 
 from metrics import gaussian
-from vae_core import fields, schedules
+from vae_core.hyperparameters import field_checks, schedules
 from vae_core.objectives.abstract import AbstractStaged, Nets
 from vae_core.objectives.forward import autoencode
 from vae_core.types import Batch, Context, Knob, Noise, Posterior, Terms
@@ -44,7 +44,7 @@ class CascadeVAEC(AbstractStaged):
     reset_moments: bool = True
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
 
     def opened(self, ctx: Context, latents: int) -> int:
         """Return the number of open latents at this step."""

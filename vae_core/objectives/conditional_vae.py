@@ -7,11 +7,11 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from annotated_types import Ge
 
-from vae_core import fields, schedules
+from vae_core.hyperparameters import field_checks, schedules
+from vae_core.hyperparameters.schedules import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.capacity_vae import distance
 from vae_core.objectives.forward import autoencode, part
-from vae_core.schedules import Length
 from vae_core.types import Batch, Context, Knob, Noise, Terms, Wiring
 
 
@@ -46,7 +46,7 @@ class ConditionalVAE(AbstractObjective):
     annealing: Length = 0.5
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
         if self.label is not None and (not self.label or len(set(self.label)) < len(self.label)):
             raise ValueError(f"label must name one factor or more, each once, got {list(self.label)}")
 

@@ -9,10 +9,10 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from vae_core import fields, schedules
+from vae_core.hyperparameters import field_checks, schedules
+from vae_core.hyperparameters.schedules import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode
-from vae_core.schedules import Length
 from vae_core.types import Batch, Context, Knob, Noise, Terms
 
 
@@ -51,7 +51,7 @@ class ControlVAE(AbstractObjective):
     annealing: Length = 0.5
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
         low, high = self.beta_min, self.beta_max
         if not isinstance(low, Tensor) and not isinstance(high, Tensor) and low > high:
             raise ValueError(f"beta_min must be <= beta_max, got beta_min={low} and beta_max={high}")

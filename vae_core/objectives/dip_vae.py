@@ -9,7 +9,7 @@ import torch
 from annotated_types import Ge
 from torch import Tensor
 
-from vae_core import fields
+from vae_core.hyperparameters import field_checks
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode
 from vae_core.types import Batch, Context, Knob, Noise, Terms
@@ -33,7 +33,7 @@ class DIPVAEI(AbstractObjective):
     lambda_ratio: Annotated[Knob, Ge(0)] = 10.0
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
 
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
         del ctx
@@ -61,7 +61,7 @@ class DIPVAEII(AbstractObjective):
     lambda_ratio: Annotated[Knob, Ge(0)] = 1.0
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
 
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
         del ctx

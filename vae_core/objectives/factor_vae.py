@@ -9,7 +9,7 @@ import torch
 from annotated_types import Ge, Gt, Lt
 from torch import Tensor
 
-from vae_core import fields
+from vae_core.hyperparameters import field_checks
 from vae_core.objectives.abstract import AbstractObjective, Nets, Rival
 from vae_core.objectives.forward import autoencode, sample
 from vae_core.types import Batch, Context, Knob, Noise, Terms, Wiring
@@ -50,7 +50,7 @@ class FactorVAE(AbstractObjective):
     discriminator_betas: tuple[Beta, Beta] = (0.5, 0.9)
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
 
     @property
     def wiring(self) -> Wiring:

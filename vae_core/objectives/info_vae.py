@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar
 from annotated_types import Gt
 from torch import Tensor
 
-from vae_core import fields
+from vae_core.hyperparameters import field_checks
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode
 from vae_core.types import Batch, Context, Knob, Noise, Terms
@@ -37,7 +37,7 @@ class InfoVAE(AbstractObjective):
     bandwidth: Annotated[Knob, Gt(0)] = 1.0
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
 
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
         del ctx

@@ -10,7 +10,7 @@ from annotated_types import Ge, Gt
 from torch import Tensor
 
 from metrics import gaussian
-from vae_core import fields
+from vae_core.hyperparameters import field_checks
 from vae_core.objectives.abstract import AbstractObjective, Nets, Rival
 from vae_core.objectives.factor_vae import Beta, discriminator_loss
 from vae_core.objectives.forward import autoencode
@@ -53,7 +53,7 @@ class InfoGAN(AbstractObjective):
     discriminator_betas: tuple[Beta, Beta] = (0.5, 0.999)
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
 
     @property
     def wiring(self) -> Wiring:

@@ -10,11 +10,12 @@ from annotated_types import Ge, Gt
 from torch import Tensor
 
 from metrics import gaussian
-from vae_core import discrete, fields, schedules
+from vae_core import discrete
+from vae_core.hyperparameters import field_checks, schedules
+from vae_core.hyperparameters.schedules import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.capacity_vae import distance
 from vae_core.objectives.forward import part, sample
-from vae_core.schedules import Length
 from vae_core.types import Batch, Context, Knob, Noise, Posterior, Terms, Wiring
 
 
@@ -50,7 +51,7 @@ class JointVAE(AbstractObjective):
     temperature: Annotated[Knob, Gt(0)] = 0.67
 
     def __post_init__(self) -> None:
-        fields.check(self)
+        field_checks.check(self)
 
     @property
     def wiring(self) -> Wiring:

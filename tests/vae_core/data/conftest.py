@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vae_core.data.dsprites_render import SIZES, render_blocks
+from vae_core.data.dsprites.render import SIZES, render_blocks
 
 
 @pytest.fixture(scope="session")

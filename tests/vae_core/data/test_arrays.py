@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vae_core import Arrays, Data
-from vae_core.data import pixels
+from vae_core.data.own_files import pixels
 
 RNG = np.random.default_rng(0)
 BYTES = RNG.integers(0, 256, (6, 4, 5, 3), dtype=np.uint8)  # (N, H, W, C)

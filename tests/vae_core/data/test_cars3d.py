@@ -12,9 +12,9 @@ import pytest
 import scipy.io
 
 from vae_core import Cars3D
-from vae_core.data import cars3d
-from vae_core.data.cars3d_file import read_meshes
-from vae_core.data.sources import Remote, digest_of
+from vae_core.data.cars3d import dataset
+from vae_core.data.cars3d.read import read_meshes
+from vae_core.data.original_files import Remote, digest_of
 
 SIZES = (2, 3, 2)  # elevations, azimuths, objects of a small archive of the original layout
 
@@ -91,7 +91,7 @@ def test_a_damaged_archive_is_refused_with_the_remedy(tmp_path: Path, monkeypatc
 def test_the_second_load_comes_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.tar.gz", meshes())
     monkeypatch.setattr(Cars3D, "remotes", (Remote("a.tar.gz", "http://here/a.tar.gz", digest_of(path, "md5")),))
-    monkeypatch.setattr(cars3d, "SIZES", dict(zip(cars3d.SIZES, SIZES, strict=True)))
+    monkeypatch.setattr(dataset, "SIZES", dict(zip(dataset.SIZES, SIZES, strict=True)))
     first = Cars3D(path=str(path)).load(tmp_path)
     path.unlink()
     assert Cars3D(path=str(path)).load(tmp_path).fingerprint == first.fingerprint

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner, Result
 
-from sweeps.cli import app
+from sweeps.cli.app import app
 from vae_core import MNIST, SmallNORB
-from vae_core.data.sources import Remote, digest_of
+from vae_core.data.original_files import Remote, digest_of
 
 
 def sweeps(*arguments: object) -> Result:

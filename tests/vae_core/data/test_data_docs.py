@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from vae_core import registry
 from vae_core.data import DATASETS
+from vae_core.hyperparameters import registry
 
 PAGE = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
 EXAMPLES: list[dict[str, Any]] = [

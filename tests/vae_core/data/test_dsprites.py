@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vae_core import registry
 from vae_core.data import DATASETS, DSprites, load_data
+from vae_core.hyperparameters import registry
 
 QUICK = {"scale": 2, "orientation": 4, "pos_x": 2, "pos_y": 2}
 TINY = {"shape": (2,), "scale": (5,), "orientation": (0, 3), "pos_x": (0, 9), "pos_y": (1, 2, 30)}

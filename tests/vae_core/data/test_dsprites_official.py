@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from vae_core.data import DSprites
-from vae_core.data.dsprites_official import read_blocks
-from vae_core.data.dsprites_render import SIZES, render_blocks
+from vae_core.data.dsprites.official import read_blocks
+from vae_core.data.dsprites.render import SIZES, render_blocks
 
 SMALL = (2, 3, 2, 4, 5)  # levels of each factor in a small file of the official layout: the first ones
 CHOSEN = [(0, 1), (2,), (0, 1), (1, 3), (0, 2, 4)]

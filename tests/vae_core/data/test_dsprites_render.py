@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vae_core.data.dsprites_render import FULL_SHA256, SIZES, render_blocks
+from vae_core.data.dsprites.render import FULL_SHA256, SIZES, render_blocks
 
 Grid = NDArray[np.uint8]
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from vae_core import ImageFolder
-from vae_core.data import columns
+from vae_core.data.own_files import columns
 
 ROWS = {"file": ["b.png", "a.png", "sub/c.png"], "colour": ["red", "blue", "red"], "angle": [30.0, -1.5, 30.0]}
 

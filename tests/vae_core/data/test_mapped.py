@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 
 from vae_core import Data
-from vae_core.data import ImageTable, cache, mapped
-from vae_core.data.assemble import assembled
+from vae_core.data import ImageTable
+from vae_core.data.cache import mapped, store
+from vae_core.data.make_data import assembled
 
 SHAPE = (256, 3 * 32 * 32)
 
@@ -35,10 +36,10 @@ def some(tmp_path: Path) -> Data:
 def test_the_file_is_the_blocks_one_after_another(some: Data, tmp_path: Path) -> None:
     whole = np.concatenate(list(blocks()))
     np.testing.assert_array_equal(some.images, whole)
-    images, sha256 = cache.checked(tmp_path / "a.npy")  # the same file serves a machine with more memory
+    images, sha256 = store.checked(tmp_path / "a.npy")  # the same file serves a machine with more memory
     np.testing.assert_array_equal(images, whole)
     assert some.fingerprint == assembled("some", whole, (3, 32, 32), levels=255, factors=None).fingerprint
-    assert sha256 == cache.digest(whole)
+    assert sha256 == store.digest(whole)
 
 
 def test_only_a_block_is_in_memory(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 
 from vae_core import Shapes3D
-from vae_core.data import mapped, shapes3d, shapes3d_file
-from vae_core.data.sources import Remote, digest_of
+from vae_core.data.cache import mapped
+from vae_core.data.original_files import Remote, digest_of
+from vae_core.data.shapes3d import dataset, read
 
 SIZES = (2, 3, 2, 2, 4, 3)  # levels of each factor in a small file of the official layout: 288 images
 VALUES = {"floor_hue": [1], "scale": [0], "shape": [1, 3], "orientation": [0, 2]}
@@ -39,7 +40,7 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return a small file that passes for the original, at its place in the cache."""
     (tmp_path / "shapes3d").mkdir()
     path = write(tmp_path / "shapes3d" / "3dshapes.h5", official())
-    monkeypatch.setattr(shapes3d, "SIZES", dict(zip(shapes3d.SIZES, SIZES, strict=True)))
+    monkeypatch.setattr(dataset, "SIZES", dict(zip(dataset.SIZES, SIZES, strict=True)))
     remote = Remote("3dshapes.h5", "http://here/3dshapes.h5", digest_of(path, "sha256"))
     monkeypatch.setattr(Shapes3D, "remotes", (remote,))
     return path
@@ -48,10 +49,10 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("resolution", [64, 32])
 @pytest.mark.parametrize("slab", [1, 64, 4096])  # smaller and larger than a chunk, and than the file
 def test_a_sub_grid_is_the_rows_of_the_file(resolution: Any, slab: int, tmp_path: Path, monkeypatch: Any) -> None:
-    monkeypatch.setattr(shapes3d_file, "_SLAB", slab)
+    monkeypatch.setattr(read, "_SLAB", slab)
     arrays = official()
     levels = [(1,), (0, 1, 2), (0, 1), (0,), (1, 3), (0, 2)]
-    blocks = shapes3d_file.read_blocks(write(tmp_path / "a.h5", arrays), levels, SIZES, resolution)
+    blocks = read.read_blocks(write(tmp_path / "a.h5", arrays), levels, SIZES, resolution)
     chosen = arrays["images"].reshape(*SIZES, 64, 64, 3)[np.ix_(*levels)].reshape(-1, 64, 64, 3).transpose(0, 3, 1, 2)
     if resolution == 32:
         chosen = np.floor(chosen.reshape(-1, 3, 32, 2, 32, 2).mean(axis=(3, 5)) + 0.5).astype(np.uint8)
@@ -59,13 +60,13 @@ def test_a_sub_grid_is_the_rows_of_the_file(resolution: Any, slab: int, tmp_path
 
 
 def test_one_slab_is_in_memory_besides_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shapes3d_file, "_SLAB", 50)
-    monkeypatch.setattr(shapes3d_file, "_PIECE", 5)
+    monkeypatch.setattr(read, "_SLAB", 50)
+    monkeypatch.setattr(read, "_PIECE", 5)
     path, levels = write(tmp_path / "a.h5", official()), [range(size) for size in SIZES]
     result = np.empty((288, 3 * 64 * 64), np.uint8)
     tracemalloc.start()
     start = 0
-    for block in shapes3d_file.read_blocks(path, levels, SIZES, 64):
+    for block in read.read_blocks(path, levels, SIZES, 64):
         result[start : start + len(block)] = block
         start += len(block)
     peak = tracemalloc.get_traced_memory()[1]
@@ -108,7 +109,7 @@ def test_another_layout_is_refused(alter: Any, reason: str, tmp_path: Path) -> N
     alter(arrays)
     levels = [range(size) for size in SIZES]
     with pytest.raises(ValueError, match=reason):
-        list(shapes3d_file.read_blocks(write(tmp_path / "a.h5", arrays), levels, SIZES, 64))
+        list(read.read_blocks(write(tmp_path / "a.h5", arrays), levels, SIZES, 64))
 
 
 def test_what_was_prepared_no_longer_needs_the_file(file: Path, tmp_path: Path) -> None:

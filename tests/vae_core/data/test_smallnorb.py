@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from vae_core import SmallNORB
-from vae_core.data import smallnorb
-from vae_core.data.smallnorb_file import Parts, read_grid
-from vae_core.data.sources import Remote, digest_of
+from vae_core.data.original_files import Remote, digest_of
+from vae_core.data.smallnorb import dataset as smallnorb
+from vae_core.data.smallnorb.read import Parts, read_grid
 
 VIEWS = (2, 2, 3, 2)  # categories, elevations, azimuths, lightings of small files of the original layout
 INSTANCES = {"train": (1, 3), "test": (0, 2)}

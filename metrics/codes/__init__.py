@@ -1,0 +1,1 @@
+"""Operations on codes: latents, sampling, variability, rows by level, row weights."""

@@ -1,0 +1,96 @@
+"""A score that is a gap between the two latents that know most of a factor, from an information matrix."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Literal
+
+import numpy as np
+
+from metrics.information.estimate import ALL_CONSTANT
+from metrics.information.matrix import Information
+from metrics.types import Array, Factors, Score
+
+Average = Literal["factors", "entropy"]
+
+
+def gaps(information: Array, entropies: Array) -> tuple[Array, Array]:
+    """Normalised gap per factor and the best latent per factor; factors of zero entropy get NaN and -1.
+
+    Args:
+        information: (d, K) nats. A single latent has a gap to 0, as if a dead one stood beside it.
+        entropies: (K,) nats.
+    """
+    padded = np.concatenate([information, np.zeros((2, information.shape[1]))])
+    best, second = np.sort(padded, axis=0)[[-1, -2]]
+    kept = entropies > 0
+    gap = np.full(len(entropies), np.nan)
+    gap[kept] = (best[kept] - second[kept]) / entropies[kept]
+    return gap, np.where(kept, padded.argmax(axis=0) if len(information) else -1, -1)
+
+
+def gap_score(
+    information: Information,
+    normalisers: Array,
+    factors: Factors,
+    *,
+    excluded: dict[str, str],
+    average: Average,
+    identity: dict[str, Any],
+) -> Score:
+    """Mean gap, its error and what it is made of.
+
+    Args:
+        information: of all latents and factors.
+        normalisers: (K,) nats that each gap is divided by.
+        factors: their names.
+        excluded: which of them do not count, and why.
+        average: over "factors", each alike, or by "entropy", each by its normaliser.
+        identity: says which score it is; the names of the factors that count are added as `scored`.
+    """
+    shares = gap_shares(normalisers, factors, excluded, average)
+    kept = shares > 0
+    gap, best = gaps(information.matrix, np.where(kept, normalisers, 0.0))
+    details: dict[str, Any] = {
+        "mutual_information": information.matrix,
+        "information_error": information.error,
+        "entropies": normalisers,
+        "gaps": gap,
+        "best_latents": best,
+        "excluded": excluded,
+    }
+    identity = identity | {"scored": [name for name in factors.names if name not in excluded]}
+    if not kept.any():
+        details["reason"] = "no factor is left to score" if information.entropies.any() else ALL_CONSTANT
+        return Score(math.nan, details=details, identity=identity)
+    # A sampled I may pass H(v); their mean may not.
+    value = min(1.0, float(np.average(gap[kept], weights=(shares * normalisers)[kept])))
+    error = information.error_of(coefficients(information.matrix, shares))
+    return Score(value, error, details=details, identity=identity)
+
+
+def gap_shares(normalisers: Array, factors: Factors, excluded: dict[str, str], average: Average) -> Array:
+    """What a nat of every factor's gap adds to the score: (K,); 0 for factors that do not count.
+
+    Raises:
+        ValueError: an unknown average.
+    """
+    check_choice("average", average, ("factors", "entropy"))
+    kept = np.array([name not in excluded for name in factors.names], dtype=bool)
+    weights = kept * (np.ones(len(kept)) if average == "factors" else normalisers)
+    return np.divide(weights / max(float(weights.sum()), 1e-300), normalisers, out=np.zeros(len(kept)), where=kept)
+
+
+def coefficients(information: Array, shares: Array) -> Array:
+    """The score as a linear function of I near this one: (d, K), + for the best latent, - for the second."""
+    signs = np.zeros_like(information)
+    order = np.argsort(-information, axis=0, kind="stable")
+    for place, sign in zip(range(min(2, len(order))), (1.0, -1.0), strict=False):
+        signs[order[place], np.arange(len(shares))] = sign
+    return signs * shares
+
+
+def check_choice(option: str, value: str, known: tuple[str, ...]) -> None:
+    """ValueError if an option is none of the known ones."""
+    if value not in known:
+        raise ValueError(f"{option} must be one of {', '.join(known)}, got {value!r}")

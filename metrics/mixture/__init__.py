@@ -1,0 +1,1 @@
+"""The aggregate posterior as a full mixture: log densities and the parts of the KL."""

@@ -1,0 +1,1 @@
+"""Predicting factors from codes: row splits, importance, logistic regression."""

@@ -1,0 +1,124 @@
+"""`sweeps data`: data sets on disk."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeps.console import printing
+from sweeps.spec.errors import Places, Problem, SpecError
+
+if TYPE_CHECKING:
+    from vae_core.data import AbstractDataset
+
+data = typer.Typer(no_args_is_help=True, help="Data sets on disk.")
+
+Source = Annotated[
+    str | None,
+    typer.Argument(metavar="[SPEC|NAME]", help="The data set of this spec, or of this name; else all of dSprites."),
+]
+Options = Annotated[
+    list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="resolution=32, stride.scale=2 …")
+]
+Cache = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder; else SWEEPS_DATA or ~/.cache/sweeps.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+
+@data.command()
+def render(source: Source = None, options: Options = None, cache: Cache = None, as_json: AsJson = False) -> None:
+    """Prepare a data set on disk: draw its images, or read them from the original files."""
+    from vae_core.data import render_to
+
+    chosen = _dataset(source, options or [])
+    try:
+        made = render_to(chosen, cache)
+    except (ValueError, OSError) as error:  # a missing or damaged file, a folder that cannot be written to
+        raise _mistake(error) from error
+    printing.show([made], ["path", "images", "bytes", "seconds", "sha256"], as_json=as_json)
+
+
+@data.command()
+def info(source: Source = None, options: Options = None, cache: Cache = None, as_json: AsJson = False) -> None:
+    """Say how large a data set is, whether its files are there, and which sets are prepared."""
+    from vae_core.data import info as read
+
+    try:
+        found = read(_dataset(source, options or []), cache)
+    except (ValueError, OSError) as error:
+        raise _mistake(error) from error
+    if as_json:
+        printing.show_json(found)
+        return
+    printing.show([found], ["name", "images", "shape", "factors", "prepared", "file"], as_json=False)
+    if found["missing"]:
+        typer.echo(f"\nnot yet here: {found['missing']}")
+    typer.echo(f"\nprepared in {found['cache']}:")
+    printing.show(found["files"], ["path", "bytes"], as_json=False)
+
+
+@data.command()
+def verify(cache: Cache = None, as_json: AsJson = False) -> None:
+    """Compare every prepared and downloaded file with its checksum; exit code 1 if one is damaged."""
+    from vae_core.data import DATASETS
+    from vae_core.data import verify as read
+
+    found = read(cache, DATASETS.values())
+    printing.show(found, ["path", "intact", "published", "reason"], as_json=as_json)
+    if not all(row["intact"] for row in found):
+        raise typer.Exit(1)
+
+
+@data.command()
+def download(
+    name: Annotated[str, typer.Argument(help="Of a data set; see `sweeps datasets`.")], cache: Cache = None
+) -> None:
+    """Fetch the original files of a data set; the same command goes on after an interruption."""
+    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+
+    from vae_core.data import DATASETS
+    from vae_core.data import download as fetch
+    from vae_core.hyperparameters import registry
+
+    if name not in DATASETS:
+        raise _mistake(registry.unknown("data set", name, DATASETS))
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=printing.console()) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def show(file: str, have: int, total: int | None) -> None:
+            if file not in tasks:
+                tasks[file] = bars.add_task(file, total=total)
+            bars.update(tasks[file], completed=have, total=total)
+
+        try:
+            paths = fetch(DATASETS[name], cache, progress=show)
+        except (ValueError, OSError) as error:
+            raise _mistake(error) from error
+    for path in paths:
+        typer.echo(str(path))
+
+
+def _dataset(source: str | None, overrides: list[str]) -> AbstractDataset:
+    """Return the data set that a spec or name and `--set` ask for; raises SpecError naming every mistake."""
+    from sweeps.spec import load, registry_blocks
+    from sweeps.spec.overrides import apply_overrides
+    from vae_core.data import DATASETS
+    from vae_core.hyperparameters import registry
+
+    if source is None or source in DATASETS:
+        block = {"name": source or "dsprites"}
+    else:
+        block = registry.describe(load.load_spec(source).data, DATASETS)
+    places, found = Places(), []
+    problems = apply_overrides(block, places, overrides)
+    options = registry_blocks.named("data set", block, DATASETS, (), found, spaces=False)
+    problems += [places.problem(path, message.removeprefix(".").removeprefix(": ")) for path, message in found]
+    if problems:
+        raise SpecError(problems)
+    return registry.build("data set", options, DATASETS)
+
+
+def _mistake(error: Exception | str) -> SpecError:
+    return SpecError([Problem(None, (), str(error))])

@@ -1,0 +1,1 @@
+"""Runs a sweep: conductor, Ray Tune, trial actors, live view."""

@@ -1,0 +1,7 @@
+"""Errors that a caller of this package may catch."""
+
+from __future__ import annotations
+
+
+class SweepError(Exception):
+    """A mistake of the user's that shows only when the sweep starts: exit code 2."""

@@ -1,0 +1,1 @@
+"""The report of a sweep: page, tables, sentences and figures."""

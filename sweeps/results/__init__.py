@@ -1,0 +1,1 @@
+"""The finished runs as tables: run table, series, means, Pareto fronts."""

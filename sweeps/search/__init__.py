@@ -1,0 +1,1 @@
+"""What to try next and what to stop: pure functions of the history of a sweep."""

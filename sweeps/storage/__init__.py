@@ -1,0 +1,1 @@
+"""Bytes of a workspace: paths, atomic files, checkpoints, the store actor, the lock."""

@@ -1,0 +1,49 @@
+"""Checkpoints of running trials, two generations each."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+
+from sweeps.storage.files import AbstractFiles
+from sweeps.storage.workspace import TrialPaths
+
+log = logging.getLogger(__name__)
+
+
+GENERATIONS = 2
+"""Checkpoints kept of a running trial: the newest, and the one before in case the newest cannot be read."""
+
+
+_DIGEST = hashlib.sha256().digest_size
+
+
+class Checkpoints:
+    """The checkpoints of trials, two generations; a blob begins with the sha256 of its rest (`vae_core.checkpoint`)."""
+
+    def __init__(self, files: AbstractFiles) -> None:
+        self._files = files
+
+    def save(self, trial_hash: str, epoch: int, blob: bytes) -> str:
+        """Store the checkpoint of an epoch, drop generations before the last two, and return its sha256."""
+        paths = TrialPaths(trial_hash)
+        self._files.write(paths.checkpoint(epoch), blob)
+        for name in self._files.names(paths.checkpoints)[:-GENERATIONS]:
+            self._files.delete(f"{paths.checkpoints}/{name}")
+        return blob[:_DIGEST].hex()
+
+    def newest(self, trial_hash: str) -> bytes | None:
+        """Return the newest checkpoint that is whole, falling back a generation with a warning, or None."""
+        paths = TrialPaths(trial_hash)
+        for name in reversed(self._files.names(paths.checkpoints)):
+            blob = self._files.read(f"{paths.checkpoints}/{name}")
+            if hashlib.sha256(blob[_DIGEST:]).digest() == blob[:_DIGEST]:
+                return blob
+            log.warning("checkpoint %s of trial %s is damaged; using the one before it", name, trial_hash)
+        return None
+
+    def clear(self, trial_hash: str) -> None:
+        """Delete a trial's checkpoints."""
+        paths = TrialPaths(trial_hash)
+        for name in self._files.names(paths.checkpoints):
+            self._files.delete(f"{paths.checkpoints}/{name}")

@@ -1,0 +1,109 @@
+"""Where a trial's bytes live: checkpoints and artifacts, written whole or not at all.
+
+Trial actors never touch the workspace. They hand bytes to a `Store`, an actor on the driver's node, through Ray's
+object store; it writes aside, syncs, renames and only then acknowledges. The same path serves one machine and many.
+"""
+
+from __future__ import annotations
+
+import abc
+import contextlib
+import os
+import tempfile
+from pathlib import Path
+
+from pyarrow import fs
+
+
+class AbstractFiles(abc.ABC):
+    """A folder of small files, here or far, with atomic writes."""
+
+    @abc.abstractmethod
+    def write(self, path: str, content: bytes) -> None:
+        """Write a whole file or leave what was there."""
+
+    @abc.abstractmethod
+    def read(self, path: str) -> bytes:
+        """Return a file's bytes; FileNotFoundError if there is none."""
+
+    @abc.abstractmethod
+    def names(self, folder: str) -> list[str]:
+        """Return the sorted names of the files in a folder, [] if there is no such folder."""
+
+    @abc.abstractmethod
+    def delete(self, path: str) -> None:
+        """Delete a file; none there is no mistake."""
+
+
+class LocalFiles(AbstractFiles):
+    """Files below a folder of this machine."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def write(self, path: str, content: bytes) -> None:
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, aside = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(aside, 0o644)  # mkstemp makes it private; a lab shares its workspace
+            os.replace(aside, target)
+        except BaseException:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(aside)
+            raise
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the rename itself must survive a power cut
+        finally:
+            os.close(folder)
+
+    def read(self, path: str) -> bytes:
+        return (self.root / path).read_bytes()
+
+    def names(self, folder: str) -> list[str]:
+        try:
+            return sorted(entry.name for entry in os.scandir(self.root / folder) if not entry.name.startswith("."))
+        except FileNotFoundError:
+            return []
+
+    def delete(self, path: str) -> None:
+        (self.root / path).unlink(missing_ok=True)
+
+
+class RemoteFiles(AbstractFiles):
+    """Files below a URI that pyarrow can reach (`s3://bucket/prefix?endpoint_override=…`, `gs://…`, `file:///…`)."""
+
+    def __init__(self, uri: str) -> None:
+        self._fs, self._root = fs.FileSystem.from_uri(uri)
+
+    def write(self, path: str, content: bytes) -> None:
+        target = f"{self._root}/{path}"
+        self._fs.create_dir(target.rsplit("/", 1)[0], recursive=True)
+        # An object store shows an object when its upload is complete; the rename serves file systems, which show parts.
+        aside = f"{target}.part"
+        with self._fs.open_output_stream(aside) as stream:
+            stream.write(content)
+        self._fs.move(aside, target)
+
+    def read(self, path: str) -> bytes:
+        with self._fs.open_input_stream(f"{self._root}/{path}") as stream:
+            return stream.read()
+
+    def names(self, folder: str) -> list[str]:
+        selector = fs.FileSelector(f"{self._root}/{folder}", allow_not_found=True)
+        found = self._fs.get_file_info(selector)
+        return sorted(info.base_name for info in found if info.is_file and not info.base_name.endswith(".part"))
+
+    def delete(self, path: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            self._fs.delete_file(f"{self._root}/{path}")
+
+
+def open_files(workspace: Path, uri: str | None) -> AbstractFiles:
+    """Return the files of a workspace, or of a URI where the spec's `store.files` names one."""
+    return LocalFiles(workspace.resolve()) if uri is None else RemoteFiles(uri)

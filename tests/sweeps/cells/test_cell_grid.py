@@ -1,0 +1,85 @@
+"""What a spec lays out."""
+
+from mini_sweep import spec
+
+from sweeps.cells.cell_grid import all_layouts, trial_config
+from sweeps.cells.names import bracket_name, entry_name
+from sweeps.spec.load import load_spec
+
+
+def test_the_product_runs_over_train_and_objective_the_last_fastest():
+    found = [tuple(layout.fixed.values()) for layout in all_layouts(spec())]
+    assert found == [(1e-2, 1), (1e-2, 4), (1e-3, 1), (1e-3, 4)]
+
+
+def test_a_sampler_searches_what_is_not_a_grid():
+    searched = spec(
+        train={"epochs": 2, "batch_size": 32, "learning_rate": {"loguniform": [1e-4, 1e-2]}},
+        search={"name": "random", "trials": 3},
+    )
+    found = all_layouts(searched)
+    assert [layout.fixed for layout in found] == [{"objective.beta": 1}, {"objective.beta": 4}]
+    assert all(list(layout.searched) == ["train.learning_rate"] for layout in found)
+
+
+def test_brackets_are_objective_and_strength():
+    sweep = spec(objectives=[{"name": "vae"}, {"name": "beta_vae", "beta": 4}, {"name": "beta_vae", "beta": 8}])
+    names = [bracket_name(sweep, layout, layout.fixed) for layout in all_layouts(sweep)]
+    assert names == ["vae", "vae", *["beta_vae#1 beta=4"] * 2, *["beta_vae#2 beta=8"] * 2]
+
+
+def test_tradeoff_by_names_the_bracket():
+    sweep = spec(tradeoff={"by": ["learning_rate"]})
+    names = [bracket_name(sweep, layout, layout.fixed) for layout in all_layouts(sweep)]
+    assert names == ["beta_vae learning_rate=0.01"] * 2 + ["beta_vae learning_rate=0.001"] * 2
+
+
+def test_a_searched_strength_is_not_in_the_bracket():
+    sweep = spec(
+        objectives=[{"name": "beta_vae", "beta": {"loguniform": [1, 16]}}], search={"name": "random", "trials": 2}
+    )
+    layout = all_layouts(sweep)[0]
+    assert bracket_name(sweep, layout, {**layout.fixed, "objective.beta": 3.0}) == "beta_vae"
+
+
+def test_a_trial_is_the_specs_constants_the_cells_values_and_a_seed():
+    sweep = spec()
+    layout = all_layouts(sweep)[1]
+    config = trial_config(sweep, layout, layout.fixed, 7, "f" * 64)
+    assert (config.objective.beta, config.train.learning_rate, config.seed) == (4, 1e-2, 7)
+    assert config.evaluation == sweep.evaluation
+    assert len(config.hash) == 16
+
+
+def test_the_hash_covers_seed_and_numbers_but_not_name_resources_or_store():
+    layout = all_layouts(spec())[0]
+
+    def identity(sweep, seed=0, fingerprint="f" * 64):
+        return trial_config(sweep, layout, layout.fixed, seed, fingerprint).hash
+
+    same = identity(spec())
+    assert identity(spec(name="other", resources={"cpu": 2}, store={"mlflow": "http://x:1"})) == same
+    assert identity(spec(), seed=1) != same
+    assert identity(spec(), fingerprint="e" * 64) != same
+    assert identity(spec(evaluation={"images": 65, "samples": 16, "final": ["mig"]})) != same
+
+
+def test_objectives_of_one_name_are_called_by_the_choices_that_tell_them_apart():
+    def names(*objectives):
+        sweep = spec(objectives=list(objectives))
+        return [entry_name(sweep, at) for at in range(len(objectives))]
+
+    both = [{"name": "capacity_vae", "form": "relu"}, {"name": "vae"}, {"name": "capacity_vae", "c_max": 5.0}]
+    assert names(*both) == ["capacity_vae(relu)", "vae", "capacity_vae(abs)"]
+    numbers = [{"name": "capacity_vae", "c_max": 5.0}, {"name": "capacity_vae", "c_max": 9.0}]
+    assert names(*numbers) == ["capacity_vae#0", "capacity_vae#1"]
+    searched = [{"name": "capacity_vae", "form": {"grid": ["abs", "relu"]}}, {"name": "capacity_vae"}]
+    assert names(*searched) == ["capacity_vae#0", "capacity_vae#1"]
+
+
+def test_entries_that_vary_another_field_each_are_called_by_it() -> None:
+    sweep = load_spec("weights-ablation")
+    assert [entry_name(sweep, at) for at in range(3)] == ["beta_tcvae(beta)", "beta_tcvae(alpha)", "beta_tcvae(gamma)"]
+    points = [bracket_name(sweep, layout, layout.fixed) for layout in all_layouts(sweep)]
+    assert points[6] == "beta_tcvae(alpha) beta=1 alpha=2 gamma=1"
+    assert len(set(points)) == len(points)

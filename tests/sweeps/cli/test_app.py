@@ -1,0 +1,242 @@
+"""The command line: exit codes, messages on stderr, JSON where asked, and nothing heavy where not needed."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import Result
+from synthetic_runs import synthetic
+from typer.testing import CliRunner
+
+from metrics.registry import METRICS
+from sweeps.cli.app import app
+from sweeps.spec import load, sweep_spec
+from vae_core.data import DATASETS
+from vae_core.networks import NETWORKS
+from vae_core.objectives import OBJECTIVES
+
+BAD = Path(__file__).parents[1] / "spec" / "bad_specs"
+
+# The ten mistakes a user makes first, the line of each, and the rule that is told.
+TEN = [
+    ("unknown_key", 12, "unknown key"),
+    ("misspelt_objective", 9, "did you mean 'beta_tcvae'?"),
+    ("negative_beta", 10, "objectives[1].beta must be >= 0, got -1"),
+    ("empty_range", 8, "grid must hold at least one value"),
+    ("too_much_gpu", 13, "resources.gpu must be 0, or a fraction in (0, 1], got 1.5"),
+    ("wrong_type", 5, "train.epochs must be a whole number, got 'two'"),
+    ("doubled_seed", 11, "seeds must not repeat a seed"),
+    ("unknown_data_set", 2, "unknown data set 'dsprite'"),
+    ("bad_stride", 2, "data.stride.pos_x must be a whole number from 1 to 32, got 0"),
+    ("binary", 2, "is not UTF-8 text"),
+]
+
+
+def sweeps(*arguments: str | Path) -> Result:
+    """Run the command line in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refused(result: Result) -> str:
+    """Return what a command said to a user's mistake, having checked how it ended."""
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    assert result.stdout == ""
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def printed(*arguments: str | Path) -> str:
+    """Return what a command that ends well prints."""
+    result = sweeps(*arguments)
+    assert result.exit_code == 0, result.stderr
+    return result.stdout
+
+
+@pytest.mark.parametrize(("name", "line", "rule"), TEN)
+@pytest.mark.parametrize("command", [["validate"], ["run"], ["run", "--dry-run"]], ids=" ".join)
+def test_a_bad_spec_exits_with_2_and_its_line(command: list[str], name: str, line: int, rule: str) -> None:
+    told = refused(sweeps(*command, BAD / f"{name}.yaml"))
+    assert told.startswith(f"{BAD / name}.yaml:{line}: ")
+    assert rule in told
+
+
+def test_all_mistakes_are_told_and_also_as_json() -> None:
+    assert len(refused(sweeps("validate", BAD / "many.yaml")).splitlines()) == 31
+    result = sweeps("validate", BAD / "many.yaml", "--json")
+    assert result.exit_code == 2
+    told = json.loads(result.stdout)
+    assert not told["ok"]
+    assert told["problems"][0].keys() == {"line", "path", "message"}
+    assert len(told["problems"]) == 31
+
+
+@pytest.mark.parametrize("name", load.bundled_specs())
+def test_validate_says_the_size_of_a_bundled_spec(name: str) -> None:
+    # Digits of seven bars in place of a download, where the spec is on one.
+    data = load.load_spec(name, files=False).data
+    drawn = ("--set", "data.stand_in=true") if data.missing() else ()
+    size = json.loads(sweeps("validate", name, "--json", *drawn).stdout)
+    assert sweeps("validate", name, *drawn).stdout == f"ok: {size['cells']} cells, {size['trials']} trials\n"
+
+
+def test_quickstart_has_two_objectives_by_five_betas_by_two_rates_by_two_seeds() -> None:
+    assert sweeps("validate", "quickstart").stdout == "ok: 20 cells, 40 trials\n"
+    halved = sweeps("validate", "quickstart", "--set", "seeds=1", "--set", "objectives.*.beta={grid: [1, 2]}")
+    assert halved.stdout == "ok: 8 cells, 8 trials\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["validate", "quikstart"], "did you mean 'quickstart'?"),
+        (["validate", "no/such.yaml"], "no/such.yaml: cannot be read: No such file or directory"),
+        (["validate", "."], "Is a directory"),
+        (["validate"], "Missing argument"),
+        (["validate", "smoke", "--set", "seeds=0"], "--set seeds=0: seeds must be"),
+        (["validat", "smoke"], "validat"),
+        (["status"], "no sweeps in"),
+        (["status", "x"], "no sweeps in"),
+        (["runs", "x"], "no sweeps in"),
+        (["report", "x"], "no sweeps in"),
+        (["export", "x", "--to", "x.csv"], "no sweeps in"),
+        (["export", "x", "--to", "x.xls"], "must end in .parquet or .csv"),
+        (["ui"], "no runs in"),
+        (["data", "render", "--set", "resolution=48"], "resolution must be one of 64, 32, 16, got 48"),
+        (["data", "info", "--set", "strid.scale=2"], "did you mean 'stride'?"),
+    ],
+)
+def test_a_users_mistake_exits_with_2(
+    arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SWEEPS_WORKSPACE", str(tmp_path))
+    monkeypatch.setenv("SWEEPS_DATA", str(tmp_path))
+    monkeypatch.setenv("COLUMNS", "200")
+    assert message in refused(sweeps(*arguments))
+
+
+@pytest.mark.parametrize(
+    ("command", "names"),
+    [
+        ("specs", load.bundled_specs()),
+        ("objectives", OBJECTIVES),
+        ("networks", NETWORKS),
+        ("metrics", METRICS),
+        ("datasets", DATASETS),
+    ],
+)
+def test_a_listing_has_every_row_of_its_registry(command: str, names: dict[str, Any]) -> None:
+    assert [row["name"] for row in json.loads(sweeps(command, "--json").stdout)] == list(names)
+    table = sweeps(command).stdout
+    assert all(name in table for name in names)
+
+
+def test_objectives_are_listed_with_bounds_defaults_and_strength() -> None:
+    row = next(row for row in json.loads(sweeps("objectives", "--json").stdout) if row["name"] == "beta_vae")
+    beta = next(field for field in row["fields"] if field["field"] == "beta")
+    assert (row["strength"], beta["allowed"], beta["default"]) == ("beta", "number >= 0", 4.0)
+
+
+def test_notes_go_beside_what_is_answered() -> None:
+    longer = ["--set", "objectives.*={name: factor_bottleneck}", "--set", "pruning={rungs: [0.5]}"]
+    longer += ["--set", "train.epochs=4", "--set", "search={name: grid}"]
+    note = "objectives[0] factor_bottleneck: no rung judges it"
+    result = sweeps("validate", "smoke", *longer)
+    assert result.stdout.startswith("ok: ")
+    assert f"note: {note}" in result.stderr
+    (told,) = json.loads(printed("validate", "smoke", *longer, "--json"))["notes"]
+    assert told.startswith(note)
+    dry = sweeps("run", "smoke", *longer, "--dry-run")
+    assert f"note: {note}" in dry.stderr
+    (planned,) = json.loads(printed("run", "smoke", *longer, "--dry-run", "--json"))["notes"]
+    assert planned == told
+
+
+def test_the_schema_is_json() -> None:
+    assert json.loads(sweeps("schema").stdout)["required"] == ["name", "data", "network", "train", "objectives"]
+
+
+@pytest.mark.parametrize(
+    ("states", "finished", "code"), [({"COMPLETE": 8}, True, 0), ({"FAILED": 1}, True, 1), ({}, False, 1)]
+)
+def test_run_hands_its_arguments_on_and_exits_by_the_result(
+    states: dict[str, int], finished: bool, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sweeps.driver import run
+    from sweeps.driver.result import SweepResult
+
+    asked: dict[str, Any] = {}
+
+    def fake(sweep: sweep_spec.SweepSpec, **given: Any) -> SweepResult:
+        asked.update(given, seeds=sweep.seeds)
+        return SweepResult(sweep.name, states, finished, "", True)
+
+    monkeypatch.setattr(run, "run", fake)
+    result = sweeps("run", "smoke", "--set", "seeds=3", "--workspace", tmp_path, "--address", "auto", "--json")
+    assert result.exit_code == code
+    assert (asked["workspace"], asked["address"], asked["seeds"]) == (tmp_path, "auto", (0, 1, 2))
+    assert json.loads(result.stdout)["states"] == states
+    assert json.loads(result.stdout)["notes"] == []
+
+
+def test_what_only_a_start_can_refuse_exits_with_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sweeps import errors
+    from sweeps.driver import run
+
+    def fake(*_: Any, **__: Any) -> None:
+        raise errors.SweepError("no node has a GPU")
+
+    monkeypatch.setattr(run, "run", fake)
+    assert refused(sweeps("run", "smoke", "--workspace", tmp_path)) == "no node has a GPU\n"
+
+
+def test_runs_are_shown_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from sweeps.results import run_table
+
+    made = synthetic(tmp_path)
+    monkeypatch.setattr(run_table, "load", lambda workspace, name: made)
+    rows = json.loads(printed("runs", made.name, "--json"))
+    assert [row["number"] for row in rows] == list(made.table["number"])
+    assert "PRUNED" in printed("runs", made.name)
+    printed("export", made.name, "--to", tmp_path / "runs.csv")
+    printed("export", made.name, "--to", tmp_path / "runs.parquet")
+    assert list(pd.read_csv(tmp_path / "runs.csv")["trial"]) == list(made.table["trial"])
+    assert list(pd.read_parquet(tmp_path / "runs.parquet")["trial"]) == list(made.table["trial"])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["runs.csv", "runs.parquet"]
+
+
+def test_a_data_set_is_rendered_described_and_verified(tmp_path: Path) -> None:
+    options = ["--set", "resolution=16", "--set", "stride={orientation: 20, pos_x: 16, pos_y: 16}", "--cache", tmp_path]
+    made = json.loads(printed("data", "render", *options, "--json"))[0]
+    found = json.loads(printed("data", "info", *options, "--json"))
+    assert made["images"] == found["images"] == 3 * 6 * 2 * 2 * 2
+    assert found["prepared"]
+    assert json.loads(printed("data", "verify", "--cache", tmp_path, "--json"))[0]["intact"]
+    file = Path(made["path"])
+    file.write_bytes(file.read_bytes()[:-1] + b"\xff")
+    assert sweeps("data", "verify", "--cache", tmp_path).exit_code == 1
+
+
+def test_validate_imports_no_ray_mlflow_or_optuna() -> None:
+    code = (
+        "import sys; from sweeps.cli import app; app(['validate', 'quickstart'], standalone_mode=False);"
+        "print(sorted({'ray', 'mlflow', 'optuna'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["ok: 20 cells, 40 trials", "[]"]
+
+
+def test_the_module_is_the_command(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "sweeps", "validate", str(BAD / "negative_beta.yaml")]
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, env=os.environ | {"HOME": str(tmp_path)}
+    )
+    assert done.returncode == 2
+    assert done.stderr == f"{BAD / 'negative_beta.yaml'}:10: objectives[1].beta must be >= 0, got -1\n"

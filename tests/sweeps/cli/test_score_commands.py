@@ -1,0 +1,289 @@
+"""`sweeps score`: numbers with what they need to be trusted, and every mistake before anything is computed."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import Result
+from codes_files import BAD, FACTORS, WRITERS, N, arrays, npz
+from rich.console import Console
+from typer.testing import CliRunner
+
+import metrics
+from metrics import Codes, Factors, Inputs, Metric, Score, progress
+from metrics.registry import METRICS
+from sweeps.cli.app import app
+from sweeps.console import progress_bar
+
+
+def score(*arguments: str | Path) -> Result:
+    """Run `sweeps score` in this process."""
+    return CliRunner().invoke(app, ["score", *map(str, arguments)], env={"COLUMNS": "200"})
+
+
+def refused(result: Result) -> str:
+    assert result.exit_code == 2
+    assert isinstance(result.exception, SystemExit)
+    assert "Traceback" not in result.stderr
+    return result.stderr
+
+
+def answered(*arguments: str | Path) -> dict[str, Any]:
+    result = score(*arguments, "--json")
+    assert result.exit_code == 0, result.stderr
+    return json.loads(result.stdout)
+
+
+@pytest.fixture
+def codes(tmp_path: Path) -> Path:
+    return npz(tmp_path / "codes.npz", **arrays())
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the registry the metrics of milliseconds."""
+    for name in [name for name, row in METRICS.items() if row.tier == "trial" and name != "sap"]:
+        monkeypatch.delitem(METRICS, name)
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_file_exits_with_2_and_names_the_key(name: str, tmp_path: Path) -> None:
+    write, message = BAD[name]
+    path = write(tmp_path)
+    result = score("--codes", path)
+    assert refused(result).startswith(f"{path}: {message}")
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("kind", WRITERS)
+def test_every_format_gets_the_scores_of_the_library(kind: str, tmp_path: Path) -> None:
+    told = answered("--codes", WRITERS[kind](tmp_path), "--metrics", "mig,mig_hist20", "--seed", "3")
+    given = arrays()
+    factors = Factors(FACTORS, ("shape", "scale"), (3, 4))
+    for row in told["scores"]:
+        truth = metrics.score(row["metric"], Codes(given["mean"], given["logvar"]), factors, seed=3)
+        keys = ("value", "error", "chance", "ceiling")
+        assert [row[key] for key in keys] == [getattr(truth, key) for key in keys]
+        np.testing.assert_array_equal(row["details"]["mutual_information"], truth.details["mutual_information"])
+        assert row["identity"] == json.loads(json.dumps(dict(truth.identity)))
+    assert [row["metric"] for row in told["scores"]] == ["mig", "mig_hist20"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_without_metrics_all_that_the_file_serves_are_scored_and_the_others_are_named(codes: Path) -> None:
+    told = answered("--codes", codes, "--no-reference")
+    here = {"mean", "posterior", "factors"}
+    served = [name for name, row in METRICS.items() if row.needs <= here and row.tier != "sweep"]
+    assert [row["metric"] for row in told["scores"]] == served
+    assert told["left_out"].keys() == METRICS.keys() - set(served)
+    assert told["left_out"]["reconstruction"] == "needs images, reconstructions, which the file has not"
+    result = score("--codes", codes, "--no-reference")
+    assert all(f"\n{name} " in result.stdout for name in served)
+    assert "(needs images, reconstructions, which the file has not)" in result.stderr
+
+
+def test_a_file_of_means_alone_names_what_logvar_and_factors_would_enable(tmp_path: Path) -> None:
+    told = answered("--codes", npz(tmp_path / "codes.npz", mean=arrays()["mean"]))
+    assert [row["metric"] for row in told["scores"]] == ["active_units"]
+    assert told["left_out"]["mig"] == "needs logvar, factors, which the file has not"
+
+
+def test_every_mistake_of_a_request_is_told_before_anything_is_computed(
+    codes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(metrics, "score", None)
+    asked = ["--metrics", "mig, mgi,reconstruction,udr", "--set", "mig.bin=3", "--set", "dci.trees=4"]
+    told = refused(score("--codes", codes, *asked)).splitlines()
+    assert [line.partition("; ")[0] for line in told] == [
+        "unknown metric 'mgi'",
+        "metric 'reconstruction' needs images, reconstructions, which the file has not",
+        "metric 'udr' compares several models: `sweeps rescore` scores those of a sweep with it",
+        "--set: metric 'mig' has no option 'bin'",
+        "--set: metric 'dci' is not among --metrics",
+    ]
+    assert "did you mean 'mig'?" in told[0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--metrics", ","], "must name a metric or more"),
+        (["--metrics", "mig.x"], "unknown metric 'mig.x'"),
+        (["--set", "bins=3"], "must be metric.option=value"),
+        (["--set", "mig_hist20.bins"], "must be metric.option=value"),
+        (["--set", "mig_hist20.bins=[3"], "--set mig_hist20.bins=[3"),
+        (["--metrics", "mig_hist20", "--set", "mig_hist20.bins=0"], "mig_hist20: bins must be >= 1, got 0"),
+        (["--seed", "-1"], "'--seed'"),
+        (["--parquet", "x.csv"], "must end in .parquet, got x.csv"),
+        (["--parquet", "no/such/x.parquet"], "cannot be written: no/such/x.parquet"),
+        (["--parquet", "x.parquet", "--json"], "give one of them"),
+    ],
+)
+def test_a_users_mistake_exits_with_2(arguments: list[str], message: str, codes: Path) -> None:
+    assert message in refused(score("--codes", codes, *arguments))
+
+
+def test_an_option_changes_the_score_and_its_identity(codes: Path) -> None:
+    (row,) = answered("--codes", codes, "--metrics", "mig_hist20", "--set", "mig_hist20.bins=2")["scores"]
+    assert row["identity"]["bins"] == 2
+    assert (row["chance"] is None) is False
+
+
+def test_a_variant_is_scored_by_its_name(codes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = METRICS["mig_hist20"]
+    changed = Metric(row.function, row.needs, (0, 1), "max", "epoch", "score", variants={"two": {"bins": 2}})
+    monkeypatch.setitem(METRICS, "mig_hist20", changed)
+    settings = ["--set", "mig_hist20.two.bins=3"]
+    rows = answered("--codes", codes, "--metrics", "mig_hist20.two", "--no-reference")["scores"]
+    rows += answered("--codes", codes, "--metrics", "mig_hist20.two", "--no-reference", *settings)["scores"]
+    assert [(row["metric"], row["identity"]["bins"]) for row in rows] == [("mig_hist20.two", 2), ("mig_hist20.two", 3)]
+
+
+def test_what_was_excluded_and_why_stands_in_the_table(tmp_path: Path) -> None:
+    given = arrays(
+        factors=np.concatenate([FACTORS, np.zeros((N, 1), int)], axis=1), factor_names=None, factor_sizes=None
+    )
+    path = npz(tmp_path / "codes.npz", **given)
+    assert "factor_2: " in score("--codes", path, "--metrics", "mig").stdout
+    (row,) = answered("--codes", path, "--metrics", "mig")["scores"]
+    assert list(row["excluded"]) == ["factor_2"]
+
+
+def test_a_score_without_a_value_says_why(tmp_path: Path) -> None:
+    path = npz(tmp_path / "codes.npz", **arrays(factors=np.zeros((N, 2), int)))
+    (row,) = answered("--codes", path, "--metrics", "mig")["scores"]
+    assert row["value"] is None
+    assert row["reason"] != ""
+    assert row["reason"][:20] in score("--codes", path, "--metrics", "mig").stdout
+
+
+def test_scores_are_written_as_parquet_a_row_per_metric(codes: Path, tmp_path: Path) -> None:
+    target = tmp_path / "scores.parquet"
+    result = score("--codes", codes, "--metrics", "mig,active_units", "--parquet", target)
+    assert (result.exit_code, result.stdout) == (0, f"{target}\n")
+    table = pd.read_parquet(target).set_index("metric")
+    told = {row["metric"]: row for row in answered("--codes", codes, "--metrics", "mig,active_units")["scores"]}
+    assert table.loc["mig", "value"] == told["mig"]["value"]
+    assert math.isnan(float(table["chance"]["active_units"]))
+    assert json.loads(str(table["details"]["mig"])) == told["mig"]["details"]
+    assert json.loads(str(table["identity"]["mig"])) == told["mig"]["identity"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["codes.npz", "scores.parquet"]
+
+
+@pytest.mark.usefixtures("quick")
+def test_a_metric_that_refuses_the_codes_does_not_keep_the_others_from_them(
+    codes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refusing(inputs: Inputs) -> Score:
+        raise ValueError(f"needs more than {len(inputs.codes)} rows")
+
+    monkeypatch.setitem(METRICS, "picky", Metric(refusing, frozenset({"mean"}), (0, 1), "max", "epoch", "score"))
+    result = score("--codes", codes, "--metrics", "picky,active_units", "--json")
+    assert [row["metric"] for row in json.loads(result.stdout)["scores"]] == ["active_units"]
+    assert refused(result) == "picky: needs more than 60 rows\n"
+    told = answered("--codes", codes, "--no-reference")  # nobody asked for it
+    assert told["left_out"]["picky"] == "needs more than 60 rows"
+
+
+@pytest.mark.usefixtures("quick")
+def test_weights_leave_out_what_takes_none(tmp_path: Path) -> None:
+    path = npz(tmp_path / "codes.npz", **arrays(weights=np.ones(N)))
+    unweighted = next(name for name, row in METRICS.items() if not row.weighted and row.needs <= {"mean", "factors"})
+    assert f"metric '{unweighted}' takes no weights" in refused(score("--codes", path, "--metrics", unweighted))
+    assert answered("--codes", path, "--no-reference")["left_out"][unweighted] == "takes no weights"
+
+
+def test_notes_stand_on_stderr_and_in_the_json(tmp_path: Path) -> None:
+    path = npz(tmp_path / "codes.npz", samples=arrays()["mean"], logvars=np.ones(3))
+    result = score("--codes", path)
+    assert "note: no mean: samples are scored as deterministic codes" in result.stderr
+    assert len(answered("--codes", path)["notes"]) == 2
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_bar_is_shown_on_a_terminal_after_a_while_and_nowhere_else(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress_bar, "DELAY", 0.0)
+    screen = io.StringIO()
+    with progress_bar.showing(2, console=Console(file=screen, force_terminal=terminal, width=100)) as shown:
+        shown.step("slow")
+        for step in progress.steps(range(3), "slow: factor"):
+            time.sleep(0.2 if step < 2 else 0)
+        shown.done()
+    assert ("slow: factor" in screen.getvalue()) is terminal
+
+
+def test_a_bar_of_what_is_quick_is_never_shown() -> None:
+    screen = io.StringIO()
+    with progress_bar.showing(1, console=Console(file=screen, force_terminal=True)) as shown:
+        shown.step("quick")
+        shown.done()
+    assert "quick" not in screen.getvalue()
+
+
+def test_scoring_imports_no_ray_mlflow_or_optuna(codes: Path) -> None:
+    program = (
+        "import sys; from sweeps.cli import app;"
+        f"app(['score', '--codes', {str(codes)!r}, '--metrics', 'mig', '--json'], standalone_mode=False);"
+        "print(sorted({'ray', 'mlflow', 'optuna'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+    assert done.stderr == ""
+
+
+def test_names_in_square_brackets_are_printed_as_they_are(tmp_path: Path) -> None:
+    levels = np.stack([np.arange(60) % 3, np.arange(60) % 4, np.zeros(60, np.int64)], axis=1)
+    file = tmp_path / "brackets.npz"
+    np.savez(file, mean=levels.astype(float), factors=levels, factor_names=np.array(["a", "b", "[/x]"]))
+    assert "[/x]" in score("--codes", file, "--metrics", "sap").stdout
+
+
+def test_a_log_variance_out_of_range_is_a_mistake_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "sharp.npz"
+    np.savez(file, mean=np.zeros((9, 2)), logvar=np.full((9, 2), -2000.0))
+    assert "logvar is refused: codes.logvar must lie within +-300" in refused(score("--codes", file))
+
+
+def test_every_mistake_of_rows_and_values_is_told_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "many.npz"
+    mean = np.zeros((30, 2))
+    mean[3] = np.nan
+    np.savez(file, mean=mean, logvar=np.zeros((10, 2)), maen=mean, images=np.full((3, 2, 2), 7.0))
+    said = refused(score("--codes", file))
+    for part in (
+        "mean must be finite",
+        "logvar has 10 rows but mean has 30",
+        "images has 3 rows",
+        "images must lie in",
+    ):
+        assert part in said
+    assert "did you mean mean?" in said
+
+
+@pytest.mark.parametrize("name", ["mig.", "mig.dlib", ".dlib"])
+def test_a_variant_that_is_none_is_unknown(name: str, codes: Path) -> None:
+    assert f"unknown metric {name!r}" in refused(score("--codes", codes, "--metrics", name))
+
+
+def test_a_metric_that_breaks_is_no_mistake_of_the_user(codes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(_: metrics.Inputs) -> metrics.Score:
+        raise IndexError("out of bounds")
+
+    row = metrics.Metric(broken, frozenset({"mean"}), (0, 1), "max", "epoch", "score")
+    monkeypatch.setitem(metrics.METRICS, "broken", row)
+    result = score("--codes", codes, "--metrics", "broken,mig_hist20")
+    assert result.exit_code == 1
+    assert "broken: IndexError: out of bounds" in result.stderr
+    assert "mig_hist20" in result.stdout  # the others go on

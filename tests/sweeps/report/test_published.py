@@ -1,0 +1,158 @@
+"""Published numbers stand beside ours of the same cells, with source, tag, n and seeds, and orders are counted."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+from synthetic_runs import synthetic
+
+from sweeps.cells import notes
+from sweeps.report import published
+from sweeps.results.run_table import Runs
+from sweeps.spec import load, sweep_spec
+from sweeps.spec.errors import SpecError
+from sweeps.spec.published import Published
+
+SMALL = {
+    "name": "small",
+    "data": {"name": "dsprites", "resolution": 16, "stride": {"scale": 3, "orientation": 10, "pos_x": 8, "pos_y": 8}},
+    "network": {"name": "mlp", "hidden": [8], "latents": 3},
+    "train": {"epochs": 4, "batch_size": 32},
+    "objectives": [{"name": "beta_vae", "beta": {"grid": [1, 4]}}, {"name": "vae"}],
+}
+
+
+def table(*rows: tuple[dict[str, Any], dict[str, Any]], **changes: Any) -> dict[str, Any]:
+    """Return a published table as YAML gives it."""
+    whole = {"source": "Somebody 2018, table 1", "tag": "read", "n": 10, "differences": "64 pixels, 300,000 steps"}
+    return {**whole, "rows": [{"where": where, "values": values} for where, values in rows], **changes}
+
+
+def told(*tables: dict[str, Any]) -> str:
+    with pytest.raises(SpecError) as caught:
+        load.spec_from_mapping({**SMALL, "published": list(tables)})
+    return str(caught.value)
+
+
+def beside(runs: Runs, *rows: tuple[dict[str, Any], dict[str, Any]]) -> list[published.Pair]:
+    """Return ours beside the one metric of some rows."""
+    (found,) = published.pairs(runs, Published.model_validate(table(*rows))).values()
+    return found
+
+
+def test_a_number_alone_is_a_mean_and_survives_the_ledger() -> None:
+    rows = [
+        ({"objective": "beta_vae", "beta": 4}, {"mig": 0.2, "factor_vae.snu": {"mean": 0.7, "sd": 0.1, "best": 0.9}})
+    ]
+    loaded = load.spec_from_mapping({**SMALL, "published": table(*rows)})
+    (row,) = loaded.published[0].rows
+    assert row.values["mig"].mean == 0.2
+    assert (row.values["factor_vae.snu"].sd, row.values["factor_vae.snu"].best) == (0.1, 0.9)
+    assert sweep_spec.SweepSpec.from_dict(loaded.to_dict()) == loaded
+
+
+def test_every_unknown_name_is_told_at_once_with_the_nearest() -> None:
+    message = told(table(({"objective": "beta_vea", "bata": 4}, {"mgi": 0.2})))
+    assert "published[0].rows[0].where.objective: unknown objective of this spec 'beta_vea'; did you mean" in message
+    assert "published[0].rows[0].where.bata: unknown parameter 'bata'; did you mean 'beta'" in message
+    assert "published[0].rows[0].values.mgi: unknown metric 'mgi'; did you mean 'mig'" in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"tag": "hearsay"}, "published[0].tag must be one of read, seed document, recalled, got 'hearsay'"),
+        ({"source": ""}, "published[0].source must be text of at least 1 character"),
+        ({"rows": []}, "must have rows, or says"),
+        ({"rows": [{"where": {"beta": 4}, "values": {"mig": 0.1}}]}, "where must name an objective"),
+        ({"n": 0}, "published[0].n must be >= 1, got 0"),
+    ],
+)
+def test_a_table_needs_a_source_a_tag_and_something_to_say(changes: dict[str, Any], message: str) -> None:
+    assert message in told(table(({"objective": "vae"}, {"mig": 0.1}), **changes))
+
+
+def test_a_row_that_no_cell_can_stand_beside_is_noted_and_no_mistake() -> None:
+    rows = [({"objective": "beta_vae", "beta": beta, "latents": 3}, {"mig": 0.1}) for beta in (4, 5)]
+    found = notes.spec_notes(load.spec_from_mapping({**SMALL, "published": table(*rows)}))
+    assert [note.partition(":")[0] for note in found] == ["published[0].rows[1]"]
+
+
+def test_only_cells_with_all_the_values_are_compared() -> None:
+    runs = synthetic(rates=[1e-3], prune=False, failed=())
+    where = {"objective": "beta_vae", "beta": 4, "learning_rate": 1e-3}
+    chosen = runs.table.loc[published.matching_trials(runs.table, where)]
+    assert set(chosen["strength"]) == {4.0}
+    assert set(chosen["objective"]) == {"beta_vae"}
+    assert not published.matching_trials(runs.table, {**where, "learning_rate": 1e-4}).any()
+
+
+def test_our_column_is_the_mean_of_complete_trials_with_their_seeds() -> None:
+    runs = synthetic(rates=[1e-3], prune=False, failed=(4,), seeds=4)  # trial 4: beta_vae, β = 2, seed 0
+    one, whole, none = beside(
+        runs, *(({"objective": "beta_vae", "beta": beta}, {"mig": {"mean": 0.3, "best": 0.4}}) for beta in (2, 4, 5))
+    )
+    own = runs.table.loc[published.matching_trials(runs.table, {"objective": "beta_vae", "beta": 4}), "final/mig"]
+    assert (whole.last.value, whole.last_best, whole.last.n) == (pytest.approx(own.mean()), own.max(), 4)
+    assert (one.seeds, whole.seeds, none.seeds) == ((1, 2, 3), (0, 1, 2, 3), ())
+    assert math.isnan(none.last.value)
+
+
+def test_the_table_says_source_tag_n_and_what_was_not_run() -> None:
+    runs = synthetic(rates=[1e-3], prune=False, failed=(), best="mig")
+    rows = [({"objective": "beta_vae", "beta": b}, {"mig": {"mean": 0.32345, "sd": 0.05, "best": 0.4}}) for b in (4, 5)]
+    shown = published.beside(Published.model_validate(table(*rows)), "mig", beside(runs, *rows), runs)
+    words = ("Somebody 2018, table 1", "read", "n = 10 each", "quadrature of the posterior mixtures", "whole data set")
+    for word in words:
+        assert word in shown.caption
+    assert [row.cells[6].text for row in shown.rows] == ["0, 1", "not run"]
+    assert shown.rows[0].cells[1].text == "0.32345 (0.05)"  # as it was published
+    assert [head.text for head in shown.heads].count("best") == 3  # theirs, ours at the end, of the chosen epoch
+
+
+def test_two_scales_never_share_a_column() -> None:
+    runs = synthetic(rates=[1e-3], prune=False, failed=())
+    row = ({"objective": "beta_vae", "beta": 4}, {"mig": 0.1, "mig_chen4": 0.4})
+    assert list(published.pairs(runs, Published.model_validate(table(row)))) == ["mig", "mig_chen4"]
+
+
+@pytest.mark.parametrize(("first", "same"), [(50.0, 1), (1.0, 0)])
+def test_orders_can_agree_and_disagree(first: float, same: int) -> None:
+    """Reconstruction of the synthetic runs rises with β, so that β = 1 is the better one."""
+    runs = synthetic(rates=[1e-3], prune=False, failed=())
+    rows = [({"objective": "beta_vae", "beta": b}, {"reconstruction": v}) for b, v in ((16, first), (1, 20.0))]
+    sentence = published.order(Published.model_validate(table(*rows)), "reconstruction", beside(runs, *rows))
+    assert "Ours: beta_vae, beta 1 > beta_vae, beta 16" in sentence
+    assert f"{same} of 1 pairs" in sentence
+
+
+def test_equal_published_numbers_have_no_order() -> None:
+    runs = synthetic(rates=[1e-3], prune=False, failed=())
+    rows = [({"objective": "beta_vae", "beta": b}, {"mig": v}) for b, v in ((1, 0.2), (4, 0.2), (8, 0.1))]
+    sentence = published.order(Published.model_validate(table(*rows)), "mig", beside(runs, *rows))
+    assert "published: beta_vae, beta 1 = beta_vae, beta 4 > beta_vae, beta 8" in sentence
+    assert " of 2 pairs" in sentence
+
+
+def test_numbers_of_chosen_epochs_are_ordered_among_themselves() -> None:
+    runs = synthetic(rates=[1e-3], prune=False, failed=(), best="mig")
+    low, high = [{"objective": "beta_vae", "beta": b} for b in (4, 16)]
+    chosen = np.where(published.matching_trials(runs.table, high), 0.99, 0.01)
+    runs = runs._replace(table=runs.table.assign(**{"best/mig": chosen}))
+    rows = [(low, {"mig": 0.1}), (high, {"mig": 0.2})]
+    for weights, same in (("last", 0), ("chosen", 1)):
+        whole = Published.model_validate(table(*rows, weights=weights))
+        assert f"{same} of 1 pairs" in published.order(whole, "mig", beside(runs, *rows))
+
+
+def test_trials_of_several_cells_are_not_called_seeds_of_one() -> None:
+    runs = synthetic(prune=False, failed=())  # two learning rates
+    (pair,) = beside(runs, ({"objective": "beta_vae", "beta": 4}, {"mig": 0.3}))
+    whole = Published.model_validate(table(({"objective": "vae"}, {"mig": 1})))
+    shown = published.beside(whole, "mig", [pair], runs)
+    assert (pair.last.n, pair.cells) == (4, 2)
+    assert shown.rows[0].cells[6].text == "0, 1, in 2 cells together"
+    assert "(" not in shown.rows[0].cells[3].text  # no spread over seeds

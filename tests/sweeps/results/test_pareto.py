@@ -1,0 +1,70 @@
+"""Fronts against the definition, points one by one."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+from sweeps.results import pareto
+
+PLANE = list(itertools.product(("min", "max"), repeat=2))
+
+
+def brute_front(points: np.ndarray, directions: tuple[str, ...]) -> list[bool]:
+    def beats(a: np.ndarray, b: np.ndarray) -> bool:
+        pairs = [(x, y) if way == "max" else (-x, -y) for x, y, way in zip(a, b, directions, strict=True)]
+        return all(x >= y for x, y in pairs) and any(x > y for x, y in pairs)
+
+    return [not any(beats(other, point) for other in points) for point in points]
+
+
+@pytest.mark.parametrize("directions", [*PLANE, ("min", "max", "min")])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_front_is_that_of_the_definition(directions, seed):
+    # Integers from a small range, so that ties and copies occur.
+    points = np.random.default_rng(seed).integers(0, 6, size=(25, len(directions))).astype(float)
+    assert pareto.nondominated(points, directions).tolist() == brute_front(points, directions)
+
+
+def test_copies_of_a_front_point_all_stay():
+    assert pareto.nondominated([[1, 1], [1, 1], [2, 2]], ("min", "min")).tolist() == [True, True, False]
+
+
+def test_a_point_with_nan_is_not_on_the_front_and_beats_nothing():
+    assert pareto.nondominated([[0, np.nan], [1, 1]], ("min", "min")).tolist() == [False, True]
+
+
+def test_no_points_make_an_empty_front():
+    assert pareto.nondominated(np.empty((0, 2)), ("min", "max")).shape == (0,)
+    assert pareto.hypervolume(np.empty((0, 2)), (1, 1), ("min", "max")) == 0
+
+
+@pytest.mark.parametrize("directions", PLANE)
+@pytest.mark.parametrize("seed", range(5))
+def test_the_hypervolume_is_the_number_of_unit_squares_covered(directions, seed):
+    # Integer points and reference: the dominated area is made of whole unit squares, counted one by one.
+    points = np.random.default_rng(seed).integers(0, 8, size=(6, 2))
+    reference = np.array([7 if way == "min" else 1 for way in directions])
+    low = np.where(np.array(directions) == "min", points, reference)  # corners of the rectangle of each point
+    high = np.where(np.array(directions) == "min", reference, points)
+    middles = [np.array([x + 0.5, y + 0.5]) for x, y in itertools.product(range(8), repeat=2)]
+    squares = sum(bool(((low < middle) & (middle < high)).all(axis=1).any()) for middle in middles)
+    assert pareto.hypervolume(points, reference, directions) == squares
+
+
+def test_a_staircase_by_hand():
+    # Costs (1, 3), (2, 1), reference (4, 4): 3 * (4 - 3) + 2 * (3 - 1) = 7; what lies beyond it adds nothing.
+    assert pareto.hypervolume([[1, 3], [2, 1], [5, 0]], (4, 4), ("min", "min")) == 7
+
+
+@pytest.mark.parametrize("directions", [("min",), ("min", "up")])
+def test_wrong_directions_are_refused(directions):
+    with pytest.raises(ValueError, match="direction"):
+        pareto.nondominated([[1, 2]], directions)
+
+
+def test_a_hypervolume_of_three_coordinates_is_refused():
+    with pytest.raises(ValueError, match="2 coordinates, got 3"):
+        pareto.hypervolume([[1, 2, 3]], (4, 4, 4), ("min", "min", "min"))

@@ -1,0 +1,1 @@
+"""Data sets of the user: arrays and folders of images."""

@@ -1,0 +1,1 @@
+"""Dataclasses of hyperparameters: registry, field checks, schedules."""
