@@ -43,19 +43,27 @@ def published_seconds(codes: Codes, factors: Factors) -> float:
 def line(name: str, seconds: float, result: Score) -> str:
     """One row of the table."""
     details = result.details
-    held = f"accuracy {details['accuracy']:.3f}" if "accuracy" in details else f"R2 {details['r2']:.3f}"
+    held = (
+        f"accuracy {details['accuracy']:.3f}"
+        if "accuracy" in details
+        else f"R2 {details['r2']:.3f}"
+    )
     return f"{name:<16}{seconds:9.2f} s   D {result.value:.3f}  C {details['completeness']:.3f}  {held}"
 
 
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true", help="run the published model to its end as well")
+    parser.add_argument(
+        "--full", action="store_true", help="run the published model to its end as well"
+    )
     arguments = parser.parse_args()
     codes, factors = plausible(ROWS, LATENTS)
     levels = ", ".join(f"{name} {size}" for name, size in zip(NAMES, SIZES, strict=True))
     print(f"10,000 + 5,000 rows, {LATENTS} latents, levels: {levels}; one thread")
-    print(f"{'by construction':<16}{'':9}     D {0.6 + 0.4 * (1 - np.log(2) / np.log(5)):.3f}  C 1.000")
+    print(
+        f"{'by construction':<16}{'':9}     D {0.6 + 0.4 * (1 - np.log(2) / np.log(5)):.3f}  C 1.000"
+    )
     timed("", codes, factors)  # imports
     taken = {name: timed(name, codes, factors) for name in ("", ".forest", ".lasso", ".linear")}
     for name, (seconds, result) in taken.items():
@@ -68,7 +76,9 @@ def main() -> None:
         print(f"largest difference of importances between published and boosting: {apart:.3f}")
     else:
         published = published_seconds(codes, factors)
-        print(f"{'dci.published':<16}{published:9.0f} s   from {SLICE[0]} and {SLICE[1]} of its {ROUNDS} rounds")
+        print(
+            f"{'dci.published':<16}{published:9.0f} s   from {SLICE[0]} and {SLICE[1]} of its {ROUNDS} rounds"
+        )
     print(f"ratio published / boosting {published / taken[''][0]:8.1f}")
 
 

@@ -39,10 +39,14 @@ def posteriors(widths: str, n: int, latents: int, dtype: str) -> Codes:
         "outliers": np.full(latents, 0.05),
     }[widths]
     mean, logvar = np.empty((n, latents), dtype), np.empty((n, latents), dtype)
-    for start in range(0, n, 4096):  # in blocks: what is made on the way would count as the process's peak memory
+    for start in range(
+        0, n, 4096
+    ):  # in blocks: what is made on the way would count as the process's peak memory
         block = mean[start : start + 4096]
         block[:] = rng.standard_normal(block.shape)
-        logvar[start : start + 4096] = 2 * np.log(width * np.exp(0.3 * rng.standard_normal(block.shape)))
+        logvar[start : start + 4096] = 2 * np.log(
+            width * np.exp(0.3 * rng.standard_normal(block.shape))
+        )
     if widths == "outliers":
         logvar[::1000], logvar[500::1000] = 2 * np.log(1e-4), 2 * np.log(30.0)
     return Codes(mean, logvar)
@@ -67,10 +71,14 @@ def peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
-def measure(widths: str, n: int, latents: int, dtype: str, samples: int, *, repeats: int) -> dict[str, float]:
+def measure(
+    widths: str, n: int, latents: int, dtype: str, samples: int, *, repeats: int
+) -> dict[str, float]:
     """Seconds of clock and of cores, MB beyond what was there, and the largest difference to the naive loop."""
     codes = posteriors(widths, n, latents, dtype)
-    elbo_decomposition(posteriors(widths, 64, latents, dtype), samples=64, seed=0)  # threads and libraries are there
+    elbo_decomposition(
+        posteriors(widths, 64, latents, dtype), samples=64, seed=0
+    )  # threads and libraries are there
     before, seconds, cpu = peak(), [], []
     for _ in range(repeats):
         start, used = time.perf_counter(), time.process_time()
@@ -86,7 +94,9 @@ def measure(widths: str, n: int, latents: int, dtype: str, samples: int, *, repe
     truth = naive(few.z, codes)
     loop = (time.perf_counter() - start) / CHECKED * samples
     ours = log_densities(few, codes)
-    error = max(abs(ours.joint[0] - truth[:, 0]).max(), abs(ours.marginal.sum(axis=0) - truth[:, 1]).max())
+    error = max(
+        abs(ours.joint[0] - truth[:, 0]).max(), abs(ours.marginal.sum(axis=0) - truth[:, 1]).max()
+    )
     return {
         "seconds": min(seconds),
         "cpu": min(cpu),
@@ -99,8 +109,12 @@ def measure(widths: str, n: int, latents: int, dtype: str, samples: int, *, repe
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--full", action="store_true", help="all of dSprites, 737,280 images, not 23,040")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "--full", action="store_true", help="all of dSprites, 737,280 images, not 23,040"
+    )
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--row", help=argparse.SUPPRESS)
@@ -109,9 +123,17 @@ def main() -> None:
     n, latents = (737_280, 10) if arguments.full else (23_040, 10)
     if arguments.row:
         widths, dtype = arguments.row.split("/")
-        print(json.dumps(measure(widths, n, latents, dtype, arguments.samples, repeats=1 if arguments.full else 3)))
+        print(
+            json.dumps(
+                measure(
+                    widths, n, latents, dtype, arguments.samples, repeats=1 if arguments.full else 3
+                )
+            )
+        )
         return
-    print(f"N={n} d={latents} S={arguments.samples} threads={arguments.threads}, load {os.getloadavg()[0]:.2f} before")
+    print(
+        f"N={n} d={latents} S={arguments.samples} threads={arguments.threads}, load {os.getloadavg()[0]:.2f} before"
+    )
     for dtype in ("float32", "float64"):
         for widths in WIDTHS:
             run = subprocess.run(

@@ -38,7 +38,9 @@ def plausible(n: int, latents: int) -> tuple[Codes, Factors]:
         mean[:, j] = 3.4 * (values[:, k] / (SIZES[k] - 1) - 0.5) + 0.1 * rng.standard_normal(n)
         std[:, j] = 0.05 + 0.15 * rng.random(n)
     mean[:, 3] += 0.5 * values[:, 0]
-    return Codes(mean.astype(np.float32), (2 * np.log(std)).astype(np.float32)), Factors(values, NAMES, SIZES)
+    return Codes(mean.astype(np.float32), (2 * np.log(std)).astype(np.float32)), Factors(
+        values, NAMES, SIZES
+    )
 
 
 def seconds(function: Callable[[], object], repeats: int) -> float:
@@ -89,13 +91,17 @@ def direct_information(codes: Codes, factors: Factors, j: int, points: int = 204
     mean = torch.as_tensor(codes.mean[:, j].astype(np.float64))
     std = (0.5 * torch.as_tensor(codes.logvar[:, j].astype(np.float64))).exp()
     # A step of a seventh of the narrowest posterior or less: the rule converges exponentially for Gaussians.
-    grid = torch.linspace(float((mean - 8 * std).min()), float((mean + 8 * std).max()), points, dtype=torch.float64)
+    grid = torch.linspace(
+        float((mean - 8 * std).min()), float((mean + 8 * std).max()), points, dtype=torch.float64
+    )
     assert float(grid[1] - grid[0]) < float(std.min()) / 5
     sums = [torch.zeros(size, points, dtype=torch.float64) for size in factors.sizes]
     for start in range(0, len(mean), 1024):
         block = slice(start, start + 1024)
         z = (grid - mean[block, None]) / std[block, None]
-        density = (-0.5 * z.square()).clamp(min=-700).exp() / (std[block, None] * np.sqrt(2 * np.pi))
+        density = (-0.5 * z.square()).clamp(min=-700).exp() / (
+            std[block, None] * np.sqrt(2 * np.pi)
+        )
         for total, column in zip(sums, factors.values[block].T, strict=True):
             total.index_add_(0, torch.as_tensor(column), density)
     found: list[float] = []
@@ -111,7 +117,9 @@ def direct_information(codes: Codes, factors: Factors, j: int, points: int = 204
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--full", action="store_true", help="also the whole of dSprites, 737,280 images, 10 latents")
+    parser.add_argument(
+        "--full", action="store_true", help="also the whole of dSprites, 737,280 images, 10 latents"
+    )
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -129,11 +137,15 @@ def main() -> None:
             exact = np.stack([direct_information(codes, factors, j) for j in (0, 3)])
             ours = quadrature_information(codes, factors)
             error = np.abs(ours.matrix[[0, 3]] - exact).max()
-            print(f"nats     largest error      {error:9.2g}   {where}, latents 0 and 3 against direct integration")
+            print(
+                f"nats     largest error      {error:9.2g}   {where}, latents 0 and 3 against direct integration"
+            )
             print(f"nats     as estimated       {ours.error[[0, 3]].max():9.2g}   {where}")
         for how, densities in (("plainly", plain_densities), ("tuned", tuned_densities)):
             paper = paper_seconds(codes, factors, densities)
-            print(f"seconds  sampled, {how:7s}   {paper:9.1f}   {where} S={PAPER_SAMPLES}, from a batch of 10")
+            print(
+                f"seconds  sampled, {how:7s}   {paper:9.1f}   {where} S={PAPER_SAMPLES}, from a batch of 10"
+            )
             print(f"ratio    sampled, {how:7s} / mig {paper / mig:7.0f}   {where}", flush=True)
 
 

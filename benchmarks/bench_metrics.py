@@ -72,7 +72,9 @@ def growth(name: str, axis: int, sizes: tuple[int, ...]) -> list[tuple[int, floa
         at = list(CENTRE)
         at[axis] = size
         found.append((size, seconds(name, *at)))
-        print(f"seconds  {name:18s} {found[-1][1]:9.4f}   N={at[0]} d={at[1]} K={at[2]}", flush=True)
+        print(
+            f"seconds  {name:18s} {found[-1][1]:9.4f}   N={at[0]} d={at[1]} K={at[2]}", flush=True
+        )
         if found[-1][1] > LIMIT:
             break
     return found
@@ -83,7 +85,9 @@ def draw(measured: dict[str, dict[int, list[tuple[int, float]]]], file: Path) ->
     figure = Figure(figsize=(15, 9), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
     styles = [(f"C{i % 10}", ("-", "--", ":")[i // 10]) for i in range(len(measured))]
-    for axis, (panel, label) in enumerate(zip(panels, ("images N", "latents d", "factors K"), strict=True)):
+    for axis, (panel, label) in enumerate(
+        zip(panels, ("images N", "latents d", "factors K"), strict=True)
+    ):
         for (name, curves), (colour, dash) in zip(measured.items(), styles, strict=True):
             x, y = zip(*curves[axis], strict=True)
             panel.plot(x, y, color=colour, linestyle=dash, marker=".", label=name)
@@ -105,12 +109,20 @@ def main() -> None:
     """Measure, print, draw."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes only")
-    parser.add_argument("--figure", type=Path, default=None, help="where to draw it, e.g. docs/metrics-cost.png")
+    parser.add_argument(
+        "--figure", type=Path, default=None, help="where to draw it, e.g. docs/metrics-cost.png"
+    )
     arguments = parser.parse_args()
     torch.set_num_threads(2)
     sizes = [s[: 3 if arguments.quick else None] for s in (IMAGES, LATENTS, FACTORS)]
-    measured = {name: {axis: growth(name, axis, sizes[axis]) for axis in range(3)} for name in METRICS}
-    epoch = {name: dict(curves[0])[CENTRE[0]] for name, curves in measured.items() if METRICS[name].tier == "epoch"}
+    measured = {
+        name: {axis: growth(name, axis, sizes[axis]) for axis in range(3)} for name in METRICS
+    }
+    epoch = {
+        name: dict(curves[0])[CENTRE[0]]
+        for name, curves in measured.items()
+        if METRICS[name].tier == "epoch"
+    }
     print(f"seconds  every-epoch tier   {sum(epoch.values()):9.3f}   {', '.join(epoch)}")
     if arguments.figure is not None:
         draw(measured, arguments.figure)

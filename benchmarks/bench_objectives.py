@@ -29,7 +29,11 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     data = vae_core.load_data("dsprites", resolution=32, stride=GRID)
-    network = vae_core.MLP(latents=6) if arguments.network == "mlp" else vae_core.NETWORKS[arguments.network]()
+    network = (
+        vae_core.MLP(latents=6)
+        if arguments.network == "mlp"
+        else vae_core.NETWORKS[arguments.network]()
+    )
     running = {}
     for name, cls in vae_core.OBJECTIVES.items():
         known = cls.__dataclass_fields__  # type: ignore[attr-defined]

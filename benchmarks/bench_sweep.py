@@ -25,12 +25,19 @@ def main() -> None:
         if len(sys.argv) == 1:
             run(name, workspace=workspace)
         (row,) = sweep_status(workspace, name)
-        bodies = [json.loads(report["body"]) for report in Ledger.existing(workspace).of(tables.REPORT, name)]
+        bodies = [
+            json.loads(report["body"])
+            for report in Ledger.existing(workspace).of(tables.REPORT, name)
+        ]
     train = sum(body["seconds"]["train"] for body in bodies)
     evaluate = sum(body["seconds"]["evaluate"] for body in bodies)
     final = sum(body["seconds"].get("final", 0.0) for body in bodies)
-    print(f"sweep {name}: {row['wall_seconds']:.0f} s wall on {row['slots']} slots, {row['trials']}")
-    print(f"wall x slots / seconds inside step(): {row['wall_seconds'] * row['slots'] / row['seconds_in_step']:.3f}")
+    print(
+        f"sweep {name}: {row['wall_seconds']:.0f} s wall on {row['slots']} slots, {row['trials']}"
+    )
+    print(
+        f"wall x slots / seconds inside step(): {row['wall_seconds'] * row['slots'] / row['seconds_in_step']:.3f}"
+    )
     print(f"evaluation / epoch (train + evaluate): {evaluate / (train + evaluate):.3f}")
     print(f"final scores / seconds inside step(): {final / row['seconds_in_step']:.3f}")
 

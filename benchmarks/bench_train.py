@@ -34,7 +34,9 @@ GRID = {"scale": 2, "orientation": 4, "pos_x": 2, "pos_y": 2}  # 23,040 images
 def bare_epoch(config: vae_core.TrialConfig, data: vae_core.Data) -> Callable[[], float]:
     """Return a function that trains one epoch by hand and returns its seconds."""
     draw = random_draws.generator(config.seed, "weights")
-    nets = build_networks(config.network, Wiring(), data.shape, likelihood=likelihood("bernoulli"), generator=draw)
+    nets = build_networks(
+        config.network, Wiring(), data.shape, likelihood=likelihood("bernoulli"), generator=draw
+    )
     encoder, decoder = nets.encoder, nets.decoder
     optimiser = torch.optim.Adam(nets.parameters(), lr=config.train.learning_rate, fused=True)
     size, steps = config.train.batch_size, config.train.steps_per_epoch(len(data))
@@ -50,10 +52,15 @@ def bare_epoch(config: vae_core.TrialConfig, data: vae_core.Data) -> Callable[[]
         for _ in range(steps):
             mean, logvar = encoder(images).chunk(2, dim=1)
             z = mean + (0.5 * logvar).exp() * noise
-            loss = functional.binary_cross_entropy_with_logits(decoder(z), images, reduction="sum") / size
+            loss = (
+                functional.binary_cross_entropy_with_logits(decoder(z), images, reduction="sum")
+                / size
+            )
             kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum() / size
             if total_correlation:
-                log_qz, log_prod_qzj = minibatch.log_qz(z, mean, logvar, len(data), objective.estimator)
+                log_qz, log_prod_qzj = minibatch.log_qz(
+                    z, mean, logvar, len(data), objective.estimator
+                )
                 loss = loss + kl + (beta - 1) * (log_qz - log_prod_qzj).mean()
             else:
                 loss = loss + beta * kl
@@ -67,7 +74,9 @@ def bare_epoch(config: vae_core.TrialConfig, data: vae_core.Data) -> Callable[[]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--objective", default="beta_tcvae", choices=["vae", "beta_vae", "beta_tcvae"])
+    parser.add_argument(
+        "--objective", default="beta_tcvae", choices=["vae", "beta_vae", "beta_tcvae"]
+    )
     parser.add_argument("--network", default="mlp", choices=vae_core.NETWORKS)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--epochs", type=int, default=7)
@@ -75,7 +84,11 @@ def main() -> None:
     torch.set_num_threads(arguments.threads)
 
     data = vae_core.load_data("dsprites", resolution=32, stride=GRID)
-    network = vae_core.MLP(latents=6) if arguments.network == "mlp" else vae_core.NETWORKS[arguments.network]()
+    network = (
+        vae_core.MLP(latents=6)
+        if arguments.network == "mlp"
+        else vae_core.NETWORKS[arguments.network]()
+    )
     objective: AbstractObjective = vae_core.OBJECTIVES[arguments.objective]()
     config = vae_core.TrialConfig(
         data=vae_core.DSprites(resolution=32, stride=GRID),
@@ -95,10 +108,16 @@ def main() -> None:
         report = next(reports)
         ours.append(report.seconds["train"])
         evaluations.append(report.seconds["evaluate"])
-    train, evaluate, by_hand = (statistics.median(seconds) for seconds in (ours, evaluations, theirs))
+    train, evaluate, by_hand = (
+        statistics.median(seconds) for seconds in (ours, evaluations, theirs)
+    )
     images = config.train.steps_per_epoch(len(data)) * config.train.batch_size
-    print(f"{arguments.objective}, {arguments.network}, {arguments.threads} thread(s), torch {torch.__version__}")
-    print(f"ours      {images / train:10,.0f} images/s   {train:.2f} s an epoch of {images:,} images")
+    print(
+        f"{arguments.objective}, {arguments.network}, {arguments.threads} thread(s), torch {torch.__version__}"
+    )
+    print(
+        f"ours      {images / train:10,.0f} images/s   {train:.2f} s an epoch of {images:,} images"
+    )
     print(f"by hand   {images / by_hand:10,.0f} images/s   {by_hand:.2f} s")
     print(f"ratio of our training to the bare steps: {train / by_hand:.3f}")
     print(f"evaluation: {evaluate:.2f} s, {evaluate / (train + evaluate):.1%} of an epoch")

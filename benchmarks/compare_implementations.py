@@ -59,7 +59,9 @@ class Row:
     theirs: dict[str, str]
 
 
-def ours(name: str, detail: str = "", *, columns: tuple[int, ...] = (), **options: Any) -> Callable[[Codes], float]:
+def ours(
+    name: str, detail: str = "", *, columns: tuple[int, ...] = (), **options: Any
+) -> Callable[[Codes], float]:
     """A score of ours on the whole grid, or one of its details."""
 
     def run(one: Codes) -> float:
@@ -70,14 +72,25 @@ def ours(name: str, detail: str = "", *, columns: tuple[int, ...] = (), **option
 
 
 _ROWS_FOR = {"train_rows": TRAIN, "test_rows": TEST}
-_DCI = {"model": "published", "train_rows": DCI_TRAIN, "test_rows": DCI_TEST, "trees": 100, "min_leaf": 1}
+_DCI = {
+    "model": "published",
+    "train_rows": DCI_TRAIN,
+    "test_rows": DCI_TEST,
+    "trees": 100,
+    "min_leaf": 1,
+}
 _AS_THEIRS = {"classifier": "multinomial", "scaled": False}
 
 TABLE = (
     Row(
         "MIG, 20 bins",
         ours("mig_hist20"),
-        {"dlib.mig": "discrete_mig", "disent.mig": "mig.discrete_score", "drvi.gap": "gap", "latentverse": "MIG"},
+        {
+            "dlib.mig": "discrete_mig",
+            "disent.mig": "mig.discrete_score",
+            "drvi.gap": "gap",
+            "latentverse": "MIG",
+        },
     ),
     Row("MIG-sup, 20 bins", ours("mig_sup", estimator="histogram"), {"drvi.gap": "gap_of_factors"}),
     Row("MED, 20 bins", ours("med", estimator="histogram"), {"dlib.modularity": "med"}),
@@ -113,7 +126,9 @@ TABLE = (
         {"dlib.beta_vae": "eval_accuracy"},
     ),
     Row("modularity, active latents", ours("modularity"), {}),
-    Row("modularity, all latents", ours("modularity", over="all"), {"dlib.modularity": "modularity"}),
+    Row(
+        "modularity, all latents", ours("modularity", over="all"), {"dlib.modularity": "modularity"}
+    ),
     Row(
         "explicitness, multinomial AUC",
         ours("explicitness", **_AS_THEIRS, **_ROWS_FOR),
@@ -145,7 +160,9 @@ def run(theirs: Theirs) -> dict[str, Any]:
     for name, one in codes().items():
         try:
             found[name] = {key: plain(value) for key, value in theirs.run(one).items()}
-        except Exception as error:  # what a package does with dead latents is a finding, whatever it is
+        except (
+            Exception
+        ) as error:  # what a package does with dead latents is a finding, whatever it is
             found[name] = {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"}
     return found
 
@@ -166,7 +183,9 @@ def print_table(record: dict[str, Any]) -> None:
 def _words(found: dict[str, Any], key: str) -> str:
     if "error" in found:
         return "fails"
-    return "NaN" if found[key] is None else f"{abs(found[key]):.4f}"  # none is negative but for rounding
+    return (
+        "NaN" if found[key] is None else f"{abs(found[key]):.4f}"
+    )  # none is negative but for rounding
 
 
 def main() -> None:

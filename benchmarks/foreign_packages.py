@@ -15,7 +15,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from compared_codes import DCI_FACTORS, DCI_TEST, DCI_TRAIN, NAMES, ROWS, SEED, TEST, TRAIN, Deck, factors
+from compared_codes import (
+    DCI_FACTORS,
+    DCI_TEST,
+    DCI_TRAIN,
+    NAMES,
+    ROWS,
+    SEED,
+    TEST,
+    TRAIN,
+    Deck,
+    factors,
+)
 
 from metrics import Codes
 
@@ -50,7 +61,10 @@ def disentanglement_lib() -> list[Theirs]:
 
     sys.modules["gin.tf"] = gin.tf = types.ModuleType("gin.tf")
     where = "disentanglement_lib.evaluation.metrics."
-    gin_defaults = ["discretizer.discretizer_fn = @histogram_discretizer", "discretizer.num_bins = 20"]
+    gin_defaults = [
+        "discretizer.discretizer_fn = @histogram_discretizer",
+        "discretizer.num_bins = 20",
+    ]
 
     def call(name: str, function: str, parameters: dict[str, Any]) -> Theirs:
         module, _, attribute = function.rpartition(".")
@@ -67,9 +81,13 @@ def disentanglement_lib() -> list[Theirs]:
     def of_information(one: Codes) -> dict[str, Any]:
         utils, deck = importlib.import_module(where + "utils"), Deck(one.mean)
         levels, rows = deck.sample(ROWS)
-        information = utils.discrete_mutual_info(utils.make_discretizer(deck.code(rows).T), levels.T)
+        information = utils.discrete_mutual_info(
+            utils.make_discretizer(deck.code(rows).T), levels.T
+        )
         return {
-            "modularity": importlib.import_module(where + "modularity_explicitness").modularity(information),
+            "modularity": importlib.import_module(where + "modularity_explicitness").modularity(
+                information
+            ),
             # Cao et al. (2022) take dlib's D of DCI on information over entropy, in a fork that is not on PyPI.
             "med": importlib.import_module(where + "dci").disentanglement(
                 information / utils.discrete_entropy(levels.T)
@@ -77,7 +95,9 @@ def disentanglement_lib() -> list[Theirs]:
         }
 
     def irs(one: Codes) -> dict[str, Any]:
-        found = importlib.import_module(where + "irs").scalable_disentanglement_score(factors().values, one.mean)
+        found = importlib.import_module(where + "irs").scalable_disentanglement_score(
+            factors().values, one.mean
+        )
         return {key: found[key] for key in ("avg_score", "disentanglement_scores")}
 
     def dci(one: Codes) -> dict[str, Any]:
@@ -87,7 +107,10 @@ def disentanglement_lib() -> list[Theirs]:
         code, level = deck.code(rows).T, levels[:, DCI_FACTORS].T
         parts = code[:, :DCI_TRAIN], level[:, :DCI_TRAIN], code[:, DCI_TRAIN:], level[:, DCI_TRAIN:]
         importance, _, accuracy = them.compute_importance_gbt(*parts)
-        found = {"disentanglement": them.disentanglement(importance), "completeness": them.completeness(importance)}
+        found = {
+            "disentanglement": them.disentanglement(importance),
+            "completeness": them.completeness(importance),
+        }
         return found | {"accuracy": accuracy, "importance": importance}
 
     importlib.import_module(where + "utils")
@@ -96,19 +119,41 @@ def disentanglement_lib() -> list[Theirs]:
     votes = {"batch_size": 64, "num_train": 10_000, "num_eval": 5_000}
     all_rows = {"num_train": ROWS, "num_test": 1}
     vote, study = votes | {"num_variance_estimate": ROWS}, {"prune_dims.threshold": 0.05}
-    dci_parameters = {"num_train": DCI_TRAIN, "num_test": DCI_TEST, "factors": [NAMES[k] for k in DCI_FACTORS]}
+    dci_parameters = {
+        "num_train": DCI_TRAIN,
+        "num_test": DCI_TEST,
+        "factors": [NAMES[k] for k in DCI_FACTORS],
+    }
     return [
         call("dlib.mig", "mig.compute_mig", {"num_train": ROWS}),
         call("dlib.sap", "sap_score.compute_sap", learned | {"continuous_factors": False}),
-        call("dlib.sap_continuous", "sap_score.compute_sap", all_rows | {"continuous_factors": True}),
-        Theirs("dlib.dci", "disentanglement-lib", "dci.compute_importance_gbt and others", dci_parameters, dci),
+        call(
+            "dlib.sap_continuous", "sap_score.compute_sap", all_rows | {"continuous_factors": True}
+        ),
+        Theirs(
+            "dlib.dci",
+            "disentanglement-lib",
+            "dci.compute_importance_gbt and others",
+            dci_parameters,
+            dci,
+        ),
         call("dlib.factor_vae", "factor_vae.compute_factor_vae", vote | study),
         call("dlib.factor_vae_unpruned", "factor_vae.compute_factor_vae", vote),
         call("dlib.beta_vae", "beta_vae.compute_beta_vae_sklearn", votes),
-        Theirs("dlib.modularity", "disentanglement-lib", "modularity_explicitness.modularity", {}, of_information),
-        call("dlib.explicitness", "modularity_explicitness.compute_modularity_explicitness", learned),
+        Theirs(
+            "dlib.modularity",
+            "disentanglement-lib",
+            "modularity_explicitness.modularity",
+            {},
+            of_information,
+        ),
+        call(
+            "dlib.explicitness", "modularity_explicitness.compute_modularity_explicitness", learned
+        ),
         call("dlib.irs", "irs.compute_irs", {"num_train": ROWS, "batch_size": ROWS}),
-        Theirs("dlib.irs_levels", "disentanglement-lib", "irs.scalable_disentanglement_score", {}, irs),
+        Theirs(
+            "dlib.irs_levels", "disentanglement-lib", "irs.scalable_disentanglement_score", {}, irs
+        ),
         call("dlib.unsupervised", "unsupervised_metrics.unsupervised_metrics", {"num_train": ROWS}),
     ]
 
@@ -143,9 +188,16 @@ def drvi() -> list[Theirs]:
     them = importlib.import_module("drvi.utils.metrics")
 
     def run(one: Codes) -> dict[str, Any]:
-        shares = them.discrete_scaled_mutual_info_score(one.mean, gt_one_hot=factors().values, n_bins=20)
-        moving = shares[one.mean.var(axis=0) > 0.01]  # each latent's gap between factors: the other way round
-        gaps = {"gap": them.most_similar_gap_score(shares), "gap_of_factors": them.most_similar_gap_score(moving.T)}
+        shares = them.discrete_scaled_mutual_info_score(
+            one.mean, gt_one_hot=factors().values, n_bins=20
+        )
+        moving = shares[
+            one.mean.var(axis=0) > 0.01
+        ]  # each latent's gap between factors: the other way round
+        gaps = {
+            "gap": them.most_similar_gap_score(shares),
+            "gap_of_factors": them.most_similar_gap_score(moving.T),
+        }
         return gaps | {"shares": shares}
 
     function = "discrete_scaled_mutual_info_score, most_similar_gap_score"
@@ -161,7 +213,11 @@ def latentverse() -> list[Theirs]:
     def run(one: Codes) -> dict[str, Any]:
         levels, rows = Deck(one.mean).sample(TRAIN)
         found = them.run_disentanglement(one.mean[rows], levels, random_state=SEED)
-        return found["metrics"].pop("DCI") | found["metrics"] | {"information": found["plot_data"]["z"]}
+        return (
+            found["metrics"].pop("DCI")
+            | found["metrics"]
+            | {"information": found["plot_data"]["z"]}
+        )
 
     parameters = {"rows": TRAIN, "random_state": SEED}
     return [Theirs("latentverse", "latentverse", "run_disentanglement", parameters, run)]

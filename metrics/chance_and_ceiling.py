@@ -37,13 +37,24 @@ def reference(name: str, metric: Metric, factors: Factors, options: Mapping[str,
     if "factors" not in metric.needs or metric.needs & {"images", "reconstructions", "others"}:
         return Reference(None, None)
     content = hashlib.sha256(factors.values.tobytes()).hexdigest()
-    weights = None if factors.weights is None else hashlib.sha256(factors.weights.tobytes()).hexdigest()
-    key = (name, content, weights, factors.values.shape, factors.names, factors.sizes, repr(sorted(options.items())))
+    weights = (
+        None if factors.weights is None else hashlib.sha256(factors.weights.tobytes()).hexdigest()
+    )
+    key = (
+        name,
+        content,
+        weights,
+        factors.values.shape,
+        factors.names,
+        factors.sizes,
+        repr(sorted(options.items())),
+    )
     if key not in _cache:
         codes = own_codes(factors, discrete="discrete" in metric.needs)
         ceiling = metric.function(Inputs(codes, factors), **options).value
         chances = [
-            metric.function(Inputs(codes, _permuted(factors, seed)), **options).value for seed in range(PERMUTATIONS)
+            metric.function(Inputs(codes, _permuted(factors, seed)), **options).value
+            for seed in range(PERMUTATIONS)
         ]
         _cache[key] = Reference(float(np.mean(chances)), ceiling)
     return _cache[key]

@@ -24,7 +24,9 @@ _HOW = {
 def names(known: Mapping[str, Metric]) -> tuple[str, ...]:
     """Every name that `find` takes: the rows, each followed by its variants."""
     return tuple(
-        full for name, row in known.items() for full in (name, *(f"{name}.{variant}" for variant in row.variants))
+        full
+        for name, row in known.items()
+        for full in (name, *(f"{name}.{variant}" for variant in row.variants))
     )
 
 
@@ -40,7 +42,11 @@ def find(name: str, known: Mapping[str, Metric]) -> tuple[Metric, Mapping[str, A
     near = difflib.get_close_matches(name, names(known), n=1)
     hint = f"; did you mean {near[0]!r}?" if near else ";"
     listed = known[row].variants if row in known else None
-    rest = ", ".join(known) if listed is None else ", ".join(f"{row}.{v}" for v in listed) or "no variants"
+    rest = (
+        ", ".join(known)
+        if listed is None
+        else ", ".join(f"{row}.{v}" for v in listed) or "no variants"
+    )
     raise ValueError(f"unknown metric {name!r}{hint} known: {rest}")
 
 
@@ -55,7 +61,9 @@ def complete_options(name: str, metric: Metric, given: Mapping[str, Any]) -> dic
     unknown = sorted(set(given) - set(options))
     if unknown:
         known = ", ".join(options) or "none"
-        raise TypeError(f"metric {name!r} has no option {', '.join(map(repr, unknown))}; its options: {known}")
+        raise TypeError(
+            f"metric {name!r} has no option {', '.join(map(repr, unknown))}; its options: {known}"
+        )
     return options | dict(given)
 
 
@@ -78,11 +86,15 @@ def check(name: str, metric: Metric, inputs: Inputs) -> None:
     if missing:
         raise ValueError(f"metric {name!r} needs {', '.join(missing)}")
     if inputs.factors is not None and inputs.factors.weights is not None and not metric.weighted:
-        raise ValueError(f"metric {name!r} takes no weights: draw rows by their weights, and score those")
+        raise ValueError(
+            f"metric {name!r} takes no weights: draw rows by their weights, and score those"
+        )
     rows = len(inputs.codes)
     if not rows:
         raise ValueError(f"metric {name!r} needs at least one row of codes")
-    if not latents.count(inputs.codes) and "mean" in metric.needs | {"mean" if "posterior" in metric.needs else ""}:
+    if not latents.count(inputs.codes) and "mean" in metric.needs | {
+        "mean" if "posterior" in metric.needs else ""
+    }:
         raise ValueError(f"metric {name!r} needs at least one latent, got codes with none")
     sized: dict[str, Any] = {
         "factors": inputs.factors,
@@ -93,4 +105,6 @@ def check(name: str, metric: Metric, inputs: Inputs) -> None:
     for what, thing in sized.items():
         if thing is not None and len(thing) != rows:
             verb = "has" if isinstance(thing, Codes) else "have"
-            raise ValueError(f"codes have {rows} rows but {what} {verb} {len(thing)}; pass the same subset to both")
+            raise ValueError(
+                f"codes have {rows} rows but {what} {verb} {len(thing)}; pass the same subset to both"
+            )

@@ -61,9 +61,13 @@ def gaussian_tc(covariance: Array) -> float:
     # The determinant of the correlations, not of the covariances: scales of 1e-8 would drown it in rounding.
     scale = 1 / np.sqrt(np.diag(matrix))
     eigenvalues = np.linalg.eigvalsh(matrix * np.outer(scale, scale))
-    if eigenvalues.min(initial=1.0) <= len(matrix) * np.finfo(np.float64).eps * eigenvalues.max(initial=1.0):
+    if eigenvalues.min(initial=1.0) <= len(matrix) * np.finfo(np.float64).eps * eigenvalues.max(
+        initial=1.0
+    ):
         return math.inf
-    return max(0.0, float(-0.5 * np.log(eigenvalues).sum()))  # rounding may leave independent latents at -1e-16
+    return max(
+        0.0, float(-0.5 * np.log(eigenvalues).sum())
+    )  # rounding may leave independent latents at -1e-16
 
 
 class GaussianTerms(NamedTuple):

@@ -22,7 +22,9 @@ Estimator = Literal["mws", "mss", "mss-symmetric", "mss-published"]
 ESTIMATORS: tuple[str, ...] = get_args(Estimator)
 
 
-def log_qz(z: Tensor, mean: Tensor, logvar: Tensor, n_data: int, estimator: Estimator = "mws") -> tuple[Tensor, Tensor]:
+def log_qz(
+    z: Tensor, mean: Tensor, logvar: Tensor, n_data: int, estimator: Estimator = "mws"
+) -> tuple[Tensor, Tensor]:
     """Estimate log q(z_i) and sum_j log q(z_ij) for every sample of a batch.
 
     Args:
@@ -102,7 +104,9 @@ def _checked(batch: int, n_data: int, estimator: str) -> int:
     if estimator not in ESTIMATORS:
         raise ValueError(f"unknown estimator {estimator!r}; known: {', '.join(ESTIMATORS)}")
     if n_data < batch:
-        raise ValueError(f"n_data is the size of the training set and must be >= the batch, got {n_data} < {batch}")
+        raise ValueError(
+            f"n_data is the size of the training set and must be >= the batch, got {n_data} < {batch}"
+        )
     if batch < 2 and estimator != "mws":
         raise ValueError(
             f"estimator {estimator!r} needs batches of at least 2 images, got {batch}; drop the last batch"

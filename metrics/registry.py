@@ -40,7 +40,10 @@ METRICS: dict[str, Metric] = {
         "score",
         invariant=frozenset({"order", "levels", "dead", "scale"}),
         weighted=True,
-        variants={"monte_carlo": {"estimator": "monte_carlo"}, "entropy_weighted": {"average": "entropy"}},
+        variants={
+            "monte_carlo": {"estimator": "monte_carlo"},
+            "entropy_weighted": {"average": "entropy"},
+        },
     ),
     "mig_chen4": Metric(
         mig.mig_chen4,
@@ -73,7 +76,10 @@ METRICS: dict[str, Metric] = {
         "score",
         invariant=frozenset({"order", "levels", "dead"}),
         weighted=True,
-        variants={"monte_carlo": {"estimator": "monte_carlo"}, "histogram": {"estimator": "histogram"}},
+        variants={
+            "monte_carlo": {"estimator": "monte_carlo"},
+            "histogram": {"estimator": "histogram"},
+        },
     ),
     "rmig": Metric(
         rmig.rmig,
@@ -148,7 +154,13 @@ METRICS: dict[str, Metric] = {
         "score",
         invariant=frozenset({"order", "levels", "dead", "scale"}),
         variants={
-            "forest": {"model": "forest", "train_rows": 3_000, "test_rows": 2_000, "trees": 10, "min_leaf": 5},
+            "forest": {
+                "model": "forest",
+                "train_rows": 3_000,
+                "test_rows": 2_000,
+                "trees": 10,
+                "min_leaf": 5,
+            },
             "published": {
                 "model": "published",
                 "train_rows": 10_000,
@@ -200,7 +212,12 @@ METRICS: dict[str, Metric] = {
         invariant=frozenset({"order", "levels", "dead", "scale"}),
         variants={
             "in_sample": {"protocol": "in_sample", "train_votes": 800, "group": 100},
-            "lecture": {"protocol": "in_sample", "train_votes": 800, "group": 1_000, "normalise": False},
+            "lecture": {
+                "protocol": "in_sample",
+                "train_votes": 800,
+                "group": 1_000,
+                "normalise": False,
+            },
             "dlib": {"if_dead": 0.0},
             "snu": {
                 "protocol": "in_sample",

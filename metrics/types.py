@@ -54,7 +54,9 @@ class Codes:
         if self.discrete is not None:
             _require_matrix("codes.discrete", self.discrete, kinds="iu")
             if len(self.discrete) != len(self.mean):
-                raise ValueError(f"codes.discrete must have {len(self.mean)} rows, got {len(self.discrete)}")
+                raise ValueError(
+                    f"codes.discrete must have {len(self.mean)} rows, got {len(self.discrete)}"
+                )
 
     def __len__(self) -> int:
         return len(self.mean)
@@ -90,9 +92,15 @@ class Factors:
                 f"{len(self.names)} names and {len(self.sizes)} sizes"
             )
         for k, (name, size) in enumerate(zip(self.names, self.sizes, strict=True)):
-            low, high = (int(self.values[:, k].min()), int(self.values[:, k].max())) if len(self.values) else (0, 0)
+            low, high = (
+                (int(self.values[:, k].min()), int(self.values[:, k].max()))
+                if len(self.values)
+                else (0, 0)
+            )
             if low < 0 or high >= size:
-                raise ValueError(f"factor {name!r} must lie in [0, {size}), got levels from {low} to {high}")
+                raise ValueError(
+                    f"factor {name!r} must lie in [0, {size}), got levels from {low} to {high}"
+                )
         if self.weights is not None:
             require_weights("factors.weights", self.weights, len(self.values))
 
@@ -188,7 +196,9 @@ def _require_matrix(name: str, array: Array, *, kinds: str) -> None:
         raise ValueError(f"{name} must have two axes (images, columns), got shape {array.shape}")
     if kinds == "f" and not np.isfinite(array).all():
         bad = int((~np.isfinite(array)).any(axis=1).sum())
-        raise ValueError(f"{name} must be finite, got NaN or infinity in {bad} of {len(array)} rows")
+        raise ValueError(
+            f"{name} must be finite, got NaN or infinity in {bad} of {len(array)} rows"
+        )
 
 
 def require_weights(name: str, weights: Array, rows: int) -> None:

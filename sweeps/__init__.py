@@ -43,7 +43,9 @@ def run(
 
     if isinstance(spec, Mapping):
         if overrides:
-            raise ValueError("overrides go with a file or a bundled name; change the mapping itself")
+            raise ValueError(
+                "overrides go with a file or a bundled name; change the mapping itself"
+            )
         loaded = load.spec_from_mapping(spec)
     else:
         loaded = load.load_spec(spec, overrides=overrides)

@@ -23,7 +23,9 @@ def failpoint(name: str) -> None:
         return
     place, _, marker = wanted.partition("=")
     target, nth, action = (
-        [*place.split(":"), "1", "kill"][:3] if place.count(":") == 0 else f"{place}:kill".split(":")[:3]
+        [*place.split(":"), "1", "kill"][:3]
+        if place.count(":") == 0
+        else f"{place}:kill".split(":")[:3]
     )
     if target != name:
         return

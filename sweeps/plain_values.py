@@ -17,4 +17,6 @@ def to_plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return to_plain(value.tolist()) if hasattr(value, "tolist") else str(value)  # numpy's arrays and scalars, paths
+    return (
+        to_plain(value.tolist()) if hasattr(value, "tolist") else str(value)
+    )  # numpy's arrays and scalars, paths

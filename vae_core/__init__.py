@@ -11,7 +11,17 @@
 """
 
 from vae_core.config import EvaluationConfig, TrainConfig, TrialConfig
-from vae_core.data import DATASETS, MNIST, Arrays, Cars3D, DSprites, ImageFolder, Shapes3D, SmallNORB, load_data
+from vae_core.data import (
+    DATASETS,
+    MNIST,
+    Arrays,
+    Cars3D,
+    DSprites,
+    ImageFolder,
+    Shapes3D,
+    SmallNORB,
+    load_data,
+)
 from vae_core.errors import Diverged
 from vae_core.networks import (
     MLP,

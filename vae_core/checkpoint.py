@@ -29,7 +29,9 @@ class Checkpoint(NamedTuple):
 
     config: dict[str, Any]  # `TrialConfig.to_dict`
     config_hash: str  # "" if the config had no fingerprint
-    report: dict[str, Any]  # epoch, step, images, seconds, metrics, train, final, best (numbers only, or None)
+    report: dict[
+        str, Any
+    ]  # epoch, step, images, seconds, metrics, train, final, best (numbers only, or None)
     state: TrainState
 
 
@@ -63,7 +65,9 @@ def loads(blob: bytes) -> Checkpoint:
     """
     body = blob[_DIGEST:]
     if hashlib.sha256(body).digest() != blob[:_DIGEST]:
-        raise ValueError(f"not a checkpoint, or a damaged one: sha256 of its {len(blob)} bytes does not match")
+        raise ValueError(
+            f"not a checkpoint, or a damaged one: sha256 of its {len(blob)} bytes does not match"
+        )
     content = _load(body, "checkpoint")
     if content.get("format") != FORMAT:
         raise ValueError(f"checkpoint format must be {FORMAT}, got {content.get('format')}")
@@ -101,7 +105,9 @@ def report_dict(report: EpochReport) -> dict[str, Any]:
         "seconds": dict(report.seconds),
         "final": None if report.final is None else dict(report.final.metrics),
         "best": None if report.final is None else dict(report.final.best),
-        "identity": {name: json.dumps(dict(score.identity), sort_keys=True) for name, score in scores.items()},
+        "identity": {
+            name: json.dumps(dict(score.identity), sort_keys=True) for name, score in scores.items()
+        },
     }
 
 

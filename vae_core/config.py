@@ -94,7 +94,9 @@ class TrainConfig:
         # Pairs and lines in one order: a distribution whose parts are only written in another is no other.
         object.__setattr__(self, "correlated", correlation.require_pairs(self.correlated))
         if self.factor_table is not None:
-            object.__setattr__(self, "factor_table", correlation.read_table(self.factor_table).text())
+            object.__setattr__(
+                self, "factor_table", correlation.read_table(self.factor_table).text()
+            )
         if self.correlation_width is not None and not self.correlated:
             raise ValueError(
                 "correlation_width must have correlated beside it, its factors, as in [pos_x, pos_y], got none"
@@ -108,7 +110,9 @@ class TrainConfig:
                 f"correlation_width must be null beside a factor_table, got {self.correlation_width}; give one of them"
             )
         if (self.epochs is None) == (self.steps is None):
-            raise ValueError(f"give epochs or steps, one of the two, got epochs={self.epochs} and steps={self.steps}")
+            raise ValueError(
+                f"give epochs or steps, one of the two, got epochs={self.epochs} and steps={self.steps}"
+            )
         if self.learning_rate_decay < 1 and self.decay_every == 1:
             raise ValueError(
                 f"decay_every must be a fraction of the trial below 1, or steps above 1, for learning_rate_decay "
@@ -120,7 +124,9 @@ class TrainConfig:
         """Whether images are drawn, in training and evaluation, from another distribution than the set's own."""
         return self.correlation_width is not None or self.factor_table is not None
 
-    def unfit(self, names: Sequence[str], sizes: Sequence[int], *, grid: bool) -> list[tuple[str, str]]:
+    def unfit(
+        self, names: Sequence[str], sizes: Sequence[int], *, grid: bool
+    ) -> list[tuple[str, str]]:
         """Return (field, what is wrong) of the correlation for a set's factors; see `correlation.problems`."""
         table = None if self.factor_table is None else correlation.read_table(self.factor_table)
         return correlation.problems(self._pairs, table, names, sizes, grid=grid)
@@ -134,7 +140,9 @@ class TrainConfig:
         if not self.biased:
             return None
         if factors is None:
-            raise ValueError("train: correlated factors need ground-truth factors, which this data set has not")
+            raise ValueError(
+                "train: correlated factors need ground-truth factors, which this data set has not"
+            )
         wrong = self.unfit(factors.names, factors.sizes, grid=False)
         if wrong:
             raise ValueError("; ".join(f"train.{message}" for _, message in wrong))
@@ -156,12 +164,18 @@ class TrainConfig:
         """Return the optimiser steps of one whole epoch on n_data images."""
         images = min(self.images_per_epoch or n_data, n_data)
         if images < self.batch_size:
-            raise ValueError(f"batch_size must be <= the {images} images of an epoch, got {self.batch_size}")
+            raise ValueError(
+                f"batch_size must be <= the {images} images of an epoch, got {self.batch_size}"
+            )
         return images // self.batch_size
 
     def total_steps(self, n_data: int) -> int:
         """Return the optimiser steps of the whole trial."""
-        return self.steps if self.steps is not None else (self.epochs or 0) * self.steps_per_epoch(n_data)
+        return (
+            self.steps
+            if self.steps is not None
+            else (self.epochs or 0) * self.steps_per_epoch(n_data)
+        )
 
     def total_epochs(self, n_data: int) -> int:
         """Return the number of epochs (= reports); with `steps` the last one may be shorter."""
@@ -191,13 +205,17 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         field_checks.check(self)
         for name in self.final:
-            if "others" in metrics.find(name).needs:  # ValueError: unknown, with the nearest known one
+            if (
+                "others" in metrics.find(name).needs
+            ):  # ValueError: unknown, with the nearest known one
                 raise ValueError(
                     f"metric {name!r} compares several models and cannot be evaluated inside one trial; leave it out "
                     f"of final, and after the sweep use `sweeps rescore NAME --metrics {name}`"
                 )
         if self.best is not None and self.best not in SELECTING:
-            raise ValueError(f"best: {registry.unknown('metric to select by', self.best, SELECTING)}")
+            raise ValueError(
+                f"best: {registry.unknown('metric to select by', self.best, SELECTING)}"
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -246,7 +264,9 @@ class TrialConfig:
             objective=registry.build("objective", mapping["objective"], OBJECTIVES),
             network=registry.build("network", mapping["network"], NETWORKS),
             train=registry.construct("train", mapping["train"], TrainConfig),
-            evaluation=registry.construct("evaluation", mapping.get("evaluation", {}), EvaluationConfig),
+            evaluation=registry.construct(
+                "evaluation", mapping.get("evaluation", {}), EvaluationConfig
+            ),
             seed=mapping.get("seed", 0),
             fingerprint=mapping.get("fingerprint", ""),
         )
@@ -261,7 +281,9 @@ class TrialConfig:
             ValueError: the data's fingerprint is not known yet.
         """
         if not self.fingerprint:
-            raise ValueError("a trial's hash covers its data's content: set `fingerprint` (Data.fingerprint) first")
+            raise ValueError(
+                "a trial's hash covers its data's content: set `fingerprint` (Data.fingerprint) first"
+            )
         train = registry.plain(self.train)
         if not self.train.biased:
             train = {key: value for key, value in train.items() if key not in CORRELATION}

@@ -48,7 +48,9 @@ class FactorTable(NamedTuple):
         order = np.lexsort(self.levels.T[::-1])
         rows = [
             ",".join([*map(str, levels), f"{weight:.17g}"])
-            for levels, weight in zip(self.levels[order].tolist(), self.weights[order].tolist(), strict=True)
+            for levels, weight in zip(
+                self.levels[order].tolist(), self.weights[order].tolist(), strict=True
+            )
         ]
         return "\n".join([",".join([*self.names, WEIGHT]), *rows, ""])
 
@@ -59,7 +61,11 @@ def read_table(text: str) -> FactorTable:
     Raises:
         ValueError: naming the first few lines that are wrong.
     """
-    lines = [[cell.strip() for cell in row] for row in csv.reader(io.StringIO(text)) if any(map(str.strip, row))]
+    lines = [
+        [cell.strip() for cell in row]
+        for row in csv.reader(io.StringIO(text))
+        if any(map(str.strip, row))
+    ]
     if len(lines) < 2:
         raise ValueError(
             "factor_table must be CSV text: a line of factor names and weight, then a line per joint level, as in "
@@ -76,10 +82,14 @@ def read_table(text: str) -> FactorTable:
     weights = np.array([weight for _, weight in rows])
     if not weights.any():
         raise ValueError("factor_table must have a weight above 0, got all zero")
-    return FactorTable(tuple(names), np.array([levels for levels, _ in rows], dtype=np.int64), weights)
+    return FactorTable(
+        tuple(names), np.array([levels for levels, _ in rows], dtype=np.int64), weights
+    )
 
 
-def _rows(lines: Sequence[Sequence[str]], factors: int) -> tuple[list[tuple[tuple[int, ...], float]], list[str]]:
+def _rows(
+    lines: Sequence[Sequence[str]], factors: int
+) -> tuple[list[tuple[tuple[int, ...], float]], list[str]]:
     """Return levels and weight of every line, and what is wrong with them."""
     rows: list[tuple[tuple[int, ...], float]] = []
     wrong: list[str] = []
@@ -89,7 +99,9 @@ def _rows(lines: Sequence[Sequence[str]], factors: int) -> tuple[list[tuple[tupl
         try:
             levels, weight = tuple(int(cell) for cell in cells[:-1]), float(cells[-1])
         except ValueError:
-            wrong.append(f"line {line!r} must be whole numbers, the levels, and a number, the weight")
+            wrong.append(
+                f"line {line!r} must be whole numbers, the levels, and a number, the weight"
+            )
             continue
         if len(levels) != factors:
             wrong.append(f"line {line!r} must have {factors} levels and a weight")
@@ -119,13 +131,20 @@ def require_pairs(pairs: Sequence[Any]) -> Pairs:
         if a == b:
             raise ValueError(f"correlated must pair two different factors, got {a} with itself")
         if (a, b) in found:
-            raise ValueError(f"correlated must not repeat a pair, got {a} and {b} more than once; take a smaller width")
+            raise ValueError(
+                f"correlated must not repeat a pair, got {a} and {b} more than once; take a smaller width"
+            )
         found.append((a, b))
     return tuple(sorted(found))
 
 
 def problems(
-    pairs: Pairs, table: FactorTable | None, names: Sequence[str], sizes: Sequence[int], *, grid: bool
+    pairs: Pairs,
+    table: FactorTable | None,
+    names: Sequence[str],
+    sizes: Sequence[int],
+    *,
+    grid: bool,
 ) -> list[tuple[str, str]]:
     """Return (field, what is wrong) of pairs and a table for a data set's factors.
 
@@ -136,21 +155,37 @@ def problems(
         grid: whether the set has an image of every combination: a table then says of each how often it occurs.
     """
     level_count = dict(zip(names, sizes, strict=True))
-    used = {"correlated": [name for pair in pairs for name in pair], "factor_table": list(table.names if table else ())}
+    used = {
+        "correlated": [name for pair in pairs for name in pair],
+        "factor_table": list(table.names if table else ()),
+    }
     found: list[tuple[str, str]] = []
     for field, asked in used.items():
         for name in dict.fromkeys(asked):
             if name not in level_count:
                 found.append((field, f"{field}: {registry.unknown('factor', name, names)}"))
             elif level_count[name] < 2:
-                found.append((field, f"{field}: {name} has one level in this data set, so nothing can depend on it"))
+                found.append(
+                    (
+                        field,
+                        f"{field}: {name} has one level in this data set, so nothing can depend on it",
+                    )
+                )
     if table is None or any(field == "factor_table" for field, _ in found):
         return found
     limits = [level_count[name] for name in table.names]
-    outside = [levels for levels in table.levels.tolist() if any(v >= n for v, n in zip(levels, limits, strict=True))]
+    outside = [
+        levels
+        for levels in table.levels.tolist()
+        if any(v >= n for v, n in zip(levels, limits, strict=True))
+    ]
     if outside:
-        ranges = ", ".join(f"{name} 0 to {n - 1}" for name, n in zip(table.names, limits, strict=True))
-        found.append(("factor_table", f"factor_table: unknown levels {_listed(outside)}; known: {ranges}"))
+        ranges = ", ".join(
+            f"{name} 0 to {n - 1}" for name, n in zip(table.names, limits, strict=True)
+        )
+        found.append(
+            ("factor_table", f"factor_table: unknown levels {_listed(outside)}; known: {ranges}")
+        )
     if grid:
         covered = {tuple(levels) for levels in table.levels.tolist()}
         bare = [levels for levels in product(*map(range, limits)) if levels not in covered]
@@ -185,7 +220,9 @@ def tabled(factors: Factors, table: FactorTable) -> NDArray[np.float64]:
     if np.isnan(w).any():
         raise ValueError(_bare(table.names, np.unique(own[np.isnan(w)], axis=0).tolist()))
     if not w.any():
-        raise ValueError("factor_table must weigh the levels of some image above 0, got 0 for all of them")
+        raise ValueError(
+            "factor_table must weigh the levels of some image above 0, got 0 for all of them"
+        )
     w = w / w.max()  # or the sum of the largest floats would not be one
     return w / w.sum()
 
@@ -198,5 +235,7 @@ def _bare(names: Sequence[str], levels: Sequence[Sequence[int]]) -> str:
 
 
 def _listed(things: Sequence[object]) -> str:
-    shown = "; ".join(",".join(map(str, t)) if isinstance(t, list | tuple) else str(t) for t in things[:_SHOWN])  # pyright: ignore
+    shown = "; ".join(
+        ",".join(map(str, t)) if isinstance(t, list | tuple) else str(t) for t in things[:_SHOWN]
+    )  # pyright: ignore
     return shown + (f" and {len(things) - _SHOWN} more" if len(things) > _SHOWN else "")

@@ -34,7 +34,9 @@ def kl(logits: Tensor, categories: Sequence[int]) -> Tensor:
     return total
 
 
-def relaxed(logits: Tensor, gumbel: Tensor, categories: Sequence[int], temperature: float | Tensor) -> Tensor:
+def relaxed(
+    logits: Tensor, gumbel: Tensor, categories: Sequence[int], temperature: float | Tensor
+) -> Tensor:
     """Return Gumbel-softmax samples softmax((logits + g)/τ) of each latent, (B, sum of K); one-hot as τ -> 0.
 
     Source: Jang et al. 2017 (arXiv:1611.01144), eq. 2; Maddison et al. 2017 (arXiv:1611.00712).
@@ -45,7 +47,9 @@ def relaxed(logits: Tensor, gumbel: Tensor, categories: Sequence[int], temperatu
 
 def most_likely(logits: Tensor, categories: Sequence[int]) -> Tensor:
     """Return the one-hot code of each latent's largest logit, (B, sum of K) like the logits."""
-    each = [functional.one_hot(block.argmax(1), block.shape[1]) for block in blocks(logits, categories)]
+    each = [
+        functional.one_hot(block.argmax(1), block.shape[1]) for block in blocks(logits, categories)
+    ]
     return torch.cat(each, 1).to(logits)
 
 
@@ -57,5 +61,9 @@ def levels(code: Tensor, categories: Sequence[int]) -> Tensor:
 def standard_gumbel(size: tuple[int, int], generator: torch.Generator) -> Tensor:
     """Return draws of the standard Gumbel distribution, −ln E with E exponential."""
     # The smallest normal float32 instead of 0: a draw of at most 87.
-    exponential = torch.empty(size).exponential_(generator=generator).clamp_(min=torch.finfo(torch.float32).tiny)
+    exponential = (
+        torch.empty(size)
+        .exponential_(generator=generator)
+        .clamp_(min=torch.finfo(torch.float32).tiny)
+    )
     return -exponential.log()

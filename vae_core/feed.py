@@ -64,7 +64,9 @@ class Feed:
         return Batch(
             images,
             labels=self._one_hot(self._label, where, images),
-            factors=self._scale(where, images) if self._scaled else self._one_hot(self._factors, where, images),
+            factors=self._scale(where, images)
+            if self._scaled
+            else self._one_hot(self._factors, where, images),
             second=images[:0] if second is None else self.images.batch(second),
             code=images.new_zeros(len(images), self.code_width),
             noise=images.new_zeros(len(images), self.noise_width),

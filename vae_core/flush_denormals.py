@@ -26,4 +26,6 @@ def flushed() -> Generator[None]:
 
 def _flushing() -> bool:
     """Return whether this thread already flushes; PyTorch can set it and not tell it."""
-    return (torch.full((1,), 1e-30) * 1e-10).item() == 0  # 1e-40 is below the smallest normal float32, 1.2e-38
+    return (
+        torch.full((1,), 1e-30) * 1e-10
+    ).item() == 0  # 1e-40 is below the smallest normal float32, 1.2e-38

@@ -19,7 +19,9 @@ LIKELIHOODS: tuple[Name, ...] = get_args(Name)
 class Likelihood(NamedTuple):
     """A family p(x|z), read off the decoder's output and one log standard deviation."""
 
-    log_prob: Callable[[Tensor, Tensor, Tensor], Tensor]  # (output, images, log sigma) -> (B,), nats over all pixels
+    log_prob: Callable[
+        [Tensor, Tensor, Tensor], Tensor
+    ]  # (output, images, log sigma) -> (B,), nats over all pixels
     mean: Callable[[Tensor], Tensor]  # output -> E[x|z], images in [0, 1]
     sigma: float  # of every pixel, at the start if it is learned; without effect for a Bernoulli
     learned: bool  # whether sigma is a weight

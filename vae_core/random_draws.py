@@ -28,7 +28,9 @@ def generator(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(key(seed, purpose, epoch))
 
 
-def rows(count: int, generator: torch.Generator, *, p: NDArray[np.float64] | None, size: int) -> Tensor:
+def rows(
+    count: int, generator: torch.Generator, *, p: NDArray[np.float64] | None, size: int
+) -> Tensor:
     """Return the rows of a pass over `size` images (int64): the first `count` of a permutation, or `count` from p.
 
     From p they are drawn independently, so with replacement: u uniform in [0, 1) meets the row where the cumulative

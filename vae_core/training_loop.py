@@ -28,7 +28,18 @@ from vae_core.flush_denormals import flushed
 from vae_core.likelihood import likelihood
 from vae_core.networks import Networks, build_networks, load_weights
 from vae_core.objectives import AbstractAlternating, AbstractStaged
-from vae_core.types import Batch, Best, Context, Data, EpochReport, Final, Noise, Snapshot, TrainState, Wiring
+from vae_core.types import (
+    Batch,
+    Best,
+    Context,
+    Data,
+    EpochReport,
+    Final,
+    Noise,
+    Snapshot,
+    TrainState,
+    Wiring,
+)
 
 GATHERED = 1024
 """Images unpacked at once: their memory is then reused; 8,192 at once cost four times as much an image."""
@@ -70,7 +81,11 @@ class _Trial:
 
 
 def train(
-    config: TrialConfig, data: Data, *, resume: TrainState | None = None, device: torch.device | str = "cpu"
+    config: TrialConfig,
+    data: Data,
+    *,
+    resume: TrainState | None = None,
+    device: torch.device | str = "cpu",
 ) -> Iterator[EpochReport]:
     """Train one trial; yield a report after each epoch.
 
@@ -87,7 +102,9 @@ def train(
     return _epochs(trial, done, step)
 
 
-def finish(config: TrialConfig, data: Data, state: TrainState, *, device: torch.device | str = "cpu") -> Final:
+def finish(
+    config: TrialConfig, data: Data, state: TrainState, *, device: torch.device | str = "cpu"
+) -> Final:
     """Return the final evaluation of a trained state, as the last report of `train` has it.
 
     For a trial that was cut off between its last checkpoint and its end.
@@ -96,7 +113,9 @@ def finish(config: TrialConfig, data: Data, state: TrainState, *, device: torch.
     return _final(trial, state.step, moment=f"epoch {state.epoch}")
 
 
-def _prepare(config: TrialConfig, data: Data, resume: TrainState | None, device: torch.device) -> _Trial:
+def _prepare(
+    config: TrialConfig, data: Data, resume: TrainState | None, device: torch.device
+) -> _Trial:
     """Build networks and optimisers and check that everything fits."""
     if config.fingerprint and config.fingerprint != data.fingerprint:
         raise ValueError(
@@ -134,7 +153,9 @@ def _prepare(config: TrialConfig, data: Data, resume: TrainState | None, device:
     return trial
 
 
-def _optimiser(config: TrialConfig, player: str, parameters: list[torch.nn.Parameter]) -> torch.optim.Optimizer:
+def _optimiser(
+    config: TrialConfig, player: str, parameters: list[torch.nn.Parameter]
+) -> torch.optim.Optimizer:
     kind = config.train.optimiser if player == "vae" else "adam"
     fused = parameters[0].device.type in _FUSED[kind]
     if player != "vae":
@@ -143,9 +164,13 @@ def _optimiser(config: TrialConfig, player: str, parameters: list[torch.nn.Param
     return _OPTIMISERS[kind](parameters, lr=config.train.learning_rate, fused=fused)
 
 
-def _load_optimisers(optimisers: Mapping[str, torch.optim.Optimizer], states: Mapping[str, Any]) -> None:
+def _load_optimisers(
+    optimisers: Mapping[str, torch.optim.Optimizer], states: Mapping[str, Any]
+) -> None:
     if optimisers.keys() != states.keys():
-        raise ValueError(f"the state has optimisers of {sorted(states)}, the trial of {sorted(optimisers)}")
+        raise ValueError(
+            f"the state has optimisers of {sorted(states)}, the trial of {sorted(optimisers)}"
+        )
     for player, optimiser in optimisers.items():
         # A copy: the optimiser would take over the tensors themselves and train on in the caller's state.
         optimiser.load_state_dict(copy.deepcopy(states[player]))
@@ -164,7 +189,12 @@ def _epochs(trial: _Trial, done: int, step: int) -> Iterator[EpochReport]:
         moment = f"epoch {epoch}, step {step}"
         model = trial.model(step)
         measured, _ = evaluate(
-            model, trial.subset, config=config.evaluation, factors=data.factors, best=True, moment=moment
+            model,
+            trial.subset,
+            config=config.evaluation,
+            factors=data.factors,
+            best=True,
+            moment=moment,
         )
         _keep_best(trial, epoch, measured)
         snapshot = None
@@ -189,7 +219,9 @@ def _epochs(trial: _Trial, done: int, step: int) -> Iterator[EpochReport]:
                 epoch=epoch,
                 step=step,
                 weights=trial.nets.state_dict(),
-                optimisers={player: optimiser.state_dict() for player, optimiser in trial.optimisers.items()},
+                optimisers={
+                    player: optimiser.state_dict() for player, optimiser in trial.optimisers.items()
+                },
                 memory=trial.memory,
                 best=trial.best,
             ),
@@ -212,7 +244,9 @@ def _final(trial: _Trial, step: int, *, moment: str) -> Final:
     load_weights(nets, best.weights)
     then = min(best.epoch * trial.config.train.steps_per_epoch(len(trial.data)), trial.total_steps)
     ctx = model.ctx._replace(step=max(then - 1, 0))
-    scored = final_evaluation(model._replace(nets=nets, ctx=ctx), config=config, moment=f"epoch {best.epoch}")
+    scored = final_evaluation(
+        model._replace(nets=nets, ctx=ctx), config=config, moment=f"epoch {best.epoch}"
+    )
     return final._replace(best={"epoch": float(best.epoch), **scored.metrics})
 
 
@@ -235,7 +269,9 @@ def _train_epoch(trial: _Trial, epoch: int, step: int, steps: int) -> dict[str, 
     for first in range(step, step + steps, CHECKED):
         rows: list[Tensor] = []
         for now, (batch, noise) in enumerate(itertools.islice(batches, CHECKED), start=first):
-            recorded = _step(trial, batch, noise, Context(now, trial.total_steps, len(trial.data), trial.memory))
+            recorded = _step(
+                trial, batch, noise, Context(now, trial.total_steps, len(trial.data), trial.memory)
+            )
             names = list(recorded)
             rows.append(torch.stack(list(recorded.values())))
         values = torch.stack(rows).double().cpu()
@@ -247,7 +283,11 @@ def _train_epoch(trial: _Trial, epoch: int, step: int, steps: int) -> dict[str, 
 
 def _batches(trial: _Trial, epoch: int, steps: int) -> Iterator[tuple[Batch, Noise]]:
     """Yield the images of an epoch in its order, with the noise that they meet."""
-    seed, size, wiring = trial.config.seed, trial.config.train.batch_size, trial.config.objective.wiring
+    seed, size, wiring = (
+        trial.config.seed,
+        trial.config.train.batch_size,
+        trial.config.objective.wiring,
+    )
     order = _order(trial, "order", epoch, steps * size)
     noises = _noises(wiring, size, trial.nets.latents, seed, epoch)
     chunk = max(GATHERED // size, 1) * size
@@ -285,7 +325,9 @@ def _noises(wiring: Wiring, size: int, latents: int, seed: int, epoch: int) -> I
             second=torch.randn(size, latents, generator=second) if wiring.second_batch else absent,
             gumbel=standard_gumbel((size, codes), gumbel) if codes else torch.zeros(size, 0),
             permutation=(
-                torch.rand(size, latents, generator=permutation).argsort(0) if wiring.adversary else absent.long()
+                torch.rand(size, latents, generator=permutation).argsort(0)
+                if wiring.adversary
+                else absent.long()
             ),
             prior=torch.randn(size, latents, generator=prior) if wiring.judges_images else absent,
             decoder=torch.randn(size, wiring.reads_noise, generator=decoder),
@@ -306,7 +348,12 @@ def _step(trial: _Trial, batch: Batch, noise: Noise, ctx: Context) -> dict[str, 
         losses[player].backward(inputs=_weights(optimiser))
         optimiser.step()
     trial.memory = terms.memory.detach()
-    recorded = {"loss": losses["vae"], "reconstruction": terms.reconstruction, **terms.parts, **terms.rivals}
+    recorded = {
+        "loss": losses["vae"],
+        "reconstruction": terms.reconstruction,
+        **terms.parts,
+        **terms.rivals,
+    }
     return {name: value.detach() for name, value in recorded.items()}
 
 
@@ -327,7 +374,9 @@ def _set_optimiser(trial: _Trial, ctx: Context) -> None:
 
 
 @torch.no_grad()
-def resolved(objective: AbstractAlternating, nets: Networks, batch: Batch, noise: Noise, ctx: Context) -> Tensor:
+def resolved(
+    objective: AbstractAlternating, nets: Networks, batch: Batch, noise: Noise, ctx: Context
+) -> Tensor:
     """Return the code of a batch, one-hot (B, K), from the inner problem solved on the host in float64."""
     # Batch normalisation counts every pass in training mode: those of categories that are not chosen must not count.
     kept = [(buffer, buffer.clone()) for buffer in nets.buffers()]
@@ -335,7 +384,9 @@ def resolved(objective: AbstractAlternating, nets: Networks, batch: Batch, noise
     for buffer, before in kept:
         buffer.copy_(before)
     chosen = objective.resolve(cost.double().cpu().numpy(), ctx)
-    return torch.eye(cost.shape[1], dtype=batch.code.dtype)[torch.from_numpy(chosen)].to(batch.code.device)
+    return torch.eye(cost.shape[1], dtype=batch.code.dtype)[torch.from_numpy(chosen)].to(
+        batch.code.device
+    )
 
 
 def _require_finite(values: Tensor, names: list[str], *, epoch: int, first_step: int) -> None:

@@ -53,14 +53,20 @@ class Data:
     def __getstate__(self) -> dict[str, Any]:
         images = self.images
         # A view of a map (its base is another array, not the map) has no offset of its own and travels by content.
-        if isinstance(images, np.memmap) and isinstance(images.base, mmap.mmap) and images.filename is not None:
+        if (
+            isinstance(images, np.memmap)
+            and isinstance(images.base, mmap.mmap)
+            and images.filename is not None
+        ):
             file = _MappedFile(str(Path(images.filename).absolute()), images.offset, images.shape)
             return {**vars(self), "images": file}
         return dict(vars(self))
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         images = state["images"]
-        vars(self).update({**state, "images": images.open() if isinstance(images, _MappedFile) else images})
+        vars(self).update(
+            {**state, "images": images.open() if isinstance(images, _MappedFile) else images}
+        )
 
 
 class _MappedFile(NamedTuple):
@@ -84,14 +90,28 @@ class _MappedFile(NamedTuple):
 class Wiring(NamedTuple):
     """Which networks an objective needs and what they read; a property of its structural fields."""
 
-    adversary: tuple[int, ...] = ()  # widths of the hidden layers of a discriminator on codes; () is none
-    judges_images: bool = False  # there is a discriminator on images, the same network as the encoder
+    adversary: tuple[
+        int, ...
+    ] = ()  # widths of the hidden layers of a discriminator on codes; () is none
+    judges_images: bool = (
+        False  # there is a discriminator on images, the same network as the encoder
+    )
     second_batch: bool = False  # every step sees a second, independent batch of images
-    infers_code: tuple[int, ...] = ()  # categories of each discrete latent whose logits the encoder gives
-    reads_code: tuple[int, ...] = ()  # categories of each discrete code that the decoder reads, one-hot
-    reads_label: Literal["nowhere", "decoder", "both"] = "nowhere"  # which of encoder and decoder read a label
-    label: tuple[str, ...] | None = None  # the factors that make the label, one-hot each; None: all of them
-    reads_factors: Literal["no", "one_hot", "scaled"] = "no"  # the encoder reads factors instead of the image …
+    infers_code: tuple[
+        int, ...
+    ] = ()  # categories of each discrete latent whose logits the encoder gives
+    reads_code: tuple[
+        int, ...
+    ] = ()  # categories of each discrete code that the decoder reads, one-hot
+    reads_label: Literal["nowhere", "decoder", "both"] = (
+        "nowhere"  # which of encoder and decoder read a label
+    )
+    label: tuple[str, ...] | None = (
+        None  # the factors that make the label, one-hot each; None: all of them
+    )
+    reads_factors: Literal["no", "one_hot", "scaled"] = (
+        "no"  # the encoder reads factors instead of the image …
+    )
     factor_hidden: tuple[int, ...] = ()  # … through hidden layers of these widths
     reads_noise: int = 0  # width of the incompressible noise that the decoder reads after all else
 
@@ -130,7 +150,9 @@ class Context(NamedTuple):
     step: int  # completed steps
     total_steps: int
     n_data: int  # size N of the training set
-    memory: Tensor = NO_MEMORY  # what the objective handed out at the step before (`Terms.memory`), or its first
+    memory: Tensor = (
+        NO_MEMORY  # what the objective handed out at the step before (`Terms.memory`), or its first
+    )
 
 
 class Posterior(NamedTuple):
@@ -181,12 +203,16 @@ class Final(NamedTuple):
     """The evaluation on the whole set at a trial's end."""
 
     metrics: dict[str, float]  # the epoch keys and `evaluation.final`, without prefix
-    best: dict[str, float]  # the same of the best epoch's weights, with `epoch`; empty if none was asked for
+    best: dict[
+        str, float
+    ]  # the same of the best epoch's weights, with `epoch`; empty if none was asked for
     codes: Codes
     scores: dict[str, Score]  # whole scores of the metrics that are of metrics.METRICS
     images: NDArray[np.float32]  # (n, C, H, W) a few originals …
     reconstructions: NDArray[np.float32]  # … and their reconstructions
-    traversal: NDArray[np.float32]  # (d + m, steps, C, H, W) decoded traversals, the discrete codes last
+    traversal: NDArray[
+        np.float32
+    ]  # (d + m, steps, C, H, W) decoded traversals, the discrete codes last
 
 
 class EpochReport(NamedTuple):
@@ -197,7 +223,9 @@ class EpochReport(NamedTuple):
     metrics: dict[str, float]  # on the evaluation subset
     train: dict[str, float]  # means of minibatch terms over the epoch, with "loss"
     images: int  # images trained on in this epoch
-    seconds: dict[str, float]  # wall time of this epoch: "train", "evaluate", and "final" in the last
+    seconds: dict[
+        str, float
+    ]  # wall time of this epoch: "train", "evaluate", and "final" in the last
     snapshot: Snapshot | None  # at a few epochs of objectives with a capacity
     final: Final | None  # only in the last epoch's report
     state: TrainState

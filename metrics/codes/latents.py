@@ -57,7 +57,9 @@ def variances(codes: Codes, shares: Array | None = None) -> Array:
     return mean.var(axis=0) if shares is None else shares @ np.square(mean - shares @ mean)
 
 
-def active(codes: Codes, *, min_variance: float = MIN_VARIANCE, shares: Array | None = None) -> Array:
+def active(
+    codes: Codes, *, min_variance: float = MIN_VARIANCE, shares: Array | None = None
+) -> Array:
     """Which latents say anything: Var_x(mu_j) > min_variance, or more than one category. (d + m,) bool."""
     varies = variances(codes, shares) > min_variance
     used = [int(column.max()) > 0 for column in discrete_columns(codes)]

@@ -27,7 +27,9 @@ def counted(codes: Codes, weights: Array | None) -> tuple[Codes, Array | None]:
     require_weights("weights", weights, len(codes))
     kept = weights > 0
     rest = weights[kept]
-    return codes if kept.all() else rows(codes, kept), None if (rest == rest[0]).all() else shares(rest)
+    return codes if kept.all() else rows(codes, kept), None if (rest == rest[0]).all() else shares(
+        rest
+    )
 
 
 def rows(codes: Codes, which: Array) -> Codes:
@@ -59,7 +61,9 @@ def stratified(p: Array, count: int, rng: np.random.Generator) -> Array:
     cumulative = np.cumsum(p)
     at = (np.arange(count) + rng.random(count)) / count
     # Below 1, so that rounding reaches no row beyond the last that weighs something.
-    return np.searchsorted(cumulative / cumulative[-1], np.minimum(at, np.nextafter(1.0, 0.0)), side="right")
+    return np.searchsorted(
+        cumulative / cumulative[-1], np.minimum(at, np.nextafter(1.0, 0.0)), side="right"
+    )
 
 
 def effective_rows(weights: Array) -> float:

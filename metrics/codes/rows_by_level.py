@@ -37,7 +37,9 @@ def excluded(factors: Factors, kept: dict[int, Pool]) -> dict[str, str]:
 def draw(pool: Pool, votes: int, group: int, rng: np.random.Generator) -> Array:
     """(votes, group) rows, with replacement; each vote's rows share one level, levels are uniform."""
     level = rng.integers(len(pool.starts), size=votes)
-    within = (rng.random((votes, group), dtype=np.float32) * pool.counts[level, None]).astype(np.int64)
+    within = (rng.random((votes, group), dtype=np.float32) * pool.counts[level, None]).astype(
+        np.int64
+    )
     # A float32 product may round up to the count itself.
     return pool.order[pool.starts[level, None] + np.minimum(within, pool.counts[level, None] - 1)]
 

@@ -33,7 +33,9 @@ def draw(codes: Codes, *, samples: int, seed: int, shares: Array | None = None) 
     if codes.logvar is None:
         raise ValueError("samples z ~ q(z|x) need posteriors: codes.logvar is None")
     if samples < 1 or not len(codes):
-        raise ValueError(f"need samples >= 1 and images >= 1, got {samples} samples of {len(codes)} images")
+        raise ValueError(
+            f"need samples >= 1 and images >= 1, got {samples} samples of {len(codes)} images"
+        )
     rng = np.random.default_rng(seed)
     if shares is None:
         images = rng.choice(len(codes), size=samples, replace=samples > len(codes))
@@ -67,6 +69,10 @@ def _precision(mean: Array, logvar: Array) -> Precision:
         return np.float64
     if not mean.size:
         return np.float32
-    narrow = float(logvar.min()) < 2 * math.log(1e-5 * max(1.0, float(mean.max()), -float(mean.min())))
-    uneven = float((logvar.max(axis=0) - logvar.min(axis=0)).max()) > 60  # the own posterior stays above e^-50
+    narrow = float(logvar.min()) < 2 * math.log(
+        1e-5 * max(1.0, float(mean.max()), -float(mean.min()))
+    )
+    uneven = (
+        float((logvar.max(axis=0) - logvar.min(axis=0)).max()) > 60
+    )  # the own posterior stays above e^-50
     return np.float64 if narrow or uneven else np.float32

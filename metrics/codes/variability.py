@@ -13,7 +13,9 @@ from metrics.types import Array, Codes
 def deviations(codes: Codes) -> Array:
     """Standard deviation of every latent over all rows, of a discrete one the root of `gini`: (d + m,)."""
     # A column of equal numbers may differ from its own mean in the last bit; that is no deviation.
-    of_means = np.where(np.ptp(codes.mean, axis=0) > 0, codes.mean.astype(np.float64).std(axis=0), 0.0)
+    of_means = np.where(
+        np.ptp(codes.mean, axis=0) > 0, codes.mean.astype(np.float64).std(axis=0), 0.0
+    )
     of_categories = [gini(column[None])[0] ** 0.5 for column in latents.discrete_columns(codes)]
     return np.concatenate([of_means, np.array(of_categories, dtype=np.float64)])
 
@@ -32,7 +34,9 @@ def gini(categories: Array) -> Array:
     return 0.5 * (1 - np.square(shares).sum(axis=1))
 
 
-def active(codes: Codes, *, min_std: float = 0.0, min_kl: float | None = None) -> tuple[Array, dict[str, str]]:
+def active(
+    codes: Codes, *, min_std: float = 0.0, min_kl: float | None = None
+) -> tuple[Array, dict[str, str]]:
     """Which latents vary enough (d + m,), and a reason for each that does not.
 
     Args:
@@ -45,7 +49,10 @@ def active(codes: Codes, *, min_std: float = 0.0, min_kl: float | None = None) -
     """
     deviation = deviations(codes)
     enough = (deviation >= min_std) & (deviation > 0)
-    why = {j: f"standard deviation {deviation[j]:.2g} is below {min_std:g}" for j in np.flatnonzero(~enough)}
+    why = {
+        j: f"standard deviation {deviation[j]:.2g} is below {min_std:g}"
+        for j in np.flatnonzero(~enough)
+    }
     why |= dict.fromkeys(np.flatnonzero(deviation == 0), "constant")
     if min_kl is not None:
         kl = mean_kl(codes)
@@ -63,6 +70,8 @@ def mean_kl(codes: Codes) -> Array:
         ValueError: codes without logvar.
     """
     if codes.logvar is None:
-        raise ValueError("min_kl needs posteriors, but codes.logvar is None; give them, or min_std alone")
+        raise ValueError(
+            "min_kl needs posteriors, but codes.logvar is None; give them, or min_std alone"
+        )
     mean, logvar = torch.as_tensor(codes.mean).double(), torch.as_tensor(codes.logvar).double()
     return gaussian.kl(mean, logvar).mean(dim=0).numpy()

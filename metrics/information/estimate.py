@@ -21,7 +21,9 @@ Estimator = Literal["quadrature", "monte_carlo", "histogram"]
 ESTIMATORS = ("quadrature", "monte_carlo", "histogram")
 
 
-def measure(inputs: Inputs, estimator: Estimator, *, samples: int = 10_000, bins: int = 20) -> Information:
+def measure(
+    inputs: Inputs, estimator: Estimator, *, samples: int = 10_000, bins: int = 20
+) -> Information:
     """Mutual information of every latent with every factor; discrete codes are further latents with the plug-in I.
 
     Args:
@@ -57,7 +59,9 @@ def with_discrete(information: Information, codes: Codes, factors: Factors) -> I
         information.entropies,
         # A count is not sampled: its variance is 0, and its bias stands in `error` only.
         None if marginal is None else np.concatenate([marginal, np.zeros(len(further.matrix))]),
-        None if conditional is None else np.concatenate([conditional, np.zeros_like(further.matrix)]),
+        None
+        if conditional is None
+        else np.concatenate([conditional, np.zeros_like(further.matrix)]),
     )
 
 

@@ -61,7 +61,9 @@ def gap_score(
     }
     identity = identity | {"scored": [name for name in factors.names if name not in excluded]}
     if not kept.any():
-        details["reason"] = "no factor is left to score" if information.entropies.any() else ALL_CONSTANT
+        details["reason"] = (
+            "no factor is left to score" if information.entropies.any() else ALL_CONSTANT
+        )
         return Score(math.nan, details=details, identity=identity)
     # A sampled I may pass H(v); their mean may not.
     value = min(1.0, float(np.average(gap[kept], weights=(shares * normalisers)[kept])))
@@ -69,7 +71,9 @@ def gap_score(
     return Score(value, error, details=details, identity=identity)
 
 
-def gap_shares(normalisers: Array, factors: Factors, excluded: dict[str, str], average: Average) -> Array:
+def gap_shares(
+    normalisers: Array, factors: Factors, excluded: dict[str, str], average: Average
+) -> Array:
     """What a nat of every factor's gap adds to the score: (K,); 0 for factors that do not count.
 
     Raises:
@@ -78,7 +82,12 @@ def gap_shares(normalisers: Array, factors: Factors, excluded: dict[str, str], a
     check_choice("average", average, ("factors", "entropy"))
     kept = np.array([name not in excluded for name in factors.names], dtype=bool)
     weights = kept * (np.ones(len(kept)) if average == "factors" else normalisers)
-    return np.divide(weights / max(float(weights.sum()), 1e-300), normalisers, out=np.zeros(len(kept)), where=kept)
+    return np.divide(
+        weights / max(float(weights.sum()), 1e-300),
+        normalisers,
+        out=np.zeros(len(kept)),
+        where=kept,
+    )
 
 
 def coefficients(information: Array, shares: Array) -> Array:

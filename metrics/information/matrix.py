@@ -115,14 +115,21 @@ def quadrature_information(codes: Codes, factors: Factors) -> Information:
     columns = [np.zeros(len(weights), dtype=np.int64)]
     columns += [levels[k] + start for k, start in zip(varying, starts, strict=False)]
     for j in progress.steps(range(shape[0]) if varying else range(0), "information: latent"):
-        mean, std = codes.mean[:, j].astype(np.float64), np.exp(0.5 * logvar[:, j].astype(np.float64))
+        mean, std = (
+            codes.mean[:, j].astype(np.float64),
+            np.exp(0.5 * logvar[:, j].astype(np.float64)),
+        )
         with device.one_thread():
             mixtures = mixture_entropies(mean, std, weights, columns)
         for k, start, p in zip(varying, starts, p_level, strict=False):
             rows = slice(start, start + len(p))
             information = float(mixtures.values[0] - p @ mixtures.values[rows])
-            matrix[j, k] = min(max(0.0, information), entropies[k])  # what integration may miss by a little
-            error[j, k] = abs(float(mixtures.change[0] - p @ mixtures.change[rows])) + mixtures.binning
+            matrix[j, k] = min(
+                max(0.0, information), entropies[k]
+            )  # what integration may miss by a little
+            error[j, k] = (
+                abs(float(mixtures.change[0] - p @ mixtures.change[rows])) + mixtures.binning
+            )
             error[j, k] += _widening(mixtures, levels[k], weights, matrix[j, k], entropies[k])
     return Information(matrix, error, entropies)
 
@@ -141,7 +148,9 @@ def histogram_information(values: Array, factors: Factors, *, bins: int = 20) ->
     if bins < 1:
         raise ValueError(f"bins must be >= 1, got {bins}")
     columns = [equal_bins(column, bins) for column in np.asarray(values).T]
-    return discrete_information(np.stack(columns, axis=1) if columns else np.zeros((len(values), 0), int), factors)
+    return discrete_information(
+        np.stack(columns, axis=1) if columns else np.zeros((len(values), 0), int), factors
+    )
 
 
 def discrete_information(values: Array, factors: Factors) -> Information:
@@ -154,10 +163,16 @@ def discrete_information(values: Array, factors: Factors) -> Information:
     # Numbered once per column: sorting N rows costs more than all the rest.
     code_columns = [np.unique(column, return_inverse=True)[1] for column in values.T]
     level_columns = [numbered_levels(column) for column in factors.values.T]
-    for (j, code), (k, level) in itertools.product(enumerate(code_columns), enumerate(level_columns)):
+    for (j, code), (k, level) in itertools.product(
+        enumerate(code_columns), enumerate(level_columns)
+    ):
         codes, levels = int(code.max()) + 1, int(level.max()) + 1
-        joint = np.bincount(code * levels + level, weights, minlength=codes * levels).reshape(codes, levels)
-        information = entropy(joint.sum(axis=0)) + entropy(joint.sum(axis=1)) - entropy(joint.ravel())
+        joint = np.bincount(code * levels + level, weights, minlength=codes * levels).reshape(
+            codes, levels
+        )
+        information = (
+            entropy(joint.sum(axis=0)) + entropy(joint.sum(axis=1)) - entropy(joint.ravel())
+        )
         matrix[j, k] = max(0.0, information)
         error[j, k] = (codes - 1) * (levels - 1) / (2 * count)
     return Information(matrix, error, factor_entropies(factors))

@@ -12,11 +12,20 @@ import numpy as np
 import torch
 
 from metrics import device, progress
-from metrics.information.matrix import Information, factor_entropies, numbered_levels, posterior, present, row_weights
+from metrics.information.matrix import (
+    Information,
+    factor_entropies,
+    numbered_levels,
+    posterior,
+    present,
+    row_weights,
+)
 from metrics.types import Array, Codes, Factors
 
 _BLOCK = 1 << 20  # densities held at a time, samples x rows: 8 MB
-_LEAST = -700.0  # smaller exponents are raised to this: exp is a hundred times slower where it underflows
+_LEAST = (
+    -700.0
+)  # smaller exponents are raised to this: exp is a hundred times slower where it underflows
 
 
 class _Mixture(NamedTuple):
@@ -27,7 +36,9 @@ class _Mixture(NamedTuple):
     weight: Array  # sums to 1
 
 
-def monte_carlo_information(codes: Codes, factors: Factors, *, samples: int, seed: int) -> Information:
+def monte_carlo_information(
+    codes: Codes, factors: Factors, *, samples: int, seed: int
+) -> Information:
     """Mutual information with entropies of the mixtures as means over samples of them.
 
     H(z_j) is the mean of -ln q(z) over S draws z ~ q(z_j), and H(z_j | v_k = v) that of -ln q(z | v) over S draws
@@ -59,7 +70,10 @@ def monte_carlo_information(codes: Codes, factors: Factors, *, samples: int, see
     matrix, conditional, marginal = np.zeros(shape), np.zeros(shape), np.zeros(shape[0])
     with device.one_thread(when=samples * len(codes) < _BLOCK * 16):
         for j in progress.steps(range(shape[0]), "information by sampling: latent"):
-            mean, std = codes.mean[:, j].astype(np.float64), np.exp(0.5 * logvar[:, j].astype(np.float64))
+            mean, std = (
+                codes.mean[:, j].astype(np.float64),
+                np.exp(0.5 * logvar[:, j].astype(np.float64)),
+            )
             latent = _Mixture(mean, np.maximum(std, 1e-100), weights)
             entropy, marginal[j] = _entropy(latent, samples, rng)
             for k, level in enumerate(levels):
@@ -82,7 +96,9 @@ def _by_level(latent: _Mixture, level: Array) -> list[tuple[float, _Mixture]]:
     found: list[tuple[float, _Mixture]] = []
     for rows in np.split(order, ends[:-1]):
         share = float(latent.weight[rows].sum())
-        found.append((share, _Mixture(latent.mean[rows], latent.std[rows], latent.weight[rows] / share)))
+        found.append(
+            (share, _Mixture(latent.mean[rows], latent.std[rows], latent.weight[rows] / share))
+        )
     return found
 
 
@@ -90,7 +106,9 @@ def _entropy(mixture: _Mixture, samples: int, rng: np.random.Generator) -> tuple
     """Mean of -ln q over samples of q, and the variance of this mean: nats, nats squared."""
     # A place on the line of all weights: what `choice` does, without its checks.
     ends: Array = np.cumsum(mixture.weight)
-    rows: Array = np.minimum(np.searchsorted(ends, rng.random(samples) * float(ends[-1]), side="right"), len(ends) - 1)
+    rows: Array = np.minimum(
+        np.searchsorted(ends, rng.random(samples) * float(ends[-1]), side="right"), len(ends) - 1
+    )
     z = mixture.mean[rows] + mixture.std[rows] * rng.standard_normal(samples)
     surprise: Array = -_log_density(mixture, z)
     return float(surprise.mean()), float(surprise.var(ddof=1)) / samples

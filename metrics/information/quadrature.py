@@ -33,7 +33,9 @@ class MixtureEntropies(NamedTuple):
     widened: Array
 
 
-def mixture_entropies(mean: Array, std: Array, weight: Array, columns: list[Array]) -> MixtureEntropies:
+def mixture_entropies(
+    mean: Array, std: Array, weight: Array, columns: list[Array]
+) -> MixtureEntropies:
     """Entropies of mixtures of posteriors N(mean, std^2).
 
     Args:
@@ -50,7 +52,9 @@ def mixture_entropies(mean: Array, std: Array, weight: Array, columns: list[Arra
     parts = spread(ladder, mean, std, weight)
     entropies = torch.zeros((len(masses), 2), dtype=torch.float64, device=where)
     share = torch.as_tensor(masses, device=where)
-    first = torch.empty((len(masses) if ladder.depth > 1 else 0, ladder.size), dtype=torch.float64, device=where)
+    first = torch.empty(
+        (len(masses) if ladder.depth > 1 else 0, ladder.size), dtype=torch.float64, device=where
+    )
     for start, density in densities(ladder, parts, columns, where):
         rows = slice(start, start + len(density))
         density /= share[rows, None]
@@ -65,7 +69,9 @@ def mixture_entropies(mean: Array, std: Array, weight: Array, columns: list[Arra
             finer = None
             if fine.any():
                 parts = parts.kept(fine)
-                finer = refine(ladder, parts, [column[parts.row] for column in columns], masses, blocks, grid)
+                finer = refine(
+                    ladder, parts, [column[parts.row] for column in columns], masses, blocks, grid
+                )
             integrals = _integrals(blocks.density, windows(blocks, finer), ladder.step(grid - 1))
             of = torch.as_tensor(blocks.keys // blocks.per_mixture, device=where)
             entropies.index_add_(0, of, integrals)

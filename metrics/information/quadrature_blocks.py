@@ -22,7 +22,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from metrics.information.quadrature_grid import BLOCK, REFINEMENT, Ladder, Spread, cubic_spline, kernel
+from metrics.information.quadrature_grid import (
+    BLOCK,
+    REFINEMENT,
+    Ladder,
+    Spread,
+    cubic_spline,
+    kernel,
+)
 from metrics.types import Array
 
 _COARSE = BLOCK // REFINEMENT  # points of the next coarser grid that a block spans
@@ -60,7 +67,9 @@ def all_blocks(ladder: Ladder, density: Tensor) -> Blocks:
     return Blocks(keys, per_mixture, np.full(len(keys), _FULL), density.reshape(-1, BLOCK))
 
 
-def refine(ladder: Ladder, parts: Spread, columns: list[Array], masses: Array, coarse: Blocks, grid: int) -> Blocks:
+def refine(
+    ladder: Ladder, parts: Spread, columns: list[Array], masses: Array, coarse: Blocks, grid: int
+) -> Blocks:
     """Lay the blocks of a grid: the interpolated density and what the coarser grids could not carry.
 
     Args:
@@ -85,7 +94,13 @@ def refine(ladder: Ladder, parts: Spread, columns: list[Array], masses: Array, c
         rows = np.flatnonzero(parts.rung == rung)
         if len(rows):
             stride = ladder.stride(rung, most=REFINEMENT)
-            table = _histogram(offset[rows] / stride, parts.mass[rows], [a[rows] for a in at], around, BLOCK // stride)
+            table = _histogram(
+                offset[rows] / stride,
+                parts.mass[rows],
+                [a[rows] for a in at],
+                around,
+                BLOCK // stride,
+            )
             table[:-1] /= share[:, None]
             factor = kernel(ladder, parts, rung, size=2 * BLOCK // stride, length=2 * BLOCK * step)
             histograms.append((table, factor.to(coarse.density.device)))
@@ -139,7 +154,9 @@ def _histogram(position: Array, mass: Array, at: list[Array], around: Array, cel
     weight, within = (splines * mass).ravel(), cell - side * cells
     table = np.zeros(size)
     for place in at:
-        table += np.bincount((around[side + 1, place] * cells + within).ravel(), weight, minlength=size)
+        table += np.bincount(
+            (around[side + 1, place] * cells + within).ravel(), weight, minlength=size
+        )
     return table.reshape(-1, cells)
 
 
@@ -151,7 +168,9 @@ def _narrow(histograms: list[tuple[Array, Tensor]], around: Array, device: torch
         half = table.shape[1] // 2
         # Half a block of either neighbour around each: what is further away does not reach it.
         padded = np.concatenate([table[before, half:], table[own], table[after, :half]], axis=1)
-        spectrum[:, : len(factor)] += torch.fft.rfft(torch.as_tensor(padded, device=device), dim=1) * factor
+        spectrum[:, : len(factor)] += (
+            torch.fft.rfft(torch.as_tensor(padded, device=device), dim=1) * factor
+        )
     return torch.fft.irfft(spectrum, n=2 * BLOCK, dim=1)[:, BLOCK // 2 : -(BLOCK // 2)]
 
 

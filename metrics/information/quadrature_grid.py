@@ -34,7 +34,9 @@ SMALLEST, LARGEST = 256, 1 << 13  # points, where one grid is fine enough for ev
 BASE = 1 << 11  # points of the first of several grids
 REFINEMENT = 4  # how much finer each further grid is
 BLOCK = 128  # points of a grid that are laid together
-_MOST_BLOCKS = 1 << 16  # a grid of more is not laid (half a gigabyte): posteriors are widened instead
+_MOST_BLOCKS = (
+    1 << 16
+)  # a grid of more is not laid (half a gigabyte): posteriors are widened instead
 _PER_OCTAVE = 4  # widths on the ladder between s and 2 s
 _STEPS = 2.0  # points in a width, at least
 _POINTS = 1 << 17  # of densities held at a time: a MB
@@ -120,7 +122,10 @@ def make_ladder(mean: Array, std: Array, *, mixtures: int) -> Ladder:
     inner = BASE - 2 * BLOCK
     low, length = low - (high - low) * BLOCK / inner, (high - low) * BASE / inner
     depth, step = 1, length / BASE
-    while narrowest < _STEPS * step and _blocks(mean[std < 1.2 * _STEPS * step] - low, step, mixtures) <= _MOST_BLOCKS:
+    while (
+        narrowest < _STEPS * step
+        and _blocks(mean[std < 1.2 * _STEPS * step] - low, step, mixtures) <= _MOST_BLOCKS
+    ):
         depth, step = depth + 1, step / REFINEMENT
     widths = _widths(max(narrowest, _STEPS * step), broadest)
     finer = np.log(np.maximum(1.0, _STEPS * length / BASE / widths)) / math.log(REFINEMENT)
@@ -168,11 +173,18 @@ def densities(
     """
     rungs = np.flatnonzero(ladder.grids == 0)
     if not len(rungs):  # all posteriors are narrow: their densities begin on finer grids
-        yield 0, torch.zeros((int(columns[-1].max()) + 1, ladder.size), dtype=torch.float64, device=device)
+        yield (
+            0,
+            torch.zeros(
+                (int(columns[-1].max()) + 1, ladder.size), dtype=torch.float64, device=device
+            ),
+        )
         return
     strides = [ladder.stride(int(rung), most=ladder.size // 16) for rung in rungs]
     kernels = [
-        kernel(ladder, parts, int(rung), size=ladder.size // stride, length=ladder.length).to(device)
+        kernel(ladder, parts, int(rung), size=ladder.size // stride, length=ladder.length).to(
+            device
+        )
         for rung, stride in zip(rungs, strides, strict=True)
     ]
     sizes = np.zeros(len(ladder.widths), dtype=np.int64)
@@ -182,7 +194,9 @@ def densities(
         parts = parts.kept(ladder.grids[parts.rung] == 0)
     size = sizes[parts.rung]
     first, splines = cubic_spline((parts.position - ladder.low) * (size / ladder.length))
-    index = starts[parts.rung] + ((first + np.arange(4)[:, None]) & (size - 1))  # sizes are powers of two
+    index = starts[parts.rung] + (
+        (first + np.arange(4)[:, None]) & (size - 1)
+    )  # sizes are powers of two
     weight = (splines * parts.mass).ravel()
     step = max(1, _POINTS // ladder.size)
     for first_mixture, together in _batches(columns, most=max(1, _CELLS // cells)):
@@ -195,11 +209,19 @@ def densities(
             start = (lowest - first_mixture) * cells
             table[start : start + len(counted)] = counted
         for start in range(0, mixtures, step):
-            histograms = torch.as_tensor(table.reshape(mixtures, cells)[start : start + step], device=device)
-            spectrum = torch.zeros((len(histograms), ladder.size // 2 + 1), dtype=torch.complex128, device=device)
-            for factor, part in zip(kernels, histograms.split(sizes[rungs].tolist(), dim=1), strict=True):
+            histograms = torch.as_tensor(
+                table.reshape(mixtures, cells)[start : start + step], device=device
+            )
+            spectrum = torch.zeros(
+                (len(histograms), ladder.size // 2 + 1), dtype=torch.complex128, device=device
+            )
+            for factor, part in zip(
+                kernels, histograms.split(sizes[rungs].tolist(), dim=1), strict=True
+            ):
                 spectrum[:, : len(factor)] += torch.fft.rfft(part, dim=1) * factor
-            density = torch.fft.irfft(spectrum, n=ladder.size, dim=1) * (ladder.size / ladder.length)
+            density = torch.fft.irfft(spectrum, n=ladder.size, dim=1) * (
+                ladder.size / ladder.length
+            )
             yield first_mixture + start, density
 
 
@@ -208,7 +230,9 @@ def kernel(ladder: Ladder, parts: Spread, rung: int, *, size: int, length: float
     ramp = torch.arange(size // 2 + 1, dtype=torch.float64)
     frequency = ramp * (2 * math.pi / length)
     gaussian = torch.exp(-0.5 * (float(ladder.widths[rung]) * frequency).square())
-    return gaussian / (torch.sinc(ramp / size) ** 4 * (1 + float(parts.cumulant[rung]) / 24 * frequency**4))
+    return gaussian / (
+        torch.sinc(ramp / size) ** 4 * (1 + float(parts.cumulant[rung]) / 24 * frequency**4)
+    )
 
 
 def cubic_spline(position: Array) -> tuple[Array, Array]:

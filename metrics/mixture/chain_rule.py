@@ -56,14 +56,20 @@ def chain(codes: Codes, *, samples: int, seed: int, order: Sequence[int] | None 
     count = codes.mean.shape[1]
     chosen = tuple(range(count)) if order is None else tuple(order)
     if not count or sorted(chosen) != list(range(count)):
-        raise ValueError(f"order must name each of the {count} latents once, and there must be one, got {chosen}")
-    densities = log_densities(draw(codes, samples=samples, seed=seed), codes, latents=chosen, prefixes=True)
+        raise ValueError(
+            f"order must name each of the {count} latents once, and there must be one, got {chosen}"
+        )
+    densities = log_densities(
+        draw(codes, samples=samples, seed=seed), codes, latents=chosen, prefixes=True
+    )
     links = chain_integrands(densities)
     tc = float((densities.joint[-1] - densities.marginal.sum(axis=0)).mean())
     return Chain(links.mean(axis=0), standard_errors(links), tc, chosen)
 
 
-def information_of_group(codes: Codes, latents: Sequence[int], *, samples: int, seed: int) -> GroupInformation:
+def information_of_group(
+    codes: Codes, latents: Sequence[int], *, samples: int, seed: int
+) -> GroupInformation:
     """I(x; z_S) of some latents together: mean_s [log q(z_S|x) - log q(z_S)], all others integrated out.
 
     As `elbo_decomposition`, with all latents its MI: it cannot exceed ln N.
@@ -78,7 +84,9 @@ def information_of_group(codes: Codes, latents: Sequence[int], *, samples: int, 
     """
     chosen, count = tuple(latents), codes.mean.shape[1]
     if not chosen or len(set(chosen)) < len(chosen) or not all(0 <= j < count for j in chosen):
-        raise ValueError(f"latents must be different numbers from 0 to {count - 1}, at least one, got {chosen}")
+        raise ValueError(
+            f"latents must be different numbers from 0 to {count - 1}, at least one, got {chosen}"
+        )
     drawn = draw(codes, samples=samples, seed=seed)
     densities = log_densities(drawn, codes, latents=chosen)
     own = drawn.log_qzx[:, list(chosen)]  # (S, |S|)

@@ -25,7 +25,10 @@ from metrics.types import Array, Codes
 # longer than a kernel takes to start.
 _BLOCK = {"cpu": 1 << 19, "cuda": 1 << 25}
 _SAMPLES = {"cpu": 1 << 10, "cuda": 1 << 13}  # at a time: more would leave blocks of few images
-_PARTS = {"cpu": 16, "cuda": 1}  # of the images, whatever the number of cores, which must not change the value
+_PARTS = {
+    "cpu": 16,
+    "cuda": 1,
+}  # of the images, whatever the number of cores, which must not change the value
 # Smaller exponents are raised to this one, which cannot be seen beside the sample's own posterior: vectorised
 # exponentials are a hundred times slower where their result underflows.
 _LEAST = {torch.float32: -80.0, torch.float64: -700.0}
@@ -66,17 +69,28 @@ def log_densities(
     last, size = len(mixture.latents) - 1, _SAMPLES[where.type]
     threads = torch.get_num_threads() if where.type == "cpu" else 1
     joints = range(1 if prefixes else max(1, last), last + 1)  # of one latent it is the marginal
-    sets = [mixture.points(samples.z[start : start + size]) for start in range(0, len(samples.z), size)]
+    sets = [
+        mixture.points(samples.z[start : start + size]) for start in range(0, len(samples.z), size)
+    ]
     parts = _parts(len(codes), _PARTS[where.type])
     # A core to each part, and none that waits: were the cores to share every operation, they would wait for each other
     # ten thousand times, each time for long where another process keeps one of them busy.
     with device.one_thread(), ThreadPoolExecutor(threads) as pool:
-        jobs = [pool.submit(mixture.sums, points, joints, rows) for points in sets for rows in parts]
+        jobs = [
+            pool.submit(mixture.sums, points, joints, rows) for points in sets for rows in parts
+        ]
         sums = [job.result() for job in progress.steps(jobs, "densities of the mixture")]
-    totals = [functools.reduce(_Sums.plus, sums[i : i + len(parts)]) for i in range(0, len(sums), len(parts))]
-    joint, marginal = (np.concatenate(pieces, axis=1) for pieces in zip(*map(mixture.logs, totals), strict=True))
+    totals = [
+        functools.reduce(_Sums.plus, sums[i : i + len(parts)])
+        for i in range(0, len(sums), len(parts))
+    ]
+    joint, marginal = (
+        np.concatenate(pieces, axis=1) for pieces in zip(*map(mixture.logs, totals), strict=True)
+    )
     # To the last bit, so that the chain telescopes.
-    return Densities(np.concatenate([marginal[:1], joint]) if prefixes or not last else joint, marginal)
+    return Densities(
+        np.concatenate([marginal[:1], joint]) if prefixes or not last else joint, marginal
+    )
 
 
 def _parts(count: int, parts: int) -> list[slice]:
@@ -99,7 +113,12 @@ class _Mixture:
         self.latents = list(latents)
         # log N p_n, as N p_n itself may be too small for float32; 1/N is taken off at the end.
         self._log_relative = None if shares is None else np.log(shares) + math.log(len(shares))
-        self._mean, self._logvar, self._precision, self._where = codes.mean, codes.logvar, precision, where
+        self._mean, self._logvar, self._precision, self._where = (
+            codes.mean,
+            codes.logvar,
+            precision,
+            where,
+        )
         # The highest peak of any posterior, per latent: relative to it no density overflows.
         self._peak = -0.5 * codes.logvar.min(axis=0).astype(np.float64)[self.latents]
 
@@ -126,7 +145,9 @@ class _Mixture:
                 torch.addcmul(height[j], work, work, value=-1, out=work)
                 running.add_(work)
                 work.clamp_(min=least).exp_()
-                marginal[j] += _row_sums(work if log_relative is None else work.mul_(log_relative.exp()))
+                marginal[j] += _row_sums(
+                    work if log_relative is None else work.mul_(log_relative.exp())
+                )
                 if j in joint:
                     joint[j] = joint[j].plus(_LogSum.of(running, work, least))
         return _Sums(marginal, joint)
@@ -149,7 +170,9 @@ class _Mixture:
         return None if self._log_relative is None else self._tensor(self._log_relative[rows])
 
     def _tensor(self, array: Array) -> Tensor:
-        return torch.as_tensor(np.ascontiguousarray(array, dtype=self._precision), device=self._where)
+        return torch.as_tensor(
+            np.ascontiguousarray(array, dtype=self._precision), device=self._where
+        )
 
 
 class _LogSum(NamedTuple):
@@ -186,7 +209,10 @@ class _Sums(NamedTuple):
     joint: dict[int, _LogSum]
 
     def plus(self, other: _Sums) -> _Sums:
-        return _Sums(self.marginal + other.marginal, {j: part.plus(other.joint[j]) for j, part in self.joint.items()})
+        return _Sums(
+            self.marginal + other.marginal,
+            {j: part.plus(other.joint[j]) for j, part in self.joint.items()},
+        )
 
 
 def _row_sums(work: Tensor) -> Tensor:

@@ -67,7 +67,9 @@ class Model:
                 f"dci: trees, min_leaf and repeats must be >= 1, got {self.trees}, {self.min_leaf} and {self.repeats}"
             )
         if self.alpha is not None and not self.alpha > 0:
-            raise ValueError(f"dci: alpha must be > 0 (or None: cross validation), got {self.alpha}")
+            raise ValueError(
+                f"dci: alpha must be > 0 (or None: cross validation), got {self.alpha}"
+            )
 
     @property
     def classifies(self) -> bool:
@@ -128,7 +130,10 @@ def _boosting(model: Model, task: Task) -> Reliance:
     from sklearn.ensemble import HistGradientBoostingClassifier
 
     boosted = HistGradientBoostingClassifier(
-        max_iter=model.trees, min_samples_leaf=model.min_leaf, early_stopping=False, random_state=task.seed
+        max_iter=model.trees,
+        min_samples_leaf=model.min_leaf,
+        early_stopping=False,
+        random_state=task.seed,
     ).fit(task.train, task.train_level)
     classes = np.asarray(boosted.classes_)
     column = np.minimum(np.searchsorted(classes, task.test_level), len(classes) - 1)
@@ -152,7 +157,10 @@ def _boosting(model: Model, task: Task) -> Reliance:
         if rise.mean() > SIGNIFICANT * rise.std() / np.sqrt(len(rise)):
             importance[latent] = rise.mean()
     total = importance.sum()
-    return Reliance(importance / total if total > 0 else importance, float(np.mean(predicted == task.test_level)))
+    return Reliance(
+        importance / total if total > 0 else importance,
+        float(np.mean(predicted == task.test_level)),
+    )
 
 
 def _linear(model: Model, task: Task) -> Reliance:
@@ -168,7 +176,9 @@ def _lasso(model: Model, task: Task) -> Reliance:
     from sklearn.linear_model import Lasso
 
     scaled = _scaled(task)
-    lasso = Lasso(alpha=model.alpha if model.alpha is not None else _sparsest(scaled), random_state=0)
+    lasso = Lasso(
+        alpha=model.alpha if model.alpha is not None else _sparsest(scaled), random_state=0
+    )
     return _by_weight(np.asarray(lasso.fit(scaled.x, scaled.y).coef_), scaled, task)
 
 
@@ -205,7 +215,9 @@ def _by_impurity(of_columns: Array, predicted: Array, task: Task) -> Reliance:
 
 def _scaled(task: Task) -> _Scaled:
     x, x_test = standardised(task.train, task.test)
-    y, y_test = standardised(task.train_level[:, None].astype(np.float64), task.test_level[:, None].astype(np.float64))
+    y, y_test = standardised(
+        task.train_level[:, None].astype(np.float64), task.test_level[:, None].astype(np.float64)
+    )
     return _Scaled(x, y[:, 0], x_test, y_test[:, 0])
 
 

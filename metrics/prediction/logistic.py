@@ -79,5 +79,7 @@ def _curvatures(design: Array, spread: Array) -> Array:
     block = max(1, _NUMBERS // (width * width))
     for start in range(0, len(design), block):
         rows = slice(start, start + block)
-        total += spread[rows].T @ (design[rows, :, None] * design[rows, None, :]).reshape(-1, width * width)
+        total += spread[rows].T @ (design[rows, :, None] * design[rows, None, :]).reshape(
+            -1, width * width
+        )
     return total.reshape(-1, width, width)

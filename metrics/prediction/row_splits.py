@@ -25,7 +25,9 @@ def held_out(
         ValueError: less than one row is asked for, or fewer than two are there.
     """
     if min(train_rows, test_rows) < 1:
-        raise ValueError(f"{metric}: train_rows and test_rows must be >= 1, got {train_rows} and {test_rows}")
+        raise ValueError(
+            f"{metric}: train_rows and test_rows must be >= 1, got {train_rows} and {test_rows}"
+        )
     if rows < 2:
         raise ValueError(f"{metric} needs at least 2 rows to train and to test on, got {rows}")
     share = min(1.0, rows / (train_rows + test_rows))

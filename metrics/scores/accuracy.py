@@ -46,13 +46,25 @@ def accuracy(inputs: Inputs, *, factor: str | None = None) -> Score:
     factors, discrete = inputs.factors, inputs.codes.discrete
     assert factors is not None, "score() checks needs"
     assert discrete is not None, "score() checks needs"
-    varies = {name: bool(np.ptp(column)) for name, column in zip(factors.names, factors.values.T, strict=True)}
+    varies = {
+        name: bool(np.ptp(column))
+        for name, column in zip(factors.names, factors.values.T, strict=True)
+    }
     chosen = _choose(factors, varies, factor)
-    constant = {name: "one level only in the given rows" for name, moves in varies.items() if not moves}
+    constant = {
+        name: "one level only in the given rows" for name, moves in varies.items() if not moves
+    }
     names = latents.names(inputs.codes)[inputs.codes.mean.shape[1] :]
-    dead = {name: "one category only" for name, column in zip(names, discrete.T, strict=True) if not np.ptp(column)}
+    dead = {
+        name: "one category only"
+        for name, column in zip(names, discrete.T, strict=True)
+        if not np.ptp(column)
+    }
     details: dict[str, Any] = {"factor": chosen, "excluded": constant | dead}
-    identity = {"estimator": "best matching", "scored": [chosen] if chosen is not None and varies[chosen] else []}
+    identity = {
+        "estimator": "best matching",
+        "scored": [chosen] if chosen is not None and varies[chosen] else [],
+    }
     if chosen is None or not varies[chosen]:
         whole = chosen is None or not any(varies.values())
         what = "every factor" if whole else f"factor {chosen!r}"
@@ -62,14 +74,21 @@ def accuracy(inputs: Inputs, *, factor: str | None = None) -> Score:
     accuracies, best = np.zeros(discrete.shape[1]), -1
     for j, column in progress.steps(list(enumerate(discrete.T)), "accuracy: latent"):
         categories, category = np.unique(column, return_inverse=True)
-        counts = np.bincount(category * len(levels) + level, minlength=len(categories) * len(levels))
+        counts = np.bincount(
+            category * len(levels) + level, minlength=len(categories) * len(levels)
+        )
         confusion = counts.reshape(len(categories), len(levels))
         rows, columns = match(confusion)
         accuracies[j] = confusion[rows, columns].sum() / len(level)
         if best < 0 or accuracies[j] > accuracies[best]:
             best = j
             matching = np.stack([categories[rows], levels[columns]], axis=1)
-            details |= {"confusion": confusion, "categories": categories, "levels": levels, "matching": matching}
+            details |= {
+                "confusion": confusion,
+                "categories": categories,
+                "levels": levels,
+                "matching": matching,
+            }
     details |= {"latent": inputs.codes.mean.shape[1] + best, "accuracies": accuracies}
     return Score(float(accuracies[best]), details=details, identity=identity)
 
@@ -84,7 +103,10 @@ def match(counts: Array) -> tuple[Array, Array]:
 
 def _choose(factors: Factors, varies: dict[str, bool], factor: str | None) -> str | None:
     if factor is None:
-        candidates = [*(name for name in _USUAL if varies.get(name)), *(name for name in varies if varies[name])]
+        candidates = [
+            *(name for name in _USUAL if varies.get(name)),
+            *(name for name in varies if varies[name]),
+        ]
         return candidates[0] if candidates else None
     if factor not in varies:
         near = difflib.get_close_matches(factor, factors.names, n=1)

@@ -76,12 +76,17 @@ def beta_vae(
         "active_latents": active,
         "excluded": rows_by_level.excluded(inputs.factors, pools) | dead,
     }
-    identity = {"estimator": f"pairs that share a level, {classifier}", "scored": [names[k] for k in pools]}
+    identity = {
+        "estimator": f"pairs that share a level, {classifier}",
+        "scored": [names[k] for k in pools],
+    }
     if not pools:
         details["reason"] = "every factor is constant, or shows no two levels with two rows each"
         return Score(math.nan, details=details, identity=identity)
     if len(pools) == 1 or not active.any():
-        details["reason"] = "no latent is active" if len(pools) > 1 else "one factor only: nothing to tell apart"
+        details["reason"] = (
+            "no latent is active" if len(pools) > 1 else "one factor only: nothing to tell apart"
+        )
         return Score(1 / len(pools), details=details, identity=identity)
     rng = np.random.default_rng(inputs.seed)
     learned, known = _examples(inputs.codes, active, list(pools.values()), train, group, rng)
@@ -101,16 +106,25 @@ def beta_vae(
     confusion = np.zeros((len(pools), len(pools)), dtype=np.int64)
     np.add.at(confusion, (truth, named), 1)
     details |= {"confusion": confusion, "train_accuracy": float((train_named == known).mean())}
-    return Score(accuracy, math.sqrt(accuracy * (1 - accuracy) / test), details=details, identity=identity)
+    return Score(
+        accuracy, math.sqrt(accuracy * (1 - accuracy) / test), details=details, identity=identity
+    )
 
 
 def _examples(
-    codes: Codes, active: Array, pools: list[Pool], examples: int, group: int, rng: np.random.Generator
+    codes: Codes,
+    active: Array,
+    pools: list[Pool],
+    examples: int,
+    group: int,
+    rng: np.random.Generator,
 ) -> tuple[Array, Array]:
     """Mean differences (examples, a) of the active latents, and the position of the factor each example shares."""
     d = codes.mean.shape[1]
     means = codes.mean[:, active[:d]].astype(np.float64)
-    categories = [c for c, used in zip(latents.discrete_columns(codes), active[d:], strict=True) if used]
+    categories = [
+        c for c, used in zip(latents.discrete_columns(codes), active[d:], strict=True) if used
+    ]
     factor = np.sort(rng.integers(len(pools), size=examples))
     parts: list[Array] = []
     step = max(1, _CHUNK // (group * (means.shape[1] + len(categories))))
@@ -127,14 +141,20 @@ def _examples(
 
 def _classify(classifier: str, learned: Array, known: Array, judged: Array) -> tuple[Array, Array]:
     """What a classifier fitted to the first calls the factors of both."""
-    from sklearn.linear_model import LogisticRegression  # a second of import that only classifiers need
+    from sklearn.linear_model import (
+        LogisticRegression,
+    )  # a second of import that only classifiers need
     from sklearn.svm import LinearSVC
 
     if len(np.unique(known)) < 2:  # a handful of examples may all be of one factor
         return known, np.full(len(judged), known[0])
     # Newton's method takes some twenty steps where latents differ in scale and lbfgs, the default, takes thousands.
     newton = LogisticRegression(solver="newton-cg", max_iter=1_000)
-    model = newton if classifier == "logistic" else LinearSVC(dual="auto", max_iter=10_000, random_state=0)
+    model = (
+        newton
+        if classifier == "logistic"
+        else LinearSVC(dual="auto", max_iter=10_000, random_state=0)
+    )
     model.fit(learned, known)
     return np.asarray(model.predict(learned)), np.asarray(model.predict(judged))
 
@@ -143,7 +163,9 @@ def _check(group: int, examples: tuple[int, int], classifier: str, reduce: str) 
     if group < 1:
         raise ValueError(f"group must be >= 1 pair, got {group}")
     if min(examples) < 1:
-        raise ValueError(f"train and test must be >= 1 example, got {examples[0]} and {examples[1]}")
+        raise ValueError(
+            f"train and test must be >= 1 example, got {examples[0]} and {examples[1]}"
+        )
     if classifier not in _CLASSIFIERS:
         raise ValueError(f"classifier must be one of {', '.join(_CLASSIFIERS)}, got {classifier!r}")
     if reduce not in _REDUCTIONS:

@@ -68,7 +68,9 @@ def dci(
     factors, columns = inputs.factors, latents.features(inputs.codes)
     chosen = Model(model, trees, min_leaf, repeats, alpha)
     rng = np.random.default_rng(inputs.seed)
-    train, test = held_out("dci", len(inputs.codes), train_rows=train_rows, test_rows=test_rows, rng=rng)
+    train, test = held_out(
+        "dci", len(inputs.codes), train_rows=train_rows, test_rows=test_rows, rng=rng
+    )
     importance = np.zeros((latents.count(inputs.codes), len(factors.names)))
     held = np.full(len(factors.names), np.nan)
     varies = [len(np.unique(factors.values[train, k])) > 1 for k in range(len(factors.names))]
@@ -86,7 +88,9 @@ def dci(
             )
         )
     excluded = {
-        n: "one level only in the training rows" for n, kept in zip(factors.names, varies, strict=True) if not kept
+        n: "one level only in the training rows"
+        for n, kept in zip(factors.names, varies, strict=True)
+        if not kept
     }
     details = _summary(importance, np.array(varies, dtype=bool), latents.active(inputs.codes))
     details |= _informativeness(held, classifies=chosen.classifies) | {"excluded": excluded}
@@ -95,7 +99,10 @@ def dci(
     return Score(
         float(details["disentanglement"]) if any(varies) else math.nan,
         details=details,
-        identity={"estimator": chosen.estimator, "scored": [n for n in factors.names if n not in excluded]},
+        identity={
+            "estimator": chosen.estimator,
+            "scored": [n for n in factors.names if n not in excluded],
+        },
     )
 
 
@@ -134,7 +141,9 @@ def concentrations(rows: Array) -> tuple[Array, Array]:
 
 
 def _weighted(each: Array, weights: Array) -> float:
-    return min(1.0, float(np.sum(np.where(weights > 0, each, 0.0) * weights)))  # rounding may pass 1
+    return min(
+        1.0, float(np.sum(np.where(weights > 0, each, 0.0) * weights))
+    )  # rounding may pass 1
 
 
 def _summary(importance: Array, scored: Array, active: Array) -> dict[str, Any]:
@@ -164,5 +173,9 @@ def _informativeness(held: Array, *, classifies: bool) -> dict[str, Any]:
     def mean(values: Array) -> float:
         return float(values[scored].mean()) if scored.any() else math.nan
 
-    right = {"accuracy": mean(held), "accuracies": held} if classifies else {"r2": mean(held), "r2_per_factor": held}
+    right = (
+        {"accuracy": mean(held), "accuracies": held}
+        if classifies
+        else {"r2": mean(held), "r2_per_factor": held}
+    )
     return {**right, "error": mean(errors), "errors": errors}

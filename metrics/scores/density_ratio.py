@@ -30,7 +30,10 @@ _COPIES = 4  # shuffled sets for every real one, each of a quarter of the weight
 _VALIDATION = 0.2  # of the rows that a classifier may see: when to stop
 _RIDGE = 1e-4  # keeps weights finite where the two classes can be told apart without a mistake
 _BATCH, _RATE, _AVERAGING = 256, 3e-3, 0.98
-_EVERY, _PATIENCE = 50, 10  # steps between two looks at the validation rows, and looks without a new best
+_EVERY, _PATIENCE = (
+    50,
+    10,
+)  # steps between two looks at the validation rows, and looks without a new best
 
 
 class _Half(NamedTuple):
@@ -43,7 +46,9 @@ class _Half(NamedTuple):
     steps: int  # of training that were kept
 
 
-def density_ratio_tc(inputs: Inputs, *, rows: int = 10_000, width: int = 64, steps: int = 3_000) -> Score:
+def density_ratio_tc(
+    inputs: Inputs, *, rows: int = 10_000, width: int = 64, steps: int = 3_000
+) -> Score:
     """Mean logit of a classifier on codes that it has not seen: z ~ q(z) against the same with every latent permuted.
 
     One z per image is drawn from its posterior; a discrete latent is taken as it is, as indicator columns that are
@@ -87,35 +92,47 @@ def density_ratio_tc(inputs: Inputs, *, rows: int = 10_000, width: int = 64, ste
     with device.one_thread():
         halves = [
             _score_half(seen, unseen, latent, rng, width=width, steps=steps)
-            for seen, unseen in progress.steps([(first, second), (second, first)], "density_ratio_tc: half")
+            for seen, unseen in progress.steps(
+                [(first, second), (second, first)], "density_ratio_tc: half"
+            )
         ]
     real = np.concatenate([half.real for half in halves])
     values = np.array([half.real.mean() for half in halves])
     details |= {
         "halves": values,
         "donsker_varadhan": float(np.mean([_donsker_varadhan(half) for half in halves])),
-        "accuracy": float(np.mean([0.5 * (np.mean(h.real > 0) + np.mean(h.shuffled <= 0)) for h in halves])),
+        "accuracy": float(
+            np.mean([0.5 * (np.mean(h.real > 0) + np.mean(h.shuffled <= 0)) for h in halves])
+        ),
         "quadratic": float(np.mean([half.quadratic for half in halves])),
         "steps": np.array([half.steps for half in halves]),
     }
     overfit = float(np.mean([half.seen for half in halves]) - values.mean())
     error = math.hypot(
-        float(real.std(ddof=1)) / math.sqrt(len(real)), 0.5 * float(values[0] - values[1]), 0.5 * overfit
+        float(real.std(ddof=1)) / math.sqrt(len(real)),
+        0.5 * float(values[0] - values[1]),
+        0.5 * overfit,
     )
     return Score(float(real.mean()), error, details=details, identity=identity)
 
 
-def _sampled(codes: Codes, rows: int, rng: np.random.Generator) -> tuple[Array, Array, dict[str, str]]:
+def _sampled(
+    codes: Codes, rows: int, rng: np.random.Generator
+) -> tuple[Array, Array, dict[str, str]]:
     """Columns (n, D) of one draw per image, the latent of each, and the latents left out."""
     assert codes.logvar is not None, "score() checks needs"
     if min(rows, len(codes)) < _LEAST_ROWS:
-        raise ValueError(f"density_ratio_tc needs at least {_LEAST_ROWS} rows, got {min(rows, len(codes))}")
+        raise ValueError(
+            f"density_ratio_tc needs at least {_LEAST_ROWS} rows, got {min(rows, len(codes))}"
+        )
     chosen = rng.permutation(len(codes))[:rows]
     mean, logvar = codes.mean[chosen].astype(np.float64), codes.logvar[chosen].astype(np.float64)
     z = mean + np.exp(0.5 * logvar) * rng.standard_normal(mean.shape)
     discrete = None if codes.discrete is None else codes.discrete[chosen]
     columns, latent = latents.features(Codes(z, discrete=discrete))
-    varies = np.ptp(columns, axis=0) > 0  # the deviation of equal numbers may be off 0 in the last bit
+    varies = (
+        np.ptp(columns, axis=0) > 0
+    )  # the deviation of equal numbers may be off 0 in the last bit
     names = latents.names(codes)
     excluded = {name: "constant" for j, name in enumerate(names) if j not in latent[varies]}
     return columns[:, varies], latent[varies], excluded
@@ -133,7 +150,11 @@ def _score_half(
     train, validation = seen[held:], seen[:held]
     base = _quadratic(train, _shuffled(train, latent, rng))
     network, kept = _network(base, train, validation, latent, rng, width=width, steps=steps)
-    real, shuffled, known = torch.as_tensor(unseen), _shuffled(unseen, latent, rng), torch.as_tensor(train)
+    real, shuffled, known = (
+        torch.as_tensor(unseen),
+        _shuffled(unseen, latent, rng),
+        torch.as_tensor(train),
+    )
     with torch.no_grad():
         return _Half(
             real=(base(real) + network(real)).numpy(),
@@ -170,7 +191,10 @@ def _quadratic(real: Array, shuffled: Tensor) -> Logit:
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        loss = _loss(logit(rows, weights), logit(shuffled, weights)) + _RIDGE * weights[1:].square().sum()
+        loss = (
+            _loss(logit(rows, weights), logit(shuffled, weights))
+            + _RIDGE * weights[1:].square().sum()
+        )
         loss.backward()
         return loss
 
@@ -180,7 +204,14 @@ def _quadratic(real: Array, shuffled: Tensor) -> Logit:
 
 
 def _network(
-    base: Logit, train: Array, validation: Array, latent: Array, rng: np.random.Generator, *, width: int, steps: int
+    base: Logit,
+    train: Array,
+    validation: Array,
+    latent: Array,
+    rng: np.random.Generator,
+    *,
+    width: int,
+    steps: int,
 ) -> tuple[Logit, int]:
     """What to add to the base's logit, and after how many steps; nothing if the validation rows do not vouch for it.
 

@@ -31,7 +31,9 @@ class ElboDecomposition(NamedTuple):
     kl: float
 
 
-def elbo_decomposition(codes: Codes, *, samples: int, seed: int, weights: Array | None = None) -> ElboDecomposition:
+def elbo_decomposition(
+    codes: Codes, *, samples: int, seed: int, weights: Array | None = None
+) -> ElboDecomposition:
     """Split the KL on S samples z ~ q(z|x) of seeded images, against the mixture over all given codes.
 
     MI = mean_s [log q(z|x) - log q(z)], TC = mean_s [log q(z) - sum_j log q(z_j)], dimension-wise KL =

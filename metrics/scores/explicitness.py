@@ -55,12 +55,19 @@ def explicitness(
     """
     assert inputs.factors is not None, "score() checks needs"
     if classifier not in ("one_vs_rest", "multinomial"):
-        raise ValueError(f"explicitness: classifier must be 'one_vs_rest' or 'multinomial', got {classifier!r}")
+        raise ValueError(
+            f"explicitness: classifier must be 'one_vs_rest' or 'multinomial', got {classifier!r}"
+        )
     factors, features = inputs.factors, latents.features(inputs.codes)
     rng = np.random.default_rng(inputs.seed)
-    train, test = held_out("explicitness", len(factors), train_rows=train_rows, test_rows=test_rows, rng=rng)
+    train, test = held_out(
+        "explicitness", len(factors), train_rows=train_rows, test_rows=test_rows, rng=rng
+    )
     x, x_test = standardised(features.columns[train], features.columns[test])
-    constant = np.bincount(features.latent, weights=x.any(axis=0), minlength=latents.count(inputs.codes)) == 0
+    constant = (
+        np.bincount(features.latent, weights=x.any(axis=0), minlength=latents.count(inputs.codes))
+        == 0
+    )
     excluded = {
         name: "constant in the training rows"
         for name, dead in zip(latents.names(inputs.codes), constant, strict=True)
@@ -69,12 +76,22 @@ def explicitness(
     auc, per_value = np.full(len(factors.names), np.nan), dict[str, Array]()
     influence: list[Array] = []
     for k in steps(range(len(factors.names)), "explicitness: factor"):
-        name, level, level_test = factors.names[k], factors.values[train, k], factors.values[test, k]
+        name, level, level_test = (
+            factors.names[k],
+            factors.values[train, k],
+            factors.values[test, k],
+        )
         known = np.unique(level)
-        scored = np.array([v for v in known if 0 < (level_test == v).sum() < len(test)], dtype=np.int64)
+        scored = np.array(
+            [v for v in known if 0 < (level_test == v).sum() < len(test)], dtype=np.int64
+        )
         per_value[name] = np.full(factors.sizes[k], np.nan)
         if len(known) < 2 or not len(scored):
-            excluded[name] = "one level only in the training rows" if len(known) < 2 else "no value to be held out"
+            excluded[name] = (
+                "one level only in the training rows"
+                if len(known) < 2
+                else "no value to be held out"
+            )
             continue
         # In so many words: of the values there are, those that could not be trained for or tested.
         for v in sorted(set(np.unique(factors.values[:, k]).tolist()) - set(scored.tolist())):
@@ -84,14 +101,20 @@ def explicitness(
         per_value[name][scored], auc[k] = areas, areas.mean()
         influence.append(of_rows.mean(axis=1))
     kept = ~np.isnan(auc)
-    details: dict[str, Any] = {"auc_per_factor": auc, "auc_per_value": per_value, "excluded": excluded}
+    details: dict[str, Any] = {
+        "auc_per_factor": auc,
+        "auc_per_value": per_value,
+        "excluded": excluded,
+    }
     words = classifier.replace("_", "-").replace("one-vs-rest", "one logistic regression per value")
     identity = {
         "estimator": words.replace("multinomial", "multinomial logistic regression") + ", held out",
         "scored": [name for name, there in zip(factors.names, kept, strict=True) if there],
     }
     if not kept.any():
-        details["reason"] = "every factor is constant in the given rows, or too few rows show its values"
+        details["reason"] = (
+            "every factor is constant in the given rows, or too few rows show its values"
+        )
         return Score(math.nan, details=details, identity=identity)
     if constant.all():
         details["reason"] = "no latent varies"
@@ -123,13 +146,17 @@ def areas_under_roc(scores: Array, positive: Array) -> tuple[Array, Array]:
         right_of_yes = _share_below(others, scores[yes, v])
         areas[v] = right_of_yes.mean()
         contributions[yes, v] = (right_of_yes - areas[v]) / yes.mean()
-        contributions[~yes, v] = (1 - _share_below(with_value, scores[~yes, v]) - areas[v]) / (~yes).mean()
+        contributions[~yes, v] = (1 - _share_below(with_value, scores[~yes, v]) - areas[v]) / (
+            ~yes
+        ).mean()
     return areas, contributions
 
 
 def _share_below(ordered: Array, values: Array) -> Array:
     """For every value the share of ordered numbers below it, equal ones counting half."""
-    return (np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")) / (2 * len(ordered))
+    return (
+        np.searchsorted(ordered, values, "left") + np.searchsorted(ordered, values, "right")
+    ) / (2 * len(ordered))
 
 
 def _scores(classifier: str, x: Array, level: Array, x_test: Array) -> Array:

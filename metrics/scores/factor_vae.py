@@ -77,13 +77,18 @@ def factor_vae(
     active, dead = variability.active(inputs.codes, min_std=min_std, min_kl=min_kl)
     excluded = rows_by_level.excluded(inputs.factors, pools) | dead
     details: dict[str, Any] = {"active_latents": active, "excluded": excluded}
-    identity = {"estimator": f"majority vote, {_WORDS[protocol]}", "scored": [names[k] for k in pools]}
+    identity = {
+        "estimator": f"majority vote, {_WORDS[protocol]}",
+        "scored": [names[k] for k in pools],
+    }
     if not pools:
         details["reason"] = "every factor is constant, or shows no two levels with two rows each"
         return Score(math.nan, details=details, identity=identity)
     if not active.any():
         details["reason"] = "no latent is active"
-        return Score(1 / len(pools) if if_dead is None else if_dead, details=details, identity=identity)
+        return Score(
+            1 / len(pools) if if_dead is None else if_dead, details=details, identity=identity
+        )
     rng = np.random.default_rng(inputs.seed)
     candidates = _candidates(inputs.codes, active, normalise=normalise)
     tallies: list[Array] = []
@@ -92,7 +97,9 @@ def factor_vae(
         per_factor = _votes_per_factor(votes, len(pools), stratified, rng)
         for position, pool in progress.steps(list(enumerate(pools.values())), "factor_vae: factor"):
             rows = rows_by_level.draw(pool, per_factor[position], group, rng)
-            tallies[-1][:, position] = np.bincount(_stillest(candidates, rows), minlength=len(tallies[-1]))
+            tallies[-1][:, position] = np.bincount(
+                _stillest(candidates, rows), minlength=len(tallies[-1])
+            )
     train, judged = tallies[0], tallies[-1]
     classifier = train.argmax(axis=1)
     accuracy = float(judged[np.arange(len(judged)), classifier].sum() / judged.sum())
@@ -123,11 +130,15 @@ def _candidates(codes: Codes, active: Array, *, normalise: bool) -> _Candidates:
     columns = latents.discrete_columns(codes)
     categories = [column for column, used in zip(columns, active[d:], strict=True) if used]
     return _Candidates(
-        means, categories, [float(variability.gini(c[None])[0]) if normalise else 1.0 for c in categories]
+        means,
+        categories,
+        [float(variability.gini(c[None])[0]) if normalise else 1.0 for c in categories],
     )
 
 
-def _votes_per_factor(votes: int, factors: int, stratified: bool, rng: np.random.Generator) -> list[int]:
+def _votes_per_factor(
+    votes: int, factors: int, stratified: bool, rng: np.random.Generator
+) -> list[int]:
     """How many votes each factor gets. What cannot be divided evenly goes to the first ones."""
     factor = np.arange(votes) % factors if stratified else rng.integers(factors, size=votes)
     return np.bincount(factor, minlength=factors).tolist()
@@ -137,7 +148,9 @@ def _stillest(candidates: _Candidates, rows: Array) -> Array:
     """The candidate of least variance within each vote, continuous ones counted first: (votes,)."""
     width = rows.shape[1] * (candidates.means.shape[1] + len(candidates.categories))
     step = max(1, _CHUNK // width)
-    parts = [_variances(candidates, rows[i : i + step]).argmin(axis=1) for i in range(0, len(rows), step)]
+    parts = [
+        _variances(candidates, rows[i : i + step]).argmin(axis=1) for i in range(0, len(rows), step)
+    ]
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
 

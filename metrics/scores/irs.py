@@ -51,7 +51,11 @@ def irs(inputs: Inputs, *, quantile: float = 0.99) -> Score:
     categories = latents.discrete_columns(codes)
     whole = _deviations(codes, categories, np.arange(len(codes))).max(axis=0)
     varies = whole > 0
-    constant = {name: "constant" for name, moves in zip(latents.names(codes), varies, strict=True) if not moves}
+    constant = {
+        name: "constant"
+        for name, moves in zip(latents.names(codes), varies, strict=True)
+        if not moves
+    }
     details: dict[str, Any] = {
         "max_deviations": whole,
         "excluded": rows_by_level.excluded(inputs.factors, pools) | constant,
@@ -59,18 +63,24 @@ def irs(inputs: Inputs, *, quantile: float = 0.99) -> Score:
     identity = {"estimator": "quantile of deviations", "scored": [names[k] for k in pools]}
     if not pools or not varies.any():
         details["reason"] = (
-            "no latent varies" if pools else "every factor is constant, or shows no two levels with two rows each"
+            "no latent varies"
+            if pools
+            else "every factor is constant, or shows no two levels with two rows each"
         )
         return Score(0.0 if pools else math.nan, details=details, identity=identity)
     robustness = np.full((len(whole), len(names)), math.nan)
     for k, pool in progress.steps(list(pools.items()), "irs: factor"):
-        robustness[varies, k] = 1 - _mean_quantile(codes, categories, pool, quantile)[varies] / whole[varies]
+        robustness[varies, k] = (
+            1 - _mean_quantile(codes, categories, pool, quantile)[varies] / whole[varies]
+        )
     kept = np.array(list(pools))
     scores, best = np.full(len(whole), math.nan), np.full(len(whole), -1)
     scores[varies] = robustness[np.ix_(varies, kept)].max(axis=1).clip(0.0, 1.0)
     best[varies] = kept[robustness[np.ix_(varies, kept)].argmax(axis=1)]
     details |= {"robustness": robustness, "scores": scores, "best_factors": best}
-    return Score(float(np.average(scores[varies], weights=whole[varies])), details=details, identity=identity)
+    return Score(
+        float(np.average(scores[varies], weights=whole[varies])), details=details, identity=identity
+    )
 
 
 def _mean_quantile(codes: Codes, categories: list[Array], pool: Pool, quantile: float) -> Array:

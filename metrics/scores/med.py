@@ -60,7 +60,11 @@ def med(
     # Rounding of an integral is no knowledge, and a share of it would be all that a dead latent knows.
     known = information if estimator == "histogram" else supported(information, inputs.codes)
     importance = _importance(known.matrix, information.entropies, normalise)
-    kept = np.ones(len(importance), dtype=bool) if top_k is None else _most_disentangled(importance, top_k)
+    kept = (
+        np.ones(len(importance), dtype=bool)
+        if top_k is None
+        else _most_disentangled(importance, top_k)
+    )
     excluded |= {
         name: f"not among the {top_k} most disentangled latents of its factor"
         for name, keep in zip(latents.names(inputs.codes), kept, strict=True)

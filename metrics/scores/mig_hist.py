@@ -49,16 +49,30 @@ def mig_hist20(
         information = measure(inputs, "histogram", bins=bins)
         excluded = constant_factors(information, given(inputs))
         return gap_score(
-            information, information.entropies, given(inputs), excluded=excluded, average=average, identity=identity
+            information,
+            information.entropies,
+            given(inputs),
+            excluded=excluded,
+            average=average,
+            identity=identity,
         )
     if rows < 2 or bins < 1:
         raise ValueError(f"need rows >= 2 and bins >= 1, got {rows} rows and {bins} bins")
     codes, factors = _drawn(inputs, rows)
     columns = [_cut(column, bins) for column in codes.mean.T]
-    information = with_discrete(discrete_information(_stacked(columns, rows), factors), codes, factors)
-    excluded = dict.fromkeys(constant_factors(information, factors), "one level only in the drawn rows: zero entropy")
+    information = with_discrete(
+        discrete_information(_stacked(columns, rows), factors), codes, factors
+    )
+    excluded = dict.fromkeys(
+        constant_factors(information, factors), "one level only in the drawn rows: zero entropy"
+    )
     result = gap_score(
-        information, information.entropies, factors, excluded=excluded, average=average, identity=identity
+        information,
+        information.entropies,
+        factors,
+        excluded=excluded,
+        average=average,
+        identity=identity,
     )
     if math.isnan(result.value):
         return result
@@ -87,7 +101,9 @@ def _cut(column: Array, bins: int) -> Array:
     """Bins numbered from 1 by numpy's own edges, each closed to the left; the greatest value belongs to the last."""
     try:
         edges: Array = np.histogram(column, bins)[1]
-    except ValueError:  # neighbouring float32 numbers: too close for edges of their own kind between them
+    except (
+        ValueError
+    ):  # neighbouring float32 numbers: too close for edges of their own kind between them
         edges = np.histogram(column.astype(np.float64), bins)[1]
     return np.digitize(column, edges[:-1])
 

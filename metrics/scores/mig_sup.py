@@ -61,7 +61,11 @@ def mig_sup(
         "gaps": gap,
         "best_factors": best,
         "excluded": constant_factors(information, factors)
-        | {name: dead for name, alive in zip(latents.names(inputs.codes), active, strict=True) if not alive},
+        | {
+            name: dead
+            for name, alive in zip(latents.names(inputs.codes), active, strict=True)
+            if not alive
+        },
     }
     identity = {"scored": [n for n, k in zip(factors.names, kept, strict=True) if k]}
     if not kept.any():

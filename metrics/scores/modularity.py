@@ -73,12 +73,17 @@ def modularity(
         "excluded": excluded,
     }
     words = {"histogram": "histogram of means", "posterior": "posterior quadrature"}[estimator]
-    identity = {"estimator": words, "scored": [name for name, kept in zip(names, varies, strict=True) if kept]}
+    identity = {
+        "estimator": words,
+        "scored": [name for name, kept in zip(names, varies, strict=True) if kept],
+    }
     if not varies.any():
         details["reason"] = "every factor is constant in the given rows"
         return Score(math.nan, details=details, identity=identity)
     if not counted.any() or np.isnan(each[counted]).all():
-        details["reason"] = "no latent is active" if over == "active" else "no latent knows any factor"
+        details["reason"] = (
+            "no latent is active" if over == "active" else "no latent knows any factor"
+        )
         return Score(0.0, 0.0, details=details, identity=identity)
     if varies.sum() == 1:
         details["reason"] = "one factor varies: no latent can know another"
@@ -111,13 +116,19 @@ def per_latent(information: Array, error: Array) -> tuple[Array, Array]:
 
 def _information(inputs: Inputs, estimator: str, bins: int) -> Information:
     if estimator not in ("histogram", "posterior"):
-        raise ValueError(f"modularity: estimator must be 'histogram' or 'posterior', got {estimator!r}")
+        raise ValueError(
+            f"modularity: estimator must be 'histogram' or 'posterior', got {estimator!r}"
+        )
     if estimator == "histogram":
         return measure(inputs, "histogram", bins=bins)
-    return supported(measure(inputs, "quadrature"), inputs.codes)  # the rounding of I is no knowledge
+    return supported(
+        measure(inputs, "quadrature"), inputs.codes
+    )  # the rounding of I is no knowledge
 
 
-def _counted(inputs: Inputs, each: Array, over: str, min_variance: float) -> tuple[Array, dict[str, str]]:
+def _counted(
+    inputs: Inputs, each: Array, over: str, min_variance: float
+) -> tuple[Array, dict[str, str]]:
     """Which latents the mean is over, and why the others are not."""
     if over == "all":
         return np.ones(len(each), dtype=bool), {}

@@ -35,14 +35,22 @@ def gaussian_tc(inputs: Inputs) -> Score:
         "samples": samples,
         "means": means,
         "covariance": covariance,
-        "excluded": dict.fromkeys(latents.names(codes)[len(spread) :], "discrete: it has no covariance"),
+        "excluded": dict.fromkeys(
+            latents.names(codes)[len(spread) :], "discrete: it has no covariance"
+        ),
     }
     if math.isinf(samples):
         details["reason"] = "samples are linearly dependent: one latent is a sum of others"
-    return Score(samples, details=details, identity={"estimator": "covariance of q(z)", "latents": "continuous"})
+    return Score(
+        samples,
+        details=details,
+        identity={"estimator": "covariance of q(z)", "latents": "continuous"},
+    )
 
 
-def active_units(inputs: Inputs, *, threshold: float = latents.MIN_VARIANCE, discrete: bool = False) -> Score:
+def active_units(
+    inputs: Inputs, *, threshold: float = latents.MIN_VARIANCE, discrete: bool = False
+) -> Score:
     """Number of latents whose posterior mean varies: Var_x(mu_j) > threshold (Burda et al. 2016, section
     5.2).
 
@@ -68,14 +76,20 @@ def active_units(inputs: Inputs, *, threshold: float = latents.MIN_VARIANCE, dis
         "variances": variances,
         "active": active,
         "discrete_active": float(active[continuous:].sum()),
-        "categories": np.array([_used(column, shares) for column in latents.discrete_columns(codes)]),
+        "categories": np.array(
+            [_used(column, shares) for column in latents.discrete_columns(codes)]
+        ),
         "excluded": {}
         if discrete
-        else dict.fromkeys(latents.names(codes)[continuous:], "discrete: counted with discrete=True only"),
+        else dict.fromkeys(
+            latents.names(codes)[continuous:], "discrete: counted with discrete=True only"
+        ),
     }
     if codes.logvar is not None:
         mean, logvar = torch.as_tensor(codes.mean), torch.as_tensor(codes.logvar)
-        details["kl_per_latent"] = row_weights.mean(gaussian.kl(mean.double(), logvar.double()).numpy(), shares)
+        details["kl_per_latent"] = row_weights.mean(
+            gaussian.kl(mean.double(), logvar.double()).numpy(), shares
+        )
     counted = active if discrete else active[:continuous]
     return Score(float(counted.sum()), details=details, identity={"estimator": "variance of means"})
 
@@ -86,7 +100,15 @@ def _used(column: Array, shares: Array | None) -> float:
 
 
 def _covariance(mean: Array, shares: Array | None) -> Array:
-    middle = mean.mean(axis=0, dtype=np.float64) if shares is None else shares @ mean.astype(np.float64)
+    middle = (
+        mean.mean(axis=0, dtype=np.float64) if shares is None else shares @ mean.astype(np.float64)
+    )
     centred = mean.astype(np.float64) - middle
-    centred[:, np.ptp(mean, axis=0) == 0] = 0.0  # the mean of equal numbers may differ from them in the last bit
-    return centred.T @ centred / len(mean) if shares is None else (centred * shares[:, None]).T @ centred
+    centred[:, np.ptp(mean, axis=0) == 0] = (
+        0.0  # the mean of equal numbers may differ from them in the last bit
+    )
+    return (
+        centred.T @ centred / len(mean)
+        if shares is None
+        else (centred * shares[:, None]).T @ centred
+    )

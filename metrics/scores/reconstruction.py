@@ -29,16 +29,24 @@ def reconstruction(inputs: Inputs, *, eps: float = 1e-7) -> Score:
     assert images is not None, "score() checks needs"
     assert probabilities is not None, "score() checks needs"
     if images.shape != probabilities.shape:
-        raise ValueError(f"reconstructions must have the shape of images {images.shape}, got {probabilities.shape}")
+        raise ValueError(
+            f"reconstructions must have the shape of images {images.shape}, got {probabilities.shape}"
+        )
     total = 0.0
     for start in range(0, len(images), _CHUNK):
         x = images[start : start + _CHUNK].astype(np.float64)
         p = probabilities[start : start + _CHUNK].astype(np.float64)
         for name, array in (("images", x), ("reconstructions", p)):
             if not (array.min() >= 0 and array.max() <= 1):  # also catches NaN
-                raise ValueError(f"{name} must lie in [0, 1], got {array.min():g} to {array.max():g}")
+                raise ValueError(
+                    f"{name} must lie in [0, 1], got {array.min():g} to {array.max():g}"
+                )
         p = np.clip(p, eps, 1 - eps)
         total -= float((x * np.log(p) + (1 - x) * np.log1p(-p)).sum())
     value = total / len(images)
     pixels = int(np.prod(images.shape[1:]))
-    return Score(value, details={"per_pixel": value / pixels}, identity={"estimator": "Bernoulli", "pixels": pixels})
+    return Score(
+        value,
+        details={"per_pixel": value / pixels},
+        identity={"estimator": "Bernoulli", "pixels": pixels},
+    )

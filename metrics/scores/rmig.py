@@ -23,7 +23,14 @@ from metrics import device, progress
 from metrics.codes import latents
 from metrics.information.estimate import ALL_CONSTANT, constant_factors, given
 from metrics.information.gap import gaps
-from metrics.information.matrix import Information, entropy, factor_entropies, posterior, present, row_weights
+from metrics.information.matrix import (
+    Information,
+    entropy,
+    factor_entropies,
+    posterior,
+    present,
+    row_weights,
+)
 from metrics.types import Array, Codes, Factors, Inputs, Score
 
 _BLOCK = 1 << 20  # masses held at a time, rows x bins: 8 MB
@@ -108,7 +115,9 @@ def quantise(inputs: Inputs, *, bins: int, limits: tuple[float, float]) -> Quant
     """Information and joint entropies of quantised latents. Args, errors: see `rmig`."""
     low, high = limits
     if bins < 2 or not low < high:
-        raise ValueError(f"need bins >= 2 and limits that rise, got {bins} bins from {low} to {high}")
+        raise ValueError(
+            f"need bins >= 2 and limits that rise, got {bins} bins from {low} to {high}"
+        )
     if not latents.count(inputs.codes):
         raise ValueError("quantised information needs at least one latent, got codes without any")
     codes, factors = present(inputs.codes, given(inputs))
@@ -132,7 +141,9 @@ def quantise(inputs: Inputs, *, bins: int, limits: tuple[float, float]) -> Quant
     return Quantised(information, joint, entropies, counts, np.array(outside))
 
 
-def _continuous(codes: Codes, factors: Factors, edges: Array, starts: Array) -> tuple[list[Array], list[float]]:
+def _continuous(
+    codes: Codes, factors: Factors, edges: Array, starts: Array
+) -> tuple[list[Array], list[float]]:
     """p(v_k, b) of every continuous latent, (sum of levels, bins), and what lies beyond the limits."""
     logvar, weights = posterior(codes), row_weights(factors)
     tables: list[Array] = []
@@ -145,7 +156,9 @@ def _continuous(codes: Codes, factors: Factors, edges: Array, starts: Array) -> 
             below = _below(codes.mean[rows, j], logvar[rows, j], edges)
             beyond += float(weights[rows] @ (below[:, 0] + 1 - below[:, -1]))
             below[:, 0], below[:, -1] = 0.0, 1.0
-            table += _membership(factors.values[rows], weights[rows], starts) @ np.diff(below, axis=1)
+            table += _membership(factors.values[rows], weights[rows], starts) @ np.diff(
+                below, axis=1
+            )
         tables.append(table)
         outside.append(beyond)
     return tables, outside
@@ -173,7 +186,9 @@ def _best(found: Quantised) -> Array:
     return np.where(found.information >= most - _TIE, found.joint, math.inf).argmin(axis=0)
 
 
-def _score(inputs: Inputs, found: Quantised, each: Array, best: Array, further: dict[str, Any]) -> Score:
+def _score(
+    inputs: Inputs, found: Quantised, each: Array, best: Array, further: dict[str, Any]
+) -> Score:
     factors, kept = given(inputs), found.entropies > 0
     information = Information(found.information, np.zeros_like(found.information), found.entropies)
     details: dict[str, Any] = {

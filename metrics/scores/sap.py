@@ -60,7 +60,9 @@ def sap(
     rows = tested = np.arange(len(factors))
     if protocol == "dlib":
         rng = np.random.default_rng(inputs.seed)
-        rows, tested = held_out("sap", len(factors), train_rows=train_rows, test_rows=test_rows, rng=rng)
+        rows, tested = held_out(
+            "sap", len(factors), train_rows=train_rows, test_rows=test_rows, rng=rng
+        )
     elif protocol != "r2":
         raise ValueError(f"sap: protocol must be 'r2' or 'dlib', got {protocol!r}")
     varies = np.array([len(np.unique(column)) > 1 for column in factors.values[rows].T], dtype=bool)
@@ -79,7 +81,9 @@ def sap(
         "best_latents": np.where(varies, matrix.argmax(axis=0), -1),
         "excluded": _excluded(factors, varies, f"one level only in {where}"),
     }
-    estimator = "R² of one latent" if protocol == "r2" else "linear classifier of one latent, held out"
+    estimator = (
+        "R² of one latent" if protocol == "r2" else "linear classifier of one latent, held out"
+    )
     identity = {"estimator": estimator, "scored": names}
     if not names:
         details["reason"] = f"every factor is constant in {where}"
@@ -125,9 +129,9 @@ def _accuracies(inputs: Inputs, levels: Array, rows: Array, tested: Array) -> Ar
         for k, level in enumerate(levels.T):
             with one_thread():
                 # The primal problem has the same solution, and one or two variables per class instead of `rows`.
-                classifier = LinearSVC(C=_C, class_weight="balanced", dual=False, random_state=0).fit(
-                    x[rows], level[rows]
-                )
+                classifier = LinearSVC(
+                    C=_C, class_weight="balanced", dual=False, random_state=0
+                ).fit(x[rows], level[rows])
                 accuracy[j, k] = np.mean(np.asarray(classifier.predict(x[tested])) == level[tested])
     return accuracy
 

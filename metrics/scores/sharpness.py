@@ -38,9 +38,13 @@ def sharpness(inputs: Inputs) -> Score:
     assert images is not None, "score() checks needs"
     assert reconstructions is not None, "score() checks needs"
     if images.shape != reconstructions.shape:
-        raise ValueError(f"reconstructions must have the shape of images {images.shape}, got {reconstructions.shape}")
+        raise ValueError(
+            f"reconstructions must have the shape of images {images.shape}, got {reconstructions.shape}"
+        )
     if images.ndim not in (3, 4):
-        raise ValueError(f"images must have the shape (N, H, W) or (N, C, H, W), got {images.shape}")
+        raise ValueError(
+            f"images must have the shape (N, H, W) or (N, C, H, W), got {images.shape}"
+        )
     given, ours = _per_image("images", images), _per_image("reconstructions", reconstructions)
     value, originals = float(ours.mean()), float(given.mean())
     details: dict[str, Any] = {
@@ -51,7 +55,11 @@ def sharpness(inputs: Inputs) -> Score:
     if not originals > 0:
         details["reason"] = "the originals are flat: there is no ratio to them"
     size = f"{images.shape[-2]} x {images.shape[-1]}"
-    return Score(value, details=details, identity={"estimator": "3 x 3 Laplacian, mirrored borders", "pixels": size})
+    return Score(
+        value,
+        details=details,
+        identity={"estimator": "3 x 3 Laplacian, mirrored borders", "pixels": size},
+    )
 
 
 def laplacian(grey: Array) -> Array:

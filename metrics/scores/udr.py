@@ -56,11 +56,16 @@ def udr(
         ValueError: unknown similarity, alpha <= 0 or min_kl < 0.
     """
     if similarity not in _SIMILARITIES:
-        raise ValueError(f"similarity must be one of {', '.join(_SIMILARITIES)}, got {similarity!r}")
+        raise ValueError(
+            f"similarity must be one of {', '.join(_SIMILARITIES)}, got {similarity!r}"
+        )
     if not alpha > 0 or not min_kl >= 0:
         raise ValueError(f"alpha must be > 0 and min_kl >= 0, got {alpha} and {min_kl}")
     active = _active(inputs.codes, min_kl)
-    details: dict[str, Any] = {"active_latents": active, "excluded": _excluded(inputs.codes, active, min_kl)}
+    details: dict[str, Any] = {
+        "active_latents": active,
+        "excluded": _excluded(inputs.codes, active, min_kl),
+    }
     identity = {"estimator": f"{similarity} similarity of latents", "others": len(inputs.others)}
     if not active.any():
         details["reason"] = "no continuous latent is active"
@@ -72,7 +77,11 @@ def udr(
         matrices.append(np.full((len(active), len(actives[-1])), math.nan))
         if actives[-1].any():
             theirs = _prepared(other, actives[-1], similarity)
-            alike = _correlations(ours, theirs) if similarity == "spearman" else _coefficients(ours, theirs, alpha)
+            alike = (
+                _correlations(ours, theirs)
+                if similarity == "spearman"
+                else _coefficients(ours, theirs, alpha)
+            )
             matrices[-1][np.ix_(active, actives[-1])] = alike
             scores[i] = pair_score(alike)
     details |= {"pair_scores": scores, "similarity": matrices, "active_others": actives}
@@ -88,7 +97,9 @@ def pair_score(similarity: Array) -> float:
     total = 0.0
     for axis in (0, 1):
         largest, whole = similarity.max(axis=axis), similarity.sum(axis=axis)
-        total += float(np.divide(largest**2, whole, out=np.zeros_like(whole), where=whole > 0).sum())
+        total += float(
+            np.divide(largest**2, whole, out=np.zeros_like(whole), where=whole > 0).sum()
+        )
     return min(1.0, total / sum(similarity.shape))  # rounding may carry a correlation of 1 above it
 
 
@@ -99,10 +110,18 @@ def _active(codes: Codes, min_kl: float) -> Array:
 
 
 def _excluded(codes: Codes, active: Array, min_kl: float) -> dict[str, str]:
-    dead = f"its KL is not above {min_kl:g} nats" if codes.logvar is not None else "its mean does not vary"
+    dead = (
+        f"its KL is not above {min_kl:g} nats"
+        if codes.logvar is not None
+        else "its mean does not vary"
+    )
     reasons = [None if used else dead for used in active]
     reasons += ["discrete: its categories have no order"] * (latents.count(codes) - len(active))
-    return {name: why for name, why in zip(latents.names(codes), reasons, strict=True) if why is not None}
+    return {
+        name: why
+        for name, why in zip(latents.names(codes), reasons, strict=True)
+        if why is not None
+    }
 
 
 def _prepared(codes: Codes, active: Array, similarity: str) -> Array:
@@ -113,7 +132,9 @@ def _prepared(codes: Codes, active: Array, similarity: str) -> Array:
     if similarity == "spearman":
         columns = np.asarray(rankdata(columns, axis=0), dtype=np.float64)
     centred = columns - columns.mean(axis=0)
-    return np.divide(centred, centred.std(axis=0), out=np.zeros_like(centred), where=np.ptp(columns, axis=0) > 0)
+    return np.divide(
+        centred, centred.std(axis=0), out=np.zeros_like(centred), where=np.ptp(columns, axis=0) > 0
+    )
 
 
 def _correlations(ours: Array, theirs: Array) -> Array:

@@ -34,7 +34,11 @@ def all_layouts(spec: SweepSpec) -> list[Layout]:
     """
     found: list[Layout] = []
     for position in range(len(spec.objectives)):
-        spaces = {path: value for path, value in given_parameters(spec, position).items() if isinstance(value, Space)}
+        spaces = {
+            path: value
+            for path, value in given_parameters(spec, position).items()
+            if isinstance(value, Space)
+        }
         grid = {path: space.values for path, space in spaces.items() if _laid_out(space, spec)}
         searched = {path: space for path, space in spaces.items() if path not in grid}
         for values in itertools.product(*grid.values()):
@@ -71,7 +75,11 @@ def given_parameters(spec: SweepSpec, position: int) -> dict[str, Any]:
     """Return path -> value or space of everything an objective's trials are made of, in the order of the product."""
     parts = spec.parts(position)
     sections = {"network": parts.network, "train": parts.train, "objective": parts.objective}
-    return {f"{section}.{field}": value for section, fields in sections.items() for field, value in fields.items()}
+    return {
+        f"{section}.{field}": value
+        for section, fields in sections.items()
+        for field, value in fields.items()
+    }
 
 
 def _laid_out(space: Space, spec: SweepSpec) -> TypeGuard[Grid | Choice]:

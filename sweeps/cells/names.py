@@ -26,7 +26,11 @@ def bracket_name(spec: SweepSpec, layout: Layout, params: Mapping[str, Any]) -> 
     if by is None:
         strength = OBJECTIVES[str(entry["name"])].strength
         by = () if strength is None else (strength,)
-    known = {path: value for path, value in _default_parameters(spec, layout.objective).items() if value is not None}
+    known = {
+        path: value
+        for path, value in _default_parameters(spec, layout.objective).items()
+        if value is not None
+    }
     values = {**known, **given_parameters(spec, layout.objective), **params}
     parts = [entry_name(spec, layout.objective, beside=by)]
     for field in by:
@@ -57,10 +61,15 @@ def entry_name(spec: SweepSpec, position: int, *, beside: Collection[str] = ()) 
         return name
     numbers = any(section in spec.own[at] for at in same for section in ("network", "train"))
     whole = {at: {**_default_parameters(spec, at), **given_parameters(spec, at)} for at in same}
-    telling = [path for path in whole[position] if _tells(path, list(whole.values()), numbers=numbers)]
+    telling = [
+        path for path in whole[position] if _tells(path, list(whole.values()), numbers=numbers)
+    ]
     told = {at: _words(own, telling) for at, own in whole.items()}
     if len(set(told.values())) < len(told):
-        varied = {at: ", ".join(key for key, v in spec.objectives[at].items() if isinstance(v, Space)) for at in same}
+        varied = {
+            at: ", ".join(key for key, v in spec.objectives[at].items() if isinstance(v, Space))
+            for at in same
+        }
         apart = all(varied.values()) and len(set(varied.values())) == len(varied)
         return f"{name}({varied[position]})" if apart else f"{name}#{position}"
     said = [path for path in telling if not numbers or path.partition(".")[2] not in beside]
@@ -90,7 +99,10 @@ def _words(own: Mapping[str, Any], paths: Sequence[str]) -> str:
 def _default_parameters(spec: SweepSpec, position: int) -> dict[str, Any]:
     """Return path -> default of the fields of an objective, its network and training."""
     parts = spec.parts(position)
-    network, objective = NETWORKS[str(parts.network["name"])], OBJECTIVES[str(parts.objective["name"])]
+    network, objective = (
+        NETWORKS[str(parts.network["name"])],
+        OBJECTIVES[str(parts.objective["name"])],
+    )
     return {
         f"{section}.{field.name}": field.default
         for section, cls in (("network", network), ("train", TrainConfig), ("objective", objective))

@@ -54,13 +54,20 @@ def _courses(spec: SweepSpec, position: int) -> list[Timeline]:
     trains = [TrainConfig(**sample) for _, sample in registry_blocks.samples(parts.train)]
     entries = [sample for _, sample in registry_blocks.samples(parts.objective)]
     objectives = [registry.build("objective", sample, OBJECTIVES) for sample in entries]
-    networks = [registry.build("network", sample, NETWORKS) for _, sample in registry_blocks.samples(parts.network)]
+    networks = [
+        registry.build("network", sample, NETWORKS)
+        for _, sample in registry_blocks.samples(parts.network)
+    ]
     latents = {network.latents for network in networks}
-    lengths = {(train.epochs, train.steps, train.steps_per_epoch(images)): train for train in trains}
+    lengths = {
+        (train.epochs, train.steps, train.steps_per_epoch(images)): train for train in trains
+    }
     return list(
         dict.fromkeys(
             timeline.of_trial(train, objective, latents=d, per_epoch=per_epoch)
-            for ((_, _, per_epoch), train), objective, d in itertools.product(lengths.items(), objectives, latents)
+            for ((_, _, per_epoch), train), objective, d in itertools.product(
+                lengths.items(), objectives, latents
+            )
         )
     )
 
@@ -78,7 +85,11 @@ def _rungs(whose: str, courses: Sequence[Timeline], pruning: PruningSpec) -> Ite
     """Say which rungs fall away because a schedule runs; no rung before a schedule's end."""
     placed = [(own, rungs.rung_epochs(pruning.rungs, own.epochs)) for own in courses]
     skipped = {
-        position: [own for own, epochs in placed if position in epochs and not own.is_settled(epochs[position])]
+        position: [
+            own
+            for own, epochs in placed
+            if position in epochs and not own.is_settled(epochs[position])
+        ]
         for position in range(len(pruning.rungs))
     }
     if pruning.rungs and all(len(own) == len(courses) for own in skipped.values()):
@@ -118,7 +129,10 @@ def _decay(spec: SweepSpec) -> Iterator[str]:
         for _, sample in registry_blocks.samples(spec.parts(position).train):
             train = TrainConfig(**sample)
             steps = train.total_steps(images)
-            never = train.learning_rate_decay < 1 and train.learning_rate_at(steps - 1, steps) == train.learning_rate
+            never = (
+                train.learning_rate_decay < 1
+                and train.learning_rate_at(steps - 1, steps) == train.learning_rate
+            )
             if never and where not in told:
                 told.add(where)
                 yield (
@@ -130,7 +144,8 @@ def _decay(spec: SweepSpec) -> Iterator[str]:
 def _large(spec: SweepSpec) -> Iterator[str]:
     for position, entry in enumerate(spec.objectives):
         largest = max(
-            TrainConfig(**sample).batch_size for _, sample in registry_blocks.samples(spec.parts(position).train)
+            TrainConfig(**sample).batch_size
+            for _, sample in registry_blocks.samples(spec.parts(position).train)
         )
         if issubclass(OBJECTIVES[str(entry["name"])], AbstractAlternating) and largest > LARGE:
             yield (
@@ -169,14 +184,20 @@ def _impossible(at: int, place: int, row: published.PublishedRow, n: int | None)
             yield f"{whose}: none of {n} values of this mean and sd is {number.best}; they are not of the same seeds"
 
 
-def _meets(spec: SweepSpec, layout: cell_grid.Layout, where: Mapping[str, published.Scalar]) -> bool:
+def _meets(
+    spec: SweepSpec, layout: cell_grid.Layout, where: Mapping[str, published.Scalar]
+) -> bool:
     searched = {path: space.points(value)[0] for path, value in layout.searched.items()}
-    config = cell_grid.trial_config(spec, layout, {**layout.fixed, **searched}, spec.seeds[0], "").to_dict()
+    config = cell_grid.trial_config(
+        spec, layout, {**layout.fixed, **searched}, spec.seeds[0], ""
+    ).to_dict()
     record = {"objective": config["objective"]["name"]}
     for part in ("objective", "network", "train"):
         record |= {f"{part}.{key}": value for key, value in config[part].items()}
     free = {path.partition(".")[2] for path in searched}
-    return published.matches(record, {name: value for name, value in where.items() if name not in free})
+    return published.matches(
+        record, {name: value for name, value in where.items() if name not in free}
+    )
 
 
 def _part(own: Sequence[Timeline], courses: Sequence[Timeline]) -> str:

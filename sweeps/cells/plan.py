@@ -51,11 +51,18 @@ def plan_sweep(spec: SweepSpec) -> Plan:
     seeds = len(spec.seeds)
     configs = [_first(spec, layout) for layout in layouts]
     courses = [timeline.on_data(config.to_dict(), outline.images) for config in configs]
-    batch_images = [own.steps * config.train.batch_size for own, config in zip(courses, configs, strict=True)]
+    batch_images = [
+        own.steps * config.train.batch_size for own, config in zip(courses, configs, strict=True)
+    ]
     shares = [_share(spec, own) for own in courses]
     images = per_layout * seeds * sum(batch_images)
-    pruned = per_layout * seeds * sum(n * share for n, share in zip(batch_images, shares, strict=True))
-    speed = {position: _images_per_second(spec, position) for position in {layout.objective for layout in layouts}}
+    pruned = (
+        per_layout * seeds * sum(n * share for n, share in zip(batch_images, shares, strict=True))
+    )
+    speed = {
+        position: _images_per_second(spec, position)
+        for position in {layout.objective for layout in layouts}
+    }
     cores = os.cpu_count() or 1
     slots = max(1, int(cores // spec.resources.cpu))
     if spec.resources.max_concurrent != "auto":
@@ -69,12 +76,16 @@ def plan_sweep(spec: SweepSpec) -> Plan:
         cells=per_layout * len(layouts),
         trials=per_layout * len(layouts) * seeds,
         epochs_per_trial=sorted({own.epochs for own in courses}),
-        images_per_epoch=sorted({min(one.train.images_per_epoch or outline.images, outline.images) for one in configs}),
+        images_per_epoch=sorted(
+            {min(one.train.images_per_epoch or outline.images, outline.images) for one in configs}
+        ),
         images=images,
         images_if_pruned=round(pruned),
         brackets=len({names.bracket_name(spec, layout, layout.fixed) for layout in layouts}),
         rungs={
-            f"{names.entry_name(spec, layout.objective)}, {own.epochs} epochs": list(_rungs(spec, own).values())
+            f"{names.entry_name(spec, layout.objective)}, {own.epochs} epochs": list(
+                _rungs(spec, own).values()
+            )
             for layout, own in zip(layouts, courses, strict=True)
         },
         resources={"cpu": spec.resources.cpu, "gpu": spec.resources.gpu},
@@ -139,4 +150,6 @@ def _noise(outline: Outline, n: int, objective: AbstractObjective) -> Data:
     if objective.wiring.reads_label != "nowhere" or objective.wiring.reads_factors != "no":
         values = rng.integers(0, outline.factor_sizes, (n, len(outline.factor_sizes)))
         factors = Factors(values, outline.factor_names, outline.factor_sizes)
-    return Data("noise", images, outline.shape, packed=False, levels=1, factors=factors, fingerprint="noise")
+    return Data(
+        "noise", images, outline.shape, packed=False, levels=1, factors=factors, fingerprint="noise"
+    )

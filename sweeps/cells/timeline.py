@@ -38,7 +38,9 @@ class Timeline(NamedTuple):
         return self.step(epoch) >= self.settled
 
 
-def of_trial(train: TrainConfig, objective: AbstractObjective, *, latents: int, per_epoch: int) -> Timeline:
+def of_trial(
+    train: TrainConfig, objective: AbstractObjective, *, latents: int, per_epoch: int
+) -> Timeline:
     """Return the course of a trial whose whole epochs have so many steps."""
     steps = train.steps if train.steps is not None else (train.epochs or 0) * per_epoch
     return Timeline(steps, per_epoch, objective.settled(steps, latents))
@@ -47,12 +49,16 @@ def of_trial(train: TrainConfig, objective: AbstractObjective, *, latents: int, 
 def of_config(config: Mapping[str, Any], per_epoch: int) -> Timeline:
     """Return the course of a trial from its stored config (`TrialConfig.to_dict`), without its data."""
     train = registry.construct("train", config["train"], TrainConfig)
-    return of_trial(train, objective_of(config), latents=config["network"]["latents"], per_epoch=per_epoch)
+    return of_trial(
+        train, objective_of(config), latents=config["network"]["latents"], per_epoch=per_epoch
+    )
 
 
 def on_data(config: Mapping[str, Any], n_data: int) -> Timeline:
     """Return the course of a trial on so many images."""
-    return of_config(config, registry.construct("train", config["train"], TrainConfig).steps_per_epoch(n_data))
+    return of_config(
+        config, registry.construct("train", config["train"], TrainConfig).steps_per_epoch(n_data)
+    )
 
 
 def objective_of(config: Mapping[str, Any]) -> AbstractObjective:
@@ -79,5 +85,7 @@ def stays_collapsed(found: Timeline, reported: Mapping[int, Mapping[str, float]]
 
 def capacity_at(asking: AbstractObjective, found: Timeline, step: int) -> float | None:
     """Return the KL (nats) that an objective asked for in the last of `step` steps; None if it asks for none."""
-    asked = asking.capacity(Context(max(step - 1, 0), found.steps, n_data=0))  # no schedule looks at the data
+    asked = asking.capacity(
+        Context(max(step - 1, 0), found.steps, n_data=0)
+    )  # no schedule looks at the data
     return None if asked is None else float(asked)

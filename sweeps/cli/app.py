@@ -21,16 +21,28 @@ from sweeps.spec.errors import SpecError
 if TYPE_CHECKING:
     from sweeps.spec.sweep_spec import SweepSpec
 
-Source = Annotated[str, typer.Argument(metavar="SPEC", help="A YAML file, or the name of a bundled spec.")]
+Source = Annotated[
+    str, typer.Argument(metavar="SPEC", help="A YAML file, or the name of a bundled spec.")
+]
 SweepName = Annotated[str, typer.Argument(metavar="NAME", help="A sweep of the workspace.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="PATH=VALUE", help="Change the spec: train.epochs=3, objectives.*.beta=4."),
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="Change the spec: train.epochs=3, objectives.*.beta=4."
+    ),
 ]
 Workspace = Annotated[
-    Path, typer.Option("--workspace", envvar="SWEEPS_WORKSPACE", metavar="DIR", help="Folder of ledger and results.")
+    Path,
+    typer.Option(
+        "--workspace",
+        envvar="SWEEPS_WORKSPACE",
+        metavar="DIR",
+        help="Folder of ledger and results.",
+    ),
 ]
-Address = Annotated[str | None, typer.Option(metavar="RAY", help="A running Ray cluster; else one is started.")]
+Address = Annotated[
+    str | None, typer.Option(metavar="RAY", help="A running Ray cluster; else one is started.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 DEFAULT_WORKSPACE = Path("results")
 
@@ -67,8 +79,12 @@ def run(
     overrides: Overrides = None,
     address: Address = None,
     workspace: Workspace = DEFAULT_WORKSPACE,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would run, and start nothing.")] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Give failed trials another try.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would run, and start nothing.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Give failed trials another try.")
+    ] = False,
     as_json: AsJson = False,
 ) -> None:
     """Run a sweep, or go on with it from where it stands."""
@@ -90,7 +106,9 @@ def run(
     _run(sweep, workspace, address, retry=retry_failed, as_json=as_json)
 
 
-def _run(sweep: SweepSpec, workspace: Path, address: str | None, *, retry: bool, as_json: bool) -> None:
+def _run(
+    sweep: SweepSpec, workspace: Path, address: str | None, *, retry: bool, as_json: bool
+) -> None:
     from rich.console import Console
 
     from sweeps import errors
@@ -100,7 +118,9 @@ def _run(sweep: SweepSpec, workspace: Path, address: str | None, *, retry: bool,
     told = spec_notes(sweep)
     _show_notes(told)
     try:
-        result = run_sweep(sweep, workspace=workspace, address=address, console=Console(stderr=True), retry=retry)
+        result = run_sweep(
+            sweep, workspace=workspace, address=address, console=Console(stderr=True), retry=retry
+        )
     except errors.SweepError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
@@ -121,7 +141,9 @@ def validate(source: Source, overrides: Overrides = None, as_json: AsJson = Fals
     except SpecError as error:
         if not as_json:
             raise
-        rows = [{"line": p.line, "path": list(p.path), "message": p.message} for p in error.problems]
+        rows = [
+            {"line": p.line, "path": list(p.path), "message": p.message} for p in error.problems
+        ]
         printing.show_json({"ok": False, "problems": rows})
         raise typer.Exit(2) from error
     size = catalogue.size(sweep)
@@ -186,13 +208,26 @@ def metrics(as_json: AsJson = False) -> None:
     rows = catalogue.metrics()
     if not as_json:
         rows = [{**row, "variants": list(row["variants"])} for row in rows]
-    columns = ["name", "needs", "range", "better", "tier", "unit", "references", "variants", "unchanged_by", "options"]
+    columns = [
+        "name",
+        "needs",
+        "range",
+        "better",
+        "tier",
+        "unit",
+        "references",
+        "variants",
+        "unchanged_by",
+        "options",
+    ]
     printing.show(rows, columns, as_json=as_json)
 
 
 @app.command()
 def status(
-    name: Annotated[str | None, typer.Argument(metavar="NAME", help="One sweep; all if left out.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One sweep; all if left out.")
+    ] = None,
     workspace: Workspace = DEFAULT_WORKSPACE,
     as_json: AsJson = False,
 ) -> None:
@@ -208,18 +243,25 @@ def status(
 
 def _lag(exports: dict[str, dict[str, int]]) -> str:
     behind = {target: sum(lag.values()) for target, lag in exports.items()}
-    return ", ".join(f"{target} {f'{number} behind' if number else 'up to date'}" for target, number in behind.items())
+    return ", ".join(
+        f"{target} {f'{number} behind' if number else 'up to date'}"
+        for target, number in behind.items()
+    )
 
 
 @app.command()
-def runs(name: SweepName, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False) -> None:
+def runs(
+    name: SweepName, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False
+) -> None:
     """Print one row per trial; --json has every parameter and metric."""
     from sweeps.results.run_table import load_runs
 
     rows = load_runs(workspace, name).table.to_dict(orient="records")
     columns = ["number", "objective", "strength", "seed", "state", "epoch", "epochs"]
     columns += ["reconstruction", "tc", "mig", "seconds", "why"]
-    printing.show([{str(key): value for key, value in row.items()} for row in rows], columns, as_json=as_json)
+    printing.show(
+        [{str(key): value for key, value in row.items()} for row in rows], columns, as_json=as_json
+    )
 
 
 @app.command()
@@ -256,7 +298,9 @@ def export(
     table = load_runs(workspace, name).table
     aside = to.with_name(f".{to.name}.{os.getpid()}")
     try:
-        aside.write_bytes(table.to_csv(index=False).encode() if to.suffix == ".csv" else table_bytes(table))
+        aside.write_bytes(
+            table.to_csv(index=False).encode() if to.suffix == ".csv" else table_bytes(table)
+        )
         aside.replace(to)
     except OSError as error:
         raise typer.BadParameter(f"cannot be written: {error}", param_hint="--to") from error

@@ -21,7 +21,12 @@ Row = dict[str, Any]
 def objectives() -> list[Row]:
     """Return one row per objective: its knob of the trade-off, and its fields with bounds and defaults."""
     return [
-        {"name": name, "about": field_docs.summary(cls), "strength": cls.strength, "fields": _fields(cls)}
+        {
+            "name": name,
+            "about": field_docs.summary(cls),
+            "strength": cls.strength,
+            "fields": _fields(cls),
+        }
         for name, cls in OBJECTIVES.items()
     ]
 
@@ -29,14 +34,22 @@ def objectives() -> list[Row]:
 def networks() -> list[Row]:
     """Return one row per network, with the image sides that it takes (none listed: any)."""
     return [
-        {"name": name, "about": field_docs.summary(cls), "sizes": list(cls.sizes or ()), "fields": _fields(cls)}
+        {
+            "name": name,
+            "about": field_docs.summary(cls),
+            "sizes": list(cls.sizes or ()),
+            "fields": _fields(cls),
+        }
         for name, cls in NETWORKS.items()
     ]
 
 
 def datasets() -> list[Row]:
     """Return one row per data set, with its options."""
-    return [{"name": name, "about": field_docs.summary(cls), "fields": _fields(cls)} for name, cls in DATASETS.items()]
+    return [
+        {"name": name, "about": field_docs.summary(cls), "fields": _fields(cls)}
+        for name, cls in DATASETS.items()
+    ]
 
 
 def metrics() -> list[Row]:
@@ -71,7 +84,14 @@ def specs() -> list[Row]:
     rows: list[Row] = []
     for name, file in load.bundled_specs().items():
         about = file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
-        rows.append({"name": name, "about": about, **size(load.load_spec(name, files=False)), "path": str(file)})
+        rows.append(
+            {
+                "name": name,
+                "about": about,
+                **size(load.load_spec(name, files=False)),
+                "path": str(file),
+            }
+        )
     return rows
 
 
@@ -90,7 +110,9 @@ def field_lines(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
             # `*` marks the knob of the trade-off.
             mark = "*" if row.get("strength") == field["field"] else ""
             name = row["name"] if at == 0 else ""
-            lines.append({"name": name, **field, "field": f"{field['field']}{mark}", "about": field["about"]})
+            lines.append(
+                {"name": name, **field, "field": f"{field['field']}{mark}", "about": field["about"]}
+            )
     return lines
 
 

@@ -17,30 +17,43 @@ data = typer.Typer(no_args_is_help=True, help="Data sets on disk.")
 
 Source = Annotated[
     str | None,
-    typer.Argument(metavar="[SPEC|NAME]", help="The data set of this spec, or of this name; else all of dSprites."),
+    typer.Argument(
+        metavar="[SPEC|NAME]",
+        help="The data set of this spec, or of this name; else all of dSprites.",
+    ),
 ]
 Options = Annotated[
-    list[str] | None, typer.Option("--set", metavar="OPTION=VALUE", help="resolution=32, stride.scale=2 …")
+    list[str] | None,
+    typer.Option("--set", metavar="OPTION=VALUE", help="resolution=32, stride.scale=2 …"),
 ]
-Cache = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder; else SWEEPS_DATA or ~/.cache/sweeps.")]
+Cache = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Folder; else SWEEPS_DATA or ~/.cache/sweeps.")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
 
 @data.command()
-def render(source: Source = None, options: Options = None, cache: Cache = None, as_json: AsJson = False) -> None:
+def render(
+    source: Source = None, options: Options = None, cache: Cache = None, as_json: AsJson = False
+) -> None:
     """Prepare a data set on disk: draw its images, or read them from the original files."""
     from vae_core.data import render_to
 
     chosen = _dataset(source, options or [])
     try:
         made = render_to(chosen, cache)
-    except (ValueError, OSError) as error:  # a missing or damaged file, a folder that cannot be written to
+    except (
+        ValueError,
+        OSError,
+    ) as error:  # a missing or damaged file, a folder that cannot be written to
         raise _mistake(error) from error
     printing.show([made], ["path", "images", "bytes", "seconds", "sha256"], as_json=as_json)
 
 
 @data.command()
-def info(source: Source = None, options: Options = None, cache: Cache = None, as_json: AsJson = False) -> None:
+def info(
+    source: Source = None, options: Options = None, cache: Cache = None, as_json: AsJson = False
+) -> None:
     """Say how large a data set is, whether its files are there, and which sets are prepared."""
     from vae_core.data import info as read
 
@@ -51,7 +64,9 @@ def info(source: Source = None, options: Options = None, cache: Cache = None, as
     if as_json:
         printing.show_json(found)
         return
-    printing.show([found], ["name", "images", "shape", "factors", "prepared", "file"], as_json=False)
+    printing.show(
+        [found], ["name", "images", "shape", "factors", "prepared", "file"], as_json=False
+    )
     if found["missing"]:
         typer.echo(f"\nnot yet here: {found['missing']}")
     typer.echo(f"\nprepared in {found['cache']}:")
@@ -72,10 +87,18 @@ def verify(cache: Cache = None, as_json: AsJson = False) -> None:
 
 @data.command()
 def download(
-    name: Annotated[str, typer.Argument(help="Of a data set; see `sweeps datasets`.")], cache: Cache = None
+    name: Annotated[str, typer.Argument(help="Of a data set; see `sweeps datasets`.")],
+    cache: Cache = None,
 ) -> None:
     """Fetch the original files of a data set; the same command goes on after an interruption."""
-    from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+    from rich.progress import (
+        BarColumn,
+        DownloadColumn,
+        Progress,
+        TaskID,
+        TextColumn,
+        TransferSpeedColumn,
+    )
 
     from vae_core.data import DATASETS
     from vae_core.data import download as fetch
@@ -83,7 +106,12 @@ def download(
 
     if name not in DATASETS:
         raise _mistake(registry.unknown("data set", name, DATASETS))
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TransferSpeedColumn(),
+    )
     with Progress(*columns, console=printing.console()) as bars:
         tasks: dict[str, TaskID] = {}
 
@@ -114,7 +142,10 @@ def _dataset(source: str | None, overrides: list[str]) -> AbstractDataset:
     places, found = Places(), []
     problems = apply_overrides(block, places, overrides)
     options = registry_blocks.named("data set", block, DATASETS, (), found, spaces=False)
-    problems += [places.problem(path, message.removeprefix(".").removeprefix(": ")) for path, message in found]
+    problems += [
+        places.problem(path, message.removeprefix(".").removeprefix(": "))
+        for path, message in found
+    ]
     if problems:
         raise SpecError(problems)
     return registry.build("data set", options, DATASETS)

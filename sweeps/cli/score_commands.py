@@ -11,8 +11,12 @@ import typer
 from sweeps.console import printing
 from sweeps.spec.errors import Problem, SpecError
 
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table: everything, details too.")]
-Metrics = Annotated[str | None, typer.Option("--metrics", metavar="A,B,C", help="Names as in `sweeps metrics`.")]
+AsJson = Annotated[
+    bool, typer.Option("--json", help="Print JSON instead of a table: everything, details too.")
+]
+Metrics = Annotated[
+    str | None, typer.Option("--metrics", metavar="A,B,C", help="Names as in `sweeps metrics`.")
+]
 
 LAYOUT = """Score anybody's codes, with any metric of `sweeps metrics`.
 
@@ -40,17 +44,26 @@ said which others there are and what they need.
 
 
 def score(
-    codes: Annotated[Path, typer.Option("--codes", metavar="FILE", help="What to score; see above.")],
+    codes: Annotated[
+        Path, typer.Option("--codes", metavar="FILE", help="What to score; see above.")
+    ],
     names: Metrics = None,
-    seed: Annotated[int, typer.Option(help="Of every draw that a metric makes.", min=0, max=2**32 - 1)] = 0,
+    seed: Annotated[
+        int, typer.Option(help="Of every draw that a metric makes.", min=0, max=2**32 - 1)
+    ] = 0,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", metavar="METRIC.OPTION=VALUE", help="mig_hist20.bins=10 …")
+        list[str] | None,
+        typer.Option("--set", metavar="METRIC.OPTION=VALUE", help="mig_hist20.bins=10 …"),
     ] = None,
     reference: Annotated[
-        bool, typer.Option("--reference/--no-reference", help="Chance and ceiling: six more scores per metric.")
+        bool,
+        typer.Option(
+            "--reference/--no-reference", help="Chance and ceiling: six more scores per metric."
+        ),
     ] = True,
     to: Annotated[
-        Path | None, typer.Option("--parquet", metavar="OUT", help="Write a row per metric to a .parquet file.")
+        Path | None,
+        typer.Option("--parquet", metavar="OUT", help="Write a row per metric to a .parquet file."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -66,7 +79,9 @@ def score(
     except (codes_file.CodesFileError, score_codes.ScoreError) as error:
         raise _mistake(str(error)) from error
     with progress_bar.showing(len(chosen.names)) as shown:
-        asked = score_codes.scores(found, chosen.names, options=options, seed=seed, reference=reference, bar=shown)
+        asked = score_codes.scores(
+            found, chosen.names, options=options, seed=seed, reference=reference, bar=shown
+        )
         scored: list[score_codes.Scored] = []
         interrupted = False
         try:
@@ -99,9 +114,14 @@ def score(
 
 def rescore(
     name: Annotated[str, typer.Argument(metavar="NAME", help="A sweep of the workspace.")],
-    names: Annotated[str, typer.Option("--metrics", metavar="A,B,C", help="Names as in `sweeps metrics`.")],
+    names: Annotated[
+        str, typer.Option("--metrics", metavar="A,B,C", help="Names as in `sweeps metrics`.")
+    ],
     workspace: Annotated[
-        Path, typer.Option(envvar="SWEEPS_WORKSPACE", metavar="DIR", help="Folder of ledger and results.")
+        Path,
+        typer.Option(
+            envvar="SWEEPS_WORKSPACE", metavar="DIR", help="Folder of ledger and results."
+        ),
     ] = Path("results"),
     as_json: AsJson = False,
 ) -> None:
@@ -128,21 +148,33 @@ def rescore(
     else:
         states = ("scored", "there", "trained", "skipped", "failed")
         rows = [
-            {"metric": metric, **{state: result.counts(metric)[state] for state in states}} for metric in asked or []
+            {"metric": metric, **{state: result.counts(metric)[state] for state in states}}
+            for metric in asked or []
         ]
         printing.show(rows, ["metric", *states], as_json=False)
     for metric in asked or []:
         if result.counts(metric)["trained"]:
             typer.echo(f"left alone: final/{metric}, which the trials scored themselves", err=True)
-    for state, why in dict.fromkeys((outcome.state, outcome.why) for outcome in result.outcomes if outcome.why):
-        whose = dict.fromkeys(str(one.number) for one in result.outcomes if (one.state, one.why) == (state, why))
-        typer.echo(f"{state}: trial{'s' if len(whose) > 1 else ''} {', '.join(whose)}: {why}", err=True)
+    for state, why in dict.fromkeys(
+        (outcome.state, outcome.why) for outcome in result.outcomes if outcome.why
+    ):
+        whose = dict.fromkeys(
+            str(one.number) for one in result.outcomes if (one.state, one.why) == (state, why)
+        )
+        typer.echo(
+            f"{state}: trial{'s' if len(whose) > 1 else ''} {', '.join(whose)}: {why}", err=True
+        )
     if not result.exported:
-        typer.echo(f"MLflow has not got everything yet ({result.error}); the same command sends the rest", err=True)
+        typer.echo(
+            f"MLflow has not got everything yet ({result.error}); the same command sends the rest",
+            err=True,
+        )
     raise typer.Exit(result.exit_code)
 
 
-def _document(path: Path, found: Any, rows: list[dict[str, Any]], left_out: dict[str, str]) -> dict[str, Any]:
+def _document(
+    path: Path, found: Any, rows: list[dict[str, Any]], left_out: dict[str, str]
+) -> dict[str, Any]:
     codes, factors = found.codes, found.factors
     return {
         "file": str(path),
@@ -170,7 +202,9 @@ def _split(names: str | None) -> list[str] | None:
         return None
     found = [name.strip() for name in names.split(",") if name.strip()]
     if not found:
-        raise typer.BadParameter(f"must name a metric or more, as in mig,dci, got {names!r}", param_hint="--metrics")
+        raise typer.BadParameter(
+            f"must name a metric or more, as in mig,dci, got {names!r}", param_hint="--metrics"
+        )
     return found
 
 
@@ -179,7 +213,9 @@ def _check_target(to: Path | None, *, as_json: bool) -> None:
     if to is None:
         return
     if as_json:
-        raise typer.BadParameter("goes to a file, --json to the terminal; give one of them", param_hint="--parquet")
+        raise typer.BadParameter(
+            "goes to a file, --json to the terminal; give one of them", param_hint="--parquet"
+        )
     if to.suffix != ".parquet":
         raise typer.BadParameter(f"must end in .parquet, got {to}", param_hint="--parquet")
     if not os.access(to.parent, os.W_OK) or to.is_dir():

@@ -23,7 +23,9 @@ def show(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], *, as_json: 
         return
     table = Table(*columns, box=None, header_style="bold", pad_edge=False)
     for row in rows:
-        table.add_row(*(escape(_cell(row.get(column))) for column in columns))  # names may hold brackets
+        table.add_row(
+            *(escape(_cell(row.get(column))) for column in columns)
+        )  # names may hold brackets
     console().print(table)
 
 

@@ -19,7 +19,12 @@ class Bar:
     """How many of `total` steps are done, and how far the step in hand is; use `showing`."""
 
     def __init__(self, total: int, console: Console) -> None:
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+        )
         self._progress = Progress(*columns, console=console, transient=True)
         self._all = self._progress.add_task("", total=total)
         self._within = self._progress.add_task("", total=None, visible=False)
@@ -37,7 +42,9 @@ class Bar:
 
     def listen(self, what: str, done: int, total: int) -> None:
         """Show how far a loop inside the step is; see `metrics.progress`."""
-        self._progress.update(self._within, description=what, completed=done, total=total, visible=total > 1)
+        self._progress.update(
+            self._within, description=what, completed=done, total=total, visible=total > 1
+        )
 
     def start(self) -> None:
         """Appear, unless all is over."""

@@ -17,7 +17,10 @@ def final_artifacts(config: TrialConfig, data: Data, report: EpochReport) -> dic
     final = report.final
     assert final is not None
     kl = np.array([final.metrics[f"kl_latents/{j}"] for j in range(final.codes.mean.shape[1])])
-    codes: dict[str, np.ndarray] = {"mean": final.codes.mean, "fingerprint": np.array(config.fingerprint)}
+    codes: dict[str, np.ndarray] = {
+        "mean": final.codes.mean,
+        "fingerprint": np.array(config.fingerprint),
+    }
     if final.codes.logvar is not None:
         codes["logvar"] = final.codes.logvar
     if final.codes.discrete is not None:
@@ -37,11 +40,15 @@ def final_artifacts(config: TrialConfig, data: Data, report: EpochReport) -> dic
         "reconstructions.png": pictures.reconstructions_png(final.images, final.reconstructions),
     }
     if report.state.best is not None:
-        files["weights-best.pt"] = checkpoint.weights(report.state._replace(weights=report.state.best.weights))
+        files["weights-best.pt"] = checkpoint.weights(
+            report.state._replace(weights=report.state.best.weights)
+        )
     mig = final.scores.get("mig")
     if mig is not None and data.factors is not None:
         matrix = np.asarray(mig.details["mutual_information"])
-        files["mutual_information.png"] = pictures.mutual_information_png(matrix, data.factors.names, kl)
+        files["mutual_information.png"] = pictures.mutual_information_png(
+            matrix, data.factors.names, kl
+        )
     return files
 
 

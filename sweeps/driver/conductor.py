@@ -32,13 +32,17 @@ class Assignment(NamedTuple):
     """A trial to run now, from its newest checkpoint if it has one."""
 
     trial: TrialState
-    judged: tuple[int, ...]  # epochs whose checkpoint is needed, as the trial may stop there and go on later
+    judged: tuple[
+        int, ...
+    ]  # epochs whose checkpoint is needed, as the trial may stop there and go on later
 
 
 class Conductor:
     """The one writer of a sweep's events. Thread-safe: Tune's loop records, the watchdog and the live table look on."""
 
-    def __init__(self, spec: SweepSpec, ledger: Ledger, *, fingerprint: str, n_data: int, life: int) -> None:
+    def __init__(
+        self, spec: SweepSpec, ledger: Ledger, *, fingerprint: str, n_data: int, life: int
+    ) -> None:
         self.spec = spec
         self.lock = threading.RLock()
         self.stopping: str | None = None  # why no trial may go on, once that is so
@@ -131,7 +135,8 @@ class Conductor:
             )
             params = {**layout.fixed, **drawn}
             configs = [
-                cell_grid.trial_config(self.spec, layout, params, seed, self._fingerprint) for seed in self.spec.seeds
+                cell_grid.trial_config(self.spec, layout, params, seed, self._fingerprint)
+                for seed in self.spec.seeds
             ]
             if not seen & {config.hash for config in configs}:
                 break
@@ -190,7 +195,10 @@ class Conductor:
         if source is None:
             return
         tx.copy_reports((source["sweep"], source["number"]), (name, trial.number))
-        where = (tables.REPORT.c.sweep == source["sweep"], tables.REPORT.c.trial == source["number"])
+        where = (
+            tables.REPORT.c.sweep == source["sweep"],
+            tables.REPORT.c.trial == source["number"],
+        )
         for row in self._ledger.rows(tables.REPORT, *where):
             trial.reported[row["epoch"]] = json.loads(row["body"])["metrics"]
             trial.seconds += row["seconds"]
@@ -211,17 +219,27 @@ class Conductor:
         curve: dict[int, float] = {}
         if pruning is not None:
             epochs = sorted({epoch for trial in alive for epoch in trial.reported})
-            curve = {epoch: _value(alive, epoch, pruning.metric) for epoch in epochs if _arrived(alive, epoch)}
+            curve = {
+                epoch: _value(alive, epoch, pruning.metric)
+                for epoch in epochs
+                if _arrived(alive, epoch)
+            }
             curve = {epoch: value for epoch, value in curve.items() if math.isfinite(value)}
         values: tuple[float, ...] = ()
         state: Literal["running", "complete", "pruned", "failed"] = "running"
         if all(trial.ended for trial in cell.trials):
             if any(trial.state == "COMPLETE" for trial in alive):
-                values = tuple(_value(whole, cell.timeline.epochs, goal.metric) for goal in self.spec.goal)
+                values = tuple(
+                    _value(whole, cell.timeline.epochs, goal.metric) for goal in self.spec.goal
+                )
                 state = "complete" if all(math.isfinite(value) for value in values) else "failed"
             else:
-                state = "pruned" if any(trial.state == "PRUNED" for trial in cell.trials) else "failed"
-        return cell_record.CellRecord(cell.params, state, values if state == "complete" else (), curve)
+                state = (
+                    "pruned" if any(trial.state == "PRUNED" for trial in cell.trials) else "failed"
+                )
+        return cell_record.CellRecord(
+            cell.params, state, values if state == "complete" else (), curve
+        )
 
     # ---- what a report leads to
 
@@ -292,7 +310,9 @@ class Conductor:
             ):
                 self._end(tx, trial, "PRUNED", f"{COLLAPSED} (epoch {trial.epoch})")
 
-    def _judge(self, tx: Transaction, cell: CellState, position: int, alive: list[TrialState]) -> None:
+    def _judge(
+        self, tx: Transaction, cell: CellState, position: int, alive: list[TrialState]
+    ) -> None:
         pruning = self.spec.pruning
         assert pruning is not None
         epoch = cell.rungs[position]
@@ -303,7 +323,14 @@ class Conductor:
             if other is not cell and other.bracket == cell.bracket and position in other.values
         ]
         go, why = halving.judge(value, others, reduction=pruning.reduction, mode=pruning.mode)
-        tx.decision(self.spec.name, cell.number, rung=position, verdict="go" if go else "prune", value=value, why=why)
+        tx.decision(
+            self.spec.name,
+            cell.number,
+            rung=position,
+            verdict="go" if go else "prune",
+            value=value,
+            why=why,
+        )
         cell.verdicts[position] = go
         cell.values[position] = value
 
@@ -322,14 +349,18 @@ class Conductor:
             if trial.state == "RUNNING":
                 self._lose(trial, kind, message, why=f"{kind}: {last_line(message)}", final=False)
 
-    def _lose(self, trial: TrialState, outcome: str, message: str, *, why: str, final: bool) -> None:
+    def _lose(
+        self, trial: TrialState, outcome: str, message: str, *, why: str, final: bool
+    ) -> None:
         with self._ledger.transaction() as tx:
             self._outcome(tx, trial, outcome, message)
             trial.charged += 1
             trial.state = "WAITING"
             if final or trial.charged > self.spec.resources.retries:
                 self._end(tx, trial, "FAILED", why)
-            self._settle(tx, self.cells[trial.cell])  # seeds that waited for this one need not any more
+            self._settle(
+                tx, self.cells[trial.cell]
+            )  # seeds that waited for this one need not any more
 
     def _end(self, tx: Transaction, trial: TrialState, state: str, why: str) -> None:
         if trial.state == "RUNNING":
@@ -343,10 +374,17 @@ class Conductor:
         tx.update(tables.ATTEMPT, where, outcome=outcome, ended=time.time(), message=message)
 
     def _cell(
-        self, number: int, layout: int, params: dict[str, Any], bracket: str, config: Mapping[str, Any]
+        self,
+        number: int,
+        layout: int,
+        params: dict[str, Any],
+        bracket: str,
+        config: Mapping[str, Any],
     ) -> CellState:
         own = timeline.on_data(config, self._n_data)
-        rungs = {} if self.spec.pruning is None else timeline.judged_rungs(self.spec.pruning.rungs, own)
+        rungs = (
+            {} if self.spec.pruning is None else timeline.judged_rungs(self.spec.pruning.rungs, own)
+        )
         return CellState(number, layout, params, bracket, own, rungs)
 
 

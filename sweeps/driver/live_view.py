@@ -35,7 +35,13 @@ class LiveView:
     """Shows a conductor's state while Tune runs, and watches the budget."""
 
     def __init__(
-        self, conductor: Conductor, tracker: MlflowWriter, console: Console, *, spent: float, beat: Callable[[], None]
+        self,
+        conductor: Conductor,
+        tracker: MlflowWriter,
+        console: Console,
+        *,
+        spent: float,
+        beat: Callable[[], None],
     ) -> None:
         self._conductor = conductor
         self._tracker = tracker
@@ -64,7 +70,9 @@ class LiveView:
 
     def _show(self, silent: threading.Event) -> None:
         if self._console.is_terminal:
-            with rich_live.Live(self._table(), console=self._console, auto_refresh=False, transient=True) as screen:
+            with rich_live.Live(
+                self._table(), console=self._console, auto_refresh=False, transient=True
+            ) as screen:
                 while not silent.wait(PERIOD):
                     self._watch_budget()
                     screen.update(self._table(), refresh=True)
@@ -102,7 +110,9 @@ class LiveView:
         if sweep.trials and unasked:
             # Cells to come are taken to be like the first: spaces of different lengths are rare.
             first = sweep.cells[0]
-            expected += unasked * expected_epochs(first.rungs, {}, sweep.trials[0].epochs, reduction)
+            expected += unasked * expected_epochs(
+                first.rungs, {}, sweep.trials[0].epochs, reduction
+            )
         return done, max(expected, 1.0)
 
     def _left(self) -> str:
@@ -154,7 +164,9 @@ class LiveView:
             table = Table(box=None, pad_edge=False, header_style="bold")
             keys = ["reconstruction", "tc", "mig"]
             for title in ("trial", "cell", "seed", "epoch", *keys):
-                table.add_column(title, justify="right" if title != "cell" else "left", no_wrap=True)
+                table.add_column(
+                    title, justify="right" if title != "cell" else "left", no_wrap=True
+                )
             for trial in self._conductor.trials:
                 if trial.state != "RUNNING":
                     continue
@@ -168,7 +180,10 @@ class LiveView:
                     *(f"{last[key]:.4g}" if key in last else "·" for key in keys),
                 )
             head = Text(f"{spec.name}  ", style="bold")
-            head.append(f"{100 * done / total:3.0f} %  {self._left()}  ({self._slots} at once)", style="not bold")
+            head.append(
+                f"{100 * done / total:3.0f} %  {self._left()}  ({self._slots} at once)",
+                style="not bold",
+            )
             bar = Table.grid()  # a bar of its own ends without a line break
             bar.add_row(ProgressBar(total=total, completed=done, width=60))
             return Group(head, bar, Text(self._headline()), table)
@@ -194,7 +209,9 @@ class LiveView:
 
 def _params(params: dict[str, Any]) -> str:
     return " ".join(
-        f"{path.rpartition('.')[2]}={value:.4g}" if isinstance(value, float) else f"{path.rpartition('.')[2]}={value}"
+        f"{path.rpartition('.')[2]}={value:.4g}"
+        if isinstance(value, float)
+        else f"{path.rpartition('.')[2]}={value}"
         for path, value in params.items()
     )
 

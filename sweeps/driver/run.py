@@ -81,7 +81,14 @@ def _begin(spec: SweepSpec, ledger: Ledger, workspace: Path, console: Console) -
     except (OSError, ValueError) as error:
         raise SweepError(f"data: {error}") from error
     now = time.time()
-    row = {"sweep": spec.name, "host": platform.node(), "pid": os.getpid(), "slots": 0, "started": now, "seen": now}
+    row = {
+        "sweep": spec.name,
+        "host": platform.node(),
+        "pid": os.getpid(),
+        "slots": 0,
+        "started": now,
+        "seen": now,
+    }
     with ledger.transaction() as tx:
         life = tx.insert(tables.LIFE, **row)
     conductor = Conductor(spec, ledger, fingerprint=data.fingerprint, n_data=len(data), life=life)
@@ -89,7 +96,9 @@ def _begin(spec: SweepSpec, ledger: Ledger, workspace: Path, console: Console) -
     return _Life(life, spec, ledger, conductor, data, files, workspace, console)
 
 
-def _live(spec: SweepSpec, ledger: Ledger, workspace: Path, address: str | None, console: Console) -> SweepResult:
+def _live(
+    spec: SweepSpec, ledger: Ledger, workspace: Path, address: str | None, console: Console
+) -> SweepResult:
     # Imported here: validation and listings must not wait for them.
     from sweeps.exports.mlflow_writer import MlflowWriter
 
@@ -119,7 +128,9 @@ def _export_study(life: _Life) -> None:
     try:
         optuna_db.export(life.conductor, life.ledger, life.workspace)
     except Exception as error:
-        life.console.print(f"warning: optuna.db was not brought up to date: {error}", style="yellow")
+        life.console.print(
+            f"warning: optuna.db was not brought up to date: {error}", style="yellow"
+        )
 
 
 def _execute(life: _Life, address: str | None, live: LiveView) -> bool:
@@ -166,8 +177,12 @@ def _slots(spec: SweepSpec, offered: list[Any], console: Console) -> tuple[int, 
     gpu = want.gpu
     if gpu > 0 and not any(node.gpus for node in offered):
         if want.require_gpu:
-            raise SweepError(f"resources.require_gpu is true, but no node has a GPU (gpu: {gpu} asked per trial)")
-        console.print(f"warning: no GPU here: trials that ask for gpu: {gpu:g} run on CPU", style="yellow")
+            raise SweepError(
+                f"resources.require_gpu is true, but no node has a GPU (gpu: {gpu} asked per trial)"
+            )
+        console.print(
+            f"warning: no GPU here: trials that ask for gpu: {gpu:g} run on CPU", style="yellow"
+        )
         gpu = 0.0
     found = slots(offered, cpu=want.cpu, gpu=gpu)
     if found == 0:
@@ -177,7 +192,9 @@ def _slots(spec: SweepSpec, offered: list[Any], console: Console) -> tuple[int, 
             f"{best[0]:g} CPUs and {best[1]:g} GPUs: lower resources.cpu or resources.gpu"
         )
     if gpu:
-        console.print(f"each trial's process may take {100 * gpu:.0f} % of its GPU's memory, and fails beyond that")
+        console.print(
+            f"each trial's process may take {100 * gpu:.0f} % of its GPU's memory, and fails beyond that"
+        )
     return found if want.max_concurrent == "auto" else min(found, want.max_concurrent), gpu
 
 

@@ -98,9 +98,13 @@ class TrialActor(tune.Trainable):
 
     def _prepare(self) -> None:
         # A handle inside a reference inside a list: the store keeps it without unpacking it (and importing torch).
-        self._store.enlist.remote(self._assigned["number"], [ray.put(ray.get_runtime_context().current_actor)])
+        self._store.enlist.remote(
+            self._assigned["number"], [ray.put(ray.get_runtime_context().current_actor)]
+        )
         torch.set_num_threads(self._assigned["threads"])
-        device = torch.device("cuda" if self._assigned["gpu"] > 0 and torch.cuda.is_available() else "cpu")
+        device = torch.device(
+            "cuda" if self._assigned["gpu"] > 0 and torch.cuda.is_available() else "cpu"
+        )
         if device.type == "cuda":
             # Ray's fractions are bookkeeping only: without this cap one trial's batch starves its neighbours.
             torch.cuda.set_per_process_memory_fraction(self._assigned["gpu"])

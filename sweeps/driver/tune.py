@@ -48,7 +48,9 @@ class CellSearcher(Searcher):
         super().__init__()
         self._name = name
 
-    def set_search_properties(self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any) -> bool:
+    def set_search_properties(
+        self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
+    ) -> bool:
         """Accept everything: the space is the sweep's own."""
         return True
 
@@ -64,7 +66,9 @@ class CellSearcher(Searcher):
             return Searcher.FINISHED
         trial, spec = found.trial, desk.conductor.spec
         desk.running.add(trial_id)
-        desk.files.write(TrialPaths(trial.hash).artifact("config.yaml"), dump(trial.config).encode())
+        desk.files.write(
+            TrialPaths(trial.hash).artifact("config.yaml"), dump(trial.config).encode()
+        )
         return {
             "number": trial.number,
             "attempt": trial.attempt,
@@ -76,7 +80,9 @@ class CellSearcher(Searcher):
             "checkpoint_seconds": spec.checkpoint.min_seconds,
         }
 
-    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
         """Free the slot."""
         _DESKS[self._name].running.discard(trial_id)
 
@@ -118,16 +124,22 @@ class CellScheduler(FIFOScheduler):
         desk.conductor.lost(number, kind, message)
 
 
-def execute(conductor: Conductor, data: Data, files: AbstractFiles, store: Any, *, slots: int, gpu: float) -> None:
+def execute(
+    conductor: Conductor, data: Data, files: AbstractFiles, store: Any, *, slots: int, gpu: float
+) -> None:
     """Run trials until the conductor has none left, or until a signal stops Tune."""
     spec = conductor.spec
     desk = Desk(conductor, files, slots, gpu, set(), set())
     _DESKS[spec.name] = desk
     silent = threading.Event()
-    watchdog = threading.Thread(target=_watch, args=(desk, store, silent), daemon=True, name="watchdog")
+    watchdog = threading.Thread(
+        target=_watch, args=(desk, store, silent), daemon=True, name="watchdog"
+    )
     watchdog.start()
     try:
-        with tempfile.TemporaryDirectory(prefix="sweeps-tune-", ignore_cleanup_errors=True) as scratch:
+        with tempfile.TemporaryDirectory(
+            prefix="sweeps-tune-", ignore_cleanup_errors=True
+        ) as scratch:
             trainable = tune.with_resources(
                 tune.with_parameters(TrialActor, data=data, store=store),
                 {"cpu": spec.resources.cpu, "gpu": gpu},
@@ -148,7 +160,9 @@ def execute(conductor: Conductor, data: Data, files: AbstractFiles, store: Any, 
                     verbose=0,
                     # A stretch that dies is over; the conductor decides whether its trial gets another.
                     failure_config=tune.FailureConfig(max_failures=0),
-                    checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+                    checkpoint_config=tune.CheckpointConfig(
+                        checkpoint_frequency=0, checkpoint_at_end=False
+                    ),
                 ),
             )
             tuner.fit()

@@ -15,6 +15,8 @@ def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> Non
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return
-    found = client.search_runs([experiment.experiment_id], f"tags.`sweep.parent` = '{name}'", max_results=1)
+    found = client.search_runs(
+        [experiment.experiment_id], f"tags.`sweep.parent` = '{name}'", max_results=1
+    )
     if found:
         client.log_artifacts(found[0].info.run_id, str(folder), "report")

@@ -15,7 +15,9 @@ def serve(workspace: Path, port: int = 5000, *, host: str = "127.0.0.1") -> None
     """
     database = workspace.resolve() / "mlflow.db"
     if not database.exists():
-        raise LookupError(f"no runs in {workspace}: it has no mlflow.db; name another with --workspace")
+        raise LookupError(
+            f"no runs in {workspace}: it has no mlflow.db; name another with --workspace"
+        )
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     arguments = [
         sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{database}",

@@ -155,7 +155,9 @@ class MlflowWriter(threading.Thread):
         assert sweep is not None
         parent = _find(client, self._experiment, f"tags.`sweep.parent` = '{self._sweep}'")
         tags = {"sweep.parent": self._sweep, **self._tags}
-        self._parent = parent or _create(client, self._experiment, sweep["created"], self._sweep, tags)
+        self._parent = parent or _create(
+            client, self._experiment, sweep["created"], self._sweep, tags
+        )
         client.update_run(self._parent, status="RUNNING")
         client.log_dict(self._parent, sweep["spec"], "spec.json")
         for row in self._ledger.of(tables.EXPORT, self._sweep):
@@ -175,7 +177,9 @@ class MlflowWriter(threading.Thread):
         from mlflow.entities import Param
 
         config = json.loads(row["config"])
-        run = _find(self._client, self._experiment, f"tags.`sweep.trial` = '{self._sweep}/{row['number']}'")
+        run = _find(
+            self._client, self._experiment, f"tags.`sweep.trial` = '{self._sweep}/{row['number']}'"
+        )
         if run is None:
             tags = {
                 "mlflow.parentRunId": self._parent,
@@ -218,7 +222,9 @@ class MlflowWriter(threading.Thread):
         for key in ("device", "host"):
             if last.get(key):
                 self._client.set_tag(export["run"], key, str(last[key]))
-        self._exports[number] = self._save(number, run=export["run"], epoch=rows[-1]["epoch"], state=export["state"])
+        self._exports[number] = self._save(
+            number, run=export["run"], epoch=rows[-1]["epoch"], state=export["state"]
+        )
 
     def _log_rescored(self, row: Row) -> None:
         """Log a score of stored codes, unless the trial's run has it: an emptied MLflow has other runs."""
@@ -238,7 +244,9 @@ class MlflowWriter(threading.Thread):
 
         # MLflow stores inf as 1.8e308, which spoils every maximum.
         finite = [(key, value, row) for key, value, row in values if math.isfinite(value)]
-        points = [Metric(key, value, int(1000 * row["at"]), row["epoch"]) for key, value, row in finite]
+        points = [
+            Metric(key, value, int(1000 * row["at"]), row["epoch"]) for key, value, row in finite
+        ]
         for start in range(0, len(points), 1000):
             self._client.log_batch(run, metrics=points[start : start + 1000])
         silent = {key for key, value, _ in values if not math.isfinite(value)}
@@ -252,18 +260,25 @@ class MlflowWriter(threading.Thread):
         run = export["run"]
         if state != "INTERRUPTED":
             self._artifacts(run, row["hash"])
-            self._client.set_tag(run, "collapsed", str(self._collapsed(row["number"], export["epoch"])).lower())
+            self._client.set_tag(
+                run, "collapsed", str(self._collapsed(row["number"], export["epoch"])).lower()
+            )
         self._client.set_tag(run, "state", state)
         if why:
             self._client.set_tag(run, "why", why[:5000])
         self._client.set_terminated(run, STATUS[state], int(1000 * at))
-        self._exports[row["number"]] = self._save(row["number"], run=run, epoch=export["epoch"], state=state)
+        self._exports[row["number"]] = self._save(
+            row["number"], run=run, epoch=export["epoch"], state=state
+        )
 
     def _collapsed(self, number: int, epoch: int) -> bool:
         """Return whether a trial had no active unit at its last report."""
         table = tables.REPORT
         mine = (table.c.sweep == self._sweep, table.c.trial == number, table.c.epoch == epoch)
-        return any(replay.collapsed(json.loads(row["body"])["metrics"]) for row in self._ledger.rows(table, *mine))
+        return any(
+            replay.collapsed(json.loads(row["body"])["metrics"])
+            for row in self._ledger.rows(table, *mine)
+        )
 
     def _artifacts(self, run: str, trial_hash: str) -> None:
         paths = TrialPaths(trial_hash)
@@ -285,7 +300,12 @@ class MlflowWriter(threading.Thread):
         row = {"sweep": self._sweep, "target": "mlflow", "trial": number, **values}
         table = tables.EXPORT
         with self._ledger.transaction() as tx:
-            tx.delete(table, table.c.sweep == self._sweep, table.c.target == "mlflow", table.c.trial == number)
+            tx.delete(
+                table,
+                table.c.sweep == self._sweep,
+                table.c.target == "mlflow",
+                table.c.trial == number,
+            )
             tx.insert(table, **row)
         return row
 
@@ -308,7 +328,9 @@ def _find(client: Any, experiment: str, condition: str) -> str | None:
 
 
 def _create(client: Any, experiment: str, at: float, name: str, tags: Mapping[str, str]) -> str:
-    return client.create_run(experiment, start_time=int(1000 * at), tags=dict(tags), run_name=name).info.run_id
+    return client.create_run(
+        experiment, start_time=int(1000 * at), tags=dict(tags), run_name=name
+    ).info.run_id
 
 
 def _experiment(client: Any, name: str, workspace: Path, uri: str | None) -> str:

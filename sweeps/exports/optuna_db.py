@@ -38,7 +38,9 @@ def export(conductor: Conductor, ledger: Ledger, workspace: Path) -> None:
         for cell in mine:
             if cell.number not in there:
                 told = conductor.told(cell)
-                study.add_trial(optuna_trials.frozen_trial(told, spaces, cell=cell.number, bracket=cell.bracket))
+                study.add_trial(
+                    optuna_trials.frozen_trial(told, spaces, cell=cell.number, bracket=cell.bracket)
+                )
     with ledger.transaction() as tx:
         mine_too = (tables.EXPORT.c.sweep == spec.name, tables.EXPORT.c.target == "optuna")
         tx.delete(tables.EXPORT, *mine_too)
@@ -57,5 +59,7 @@ def export(conductor: Conductor, ledger: Ledger, workspace: Path) -> None:
 def _spaces(layouts: list[cell_grid.Layout], objective: int) -> dict[str, Space]:
     """Return path -> space of everything that varies in an objective; laid-out values as one grid each."""
     mine = [layout for layout in layouts if layout.objective == objective]
-    grids = {path: tuple(dict.fromkeys(layout.fixed[path] for layout in mine)) for path in mine[0].fixed}
+    grids = {
+        path: tuple(dict.fromkeys(layout.fixed[path] for layout in mine)) for path in mine[0].fixed
+    }
     return {**{path: Grid(values) for path, values in grids.items()}, **mine[0].searched}

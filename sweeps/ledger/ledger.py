@@ -29,7 +29,9 @@ class Ledger:
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _durable_sqlite)
-        with self._engine.begin() as connection:  # `create_all` looks first and makes then: two processes may collide
+        with (
+            self._engine.begin() as connection
+        ):  # `create_all` looks first and makes then: two processes may collide
             for table in META.sorted_tables:
                 connection.execute(CreateTable(table, if_not_exists=True))
                 for index in table.indexes:
@@ -51,7 +53,9 @@ class Ledger:
     def existing(cls, workspace: Path) -> Ledger:
         """Open the ledger of a workspace; LookupError if no sweep was ever run there."""
         if not (workspace / "ledger.db").exists() and not (workspace / "ledger.url").exists():
-            raise LookupError(f"no sweeps in {workspace}: it has no ledger; name another with --workspace")
+            raise LookupError(
+                f"no sweeps in {workspace}: it has no ledger; name another with --workspace"
+            )
         return cls.of_workspace(workspace)
 
     @contextmanager
@@ -60,7 +64,9 @@ class Ledger:
         with self._engine.begin() as connection:
             yield Transaction(connection)
 
-    def rows(self, table: sa.Table, *where: sa.ColumnElement[bool], order: sa.Column[Any] | None = None) -> list[Row]:
+    def rows(
+        self, table: sa.Table, *where: sa.ColumnElement[bool], order: sa.Column[Any] | None = None
+    ) -> list[Row]:
         """Return the rows of a table that meet every condition."""
         query = sa.select(table).where(*where)
         if order is not None:
@@ -105,9 +111,20 @@ class Transaction:
         key = result.inserted_primary_key
         return key[0] if key is not None and isinstance(key[0], int) else 0
 
-    def report(self, sweep: str, trial: int, *, epoch: int, at: float, seconds: float, body: Mapping[str, Any]) -> bool:
+    def report(
+        self,
+        sweep: str,
+        trial: int,
+        *,
+        epoch: int,
+        at: float,
+        seconds: float,
+        body: Mapping[str, Any],
+    ) -> bool:
         """Insert a report and return True, or return False if (trial, epoch) is there already."""
-        there = sa.select(REPORT.c.seq).where(REPORT.c.sweep == sweep, REPORT.c.trial == trial, REPORT.c.epoch == epoch)
+        there = sa.select(REPORT.c.seq).where(
+            REPORT.c.sweep == sweep, REPORT.c.trial == trial, REPORT.c.epoch == epoch
+        )
         if self._connection.execute(there).first() is not None:
             return False
         self.insert(
@@ -121,7 +138,9 @@ class Transaction:
         )
         return True
 
-    def decision(self, sweep: str, cell: int, *, rung: int, verdict: str, value: float, why: str) -> None:
+    def decision(
+        self, sweep: str, cell: int, *, rung: int, verdict: str, value: float, why: str
+    ) -> None:
         """Insert the verdict on a cell at a rung."""
         stored = value if math.isfinite(value) else None
         self.insert(
@@ -147,21 +166,35 @@ class Transaction:
         """Delete the rows that meet every condition."""
         self._connection.execute(table.delete().where(*where))
 
-    def copy_reports(self, source: tuple[str, int], target: tuple[str, int], *, until: int | None = None) -> None:
+    def copy_reports(
+        self, source: tuple[str, int], target: tuple[str, int], *, until: int | None = None
+    ) -> None:
         """Copy another sweep's reports of the same trial, times included; `until`: the last epoch to copy."""
         condition = [REPORT.c.sweep == source[0], REPORT.c.trial == source[1]]
         if until is not None:
             condition.append(REPORT.c.epoch <= until)
         columns = (REPORT.c.epoch, REPORT.c.at, REPORT.c.seconds, REPORT.c.body)
-        for row in self._connection.execute(sa.select(*columns).where(*condition).order_by(REPORT.c.epoch)).all():
+        for row in self._connection.execute(
+            sa.select(*columns).where(*condition).order_by(REPORT.c.epoch)
+        ).all():
             epoch, at, seconds, body = row
-            self.insert(REPORT, sweep=target[0], trial=target[1], epoch=epoch, at=at, seconds=seconds, body=body)
+            self.insert(
+                REPORT,
+                sweep=target[0],
+                trial=target[1],
+                epoch=epoch,
+                at=at,
+                seconds=seconds,
+                body=body,
+            )
 
 
 def _durable_sqlite(connection: Any, _record: Any) -> None:
     # WAL lets the MLflow writer read while the driver writes; FULL makes a commit survive a power cut, not only a kill.
     cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout=60000")  # first: the next line, too, may have to wait for another process
+    cursor.execute(
+        "PRAGMA busy_timeout=60000"
+    )  # first: the next line, too, may have to wait for another process
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()

@@ -14,7 +14,13 @@ def software() -> dict[str, str]:
 
     here = Path(__file__).resolve().parent
     git = subprocess.run(
-        ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=False, timeout=10
+        ["git", "-C", str(here), "rev-parse", "HEAD"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=10,
     )
-    commit = git.stdout.strip() if git.returncode == 0 else f"release {metadata.version('vae-sweeps')}"
+    commit = (
+        git.stdout.strip() if git.returncode == 0 else f"release {metadata.version('vae-sweeps')}"
+    )
     return {"git_commit": commit, "torch": torch.__version__, "python": platform.python_version()}

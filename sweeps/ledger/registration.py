@@ -34,7 +34,10 @@ def register_sweep(spec: SweepSpec, ledger: Ledger) -> None:
     if changed:
         raise SweepError(
             f"sweep {spec.name!r} was begun with another spec:\n  "
-            + "\n  ".join(f"{path}: was {json.dumps(old)}, is {json.dumps(value)}" for path, old, value in changed)
+            + "\n  ".join(
+                f"{path}: was {json.dumps(old)}, is {json.dumps(value)}"
+                for path, old, value in changed
+            )
             + "\nuse another name, or the old values; trials that both have in common are not trained twice"
         )
     with ledger.transaction() as tx:
@@ -55,7 +58,9 @@ def differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]
         return [
             line
             for key in keys
-            for line in differences(old.get(key), new.get(key), f"{path}.{key}" if path else str(key))
+            for line in differences(
+                old.get(key), new.get(key), f"{path}.{key}" if path else str(key)
+            )
         ]
     return [] if old == new else [(path, old, new)]
 
@@ -67,5 +72,7 @@ def retry_failed(ledger: Ledger, sweep: str) -> int:
         for trial in failed:
             tx.delete(tables.END, tables.END.c.sweep == sweep, tables.END.c.trial == trial)
             mine = (tables.ATTEMPT.c.sweep == sweep) & (tables.ATTEMPT.c.trial == trial)
-            tx.update(tables.ATTEMPT, mine & tables.ATTEMPT.c.outcome.is_not(None), outcome="forgiven")
+            tx.update(
+                tables.ATTEMPT, mine & tables.ATTEMPT.c.outcome.is_not(None), outcome="forgiven"
+            )
     return len(failed)

@@ -26,7 +26,9 @@ class TrialState:
     epochs: int  # of the whole trial
     reused_from: str = ""
     reported: dict[int, dict[str, float]] = field(default_factory=dict)  # epoch -> metrics
-    state: str = "WAITING"  # WAITING, RUNNING, PARKED (at a rung, for its cell's other seeds), or an end
+    state: str = (
+        "WAITING"  # WAITING, RUNNING, PARKED (at a rung, for its cell's other seeds), or an end
+    )
     why: str = ""
     charged: int = 0  # attempts lost so far
     last_error: tuple[int, str] | None = None  # (epoch, last line) of the last exception
@@ -127,7 +129,12 @@ def parked(ledger: Ledger, sweep: str, trials: Sequence[TrialState]) -> set[int]
     for trial in trials:
         if trial.ended or not trial.first_steps:
             continue
-        rungs = timeline.judged_rungs(pruning["rungs"], timeline.of_config(trial.config, trial.first_steps))
-        if any(epoch <= trial.epoch and (trial.cell, position) not in judged for position, epoch in rungs.items()):
+        rungs = timeline.judged_rungs(
+            pruning["rungs"], timeline.of_config(trial.config, trial.first_steps)
+        )
+        if any(
+            epoch <= trial.epoch and (trial.cell, position) not in judged
+            for position, epoch in rungs.items()
+        ):
             found.add(trial.number)
     return found

@@ -53,20 +53,36 @@ def _one(ledger: Ledger, workspace: Path, name: str) -> dict[str, Any]:
         "seconds_in_step": round(sum(row["seconds"] for row in reports), 3),
         "wall_seconds": round(wall, 3),
         "slots": driver["slots"] if driver else 0,
-        "driver": {key: driver[key] for key in ("host", "pid", "started", "outcome")} if driver else None,
-        "exports": {target: _lag(ledger, name, target, trials, ends, reports) for target in EXPORTS},
+        "driver": {key: driver[key] for key in ("host", "pid", "started", "outcome")}
+        if driver
+        else None,
+        "exports": {
+            target: _lag(ledger, name, target, trials, ends, reports) for target in EXPORTS
+        },
     }
 
 
 def _lag(
-    ledger: Ledger, name: str, target: str, trials: list[Any], ends: dict[int, str], reports: list[Any]
+    ledger: Ledger,
+    name: str,
+    target: str,
+    trials: list[Any],
+    ends: dict[int, str],
+    reports: list[Any],
 ) -> dict[str, int]:
     """Return what an export does not have yet: reports, ends, and (MLflow) scores of stored codes."""
     done = {row["trial"]: row for row in ledger.of(tables.EXPORT, name) if row["target"] == target}
     behind = rescored = 0
     if target == "mlflow":
-        behind = sum(row["trial"] not in done or row["epoch"] > done[row["trial"]]["epoch"] for row in reports)
+        behind = sum(
+            row["trial"] not in done or row["epoch"] > done[row["trial"]]["epoch"]
+            for row in reports
+        )
         runs = {number: row["run"] for number, row in done.items()}
-        rescored = sum(row["run"] != runs.get(row["trial"]) for row in ledger.of(tables.RESCORE, name))
-    missing = sum(number not in done or done[number]["state"] != state for number, state in ends.items())
+        rescored = sum(
+            row["run"] != runs.get(row["trial"]) for row in ledger.of(tables.RESCORE, name)
+        )
+    missing = sum(
+        number not in done or done[number]["state"] != state for number, state in ends.items()
+    )
     return {"reports_behind": behind, "ends_behind": missing, "rescored_behind": rescored}

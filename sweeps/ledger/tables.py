@@ -39,9 +39,13 @@ CELL = sa.Table(
     META,
     sa.Column("sweep", sa.String, sa.ForeignKey("sweep.name"), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column("turn", sa.Integer, nullable=False),  # of the search; a turn that only repeats a cell is given up
+    sa.Column(
+        "turn", sa.Integer, nullable=False
+    ),  # of the search; a turn that only repeats a cell is given up
     sa.Column("layout", sa.Integer, nullable=False),
-    sa.Column("params", sa.Text, nullable=False),  # path -> value of everything laid out or searched
+    sa.Column(
+        "params", sa.Text, nullable=False
+    ),  # path -> value of everything laid out or searched
     sa.Column("bracket", sa.String, nullable=False),
     sa.Column("asked", sa.Float, nullable=False),
 )
@@ -72,7 +76,9 @@ ATTEMPT = sa.Table(
     sa.Column("life", sa.Integer, nullable=False),
     sa.Column("started", sa.Float, nullable=False),
     sa.Column("ended", sa.Float),
-    sa.Column("outcome", sa.String),  # parked, complete, pruned, lost, timeout, error, diverged, interrupted
+    sa.Column(
+        "outcome", sa.String
+    ),  # parked, complete, pruned, lost, timeout, error, diverged, interrupted
     sa.Column("message", sa.Text),
     sa.Index("attempt_trial", "sweep", "trial"),
 )
@@ -127,7 +133,9 @@ RESCORE = sa.Table(  # scores of stored codes after the sweep: each a `final/*` 
     sa.Column("metric", sa.String, nullable=False),
     sa.Column("epoch", sa.Integer, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
-    sa.Column("run", sa.String, nullable=False),  # the MLflow run that has it, "" as long as none has
+    sa.Column(
+        "run", sa.String, nullable=False
+    ),  # the MLflow run that has it, "" as long as none has
     sa.Column("body", sa.Text, nullable=False),
     sa.UniqueConstraint("sweep", "trial", "metric"),
 )

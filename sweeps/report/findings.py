@@ -25,9 +25,13 @@ def opening(runs: Runs) -> str:
     objectives = list(dict.fromkeys(runs.table["objective"])) if n else []
     whose = f" of {wording.listed(objectives)}" if objectives else ""
     lost = int(run_columns.collapsed(runs.table).sum())
-    collapsed = f" {lost} of them collapsed: no latent was active at the last report." if lost else ""
+    collapsed = (
+        f" {lost} of them collapsed: no latent was active at the last report." if lost else ""
+    )
     ending = (
-        "" if run_columns.counts(runs.table)["COMPLETE"] else " No trial ran its whole length, so there are no means."
+        ""
+        if run_columns.counts(runs.table)["COMPLETE"]
+        else " No trial ran its whole length, so there are no means."
     )
     return f"{n} {'trial' if n == 1 else 'trials'}{whose}: {wording.states(runs.table)}.{collapsed}{ending}"
 
@@ -35,7 +39,9 @@ def opening(runs: Runs) -> str:
 def best(runs: Runs) -> list[str]:
     """Return a sentence per goal: the best cell's mean with its error and n."""
     found: list[str] = []
-    for goal, (drawn, own) in itertools.product(cell_means.goals(runs), _by_distribution(runs).items()):
+    for goal, (drawn, own) in itertools.product(
+        cell_means.goals(runs), _by_distribution(runs).items()
+    ):
         row = cell_means.best_cell(own, goal)
         if row is None:
             found.append(f"No complete trial has a {wording.name(goal.metric)}, the sweep's goal.")
@@ -45,14 +51,19 @@ def best(runs: Runs) -> list[str]:
         spread = f"standard error, n = {n}" if n > 1 else "one seed, no error known"
         way = "Lowest" if goal.mode == "min" else "Highest"
         of = f" of {drawn}" if drawn else ""
-        found.append(f"{way} mean {wording.name(goal.metric)}{of}: {value} ({spread}), by {wording.cell(row, runs)}.")
+        found.append(
+            f"{way} mean {wording.name(goal.metric)}{of}: {value} ({spread}), by {wording.cell(row, runs)}."
+        )
     return list(dict.fromkeys(found))
 
 
 def _by_distribution(runs: Runs) -> dict[str, Runs]:
     """Return distribution of the factors -> the sweep's trials on it."""
     drawn = np.array(run_series.distributions(runs.table), dtype=object)
-    return {name: runs._replace(table=runs.table.loc[drawn == name]) for name in dict.fromkeys(drawn.tolist())}
+    return {
+        name: runs._replace(table=runs.table.loc[drawn == name])
+        for name in dict.fromkeys(drawn.tolist())
+    }
 
 
 def trends(runs: Runs, metrics: Sequence[str] = ("reconstruction", "tc")) -> list[str]:
@@ -67,7 +78,9 @@ def trends(runs: Runs, metrics: Sequence[str] = ("reconstruction", "tc")) -> lis
     ]
 
 
-def comparisons(runs: Runs, metric: str = "reconstruction", *, better: pareto.Direction = "min") -> list[str]:
+def comparisons(
+    runs: Runs, metric: str = "reconstruction", *, better: pareto.Direction = "min"
+) -> list[str]:
     """Return a sentence per series but the first of its distribution: which of the two is better at equal strengths."""
     rows = cell_means.brackets(runs, [metric])
     if metric not in rows.columns:
@@ -88,7 +101,9 @@ def _compared(rows: pd.DataFrame, metric: str, better: pareto.Direction) -> list
         letters = {str(row["strength_name"]) for row in (*own.values(), *theirs.values())}
         if shared and len(letters) == 1:
             letter = wording.symbol(letters.pop())
-            verdicts = [_verdict(theirs[value], own[value], metric, letter, better) for value in shared]
+            verdicts = [
+                _verdict(theirs[value], own[value], metric, letter, better) for value in shared
+            ]
             wins = sum(verdict[0] for verdict in verdicts)
             end = "lower" if better == "min" else "higher"
             found.append(
@@ -116,7 +131,11 @@ def _front(rows: pd.DataFrame, plane: pareto_front.Plane, drawn: str) -> str:
     axes = f"{wording.name(plane.x).capitalize()} against {wording.name(plane.y)}{f' of {drawn}' if drawn else ''}"
     shares = _shares(rows, plane)
     covered = ", ".join(f"{series} {100 * share:.0f} %" for series, share in shares.items())
-    area = f" Of the rectangle that all cells span, the series dominate: {covered}." if len(shares) > 1 else ""
+    area = (
+        f" Of the rectangle that all cells span, the series dominate: {covered}."
+        if len(shares) > 1
+        else ""
+    )
     return f"{axes}: {len(ahead)} of {len(rows)} cells are on the front: {'; '.join(_members(ahead))}.{area}"
 
 
@@ -127,13 +146,17 @@ def _members(rows: pd.DataFrame) -> list[str]:
         letter = wording.symbol(str(own["strength_name"].iloc[0]))
         known = sorted(own["strength"].dropna())
         found.append(
-            f"{series} at {letter} = {', '.join(wording.plain(value) for value in known)}" if known else str(series)
+            f"{series} at {letter} = {', '.join(wording.plain(value) for value in known)}"
+            if known
+            else str(series)
         )
     return found
 
 
 def _trend(own: pd.DataFrame, series: str, metric: str) -> str:
-    own = own.loc[(own["strength"].notna() & own[metric].notna()).to_numpy()].sort_values("strength")
+    own = own.loc[(own["strength"].notna() & own[metric].notna()).to_numpy()].sort_values(
+        "strength"
+    )
     if len(own) < 2:
         return ""
     strength, value = run_columns.floats(own, "strength"), run_columns.floats(own, metric)
@@ -147,7 +170,9 @@ def _trend(own: pd.DataFrame, series: str, metric: str) -> str:
         verb = "rises at every step of"
     else:
         verb = "neither only falls nor only rises with"
-    means = ", ".join(wording.number(float(mean), float(se)) for mean, se in zip(value, error, strict=True))
+    means = ", ".join(
+        wording.number(float(mean), float(se)) for mean, se in zip(value, error, strict=True)
+    )
     at = ", ".join(wording.plain(float(value)) for value in strength)
     unsure = f" {close} of {len(steps)} steps lie within one standard error." if close else ""
     return f"{wording.name(metric).capitalize()} {verb} {letter} for {series}: {means} ({letter} = {at}).{unsure}"
@@ -159,7 +184,11 @@ def _by_strength(rows: pd.DataFrame, series: str) -> dict[float, Mapping[str, An
 
 
 def _verdict(
-    mine: Mapping[str, Any], other: Mapping[str, Any], metric: str, letter: str, better: pareto.Direction
+    mine: Mapping[str, Any],
+    other: Mapping[str, Any],
+    metric: str,
+    letter: str,
+    better: pareto.Direction,
 ) -> tuple[bool, str]:
     """Return whether `mine` is better, and that in words with both numbers."""
     gap = other[metric] - mine[metric] if better == "min" else mine[metric] - other[metric]
@@ -181,4 +210,7 @@ def _shares(rows: pd.DataFrame, plane: pareto_front.Plane) -> dict[str, float]:
     worst = [high[k] if way == "min" else low[k] for k, way in enumerate(ways)]
     series = rows["series"].to_numpy()
     area = float(np.prod(high - low))
-    return {name: pareto.hypervolume(points[series == name], worst, ways) / area for name in dict.fromkeys(series)}
+    return {
+        name: pareto.hypervolume(points[series == name], worst, ways) / area
+        for name in dict.fromkeys(series)
+    }

@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from sweeps.report.tables import Table
 
 
-def section(title: str, paragraphs: Sequence[str], tables: Sequence[Table], *, figure: str = "") -> str:
+def section(
+    title: str, paragraphs: Sequence[str], tables: Sequence[Table], *, figure: str = ""
+) -> str:
     """Return one part of a page: heading, figure, sentences, tables."""
     parts = [f"## {title}", *([f"![{title}]({figure})"] if figure else []), *paragraphs]
-    return "\n\n".join([*(" ".join(part.split()) for part in parts), *(grid(table) for table in tables)])
+    return "\n\n".join(
+        [*(" ".join(part.split()) for part in parts), *(grid(table) for table in tables)]
+    )
 
 
 def grid(table: Table) -> str:

@@ -89,7 +89,9 @@ def pictures(runs: Runs) -> dict[str, Picture]:
     for name, kind in figures.FIGURES.items():
         if not kind.why_not(runs):
             drawing = kind.draw(runs)
-            found[name] = Picture(figures.png(drawing), figures.svg(drawing), round(108 * drawing.get_figwidth()))
+            found[name] = Picture(
+                figures.png(drawing), figures.svg(drawing), round(108 * drawing.get_figwidth())
+            )
     return found
 
 
@@ -98,7 +100,9 @@ def html_page(runs: Runs, drawn: Mapping[str, Picture]) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = importlib.resources.files("sweeps.report").joinpath("page.html").read_text(encoding="utf-8")
+    template = (
+        importlib.resources.files("sweeps.report").joinpath("page.html").read_text(encoding="utf-8")
+    )
     return environment.from_string(template).render(
         name=runs.name,
         created=datetime.fromtimestamp(runs.created, UTC).strftime("%d %B %Y, %H:%M UTC"),
@@ -110,11 +114,19 @@ def html_page(runs: Runs, drawn: Mapping[str, Picture]) -> str:
 
 def markdown_page(runs: Runs, drawn: Mapping[str, Picture]) -> str:
     """Return the page as Markdown, without the list of trials; its figures are the files beside it."""
-    parts = [f"# {runs.name}", _opening(runs), "\n".join(f"- {sentence}" for sentence in _found(runs))]
+    parts = [
+        f"# {runs.name}",
+        _opening(runs),
+        "\n".join(f"- {sentence}" for sentence in _found(runs)),
+    ]
     for section in _sections(runs, drawn):
         if section.paragraphs or section.picture or (section.tables and section.kind != "trials"):
             figure = f"figures/{section.id}.png" if section.picture else ""
-            parts.append(report_markdown.section(section.title, section.paragraphs, section.tables, figure=figure))
+            parts.append(
+                report_markdown.section(
+                    section.title, section.paragraphs, section.tables, figure=figure
+                )
+            )
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -151,7 +163,11 @@ def _sections(runs: Runs, drawn: Mapping[str, Picture]) -> list[Section]:
         kinds["front"],
         kinds["traversals"],
         kinds["capacity"],
-        *([Section("trials", "All trials", tables=[tables.trials(runs)], kind="trials")] if len(runs.table) else []),
+        *(
+            [Section("trials", "All trials", tables=[tables.trials(runs)], kind="trials")]
+            if len(runs.table)
+            else []
+        ),
         *([Section("failed", "Failed trials", failures=failed)] if failed else []),
         Section("spec", "Spec", code=_yaml(runs.spec)),
         Section("numbers", "How the numbers were made", tables=definitions),
@@ -166,7 +182,9 @@ def _published(runs: Runs) -> list[Section]:
         pairs = published.pairs(runs, table)
         paragraphs = [f"From {table.source} ({table.tag}). {published.setting(runs)}", *table.says]
         paragraphs.append(f"What differs: {table.differences}")
-        paragraphs += filter(None, [published.order(table, metric, own) for metric, own in pairs.items()])
+        paragraphs += filter(
+            None, [published.order(table, metric, own) for metric, own in pairs.items()]
+        )
         title = "Beside published numbers" if not at else f"Beside published numbers, {at + 1}"
         grids = [published.beside(table, metric, own, runs) for metric, own in pairs.items()]
         found.append(Section(f"published-{at + 1}", title, paragraphs, tables=grids))
@@ -178,7 +196,9 @@ def _figure(name: str, runs: Runs, drawn: Mapping[str, Picture]) -> Section:
     if name not in drawn:
         return Section(name, title, missing=figures.FIGURES[name].why_not(runs))
     picture = drawn[name]
-    kind, content = ("svg+xml", picture.svg) if len(picture.svg) <= MOST_SVG else ("png", picture.png)
+    kind, content = (
+        ("svg+xml", picture.svg) if len(picture.svg) <= MOST_SVG else ("png", picture.png)
+    )
     source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
     return Section(name, title, picture=source, width=min(picture.width, 1044))
 
@@ -192,7 +212,9 @@ def _failed(runs: Runs) -> list[tuple[str, str]]:
             f"last epoch {row['epoch']} of {row['epochs']} ({_inside(runs, str(row['artifacts']))})",
             str(row["why"] or "no reason was recorded"),
         )
-        for row in ({str(key): value for key, value in record.items()} for record in rows.to_dict("records"))
+        for row in (
+            {str(key): value for key, value in record.items()} for record in rows.to_dict("records")
+        )
     ]
 
 

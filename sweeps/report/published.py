@@ -36,13 +36,18 @@ class Pair(NamedTuple):
 
 def tables(runs: Runs) -> list[Published]:
     """Return the published tables of a sweep's spec."""
-    return [Published.model_validate(stored, strict=False) for stored in runs.spec.get("published") or ()]
+    return [
+        Published.model_validate(stored, strict=False)
+        for stored in runs.spec.get("published") or ()
+    ]
 
 
 def setting(runs: Runs) -> str:
     """Return on what this sweep's numbers stand, in words: what the differences of a protocol are from."""
     parts = {key: runs.spec.get(key) or {} for key in ("data", "network", "train")}
-    told = "; ".join(f"{key}: {joined({k: v for k, v in part.items() if v})}" for key, part in parts.items())
+    told = "; ".join(
+        f"{key}: {joined({k: v for k, v in part.items() if v})}" for key, part in parts.items()
+    )
     own = any({"network", "train"} & set(entry) for entry in runs.spec.get("objectives") or ())
     return f"This sweep: {told}{'; some objectives have settings of their own' if own else ''}."
 
@@ -50,7 +55,10 @@ def setting(runs: Runs) -> str:
 def pairs(runs: Runs, table: Published) -> dict[str, list[Pair]]:
     """Return metric -> every number of a published table with ours."""
     metrics = dict.fromkeys(metric for row in table.rows for metric in row.values)
-    return {metric: [_pair(runs, row, metric) for row in table.rows if metric in row.values] for metric in metrics}
+    return {
+        metric: [_pair(runs, row, metric) for row in table.rows if metric in row.values]
+        for metric in metrics
+    }
 
 
 def beside(table: Published, metric: str, found: Sequence[Pair], runs: Runs) -> Table:
@@ -58,13 +66,26 @@ def beside(table: Published, metric: str, found: Sequence[Pair], runs: Runs) -> 
     chosen = any(pair.chosen.n for pair in found)
     heads = [Head(f"{wording.name(metric)} of")]
     heads += [Head("published: mean (sd)", numeric=True), Head("best", numeric=True)]
-    heads += [Head("ours: mean (sd)", numeric=True), Head("best", numeric=True), Head("n", numeric=True), Head("seeds")]
+    heads += [
+        Head("ours: mean (sd)", numeric=True),
+        Head("best", numeric=True),
+        Head("n", numeric=True),
+        Head("seeds"),
+    ]
     if chosen:
         heads += [Head("ours, chosen epoch: mean (sd)", numeric=True), Head("best", numeric=True)]
     body: list[Row] = []
     for pair in found:
-        cells = [Cell(pair.whose), _number(_given(pair.theirs)), _number(wording.plain(pair.theirs.best))]
-        cells += [_number(_mean(pair.last, pair)), _number(wording.number(pair.last_best)), _number(str(pair.last.n))]
+        cells = [
+            Cell(pair.whose),
+            _number(_given(pair.theirs)),
+            _number(wording.plain(pair.theirs.best)),
+        ]
+        cells += [
+            _number(_mean(pair.last, pair)),
+            _number(wording.number(pair.last_best)),
+            _number(str(pair.last.n)),
+        ]
         cells += [Cell(_seeds(pair))]
         if chosen:
             cells += [_number(_mean(pair.chosen, pair)), _number(wording.number(pair.chosen_best))]
@@ -84,8 +105,12 @@ def order(table: Published, metric: str, found: Sequence[Pair]) -> str:
     if not couples or end is None:
         return ""
     gaps = [_ours(table, a).value - _ours(table, b).value for a, b in couples]
-    same = sum((a.theirs.mean - b.theirs.mean) * gap > 0 for (a, b), gap in zip(couples, gaps, strict=True))
-    close = sum(abs(gap) <= _error(table, *couple) for couple, gap in zip(couples, gaps, strict=True))
+    same = sum(
+        (a.theirs.mean - b.theirs.mean) * gap > 0 for (a, b), gap in zip(couples, gaps, strict=True)
+    )
+    close = sum(
+        abs(gap) <= _error(table, *couple) for couple, gap in zip(couples, gaps, strict=True)
+    )
     alone = sum(_ours(table, pair).n < 2 or pair.cells > 1 for pair in own)
     unsure = f", {close} of ours within one standard error" if close else ""
     single = f" (of {alone} of our means no error over seeds is known)" if alone else ""
@@ -117,7 +142,9 @@ def _pair(runs: Runs, row: PublishedRow, metric: str) -> Pair:
     complete = mine & (runs.table["state"] == "COMPLETE").to_numpy()
     best = np.where(complete, run_columns.floats(runs.table, f"best/{metric}"), math.nan)
     has = runs.table.loc[~np.isnan(last)]
-    others = [f"{key} {wording.plain(value)}" for key, value in row.where.items() if key != "objective"]
+    others = [
+        f"{key} {wording.plain(value)}" for key, value in row.where.items() if key != "objective"
+    ]
     return Pair(
         whose=", ".join([str(row.where["objective"]), *others]),
         metric=metric,
@@ -134,7 +161,9 @@ def _pair(runs: Runs, row: PublishedRow, metric: str) -> Pair:
 
 def matching_trials(table: pd.DataFrame, where: Mapping[str, Scalar]) -> np.ndarray:
     """Return which rows of a run table are of the cells that a published row is about, (n,) bool."""
-    return np.array([published.matches(record, where) for record in table.to_dict("records")], dtype=bool)
+    return np.array(
+        [published.matches(record, where) for record in table.to_dict("records")], dtype=bool
+    )
 
 
 def _best(values: np.ndarray, metric: str) -> float:
@@ -152,7 +181,11 @@ def _caption(table: Published, metric: str, found: Sequence[Pair], runs: Runs) -
     parts = [
         f"Published: {table.source}; {table.tag}; {theirs}; to compare with ours of {compared}. Ours: means over n "
         f"seeds, sd with n − 1, on the {where}; best: of the trials",
-        *(["chosen epoch: the weights that evaluation.best selects"] if any(pair.chosen.n for pair in found) else []),
+        *(
+            ["chosen epoch: the weights that evaluation.best selects"]
+            if any(pair.chosen.n for pair in found)
+            else []
+        ),
         f"our estimator: {estimator(metric, runs)}",
     ]
     return "; ".join(parts) + "."
@@ -167,7 +200,9 @@ def _seeds(pair: Pair) -> str:
 
 def _given(number: PublishedNumber) -> str:
     """Return a published number with the digits that it was published with."""
-    return wording.plain(number.mean) + (f" ({wording.plain(number.sd)})" if number.sd is not None else "")
+    return wording.plain(number.mean) + (
+        f" ({wording.plain(number.sd)})" if number.sd is not None else ""
+    )
 
 
 def _mean(mean: Mean, pair: Pair) -> str:

@@ -53,7 +53,12 @@ def strengths(runs: Runs) -> Table:
     rows = cast(list[dict[str, Any]], cell_means.brackets(runs, SHOWN).to_dict("records"))
     metrics = [metric for metric in SHOWN if any(metric in row for row in rows)]
     shown = run_series.parameters(runs.table)
-    counts = ["n", "pruned", "failed", *(["collapsed"] if any(row["collapsed"] for row in rows) else [])]
+    counts = [
+        "n",
+        "pruned",
+        "failed",
+        *(["collapsed"] if any(row["collapsed"] for row in rows) else []),
+    ]
     heads = [Head("objective"), Head(wording.strength_axis(runs), numeric=True)]
     heads += [Head(wording.parameter(column)) for column in shown]
     heads += [Head(name, numeric=True) for name in counts]
@@ -67,7 +72,10 @@ def strengths(runs: Runs) -> Table:
         cells += [_number(_mean(row, metric)) for metric in metrics]
         members = runs.table.loc[runs.table["number"].isin(row["members"]).to_numpy()]
         own = runs._replace(table=members)
-        levels = [_level(cell_means.level(own, "mig", "chance")), _level(cell_means.level(own, "mig", "ceiling"))]
+        levels = [
+            _level(cell_means.level(own, "mig", "chance")),
+            _level(cell_means.level(own, "mig", "ceiling")),
+        ]
         cells += [_number(", ".join(levels) if row["n"] else "–")] if "mig" in metrics else []
         body.append(Row(cells, "" if row["n"] else "empty"))
     parts = [
@@ -78,7 +86,9 @@ def strengths(runs: Runs) -> Table:
     ]
     if any(row["complete_cells"] > 1 for row in rows):
         best = wording.name(cell_means.goals(runs)[0].metric)
-        parts.append(f"where several cells of a bracket are complete, the one with the best mean {best}")
+        parts.append(
+            f"where several cells of a bracket are complete, the one with the best mean {best}"
+        )
     return Table(heads, body, "; ".join(parts) + ".")
 
 
@@ -89,8 +99,14 @@ def best(runs: Runs) -> Table | None:
     if not by or not metrics:
         return None
     pairs = [column for name in metrics for column in (f"final/{name}", f"best/{name}")]
-    rows = cast(list[dict[str, Any]], cell_means.brackets(runs, [*pairs, "best/epoch"]).to_dict("records"))
-    heads = [Head("objective"), Head(wording.strength_axis(runs), numeric=True), Head("n", numeric=True)]
+    rows = cast(
+        list[dict[str, Any]], cell_means.brackets(runs, [*pairs, "best/epoch"]).to_dict("records")
+    )
+    heads = [
+        Head("objective"),
+        Head(wording.strength_axis(runs), numeric=True),
+        Head("n", numeric=True),
+    ]
     heads += [Head("best epoch", numeric=True)]
     for name in metrics:
         short = _SHORT.get(name, wording.name(name))
@@ -98,8 +114,14 @@ def best(runs: Runs) -> Table | None:
     body: list[Row] = []
     for row in rows:
         if row["n"]:
-            cells = [Cell(str(row["series"])), _number(wording.plain(row["strength"])), _number(str(row["n"]))]
-            body.append(Row([*cells, *(_number(_mean(row, column)) for column in ("best/epoch", *pairs))]))
+            cells = [
+                Cell(str(row["series"])),
+                _number(wording.plain(row["strength"])),
+                _number(str(row["n"])),
+            ]
+            body.append(
+                Row([*cells, *(_number(_mean(row, column)) for column in ("best/epoch", *pairs))])
+            )
     labels = by in names() and "factors" in find(by).needs
     caption = (
         f"Last: the weights at the end; best: those of the epoch with the best {wording.name(by)} on the evaluation "
@@ -113,22 +135,36 @@ def scores(runs: Runs) -> Table | None:
     """Return what else was scored on the whole set, with chance and ceiling, a row per bracket; None if nothing was."""
     metrics = [metric for metric in _scored(runs, most=100) if metric not in SHOWN]
     rows = cast(
-        list[dict[str, Any]], cell_means.brackets(runs, [f"final/{name}" for name in metrics]).to_dict("records")
+        list[dict[str, Any]],
+        cell_means.brackets(runs, [f"final/{name}" for name in metrics]).to_dict("records"),
     )
     rows = [row for row in rows if row["n"]]
     if not metrics or not rows:
         return None
-    heads = [Head("objective"), Head(wording.strength_axis(runs), numeric=True), Head("n", numeric=True)]
+    heads = [
+        Head("objective"),
+        Head(wording.strength_axis(runs), numeric=True),
+        Head("n", numeric=True),
+    ]
     heads += [Head(wording.name(metric), numeric=True) for metric in metrics]
     body: list[Row] = []
     for row in rows:
-        cells = [Cell(str(row["series"])), _number(wording.plain(row["strength"])), _number(str(row["n"]))]
-        cells += [_number(_mean(row, name) if name in row else "–") for name in (f"final/{name}" for name in metrics)]
+        cells = [
+            Cell(str(row["series"])),
+            _number(wording.plain(row["strength"])),
+            _number(str(row["n"])),
+        ]
+        cells += [
+            _number(_mean(row, name) if name in row else "–")
+            for name in (f"final/{name}" for name in metrics)
+        ]
         body.append(Row(cells))
     for which in ("chance", "ceiling"):
         levels = [_number(_levels(runs, metric, which)) for metric in metrics]
         body.append(Row([Cell(which), _number(""), _number(""), *levels], "empty"))
-    return Table(heads, body, "Further scores of the whole data set: means ± standard error over n seeds.")
+    return Table(
+        heads, body, "Further scores of the whole data set: means ± standard error over n seeds."
+    )
 
 
 def trials(runs: Runs) -> Table:
@@ -137,22 +173,43 @@ def trials(runs: Runs) -> Table:
     shown = run_series.parameters(runs.table)
     last = [metric for metric in SHOWN if metric in runs.table.columns]
     final = _scored(runs)
-    heads = [Head("#", numeric=True), Head("trial"), Head("objective"), Head(wording.strength_axis(runs), numeric=True)]
+    heads = [
+        Head("#", numeric=True),
+        Head("trial"),
+        Head("objective"),
+        Head(wording.strength_axis(runs), numeric=True),
+    ]
     heads += [Head(wording.parameter(column)) for column in shown]
-    heads += [Head("seed", numeric=True), Head("state"), Head("epoch", numeric=True), Head("seconds", numeric=True)]
+    heads += [
+        Head("seed", numeric=True),
+        Head("state"),
+        Head("epoch", numeric=True),
+        Head("seconds", numeric=True),
+    ]
     heads += [Head(_SHORT.get(metric, wording.name(metric)), numeric=True) for metric in last]
-    heads += [Head(f"final {_SHORT.get(metric, wording.name(metric))}", numeric=True) for metric in final]
+    heads += [
+        Head(f"final {_SHORT.get(metric, wording.name(metric))}", numeric=True) for metric in final
+    ]
     chosen = [metric for metric in final if f"best/{metric}" in runs.table.columns]
-    heads += [Head(f"best {_SHORT.get(metric, wording.name(metric))}", numeric=True) for metric in chosen]
+    heads += [
+        Head(f"best {_SHORT.get(metric, wording.name(metric))}", numeric=True) for metric in chosen
+    ]
     heads += [Head("why")]
     lost = run_columns.collapsed(runs.table)
     body: list[Row] = []
     for place, row in enumerate(rows):
-        cells = [_number(str(row["number"])), Cell(str(row["trial"]), "hash"), Cell(str(row["objective"]))]
+        cells = [
+            _number(str(row["number"])),
+            Cell(str(row["trial"]), "hash"),
+            Cell(str(row["objective"])),
+        ]
         cells += [_number(wording.plain(float(row["strength"])))]
         cells += [Cell(wording.plain(row[column])) for column in shown]
         cells += [_number(str(row["seed"])), Cell(str(row["state"]).lower(), "state")]
-        cells += [_number(f"{row['epoch']}/{row['epochs']}"), _number(wording.number(float(row["seconds"])))]
+        cells += [
+            _number(f"{row['epoch']}/{row['epochs']}"),
+            _number(wording.number(float(row["seconds"]))),
+        ]
         cells += [_number(wording.number(_float(row[metric]))) for metric in last]
         cells += [_number(wording.number(_float(row[f"final/{metric}"]))) for metric in final]
         cells += [_number(wording.number(_float(row[f"best/{metric}"]))) for metric in chosen]
@@ -161,7 +218,9 @@ def trials(runs: Runs) -> Table:
         collapsed = "collapsed" if lost[place] and "collapsed" not in why else ""
         cells += [Cell("; ".join(part for part in (why, collapsed, reused) if part), "why")]
         body.append(Row(cells, str(row["state"])))
-    caption = "Numbers of the last reported epoch, on the evaluation subset; final: on the whole data set"
+    caption = (
+        "Numbers of the last reported epoch, on the evaluation subset; final: on the whole data set"
+    )
     caption += "; best: there, too, with the weights of the best epoch." if chosen else "."
     return Table(heads, body, caption)
 
@@ -169,8 +228,18 @@ def trials(runs: Runs) -> Table:
 def estimators(runs: Runs) -> Table:
     """Return each metric's definition, where it was measured, and its stored identity."""
     scored = [metric for metric in _scored(runs, most=100) if metric not in wording.DEFINITIONS]
-    metrics = [metric for metric in (*wording.DEFINITIONS, *scored) if run_columns.source(runs.table, metric)]
-    heads = [Head("metric"), Head("unit"), Head("what it is"), Head("means measured on"), Head("estimator")]
+    metrics = [
+        metric
+        for metric in (*wording.DEFINITIONS, *scored)
+        if run_columns.source(runs.table, metric)
+    ]
+    heads = [
+        Head("metric"),
+        Head("unit"),
+        Head("what it is"),
+        Head("means measured on"),
+        Head("estimator"),
+    ]
     body = [
         Row(
             [
@@ -196,7 +265,10 @@ def facts(runs: Runs, made_with: Mapping[str, str]) -> Table:
         if str(column).startswith(prefix):
             rows[str(column).removeprefix(prefix)] = _distinct(runs.table, str(column)) or "–"
     rows["report made with"] = joined(made_with)
-    return Table([Head("what"), Head("value")], [Row([Cell(key), Cell(value)]) for key, value in rows.items()])
+    return Table(
+        [Head("what"), Head("value")],
+        [Row([Cell(key), Cell(value)]) for key, value in rows.items()],
+    )
 
 
 def _seeds(runs: Runs) -> str:
@@ -217,14 +289,21 @@ def estimator(metric: str, runs: Runs) -> str:
     evaluation = runs.spec.get("evaluation") or {}
     if metric in ("mi", "tc", "dimwise_kl"):
         return f"{evaluation.get('samples', '–')} samples of q(z), seed {evaluation.get('seed', 0)}"
-    known = {"reconstruction": f"seed {evaluation.get('seed', 0)}", "mig": "quadrature of the posterior mixtures"}
+    known = {
+        "reconstruction": f"seed {evaluation.get('seed', 0)}",
+        "mig": "quadrature of the posterior mixtures",
+    }
     return known.get(metric, "closed form" if metric == "kl" else "–")
 
 
 def _scored(runs: Runs, *, most: int = 8) -> list[str]:
     """Return the metrics of the whole set that the spec asked for, then those of a rescore; as many as have room."""
     asked = [str(name) for name in (runs.spec.get("evaluation") or {}).get("final") or ()]
-    known = [str(column).removeprefix("identity/") for column in runs.table.columns if str(column)[:9] == "identity/"]
+    known = [
+        str(column).removeprefix("identity/")
+        for column in runs.table.columns
+        if str(column)[:9] == "identity/"
+    ]
     found = dict.fromkeys((*asked, *known))
     return [name for name in found if f"final/{name}" in runs.table.columns][:most]
 
@@ -232,14 +311,20 @@ def _scored(runs: Runs, *, most: int = 8) -> list[str]:
 def _both(table: pd.DataFrame, metric: str) -> bool:
     """Return whether a metric was measured with the last weights and with the best ones."""
     rows = run_columns.complete(table)
-    return not any(np.isnan(run_columns.floats(rows, f"{which}/{metric}")).all() for which in ("final", "best"))
+    return not any(
+        np.isnan(run_columns.floats(rows, f"{which}/{metric}")).all() for which in ("final", "best")
+    )
 
 
 def _identity(table: pd.DataFrame, metric: str) -> str:
     """Return the stored identities of a metric in words; more than one means that its scores do not compare."""
     stored = table.get(f"identity/{metric}")
-    identities = [] if stored is None else list(dict.fromkeys(str(value) for value in stored.dropna()))
-    return " | ".join(joined({k: v for k, v in json.loads(text).items() if k != "metric"}) for text in identities)
+    identities = (
+        [] if stored is None else list(dict.fromkeys(str(value) for value in stored.dropna()))
+    )
+    return " | ".join(
+        joined({k: v for k, v in json.loads(text).items() if k != "metric"}) for text in identities
+    )
 
 
 def _distinct(table: pd.DataFrame, column: str) -> str:

@@ -138,7 +138,10 @@ def _decimals(value: float, error: float) -> int:
 def strengths(rows: pd.DataFrame) -> list[str]:
     """Return "β 4" for every row of cells or brackets."""
     letters = [symbol(str(name)) for name in rows["strength_name"]]
-    return [f"{letter} {plain(float(value))}" for letter, value in zip(letters, rows["strength"], strict=True)]
+    return [
+        f"{letter} {plain(float(value))}"
+        for letter, value in zip(letters, rows["strength"], strict=True)
+    ]
 
 
 def span(counts: Sequence[int]) -> str:
@@ -160,10 +163,14 @@ def states(table: pd.DataFrame) -> str:
 
 def left_out(table: pd.DataFrame) -> str:
     """Return which trials the means leave out, "" if none."""
-    found = {state: n for state, n in run_columns.counts(table).items() if state != "COMPLETE" and n}
+    found = {
+        state: n for state, n in run_columns.counts(table).items() if state != "COMPLETE" and n
+    }
     lost = int((run_columns.collapsed(table) & (table["state"] == "PRUNED").to_numpy()).sum())
     of_these = {"PRUNED": f" ({lost} of them collapsed)" if lost else ""}
-    words = ", ".join(f"{n} {_STATES[state]}{of_these.get(state, '')}" for state, n in found.items())
+    words = ", ".join(
+        f"{n} {_STATES[state]}{of_these.get(state, '')}" for state, n in found.items()
+    )
     return f"not shown: {words}" if words else ""
 
 
@@ -179,6 +186,12 @@ def cell(row: Mapping[str, object], runs: Runs) -> str:
     strength = str(row["strength_name"])
     parts = [str(row["objective"])]
     parts += [f"{symbol(strength)} = {plain(row['strength'])}"] if strength else []
-    shown = [column for column in run_series.parameters(runs.table) if column != f"objective.{strength}"]
-    parts += [f"{parameter(column)} {plain(row.get(column))}" for column in shown if plain(row.get(column)) != "–"]
+    shown = [
+        column for column in run_series.parameters(runs.table) if column != f"objective.{strength}"
+    ]
+    parts += [
+        f"{parameter(column)} {plain(row.get(column))}"
+        for column in shown
+        if plain(row.get(column)) != "–"
+    ]
     return ", ".join(parts)

@@ -14,7 +14,15 @@ import numpy as np
 import pandas as pd
 
 from sweeps.results.pareto import Direction
-from sweeps.results.run_columns import METRICS, UNFINISHED, collapsed, complete, floats, source, values
+from sweeps.results.run_columns import (
+    METRICS,
+    UNFINISHED,
+    collapsed,
+    complete,
+    floats,
+    source,
+    values,
+)
 from sweeps.results.run_series import distributions, parameters, series
 from sweeps.results.run_table import Runs
 
@@ -55,7 +63,9 @@ def goals(runs: Runs) -> list[Goal]:
     """Return the sweep's goals, the first one first; a spec without any looks for the largest ELBO."""
     stated = runs.spec.get("goal") or {"metric": "elbo", "mode": "max"}
     listed: list[Mapping[str, Any]] = list(stated) if isinstance(stated, list | tuple) else [stated]
-    return [Goal(str(goal["metric"]), "min" if goal.get("mode") == "min" else "max") for goal in listed]
+    return [
+        Goal(str(goal["metric"]), "min" if goal.get("mode") == "min" else "max") for goal in listed
+    ]
 
 
 def cells(runs: Runs, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
@@ -69,7 +79,9 @@ def cells(runs: Runs, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
     return _grouped(runs, "cell", metrics)
 
 
-def brackets(runs: Runs, metrics: Sequence[str] = METRICS, *, choice: Choice = "best") -> pd.DataFrame:
+def brackets(
+    runs: Runs, metrics: Sequence[str] = METRICS, *, choice: Choice = "best"
+) -> pd.DataFrame:
     """Return one row per (bracket, strength): the points of the trade-off.
 
     Args:
@@ -126,11 +138,15 @@ def _grouped(runs: Runs, by: Literal["cell", "bracket"], metrics: Sequence[str])
     table = runs.table
     own = series(runs)
     strength, state = floats(table, "strength"), np.array([str(value) for value in table["state"]])
-    points = [f"{name} @ {at!r}" for name, at in zip(table["bracket"], strength.tolist(), strict=True)]
+    points = [
+        f"{name} @ {at!r}" for name, at in zip(table["bracket"], strength.tolist(), strict=True)
+    ]
     keys = [str(name) for name in table["cell"]] if by == "cell" else points
     shown = {name: list(table[name]) for name in parameters(table)}
     lost, drawn = collapsed(table), distributions(table)
-    measured = {metric: values(table, metric) for metric in dict.fromkeys(metrics) if source(table, metric)}
+    measured = {
+        metric: values(table, metric) for metric in dict.fromkeys(metrics) if source(table, metric)
+    }
     groups: dict[str, list[int]] = {}
     for place, key in enumerate(keys):
         groups.setdefault(key, []).append(place)
@@ -149,7 +165,10 @@ def _grouped(runs: Runs, by: Literal["cell", "bracket"], metrics: Sequence[str])
             "bracket": bracket[first],
             "point": points[first],
             "cell": cell[first] if by == "cell" else "",
-            **{name: of[first] if len({str(of[k]) for k in places}) == 1 else None for name, of in shown.items()},
+            **{
+                name: of[first] if len({str(of[k]) for k in places}) == 1 else None
+                for name, of in shown.items()
+            },
             "n": int((states == "COMPLETE").sum()),
             "pruned": int((states == "PRUNED").sum()),
             "failed": int((states == "FAILED").sum()),
@@ -164,7 +183,16 @@ def _grouped(runs: Runs, by: Literal["cell", "bracket"], metrics: Sequence[str])
             row |= {f"{metric}_se": average.se, f"{metric}_n": average.n}
         rows.append(row)
     if not rows:
-        told = ("objective", "series", "distribution", "strength_name", "strength", "bracket", "point", "cell")
+        told = (
+            "objective",
+            "series",
+            "distribution",
+            "strength_name",
+            "strength",
+            "bracket",
+            "point",
+            "cell",
+        )
         return pd.DataFrame(columns=[*told, *_COUNTS])
     return pd.DataFrame(rows)
 

@@ -29,7 +29,9 @@ def nondominated(points: ArrayLike, directions: Sequence[Direction]) -> NDArray[
         ValueError: the number of directions is not the number of coordinates, or a direction is neither.
     """
     cost = _costs(points, directions)
-    at_least = np.all(cost[:, None, :] <= cost[None, :, :], axis=2)  # at_least[a, b]; False where either is NaN
+    at_least = np.all(
+        cost[:, None, :] <= cost[None, :, :], axis=2
+    )  # at_least[a, b]; False where either is NaN
     better = np.any(cost[:, None, :] < cost[None, :, :], axis=2)
     known = ~np.any(np.isnan(cost), axis=1)
     return np.asarray(known & ~np.any(at_least & better, axis=0), dtype=np.bool_)
@@ -65,7 +67,9 @@ def _costs(points: ArrayLike, directions: Sequence[Direction]) -> NDArray[np.flo
     array = np.asarray(points, dtype=np.float64)
     array = array.reshape(-1, len(directions)) if array.size == 0 else array
     if array.ndim != 2 or array.shape[1] != len(directions):
-        raise ValueError(f"points need one direction per coordinate, got {array.shape} and {list(directions)}")
+        raise ValueError(
+            f"points need one direction per coordinate, got {array.shape} and {list(directions)}"
+        )
     if wrong := set(directions) - {"min", "max"}:
         raise ValueError(f"a direction is 'min' or 'max', got {sorted(wrong)}")
     return array * np.array([1.0 if direction == "min" else -1.0 for direction in directions])

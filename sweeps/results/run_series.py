@@ -75,7 +75,10 @@ def distributions(table: pd.DataFrame) -> list[str]:
     Numbers of two distributions are of two sets of images: neither is the better one.
     """
     empty = [None] * len(table)
-    columns = [table.get(f"train.{name}", empty) for name in ("correlated", "correlation_width", "factor_table")]
+    columns = [
+        table.get(f"train.{name}", empty)
+        for name in ("correlated", "correlation_width", "factor_table")
+    ]
     found: list[str] = []
     for pairs, width, text in zip(*columns, strict=True):
         if isinstance(text, str) and text:

@@ -70,7 +70,9 @@ def load_runs(workspace: Path, name: str) -> Runs:
         if row is None:
             from vae_core.hyperparameters.registry import unknown
 
-            raise LookupError(unknown("sweep", name, [other["name"] for other in ledger.rows(tables.SWEEP)]))
+            raise LookupError(
+                unknown("sweep", name, [other["name"] for other in ledger.rows(tables.SWEEP)])
+            )
         return _fold(ledger, workspace, name, row)
     finally:
         ledger.close()
@@ -84,7 +86,9 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
     running = {attempt["trial"] for attempt in attempts if attempt["outcome"] is None}
     waiting = parked(ledger, name, trials)
     courses = {
-        trial.number: timeline.of_config(trial.config, trial.first_steps) for trial in trials if trial.first_steps
+        trial.number: timeline.of_config(trial.config, trial.first_steps)
+        for trial in trials
+        if trial.first_steps
     }
     objectives = {trial.number: timeline.objective_of(trial.config) for trial in trials}
     pruning = row["spec"]["pruning"]
@@ -109,8 +113,12 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
         )
         if body.get("final"):
             finals[number] = {f"final/{key}": value for key, value in body["final"].items()}
-            finals[number] |= {f"best/{key}": value for key, value in (body.get("best") or {}).items()}
-            finals[number] |= {f"identity/{key}": value for key, value in body.get("identity", {}).items()}
+            finals[number] |= {
+                f"best/{key}": value for key, value in (body.get("best") or {}).items()
+            }
+            finals[number] |= {
+                f"identity/{key}": value for key, value in body.get("identity", {}).items()
+            }
     for later in ledger.of(tables.RESCORE, name):
         scored = _rescored(later["metric"], json.loads(later["body"]))
         finals[later["trial"]] = scored | finals.get(later["trial"], {})
@@ -125,7 +133,11 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
                 **_identity(trial, cells[trial.cell], by, workspace),
                 "attempts": sum(attempt["trial"] == trial.number for attempt in attempts),
                 "rungs": json.dumps(_rungs(pruning, courses.get(trial.number))),
-                **{key: _scalar(value) for key, value in flatten(_whole(trial.config)).items() if key != "seed"},
+                **{
+                    key: _scalar(value)
+                    for key, value in flatten(_whole(trial.config)).items()
+                    if key != "seed"
+                },
                 **trial.reported.get(trial.epoch, {}),
                 **(finals.get(trial.number, {}) if trial.state == "COMPLETE" else {}),
                 **{f"software/{key}": value for key, value in json.loads(row["software"]).items()},
@@ -137,7 +149,11 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
 
 def _whole(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return a stored config with the fields of training that came after it, at their defaults."""
-    added = {key: value for key, value in registry.plain(TrainConfig(epochs=1)).items() if key not in LENGTHS}
+    added = {
+        key: value
+        for key, value in registry.plain(TrainConfig(epochs=1)).items()
+        if key not in LENGTHS
+    }
     return {**config, "train": {**added, **config["train"]}}
 
 
@@ -148,7 +164,9 @@ def _rescored(metric: str, body: dict[str, Any]) -> dict[str, Any]:
     return columns | ({f"reason/{metric}": body["reason"]} if body["reason"] else {})
 
 
-def strength(config: Mapping[str, Any], laid_out: Collection[str], by: Sequence[str]) -> tuple[str, float]:
+def strength(
+    config: Mapping[str, Any], laid_out: Collection[str], by: Sequence[str]
+) -> tuple[str, float]:
     """Return name and value of a trial's parameter of the trade-off; "" and NaN if it has none.
 
     Args:
@@ -165,7 +183,9 @@ def strength(config: Mapping[str, Any], laid_out: Collection[str], by: Sequence[
     return ("", math.nan) if declared is None else (declared, float(config["objective"][declared]))
 
 
-def _identity(trial: TrialState, cell: Mapping[str, Any], by: Sequence[str], workspace: Path) -> dict[str, Any]:
+def _identity(
+    trial: TrialState, cell: Mapping[str, Any], by: Sequence[str], workspace: Path
+) -> dict[str, Any]:
     name, value = strength(trial.config, json.loads(cell["params"]), by)
     return {
         "trial": trial.hash,
@@ -188,7 +208,11 @@ def _identity(trial: TrialState, cell: Mapping[str, Any], by: Sequence[str], wor
 
 
 def _rungs(pruning: Mapping[str, Any] | None, own: Timeline | None) -> list[int]:
-    return [] if pruning is None or own is None else list(timeline.judged_rungs(pruning["rungs"], own).values())
+    return (
+        []
+        if pruning is None or own is None
+        else list(timeline.judged_rungs(pruning["rungs"], own).values())
+    )
 
 
 def _capacity(objective: AbstractObjective, own: Timeline, step: int) -> dict[str, float]:

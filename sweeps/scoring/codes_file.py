@@ -35,7 +35,15 @@ MEAN = ("mean", "means", "mu", "z_mean")
 LOGVAR, STD, VARIANCE = ("logvar", "log_var"), ("std", "sigma"), ("var", "variance")
 SPREAD = (*LOGVAR, *STD, *VARIANCE)
 SAMPLES = ("samples", "z")
-OTHERS = ("discrete", "factors", "factor_names", "factor_sizes", "weights", "images", "reconstructions")
+OTHERS = (
+    "discrete",
+    "factors",
+    "factor_names",
+    "factor_sizes",
+    "weights",
+    "images",
+    "reconstructions",
+)
 KEYS = (*MEAN, *SPREAD, *SAMPLES, *OTHERS)
 _UNREAD = ("fingerprint",)
 """Keys that our own files have beside these."""
@@ -67,7 +75,9 @@ def read(path: Path) -> CodesFile:
     """
     source = str(path)
     if path.suffix.lower() not in READERS:
-        raise CodesFileError(source, [f"must end in {', '.join(READERS)}, got {path.suffix or 'no ending'}"])
+        raise CodesFileError(
+            source, [f"must end in {', '.join(READERS)}, got {path.suffix or 'no ending'}"]
+        )
     try:
         with path.open("rb") as stream:
             return read_from(stream, source=source, suffix=path.suffix)
@@ -109,8 +119,15 @@ class _Reading:
         codes = self._codes()
         factors = self._factors()
         images, reconstructions = self._pixels("images"), self._pixels("reconstructions")
-        if images is not None and reconstructions is not None and images.shape != reconstructions.shape:
-            self._wrong("reconstructions", f"must have the shape of images {images.shape}, got {reconstructions.shape}")
+        if (
+            images is not None
+            and reconstructions is not None
+            and images.shape != reconstructions.shape
+        ):
+            self._wrong(
+                "reconstructions",
+                f"must have the shape of images {images.shape}, got {reconstructions.shape}",
+            )
         if codes is None or self.mistakes:
             return None
         return CodesFile(codes, factors, images, reconstructions, tuple(self.notes))
@@ -135,7 +152,9 @@ class _Reading:
                 return None
             if "discrete" not in self._arrays:
                 there = ", ".join(self._arrays) or "none of the known keys"
-                return self._wrong("mean", f"(or samples, or discrete) is missing; the file has {there}")
+                return self._wrong(
+                    "mean", f"(or samples, or discrete) is missing; the file has {there}"
+                )
             if spread is not None:
                 self._wrong(spread, "needs mean beside it")
             if discrete is None:
@@ -154,7 +173,9 @@ class _Reading:
         if spread is None or mean is None:
             return None
         if spread.shape[1] != mean.shape[1]:
-            self._wrong(key, f"must have the {mean.shape[1]} latents of {beside}, got {spread.shape[1]}")
+            self._wrong(
+                key, f"must have the {mean.shape[1]} latents of {beside}, got {spread.shape[1]}"
+            )
             return None
         if key in LOGVAR:
             return spread
@@ -175,7 +196,9 @@ class _Reading:
             return None
         array = self._arrays["factors"]
         names = self._names(array.shape[1]) if array.ndim == 2 else None
-        values = self._whole("factors", names=names or (), ranked="factor_sizes" not in self._arrays)
+        values = self._whole(
+            "factors", names=names or (), ranked="factor_sizes" not in self._arrays
+        )
         weights = self._weights() if "weights" in self._arrays else None
         if values is None or names is None:
             return None
@@ -193,7 +216,10 @@ class _Reading:
                 if len(column) and (column.min() < 0 or column.max() >= size):
                     low, high = int(column.min()), int(column.max())
                     remedy = "number levels from 0, or leave factor_sizes out and they are ranked"
-                    self._wrong("factors", f"{name!r} must lie in [0, {size}), got {low} to {high}; {remedy}")
+                    self._wrong(
+                        "factors",
+                        f"{name!r} must lie in [0, {size}), got {low} to {high}; {remedy}",
+                    )
             columns.append(column)
             found.append(size)
         if self.mistakes:
@@ -206,10 +232,14 @@ class _Reading:
         if not np.array_equal(levels, np.arange(len(levels))):
             shown = [f"{level:g}" for level in levels]
             listed = ", ".join(shown if len(shown) <= 6 else [*shown[:3], "…", shown[-1]])
-            self.notes.append(f"factor {name!r}: levels {listed} are numbered 0 to {len(levels) - 1}")
+            self.notes.append(
+                f"factor {name!r}: levels {listed} are numbered 0 to {len(levels) - 1}"
+            )
         if len(column) > 2 and len(levels) > len(column) / 2:
             advice = "bin it, or its scores say little"
-            self.notes.append(f"factor {name!r}: {len(levels)} levels in {len(column)} rows; {advice}")
+            self.notes.append(
+                f"factor {name!r}: {len(levels)} levels in {len(column)} rows; {advice}"
+            )
         return ranks.astype(np.int64).reshape(-1), max(len(levels), 1)
 
     def _names(self, count: int) -> list[str] | None:
@@ -219,11 +249,16 @@ class _Reading:
         if array.dtype.kind == "S":
             array = np.char.decode(array, "utf-8", "replace")
         if array.dtype.kind != "U" or array.shape != (count,):
-            return self._wrong("factor_names", f"must be {count} names, one per column of factors, got {_words(array)}")
+            return self._wrong(
+                "factor_names",
+                f"must be {count} names, one per column of factors, got {_words(array)}",
+            )
         names = [str(name) for name in array]
         doubled = sorted({name for name in names if names.count(name) > 1})
         if doubled:
-            return self._wrong("factor_names", f"must not repeat a name, got {', '.join(doubled)} more than once")
+            return self._wrong(
+                "factor_names", f"must not repeat a name, got {', '.join(doubled)} more than once"
+            )
         return names
 
     def _sizes(self, names: Sequence[str]) -> list[int] | None:
@@ -259,7 +294,10 @@ class _Reading:
             return None
         small = array.dtype.kind == "f" and array.dtype.itemsize <= 4
         array = array.astype(np.float32 if small else np.float64, copy=False)
-        same, finite = self._same_rows(key, array), self._finite(key, array)  # both, so that both are told
+        same, finite = (
+            self._same_rows(key, array),
+            self._finite(key, array),
+        )  # both, so that both are told
         return array if same and finite else None
 
     def _whole(self, key: str, *, names: Sequence[str] = (), ranked: bool = False) -> Array | None:
@@ -283,7 +321,10 @@ class _Reading:
                 self._wrong(key, f"{which} must be whole numbers, got {array[parts[:, k]][0, k]:g}")
             elif different > min(MOST_LEVELS, len(array) / 2):
                 remedy = "bin a continuous factor first, as in np.digitize(x, np.quantile(x, [0.25, 0.5, 0.75]))"
-                self._wrong(key, f"{which} must be levels, got {different} numbers in {len(array)} rows; {remedy}")
+                self._wrong(
+                    key,
+                    f"{which} must be levels, got {different} numbers in {len(array)} rows; {remedy}",
+                )
         if len(self.mistakes) > before:
             return None
         if parts.any():
@@ -303,7 +344,9 @@ class _Reading:
         low, high = array.min(), array.max()
         most = 1 if array.dtype.kind == "f" else 255
         if not (low >= 0 and high <= most):  # also catches NaN
-            return self._wrong(key, f"must lie in [0, 1] (or be levels 0 to 255), got {low:g} to {high:g}")
+            return self._wrong(
+                key, f"must lie in [0, 1] (or be levels 0 to 255), got {low:g} to {high:g}"
+            )
         if array.dtype.kind == "f":
             return array.astype(np.float32 if array.dtype.itemsize <= 4 else np.float64, copy=False)
         if high > 1:
@@ -316,9 +359,13 @@ class _Reading:
             return self._wrong(key, f"must hold numbers, got {_words(array)}")
         if array.ndim != 2:
             remedy = "; a single one is a column, x[:, None]" if array.ndim == 1 else ""
-            return self._wrong(key, f"must have two axes (images, {what}), got shape {array.shape}{remedy}")
+            return self._wrong(
+                key, f"must have two axes (images, {what}), got shape {array.shape}{remedy}"
+            )
         if not array.size:
-            return self._wrong(key, f"must have at least one row and one column, got shape {array.shape}")
+            return self._wrong(
+                key, f"must have at least one row and one column, got shape {array.shape}"
+            )
         return array
 
     def _finite(self, key: str, array: Array) -> bool:
@@ -332,7 +379,9 @@ class _Reading:
             self._rows = (key, len(array))
         first, rows = self._rows
         if len(array) != rows:
-            self._wrong(key, f"has {len(array)} rows but {first} has {rows}; save the same images of both")
+            self._wrong(
+                key, f"has {len(array)} rows but {first} has {rows}; save the same images of both"
+            )
         return len(array) == rows
 
     def _wrong(self, key: str, rule: str) -> None:

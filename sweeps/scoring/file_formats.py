@@ -43,8 +43,12 @@ def npz(stream: BinaryIO, wanted: Sequence[str]) -> Content:
     try:
         found = np.load(stream, allow_pickle=False)
     except Exception as error:
-        said = _said(error)  # numpy takes whatever it does not know for a pickle, and says how to load it
-        raise Unreadable("is no .npz, or a damaged one" + ("" if "pickle" in said else f" ({said})")) from error
+        said = _said(
+            error
+        )  # numpy takes whatever it does not know for a pickle, and says how to load it
+        raise Unreadable(
+            "is no .npz, or a damaged one" + ("" if "pickle" in said else f" ({said})")
+        ) from error
     if not isinstance(found, np.lib.npyio.NpzFile):
         raise Unreadable("holds a single array; save with np.savez(file, mean=…, factors=…)")
     for key in found.files:
@@ -112,7 +116,9 @@ def parquet(stream: BinaryIO, wanted: Sequence[str]) -> Content:
     if doubled:
         raise Unreadable(f"has more than one column named {', '.join(doubled)}")
     roles = _roles(names, wanted)
-    content.ignored.extend(name for name in names if name not in roles and not name.startswith("__"))
+    content.ignored.extend(
+        name for name in names if name not in roles and not name.startswith("__")
+    )
     columns: dict[str, Array] = {}
     try:
         table = file.read(columns=list(roles))
@@ -155,7 +161,9 @@ def _column(column: Any) -> Array:
     if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
         lengths = pc.unique(pc.list_value_length(column)).to_pylist()
         if len(lengths) > 1:
-            raise ValueError(f"must hold lists of one length, got from {min(lengths)} to {max(lengths)}")
+            raise ValueError(
+                f"must hold lists of one length, got from {min(lengths)} to {max(lengths)}"
+            )
         flat = _column(pa.chunked_array([pc.list_flatten(column).combine_chunks()]))
         return flat.reshape(len(column), lengths[0] if lengths else 0)
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
@@ -163,7 +171,9 @@ def _column(column: Any) -> Array:
     return column.to_numpy()
 
 
-def _put_together(columns: Mapping[str, Array], roles: Mapping[str, tuple[str, str]], content: Content) -> None:
+def _put_together(
+    columns: Mapping[str, Array], roles: Mapping[str, tuple[str, str]], content: Content
+) -> None:
     """Make matrices of the columns that are parts of one."""
     for key in dict.fromkeys(key for key, _ in roles.values()):
         own = {name: part for name, (of, part) in roles.items() if of == key}
@@ -192,7 +202,11 @@ def _put_together(columns: Mapping[str, Array], roles: Mapping[str, tuple[str, s
 
 def _said(error: Exception) -> str:
     """Return the first line of an error, without a full stop; its kind where it says nothing."""
-    lines = str(error.args[0] if isinstance(error, KeyError) and error.args else error).strip().splitlines()
+    lines = (
+        str(error.args[0] if isinstance(error, KeyError) and error.args else error)
+        .strip()
+        .splitlines()
+    )
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 

@@ -72,7 +72,9 @@ class _Work(NamedTuple):
     ledger: Ledger
     files: AbstractFiles
     trials: list[TrialState]  # all
-    final: dict[int, dict[str, Any]]  # number -> body of the report with the numbers of the whole set
+    final: dict[
+        int, dict[str, Any]
+    ]  # number -> body of the report with the numbers of the whole set
     there: dict[tuple[int, str], dict[str, Any]]  # (number, metric) -> body of an earlier rescore
 
     @property
@@ -96,7 +98,9 @@ def rescore_sweep(name: str, asked: Sequence[str], workspace: Path) -> Rescored:
     try:
         row = ledger.sweep(name)
         if row is None:
-            raise LookupError(unknown("sweep", name, [other["name"] for other in ledger.rows(tables.SWEEP)]))
+            raise LookupError(
+                unknown("sweep", name, [other["name"] for other in ledger.rows(tables.SWEEP)])
+            )
         store = row["spec"].get("store") or {}
         with lock.one_driver(name, workspace):
             work = _read(name, ledger, open_files(workspace, store.get("files")))
@@ -106,7 +110,9 @@ def rescore_sweep(name: str, asked: Sequence[str], workspace: Path) -> Rescored:
             _check_needs(work, names, stored)
             from sweeps.exports.mlflow_writer import MlflowWriter
 
-            tracker = MlflowWriter(name, ledger, work.files, workspace, store.get("mlflow"), provenance.software())
+            tracker = MlflowWriter(
+                name, ledger, work.files, workspace, store.get("mlflow"), provenance.software()
+            )
             tracker.start()
             try:
                 with progress_bar.showing(len(work.complete) * len(names)) as shown:
@@ -138,7 +144,10 @@ def _read(name: str, ledger: Ledger, files: AbstractFiles) -> _Work:
         body = json.loads(report["body"])
         if body.get("final"):
             final[report["trial"]] = body
-    there = {(row["trial"], row["metric"]): json.loads(row["body"]) for row in ledger.of(tables.RESCORE, name)}
+    there = {
+        (row["trial"], row["metric"]): json.loads(row["body"])
+        for row in ledger.of(tables.RESCORE, name)
+    }
     return _Work(name, ledger, files, read_trials(ledger, name), final, there)
 
 
@@ -156,9 +165,15 @@ class _Stored:
             try:
                 content = self._files.read(path)
             except OSError as error:
-                said = "is missing" if isinstance(error, FileNotFoundError) else f"cannot be read ({error})"
+                said = (
+                    "is missing"
+                    if isinstance(error, FileNotFoundError)
+                    else f"cannot be read ({error})"
+                )
                 raise CodesFileError(path, [said]) from error
-            self._kept[trial.hash] = codes_file.read_from(io.BytesIO(content), source=path, suffix=".npz")
+            self._kept[trial.hash] = codes_file.read_from(
+                io.BytesIO(content), source=path, suffix=".npz"
+            )
         return self._kept[trial.hash]
 
     def keep(self, trials: Sequence[TrialState]) -> None:
@@ -192,7 +207,9 @@ def _check_needs(work: _Work, names: Sequence[str], stored: _Stored) -> None:
         raise ScoreError(wrong)
 
 
-def _outcomes(work: _Work, names: Sequence[str], stored: _Stored, shown: progress_bar.Bar) -> Iterator[Outcome]:
+def _outcomes(
+    work: _Work, names: Sequence[str], stored: _Stored, shown: progress_bar.Bar
+) -> Iterator[Outcome]:
     for trial in work.complete:
         mates = [other for other in work.complete if other.cell == trial.cell]
         stored.keep(mates)
@@ -225,14 +242,25 @@ def _outcome(work: _Work, trial: TrialState, name: str, stored: _Stored) -> Outc
         found = stored.of(trial)
         lacking = missing(needs, found)
         if lacking:
-            return ended("skipped", why=f"needs {', '.join(lacking)}, which the codes of its objective have not")
-        if found.factors is not None and found.factors.weights is not None and not metrics.find(name).weighted:
-            return ended("skipped", why="takes no weights, and the factors of this trial are correlated")
+            return ended(
+                "skipped",
+                why=f"needs {', '.join(lacking)}, which the codes of its objective have not",
+            )
+        if (
+            found.factors is not None
+            and found.factors.weights is not None
+            and not metrics.find(name).weighted
+        ):
+            return ended(
+                "skipped", why="takes no weights, and the factors of this trial are correlated"
+            )
         codes = [stored.of(other).codes for other in others]
         result = _score(name, found, codes, seed=int(trial.config["evaluation"]["seed"]))
     except CodesFileError as error:
         return ended("failed", why=str(error))
-    except Exception as error:  # the metric refuses these codes, or breaks on them: the other trials go on
+    except (
+        Exception
+    ) as error:  # the metric refuses these codes, or breaks on them: the other trials go on
         said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
         return ended("failed", why=f"{name}: {said}")
     _record(work, trial, name, result, body["final"])
@@ -243,7 +271,9 @@ def _score(name: str, found: CodesFile, others: Sequence[Codes], *, seed: int) -
     return metrics.score(name, found.codes, found.factors, others=others, seed=seed)
 
 
-def _record(work: _Work, trial: TrialState, name: str, result: Score, final: dict[str, float]) -> None:
+def _record(
+    work: _Work, trial: TrialState, name: str, result: Score, final: dict[str, float]
+) -> None:
     """Write a score; a number that training has reported under the same key stays that one."""
     numbers = {key: value for key, value in flattened(name, result).items() if key not in final}
     body = {

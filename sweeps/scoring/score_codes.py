@@ -134,7 +134,13 @@ def _wrong_options(name: str, given: Mapping[str, Any], chosen: Chosen) -> list[
 
 
 def scores(
-    found: CodesFile, names: Sequence[str], *, options: Options, seed: int, reference: bool, bar: Bar
+    found: CodesFile,
+    names: Sequence[str],
+    *,
+    options: Options,
+    seed: int,
+    reference: bool,
+    bar: Bar,
 ) -> Iterator[Scored]:
     """Yield the score of each metric; one that refuses these codes has a failure instead, and the others go on."""
     for name in names:
@@ -154,8 +160,12 @@ def scores(
                 **own,
             )
         except Exception as error:  # one metric's trouble must not cost the others' results
-            broken = not isinstance(error, ValueError) and not own  # of an option's value it is the user's
-            said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            broken = (
+                not isinstance(error, ValueError) and not own
+            )  # of an option's value it is the user's
+            said = (
+                str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+            )
             given = ", ".join(f"{name}.{option}={value}" for option, value in own.items())
             failure = f"{said} (with {given})" if given else said
         bar.done()
@@ -166,7 +176,9 @@ def entry(scored: Scored) -> dict[str, Any]:
     """Return a score as plain values: arrays as lists, everything that it was made of."""
     row, result = metrics.find(scored.name), scored.score
     assert result is not None
-    details = {key: value for key, value in result.details.items() if key not in ("excluded", "reason")}
+    details = {
+        key: value for key, value in result.details.items() if key not in ("excluded", "reason")
+    }
     return {
         "metric": scored.name,
         "value": result.value,
@@ -191,12 +203,16 @@ def parquet_bytes(entries: Sequence[Mapping[str, Any]]) -> bytes:
     import pyarrow as pa
     from pyarrow import parquet
 
-    texts, numbers = ("metric", "unit", "better", "reason"), ("value", "error", "chance", "ceiling", "seconds")
+    texts, numbers = (
+        ("metric", "unit", "better", "reason"),
+        ("value", "error", "chance", "ceiling", "seconds"),
+    )
     columns = {key: pa.array([row[key] for row in entries], pa.string()) for key in texts}
     columns |= {key: pa.array([row[key] for row in entries], pa.float64()) for key in numbers}
     for key in ("range", "excluded", "identity", "details"):
         columns[key] = pa.array(
-            [json.dumps(plain_values.to_plain(row[key]), ensure_ascii=False) for row in entries], pa.string()
+            [json.dumps(plain_values.to_plain(row[key]), ensure_ascii=False) for row in entries],
+            pa.string(),
         )
     buffer = io.BytesIO()
     parquet.write_table(pa.table(columns), buffer)

@@ -18,7 +18,9 @@ class Verdict(NamedTuple):
     why: str
 
 
-def judge(value: float, others: Sequence[float], *, reduction: float, mode: Literal["max", "min"]) -> Verdict:
+def judge(
+    value: float, others: Sequence[float], *, reduction: float, mode: Literal["max", "min"]
+) -> Verdict:
     """Return whether a cell with this value goes on, given the values of the bracket's other cells at the same rung.
 
     Of n cells seen (this one included) the best max(1, floor(n / reduction)) go on; a tie with the last of them goes on
@@ -27,7 +29,9 @@ def judge(value: float, others: Sequence[float], *, reduction: float, mode: Lite
     if not math.isfinite(value):
         return Verdict(False, f"the pruning metric is {value}")
     sign = 1.0 if mode == "max" else -1.0
-    seen = sorted((sign * other for other in (*others, value) if math.isfinite(other)), reverse=True)
+    seen = sorted(
+        (sign * other for other in (*others, value) if math.isfinite(other)), reverse=True
+    )
     places = max(1, math.floor(len(seen) / reduction))
     cutoff = seen[places - 1]
     standing = f"{value:.6g} against a cutoff of {sign * cutoff:.6g} (best {places} of {len(seen)})"

@@ -40,15 +40,23 @@ def suggest(
     if name == "random":
         point = np.random.default_rng(key).random(len(searched))
     elif name == "qmc":
-        engine = qmc.Sobol(len(searched), scramble=True, rng=np.random.default_rng(_seed(seed, layout, -1)))
+        engine = qmc.Sobol(
+            len(searched), scramble=True, rng=np.random.default_rng(_seed(seed, layout, -1))
+        )
         point = engine.fast_forward(number).random(1)[0] if number else engine.random(1)[0]
     else:
         return _tpe(searched, history, key % 2**32, directions)
-    return {path: from_unit(space, float(u)) for (path, space), u in zip(searched.items(), point, strict=True)}
+    return {
+        path: from_unit(space, float(u))
+        for (path, space), u in zip(searched.items(), point, strict=True)
+    }
 
 
 def _tpe(
-    searched: Mapping[str, Space], history: Sequence[CellRecord], seed: int, directions: Sequence[str]
+    searched: Mapping[str, Space],
+    history: Sequence[CellRecord],
+    seed: int,
+    directions: Sequence[str],
 ) -> dict[str, Any]:
     import optuna
 

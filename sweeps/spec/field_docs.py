@@ -34,7 +34,15 @@ def fields(cls: type) -> list[Field]:
         default = field.default_factory() if made else field.default  # pyright: ignore[reportCallIssue]
         schema = adapters[field.name].json_schema()
         meaning = meanings.get(field.name, "")
-        described.append(Field(field.name, schema, required, None if required else type_hints.listed(default), meaning))
+        described.append(
+            Field(
+                field.name,
+                schema,
+                required,
+                None if required else type_hints.listed(default),
+                meaning,
+            )
+        )
     return described
 
 
@@ -43,7 +51,12 @@ def summary(thing: object) -> str:
     return (inspect.getdoc(thing) or "").partition("\n")[0]
 
 
-_SIMPLE = {"integer": "whole number", "number": "number", "string": "text", "boolean": "true or false"}
+_SIMPLE = {
+    "integer": "whole number",
+    "number": "number",
+    "string": "text",
+    "boolean": "true or false",
+}
 _SIGNS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveMaximum": "<"}
 
 
@@ -66,7 +79,9 @@ def words(schema: Mapping[str, Any]) -> str:
     if kind == "object":
         items = schema.get("additionalProperties")
         return f"mapping to ({words(items)})" if isinstance(items, Mapping) and items else "mapping"
-    limits = " and ".join(f"{sign} {schema[key]:g}" for key, sign in _SIGNS.items() if key in schema)
+    limits = " and ".join(
+        f"{sign} {schema[key]:g}" for key, sign in _SIGNS.items() if key in schema
+    )
     return f"{_SIMPLE.get(kind, 'value')} {limits}".strip()
 
 

@@ -91,12 +91,19 @@ def _with_spaces(value: Schema) -> Schema:
     if kinds & {"number", "integer"}:
         ends = {"type": "array", "items": value, "minItems": 2, "maxItems": 2}
         whole = "number" not in kinds
-        spaces += [_space(kind, ends) for kind in INTERVALS if not whole or kind in ("int", "logint")]
+        spaces += [
+            _space(kind, ends) for kind in INTERVALS if not whole or kind in ("int", "logint")
+        ]
     return {"anyOf": [value, *spaces]}
 
 
 def _space(kind: str, values: Schema) -> Schema:
-    return {"type": "object", "properties": {kind: values}, "required": [kind], "additionalProperties": False}
+    return {
+        "type": "object",
+        "properties": {kind: values},
+        "required": [kind],
+        "additionalProperties": False,
+    }
 
 
 def _train() -> Schema:
@@ -109,7 +116,10 @@ def _train() -> Schema:
 def _evaluation() -> Schema:
     row = _row(EvaluationConfig, spaces=False)
     row["properties"]["final"]["items"] = {"enum": _servable()}
-    row["properties"]["best"] = {**row["properties"]["best"], "anyOf": [{"enum": list(SELECTING)}, {"type": "null"}]}
+    row["properties"]["best"] = {
+        **row["properties"]["best"],
+        "anyOf": [{"enum": list(SELECTING)}, {"type": "null"}],
+    }
     return {"anyOf": [row, {"type": "null"}]}
 
 
@@ -131,7 +141,9 @@ def _own_train() -> Schema:
 
 
 def _own_evaluation() -> Schema:
-    final = _row(EvaluationConfig, spaces=False)["properties"]["final"] | {"items": {"enum": _servable()}}
+    final = _row(EvaluationConfig, spaces=False)["properties"]["final"] | {
+        "items": {"enum": _servable()}
+    }
     only = {"type": "object", "properties": {"final": final}, "additionalProperties": False}
     return {"anyOf": [only, {"type": "null"}]}
 

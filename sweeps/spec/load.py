@@ -15,7 +15,9 @@ from sweeps.spec.registry_blocks import Findings
 from sweeps.spec.sweep_spec import SweepSpec
 
 
-def load_spec(source: str | File, *, overrides: Sequence[str] = (), files: bool = True) -> SweepSpec:
+def load_spec(
+    source: str | File, *, overrides: Sequence[str] = (), files: bool = True
+) -> SweepSpec:
     """Return the spec of a file or of a bundled name.
 
     Args:
@@ -29,7 +31,9 @@ def load_spec(source: str | File, *, overrides: Sequence[str] = (), files: bool 
     file, label = _find(source)
     document = yaml_reader.read(file, source=label)
     problems = [*document.problems, *apply_overrides(document.mapping, document.places, overrides)]
-    return spec_from_mapping(document.mapping, places=document.places, problems=problems, source=label, files=files)
+    return spec_from_mapping(
+        document.mapping, places=document.places, problems=problems, source=label, files=files
+    )
 
 
 def bundled_specs() -> dict[str, File]:

@@ -34,7 +34,9 @@ class Entry(NamedTuple):
 
 def read(value: Any, path: Path, found: Findings, shared: Shared) -> Entry:
     """Return an entry; mistakes are added to `found`."""
-    objective = registry_blocks.named("objective", value, OBJECTIVES, path, found, spaces=True, beside=OWN)
+    objective = registry_blocks.named(
+        "objective", value, OBJECTIVES, path, found, spaces=True, beside=OWN
+    )
     if not isinstance(value, Mapping):
         return Entry(objective, {})
     readers = {"network": _network, "train": _train, "evaluation": _evaluation}
@@ -73,9 +75,13 @@ def _tables(value: Any, path: Path, found: Findings) -> Any:
     if not isinstance(value, str) or "\n" in value:
         return value
     try:
-        return File(value).read_text(encoding="utf-8-sig")  # with the mark that spreadsheets put before it
+        return File(value).read_text(
+            encoding="utf-8-sig"
+        )  # with the mark that spreadsheets put before it
     except (OSError, UnicodeDecodeError) as error:
-        found.append((path, f"{spell(path)} must be a CSV file, or its text, got {value!r}: {error}"))
+        found.append(
+            (path, f"{spell(path)} must be a CSV file, or its text, got {value!r}: {error}")
+        )
         return value
 
 
@@ -107,9 +113,15 @@ def _network(value: Any, path: Path, found: Findings, shared: Shared) -> dict[st
     rest = {key: item for key, item in value.items() if key != "name"}
     cls, called = NETWORKS[shared.network_name], f"network {shared.network_name}"
     if shared.network is None:
-        return {**named, **registry_blocks.partly(cls, rest, path, found, spaces=True, called=called)}
+        return {
+            **named,
+            **registry_blocks.partly(cls, rest, path, found, spaces=True, called=called),
+        }
     over = {key: item for key, item in shared.network.items() if key != "name"}
-    return {**named, **registry_blocks.fields(cls, rest, path, found, spaces=True, called=called, over=over)}
+    return {
+        **named,
+        **registry_blocks.fields(cls, rest, path, found, spaces=True, called=called, over=over),
+    }
 
 
 def _train(value: Any, path: Path, found: Findings, shared: Shared) -> dict[str, Any]:
@@ -131,7 +143,12 @@ def _evaluation(value: Any, path: Path, found: Findings, shared: Shared) -> dict
         here = (*path, key)
         if key in adapters and key != "final":
             reason = "is shared by all objectives, so that their scores can be compared"
-            found.append((here, f"{spell(here)} {reason}; give evaluation.{key}, got {type_hints.shown(value[key])}"))
+            found.append(
+                (
+                    here,
+                    f"{spell(here)} {reason}; give evaluation.{key}, got {type_hints.shown(value[key])}",
+                )
+            )
         elif key not in adapters:
             found.append((here, f"{spell(here)}: {registry.unknown('field', key, ['final'])}"))
     if "final" not in value:

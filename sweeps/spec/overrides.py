@@ -12,7 +12,9 @@ from sweeps.spec.errors import Path, Places, Problem, SpecError
 _INDEX = re.compile(r"\[(\d+|\*)\]")
 
 
-def apply_overrides(mapping: dict[str, Any], places: Places, overrides: Sequence[str]) -> list[Problem]:
+def apply_overrides(
+    mapping: dict[str, Any], places: Places, overrides: Sequence[str]
+) -> list[Problem]:
     """Set every `path=value` in a spec's mapping, in order, and note where the values now come from.
 
     A path is keys and indices with dots (`objectives.0.beta` or `objectives[0].beta`); `*` stands for all.
@@ -31,12 +33,16 @@ def apply_overrides(mapping: dict[str, Any], places: Places, overrides: Sequence
         try:
             parsed = yaml_reader.scalar_or_flow(value)
         except SpecError as error:
-            problems.extend(Problem(None, (), problem.message, origin) for problem in error.problems)
+            problems.extend(
+                Problem(None, (), problem.message, origin) for problem in error.problems
+            )
             continue
         try:
             # Each place gets a value of its own: two of them must not share one list.
             for target, key, path in list(_targets(mapping, parts, ())):
-                target[key] = yaml_reader.scalar_or_flow(value) if isinstance(parsed, list | dict) else parsed
+                target[key] = (
+                    yaml_reader.scalar_or_flow(value) if isinstance(parsed, list | dict) else parsed
+                )
                 for old in [place for place in places.lines if place[: len(path)] == path]:
                     del places.lines[old]
                 for length in range(1, len(path) + 1):
@@ -69,6 +75,8 @@ def _keys(node: Any, head: str, path: Path) -> list[str | int]:
             return list(range(len(node)))
         if not head.isdigit() or int(head) >= len(node):
             last = len(node) - 1
-            raise LookupError(f"{where} is a list: use an index from 0 to {last}, or *, got {head!r}")
+            raise LookupError(
+                f"{where} is a list: use an index from 0 to {last}, or *, got {head!r}"
+            )
         return [int(head)]
     raise LookupError(f"{where} is {node!r}, which has no {head!r} inside")

@@ -66,7 +66,10 @@ def read(mapping: Mapping[str, Any], found: Findings, *, files: bool = True) -> 
     given = {key: value for key, value in mapping.items() if value is not None or key in REQUIRED}
 
     data, outline = _data(given, found, files=files)
-    network, train = _block(given, "network", found, _network), _block(given, "train", found, _train)
+    network, train = (
+        _block(given, "network", found, _network),
+        _block(given, "train", found, _train),
+    )
     shared = objective_entries.Shared(network, train, _name(given.get("network")))
     listed = _block(given, "objectives", found, functools.partial(_objectives, shared=shared))
     parts: dict[str, Any] = {
@@ -114,7 +117,9 @@ def _with_defaults(given: Mapping[str, Any], outline: Outline | None) -> dict[st
     return filled
 
 
-def _block(given: Mapping[str, Any], key: str, found: Findings, read: Callable[[Any, Path, Findings], T]) -> T | None:
+def _block(
+    given: Mapping[str, Any], key: str, found: Findings, read: Callable[[Any, Path, Findings], T]
+) -> T | None:
     """Return a block, or None if it is missing or has a mistake."""
     if key not in given:
         return None
@@ -129,7 +134,9 @@ def _network(value: Any, path: Path, wrong: Findings) -> dict[str, Any]:
 
 
 def _train(value: Any, path: Path, wrong: Findings) -> dict[str, Any]:
-    return registry_blocks.fields(TrainConfig, objective_entries.training(value, path, wrong), path, wrong, spaces=True)
+    return registry_blocks.fields(
+        TrainConfig, objective_entries.training(value, path, wrong), path, wrong, spaces=True
+    )
 
 
 def _objectives(
@@ -137,13 +144,20 @@ def _objectives(
 ) -> tuple[objective_entries.Entry, ...]:
     if not isinstance(value, list | tuple) or not value:
         wrong.append(
-            (path, f"objectives must be a list of at least one mapping with a name, got {type_hints.shown(value)}")
+            (
+                path,
+                f"objectives must be a list of at least one mapping with a name, got {type_hints.shown(value)}",
+            )
         )
         return ()
-    return tuple(objective_entries.read(item, (*path, at), wrong, shared) for at, item in enumerate(value))
+    return tuple(
+        objective_entries.read(item, (*path, at), wrong, shared) for at, item in enumerate(value)
+    )
 
 
-def _data(given: Mapping[str, Any], found: Findings, *, files: bool) -> tuple[AbstractDataset | None, Outline | None]:
+def _data(
+    given: Mapping[str, Any], found: Findings, *, files: bool
+) -> tuple[AbstractDataset | None, Outline | None]:
     """Return the data set and its outline, None if there is a mistake."""
 
     def read(value: Any, path: Path, wrong: Findings) -> tuple[AbstractDataset, Outline] | None:
@@ -163,11 +177,15 @@ def _data(given: Mapping[str, Any], found: Findings, *, files: bool) -> tuple[Ab
     return _block(given, "data", found, read) or (None, None)
 
 
-def _evaluation(given: Mapping[str, Any], outline: Outline | None, found: Findings) -> EvaluationConfig | None:
+def _evaluation(
+    given: Mapping[str, Any], outline: Outline | None, found: Findings
+) -> EvaluationConfig | None:
     """Return what is evaluated; without ground truth, and unless stated, no metric of the whole set."""
     wrong: Findings = []
     value = given.get("evaluation", {})
-    objective_entries.servable(value.get("final") if isinstance(value, Mapping) else (), ("evaluation", "final"), wrong)
+    objective_entries.servable(
+        value.get("final") if isinstance(value, Mapping) else (), ("evaluation", "final"), wrong
+    )
     checked = {key: item for key, item in value.items() if key != "final"} if wrong else value
     fields = registry_blocks.fields(EvaluationConfig, checked, ("evaluation",), wrong, spaces=False)
     found.extend(wrong)
@@ -180,10 +198,17 @@ def _names(given: Mapping[str, Any]) -> tuple[str, ...]:
     """Return what may span a trade-off: fields of the objectives, of training, of the network."""
     objectives = given.get("objectives")
     rows: list[Any] = list(objectives) if isinstance(objectives, list | tuple) else []
-    networks = [given.get("network"), *(row.get("network") for row in rows if isinstance(row, Mapping))]
+    networks = [
+        given.get("network"),
+        *(row.get("network") for row in rows if isinstance(row, Mapping)),
+    ]
     classes = [*(OBJECTIVES.get(_name(row)) for row in rows), TrainConfig]
     classes += [NETWORKS.get(_name(network)) for network in networks]
-    return tuple(dict.fromkeys(field for cls in classes if cls is not None for field in type_hints.adapters(cls)))
+    return tuple(
+        dict.fromkeys(
+            field for cls in classes if cls is not None for field in type_hints.adapters(cls)
+        )
+    )
 
 
 def _name(block: Any) -> str:

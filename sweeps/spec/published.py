@@ -36,10 +36,14 @@ class PublishedNumber(Section):
 
 
 def _number(value: Any) -> Any:
-    return {"mean": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+    return (
+        {"mean": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
+    )
 
 
-Number = Annotated[PublishedNumber, BeforeValidator(_number, json_schema_input_type=float | PublishedNumber)]
+Number = Annotated[
+    PublishedNumber, BeforeValidator(_number, json_schema_input_type=float | PublishedNumber)
+]
 
 
 class PublishedRow(Section):
@@ -54,7 +58,9 @@ class PublishedRow(Section):
     @model_validator(mode="after")
     def _whose(self) -> PublishedRow:
         if not isinstance(self.where.get("objective"), str):
-            raise ValueError(f"where must name an objective, as in {{objective: beta_vae, beta: 4}}, got {self.where}")
+            raise ValueError(
+                f"where must name an objective, as in {{objective: beta_vae, beta: 4}}, got {self.where}"
+            )
         return self
 
 
@@ -102,7 +108,9 @@ def better(metric: str) -> Literal["max", "min"] | None:
     return end if end in ("max", "min") else None
 
 
-def check(tables: Sequence[Published], objectives: Sequence[str], parameters: Sequence[str]) -> Findings:
+def check(
+    tables: Sequence[Published], objectives: Sequence[str], parameters: Sequence[str]
+) -> Findings:
     """Return what is wrong with the names in published tables, given the spec's objectives and parameters."""
     found: Findings = []
     for at, table in enumerate(tables):
@@ -111,11 +119,18 @@ def check(tables: Sequence[Published], objectives: Sequence[str], parameters: Se
             named = str(row.where["objective"])
             if named not in objectives:
                 here = (*path, "where", "objective")
-                found.append((here, f"{spell(here)}: {registry.unknown('objective of this spec', named, objectives)}"))
+                found.append(
+                    (
+                        here,
+                        f"{spell(here)}: {registry.unknown('objective of this spec', named, objectives)}",
+                    )
+                )
             for name in row.where:
                 if name not in ("objective", *parameters):
                     here = (*path, "where", name)
-                    found.append((here, f"{spell(here)}: {registry.unknown('parameter', name, parameters)}"))
+                    found.append(
+                        (here, f"{spell(here)}: {registry.unknown('parameter', name, parameters)}")
+                    )
             for name in row.values:
                 here = (*path, "values", name)
                 try:
@@ -128,12 +143,17 @@ def check(tables: Sequence[Published], objectives: Sequence[str], parameters: Se
 def matches(record: Mapping[Any, Any], where: Mapping[str, Scalar]) -> bool:
     """Return whether a trial with these values of "objective", "objective.beta", "network.latents", … is meant."""
     return all(
-        any(_equal(record[path], value) for path in _paths(name) if path in record) for name, value in where.items()
+        any(_equal(record[path], value) for path in _paths(name) if path in record)
+        for name, value in where.items()
     )
 
 
 def _paths(name: str) -> list[str]:
-    return ["objective"] if name == "objective" else [f"{part}.{name}" for part in ("objective", "train", "network")]
+    return (
+        ["objective"]
+        if name == "objective"
+        else [f"{part}.{name}" for part in ("objective", "train", "network")]
+    )
 
 
 def _equal(given: Any, wanted: Scalar) -> bool:

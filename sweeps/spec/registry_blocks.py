@@ -34,18 +34,25 @@ def named(
     Keys in `beside` may stand there too; they are not read.
     """
     if not isinstance(value, Mapping):
-        found.append((path, f"{spell(path)} must be a mapping with a name, got {type_hints.shown(value)}"))
+        found.append(
+            (path, f"{spell(path)} must be a mapping with a name, got {type_hints.shown(value)}")
+        )
         return {}
     if "name" not in value:
         found.append((path, f"{spell(path)} must have a name; known: {', '.join(known)}"))
         return {}
     name = value["name"]
     if not isinstance(name, str) or name not in known:
-        found.append(((*path, "name"), f"{spell((*path, 'name'))}: {registry.unknown(kind, name, known)}"))
+        found.append(
+            ((*path, "name"), f"{spell((*path, 'name'))}: {registry.unknown(kind, name, known)}")
+        )
         return {}
     rest = {key: item for key, item in value.items() if key != "name" and key not in beside}
     called = f"{kind} {name}"
-    return {"name": name, **fields(known[name], rest, path, found, spaces=spaces, called=called, beside=beside)}
+    return {
+        "name": name,
+        **fields(known[name], rest, path, found, spaces=spaces, called=called, beside=beside),
+    }
 
 
 def fields(
@@ -77,14 +84,22 @@ def fields(
         return read
     beneath = over or {}
     for field in dataclasses.fields(cls):
-        required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        required = (
+            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+        )
         if required and field.init and field.name not in value and field.name not in beneath:
-            found.append((path, f"{spell((*path, field.name))} is missing; {called or spell(path)} needs it"))
+            found.append(
+                (path, f"{spell((*path, field.name))} is missing; {called or spell(path)} needs it")
+            )
     clean = len(found) == before
     wrong = {inner[: len(path) + 1] for inner, _ in found[before:]}
     sound = {key: value for key, value in read.items() if (*path, key) not in wrong}
     # What is said of a sound field stands though others are wrong; what is said of them together may not.
-    found.extend(row for row in _construct_samples(cls, {**beneath, **sound}, path) if clean or row[0] != path)
+    found.extend(
+        row
+        for row in _construct_samples(cls, {**beneath, **sound}, path)
+        if clean or row[0] != path
+    )
     return read
 
 
@@ -108,7 +123,9 @@ def partly(
         here = (*path, key)
         if key not in adapters:
             nearest = _nearest(key, [*adapters, *beside])
-            found.append((here, f"{spell(here)}: {called or spell(path)} has no such field; {nearest}"))
+            found.append(
+                (here, f"{spell(here)}: {called or spell(path)} has no such field; {nearest}")
+            )
         elif spaces and isinstance(item, Mapping) and not _fits(adapters[key], item):
             read[key] = _space(adapters[key], item, here, found)
         else:
@@ -121,7 +138,10 @@ def samples(block: Mapping[str, Any]) -> Iterator[tuple[str | None, dict[str, An
 
     The first has the first point of every space (and no field); each space then runs alone.
     """
-    base = {key: space.points(value)[0] if isinstance(value, Space) else value for key, value in block.items()}
+    base = {
+        key: space.points(value)[0] if isinstance(value, Space) else value
+        for key, value in block.items()
+    }
     yield None, base
     for key, value in block.items():
         if isinstance(value, Space):
@@ -180,7 +200,8 @@ def _space(adapter: Any, item: Mapping[str, Any], path: Path, found: Findings) -
         return item
     (kind,) = item
     values = [
-        type_hints.read(adapter, point, (*path, kind, at), found) for at, point in enumerate(space.points(parsed))
+        type_hints.read(adapter, point, (*path, kind, at), found)
+        for at, point in enumerate(space.points(parsed))
     ]
     # Values as the field holds them (1 as 1.0), so that equal trials have equal configurations.
     return type(parsed)(tuple(values)) if isinstance(parsed, Grid | space.Choice) else parsed

@@ -11,7 +11,14 @@ from sweeps.spec import objective_settings, registry_blocks, rungs
 from sweeps.spec.errors import Path, spell
 from sweeps.spec.objective_settings import LENGTHS, Own
 from sweeps.spec.registry_blocks import Findings
-from sweeps.spec.sections import EPOCH_METRICS, NEED_FACTORS, Goal, PruningSpec, ResourceSpec, SearchSpec
+from sweeps.spec.sections import (
+    EPOCH_METRICS,
+    NEED_FACTORS,
+    Goal,
+    PruningSpec,
+    ResourceSpec,
+    SearchSpec,
+)
 from sweeps.spec.space import Choice, Grid, Interval, Space
 from vae_core.config import CORRELATION, EvaluationConfig, TrainConfig
 from vae_core.data.abstract import Outline
@@ -59,13 +66,21 @@ def _own(draft: Draft) -> Sequence[Own]:
 def _networks(draft: Draft) -> list[dict[str, Any]]:
     """Return the network of each objective, none if the shared one has a mistake."""
     shared = draft.network
-    return [] if shared is None else [objective_settings.network(shared, own.get("network", {})) for own in _own(draft)]
+    return (
+        []
+        if shared is None
+        else [objective_settings.network(shared, own.get("network", {})) for own in _own(draft)]
+    )
 
 
 def _trains(draft: Draft) -> list[dict[str, Any]]:
     """Return the training of each objective, none if the shared one has a mistake."""
     shared = draft.train
-    return [] if shared is None else [objective_settings.train(shared, own.get("train", {})) for own in _own(draft)]
+    return (
+        []
+        if shared is None
+        else [objective_settings.train(shared, own.get("train", {})) for own in _own(draft)]
+    )
 
 
 def _spaces(draft: Draft) -> dict[Path, Space]:
@@ -78,22 +93,33 @@ def _spaces(draft: Draft) -> dict[Path, Space]:
         for key, value in block.items()
     ]
     parts += [
-        (("objectives", at, key), v) for at, block in enumerate(draft.objectives or ()) for key, v in block.items()
+        (("objectives", at, key), v)
+        for at, block in enumerate(draft.objectives or ())
+        for key, v in block.items()
     ]
     return {path: value for path, value in parts if isinstance(value, Space)}
 
 
 def _repeats(draft: Draft) -> Findings:
-    own = [{section: fields for section, fields in of.items() if section != "evaluation"} for of in _own(draft)]
+    own = [
+        {section: fields for section, fields in of.items() if section != "evaluation"}
+        for of in _own(draft)
+    ]
     networks, trains = _networks(draft) or own, _trains(draft) or own
-    trained = list(zip(draft.objectives, networks, trains, strict=True)) if draft.objectives is not None else []
+    trained = (
+        list(zip(draft.objectives, networks, trains, strict=True))
+        if draft.objectives is not None
+        else []
+    )
     found: Findings = []
     for at, one in enumerate(trained):
         first = trained.index(one)
         alike = _own(draft)[first].get("evaluation") == _own(draft)[at].get("evaluation")
         remedy = "leave it out" if alike else "leave it out, and give the metrics of both to one"
         if first < at:
-            found.append((("objectives", at), f"objectives[{at}] repeats objectives[{first}]; {remedy}"))
+            found.append(
+                (("objectives", at), f"objectives[{at}] repeats objectives[{first}]; {remedy}")
+            )
     return found
 
 
@@ -134,7 +160,9 @@ def _length(draft: Draft) -> Findings:
         return []
     found: Findings = []
     for at, train in enumerate(_trains(draft)):
-        path = objective_settings.deciding_section(_own(draft), at, "train", "batch_size", "images_per_epoch")
+        path = objective_settings.deciding_section(
+            _own(draft), at, "train", "batch_size", "images_per_epoch"
+        )
         counted = objective_settings.deciding_section(
             _own(draft), at, "train", *LENGTHS, "batch_size", "images_per_epoch"
         )
@@ -145,7 +173,9 @@ def _length(draft: Draft) -> Findings:
             except ValueError as error:
                 found.append(((*path, "batch_size"), f"{spell(path)}.{error}"))
                 continue
-            found.extend(_rungs(draft.pruning, epochs, "" if len(counted) == 1 else f" ({spell(counted)})"))
+            found.extend(
+                _rungs(draft.pruning, epochs, "" if len(counted) == 1 else f" ({spell(counted)})")
+            )
     return list(dict.fromkeys(found))
 
 
@@ -167,7 +197,9 @@ def _rungs(pruning: PruningSpec | None, epochs: int, whose: str) -> Findings:
 
 def _metrics(draft: Draft) -> Findings:
     goals = draft.goals or ()
-    asked: list[tuple[Path, str]] = [(("goal", at, "metric"), goal.metric) for at, goal in enumerate(goals)]
+    asked: list[tuple[Path, str]] = [
+        (("goal", at, "metric"), goal.metric) for at, goal in enumerate(goals)
+    ]
     if len(asked) == 1:
         asked = [(("goal", "metric"), asked[0][1])]
     if draft.pruning is not None:
@@ -180,14 +212,22 @@ def _metrics(draft: Draft) -> Findings:
         elif name in NEED_FACTORS and _without_factors(draft):
             found.append((path, f"{spell(path)}: {_no_factors(name)}; use elbo"))
     doubled = {goal.metric for goal in goals if [g.metric for g in goals].count(goal.metric) > 1}
-    found.extend((("goal",), f"goal must not repeat a metric, got {name} more than once") for name in sorted(doubled))
+    found.extend(
+        (("goal",), f"goal must not repeat a metric, got {name} more than once")
+        for name in sorted(doubled)
+    )
     best = draft.evaluation.best if draft.evaluation else None
     if best is not None and "factors" in metrics.find(best).needs and _without_factors(draft):
         message = f"evaluation.best: {_no_factors(best)}; use elbo, or leave it out"
         found.append((("evaluation", "best"), message))
     found.extend(_final(draft))
     sizes = draft.outline.factor_sizes if draft.outline else ()
-    if draft.evaluation and draft.outline and sizes and draft.evaluation.images < min(max(sizes), draft.outline.images):
+    if (
+        draft.evaluation
+        and draft.outline
+        and sizes
+        and draft.evaluation.images < min(max(sizes), draft.outline.images)
+    ):
         images = draft.evaluation.images
         message = f"evaluation.images must be >= {max(sizes)}, to show every value of every factor, got {images}"
         found.append((("evaluation", "images"), message))
@@ -199,14 +239,19 @@ def _final(draft: Draft) -> Findings:
     scored: dict[Path, list[int]] = {}
     for at in range(len(_own(draft))):
         scored.setdefault(
-            (*objective_settings.deciding_section(_own(draft), at, "evaluation", "final"), "final"), []
+            (*objective_settings.deciding_section(_own(draft), at, "evaluation", "final"), "final"),
+            [],
         ).append(at)
     shared = draft.evaluation.final if draft.evaluation else ()
     found: Findings = []
     for place, whose in scored.items():
         names = shared if place[0] == "evaluation" else _own(draft)[whose[0]]["evaluation"]["final"]
         remedy = "; leave it out"
-        remedy += ", and give evaluation: {final: […]} to the objectives that have" if place[0] == "evaluation" else ""
+        remedy += (
+            ", and give evaluation: {final: […]} to the objectives that have"
+            if place[0] == "evaluation"
+            else ""
+        )
         for at, name in enumerate(names):
             path: Path = (*place, at)
             needs = metrics.find(name).needs
@@ -227,21 +272,31 @@ def _inputs(draft: Draft) -> Findings:
     for at, objective in enumerate(draft.objectives or ()):
         path: Path = ("objectives", at)
         wirings = [
-            registry.build("objective", sample, OBJECTIVES).wiring for _, sample in registry_blocks.samples(objective)
+            registry.build("objective", sample, OBJECTIVES).wiring
+            for _, sample in registry_blocks.samples(objective)
         ]
-        if not any(wiring.reads_label != "nowhere" or wiring.reads_factors != "no" for wiring in wirings):
+        if not any(
+            wiring.reads_label != "nowhere" or wiring.reads_factors != "no" for wiring in wirings
+        ):
             continue
         if _without_factors(draft):
             found.append((path, f"{spell(path)}: {_no_factors(str(objective['name']))}"))
             continue
         known, path = draft.outline.factor_names, (*path, "label")
-        names = dict.fromkeys(name for wiring in wirings for name in wiring.label or () if name not in known)
-        found.extend((path, f"{spell(path)}: {registry.unknown('factor', name, known)}") for name in names)
+        names = dict.fromkeys(
+            name for wiring in wirings for name in wiring.label or () if name not in known
+        )
+        found.extend(
+            (path, f"{spell(path)}: {registry.unknown('factor', name, known)}") for name in names
+        )
     _, height, width = draft.outline.shape
     for at, network in enumerate(_networks(draft)):
         name, takes = network["name"], NETWORKS[network["name"]].sizes
         if takes is not None and (height != width or height not in takes):
-            path = (*objective_settings.deciding_section(_own(draft), at, "network", "name"), "name")
+            path = (
+                *objective_settings.deciding_section(_own(draft), at, "network", "name"),
+                "name",
+            )
             sides = " or ".join(f"{side} x {side}" for side in takes)
             message = f"{spell(path)}: {name} takes images of {sides} pixels, the data has {height} x {width}"
             found.append((path, message))
@@ -300,11 +355,17 @@ def _tradeoff(draft: Draft) -> Findings:
     for at, name in enumerate(draft.tradeoff_by or ()):
         path: Path = ("tradeoff", "by", at)
         if name not in draft.names:
-            found.append((path, f"{spell(path)}: {registry.unknown('parameter', name, draft.names)}"))
+            found.append(
+                (path, f"{spell(path)}: {registry.unknown('parameter', name, draft.names)}")
+            )
             continue
         if name in (draft.tradeoff_by or ())[:at]:
             found.append((path, f"{spell(path)} must not repeat a name, got {name!r} again"))
-        searched = [place for place, value in _spaces(draft).items() if place[-1] == name and _searched(value, draft)]
+        searched = [
+            place
+            for place, value in _spaces(draft).items()
+            if place[-1] == name and _searched(value, draft)
+        ]
         if searched:
             message = (
                 f"{spell(path)}: {name} is searched ({', '.join(map(spell, searched))}), so cells compete "
@@ -336,7 +397,10 @@ def _without_discrete(draft: Draft, positions: Sequence[int]) -> list[str]:
     for at, objective in enumerate(draft.objectives or ()):
         if at not in positions:
             continue
-        built = (registry.build("objective", sample, OBJECTIVES) for _, sample in registry_blocks.samples(objective))
+        built = (
+            registry.build("objective", sample, OBJECTIVES)
+            for _, sample in registry_blocks.samples(objective)
+        )
         if not all(one.wiring.reads_code for one in built):
             found.append(f"{spell(('objectives', at))} {objective['name']}")
     return found

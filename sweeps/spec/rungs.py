@@ -14,13 +14,17 @@ def rung_epochs(fractions: Sequence[float], epochs: int) -> dict[int, int]:
     """
     rungs: dict[int, int] = {}
     for position, fraction in enumerate(fractions):
-        epoch = max(1, math.ceil(fraction * epochs - 1e-9))  # 1e-9: 0.1 * 30 is a little over 3 in binary
+        epoch = max(
+            1, math.ceil(fraction * epochs - 1e-9)
+        )  # 1e-9: 0.1 * 30 is a little over 3 in binary
         if epoch < epochs and epoch not in rungs.values():
             rungs[position] = epoch
     return rungs
 
 
-def expected_epochs(rungs: Mapping[int, int], verdicts: Mapping[int, bool], epochs: int, reduction: float) -> float:
+def expected_epochs(
+    rungs: Mapping[int, int], verdicts: Mapping[int, bool], epochs: int, reduction: float
+) -> float:
     """Return how many epochs a trial is expected to train, if each rung not judged yet lets 1/reduction go on."""
     expected, alive, last = 0.0, 1.0, 0
     for position, epoch in rungs.items():

@@ -7,7 +7,14 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Gt, Lt, MinLen
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    WithJsonSchema,
+    model_validator,
+)
 
 EPOCH_METRICS: dict[str, Literal["max", "min"] | None] = {
     "reconstruction": "min",
@@ -106,7 +113,9 @@ class PruningSpec(Section):
     @model_validator(mode="after")
     def _something(self) -> PruningSpec:
         if not self.rungs and not self.stop_collapsed:
-            raise ValueError("must have a rung, or stop_collapsed: true, got rungs [] and stop_collapsed false")
+            raise ValueError(
+                "must have a rung, or stop_collapsed: true, got rungs [] and stop_collapsed false"
+            )
         return self
 
 
@@ -118,14 +127,20 @@ def _seconds(value: Any) -> Any:
     """Return seconds for `2h`, `90m`, `30s` or a number."""
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     number = float(match[1]) * _UNITS[match[2]] if match else value
-    if number is not None and (isinstance(number, bool) or not isinstance(number, int | float) or not number > 0):
-        raise ValueError(f"must be a duration > 0 such as 2h, 90m, 30s, or seconds, or null for none, got {value!r}")
+    if number is not None and (
+        isinstance(number, bool) or not isinstance(number, int | float) or not number > 0
+    ):
+        raise ValueError(
+            f"must be a duration > 0 such as 2h, 90m, 30s, or seconds, or null for none, got {value!r}"
+        )
     return None if number is None else float(number)
 
 
 def _share(value: float) -> float:
     if not 0 <= value <= 1:
-        raise ValueError(f"must be 0, or a fraction in (0, 1], got {value}; a trial uses one device at most")
+        raise ValueError(
+            f"must be 0, or a fraction in (0, 1], got {value}; a trial uses one device at most"
+        )
     return value
 
 
@@ -133,7 +148,11 @@ class ResourceSpec(Section):
     """What one trial takes of the cluster, and how often and how long it may try."""
 
     cpu: Annotated[float, Gt(0)] = 1.0
-    gpu: Annotated[float, AfterValidator(_share), WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1})] = 0.0
+    gpu: Annotated[
+        float,
+        AfterValidator(_share),
+        WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1}),
+    ] = 0.0
     max_concurrent: Literal["auto"] | Annotated[int, Ge(1)] = "auto"
     require_gpu: bool = False
     trial_timeout: Annotated[
@@ -190,7 +209,9 @@ def _seed_list(value: Any) -> Any:
         raise ValueError(f"must be a whole number >= 1 or a list of seeds, got {value!r}")
     if isinstance(value, int):
         if not 1 <= value <= 100_000:
-            raise ValueError(f"must be a number of seeds from 1 to 100000, or a list of seeds, got {value}")
+            raise ValueError(
+                f"must be a number of seeds from 1 to 100000, or a list of seeds, got {value}"
+            )
         return tuple(range(value))
     return tuple(value)
 
@@ -200,7 +221,9 @@ def _distinct_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
         raise ValueError("must hold at least one seed, got an empty list")
     doubled = sorted({seed for seed in seeds if seeds.count(seed) > 1})
     if doubled:
-        raise ValueError(f"must not repeat a seed, got {', '.join(map(str, doubled))} more than once")
+        raise ValueError(
+            f"must not repeat a seed, got {', '.join(map(str, doubled))} more than once"
+        )
     wrong = [seed for seed in seeds if not 0 <= seed < SEED_LIMIT]
     if wrong:
         raise ValueError(f"must lie in [0, {SEED_LIMIT}), got {', '.join(map(str, wrong))}")
@@ -245,8 +268,14 @@ Pruning = Annotated[PruningSpec | None, BeforeValidator(_none)]
 
 def _sweep_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]+", value) or value in (".", ".."):
-        raise ValueError(f"must be letters, digits, - _ . only, got {value!r}; it names a folder and an experiment")
+        raise ValueError(
+            f"must be letters, digits, - _ . only, got {value!r}; it names a folder and an experiment"
+        )
     return value
 
 
-Name = Annotated[str, AfterValidator(_sweep_name), WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9._-]+$"})]
+Name = Annotated[
+    str,
+    AfterValidator(_sweep_name),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9._-]+$"}),
+]

@@ -105,7 +105,9 @@ def parse(mapping: Mapping[str, Any]) -> Space:
         ValueError: more or fewer than one key, an unknown kind, or values that the kind refuses.
     """
     if len(mapping) != 1:
-        raise ValueError(f"a space has one key of {', '.join(SPACES)}, got {', '.join(map(str, mapping)) or 'none'}")
+        raise ValueError(
+            f"a space has one key of {', '.join(SPACES)}, got {', '.join(map(str, mapping)) or 'none'}"
+        )
     ((kind, values),) = mapping.items()
     if kind not in SPACES:
         near = difflib.get_close_matches(kind, SPACES, n=1, cutoff=0.5)
@@ -153,7 +155,9 @@ def _distinct(kind: str, values: Sequence[Any]) -> tuple[Any, ...]:
     keys = [_key(value) for value in values]
     doubled = [value for at, value in enumerate(values) if keys[at] in keys[:at]]
     if doubled:
-        raise ValueError(f"{kind} must not repeat a value, got {', '.join(map(repr, doubled))} more than once")
+        raise ValueError(
+            f"{kind} must not repeat a value, got {', '.join(map(repr, doubled))} more than once"
+        )
     return values
 
 

@@ -87,7 +87,9 @@ class SweepSpec(BaseModel):
             "budget": self.budget.model_dump(mode="json"),
             "checkpoint": self.checkpoint.model_dump(mode="json"),
             "store": self.store.model_dump(mode="json"),
-            "published": [table.model_dump(mode="json", exclude_none=True) for table in self.published],
+            "published": [
+                table.model_dump(mode="json", exclude_none=True) for table in self.published
+            ],
         }
 
     def __eq__(self, other: object) -> bool:

@@ -106,7 +106,9 @@ def _written(location: tuple[str | int, ...], value: Any) -> Path:
     return tuple(path)
 
 
-def _about_key(detail: ErrorDetails, value: Any, path: Path, known: Iterable[str]) -> tuple[Path, str]:
+def _about_key(
+    detail: ErrorDetails, value: Any, path: Path, known: Iterable[str]
+) -> tuple[Path, str]:
     key = detail["loc"][-1]
     inside = (*path, *_written(detail["loc"][:-1], value))
     if detail["type"] == "missing":
@@ -118,14 +120,22 @@ def _rule(group: list[ErrorDetails]) -> str:
     """Return the rule that a value breaks, and the value."""
     first = group[0]
     if "value_error" in {detail["type"] for detail in group}:
-        return str(next(detail for detail in group if detail["type"] == "value_error").get("ctx", {})["error"])
+        return str(
+            next(detail for detail in group if detail["type"] == "value_error").get("ctx", {})[
+                "error"
+            ]
+        )
     bounds = [detail for detail in group if detail["type"] in _BOUNDS]
     if bounds:
         limits = {key: _whole(limit) for key, limit in bounds[0].get("ctx", {}).items()}
         rule = _BOUNDS[bounds[0]["type"]].format(**limits)
         return f"must be {rule}, got {shown(first['input'])}"
     kinds = list(dict.fromkeys(_kind(detail) for detail in group))
-    names = [name for detail in group for name in re.findall(r"'([^']+)'", detail.get("ctx", {}).get("expected", ""))]
+    names = [
+        name
+        for detail in group
+        for name in re.findall(r"'([^']+)'", detail.get("ctx", {}).get("expected", ""))
+    ]
     near = difflib.get_close_matches(str(first["input"]), names, n=1, cutoff=0.5)
     hint = f"; did you mean {near[0]!r}?" if near else ""
     return f"must be {' or '.join(kinds)}, got {shown(first['input'])}{hint}"
@@ -133,7 +143,12 @@ def _rule(group: list[ErrorDetails]) -> str:
 
 def _kind(detail: ErrorDetails) -> str:
     if detail["type"] == "literal_error":
-        return str(detail.get("ctx", {})["expected"]).replace("'", "").replace(" or ", ", ").join(("one of ", ""))
+        return (
+            str(detail.get("ctx", {})["expected"])
+            .replace("'", "")
+            .replace(" or ", ", ")
+            .join(("one of ", ""))
+        )
     return _KINDS.get(detail["type"], detail["msg"])
 
 

@@ -39,7 +39,9 @@ _NAN = re.compile(r"\.(nan|NaN|NAN)")
 _TOO_LARGE = 2**63
 _DIGITS = 4000  # more than Python reads into an int; far too large anyway
 
-_TAGS = {f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq", "int", "float", "bool", "null")}
+_TAGS = {
+    f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq", "int", "float", "bool", "null")
+}
 
 
 class Document(NamedTuple):
@@ -60,10 +62,14 @@ def read(file: File, *, source: str | None = None) -> Document:
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise SpecError([Problem(None, (), f"cannot be read: {error.strerror}")], source=source) from error
+        raise SpecError(
+            [Problem(None, (), f"cannot be read: {error.strerror}")], source=source
+        ) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise SpecError([Problem(line, (), f"is not UTF-8 text: {error.reason}")], source=source) from error
+        raise SpecError(
+            [Problem(line, (), f"is not UTF-8 text: {error.reason}")], source=source
+        ) from error
     return parse(text, source=source)
 
 
@@ -72,7 +78,9 @@ def parse(text: str, *, source: str = "") -> Document:
     value, reader = _parse(text, source)
     if isinstance(value, dict):
         return Document(value, Places(lines=reader.lines), reader.problems)
-    message = f"must be a mapping at the top, got {'a list' if isinstance(value, list) else repr(value)}"
+    message = (
+        f"must be a mapping at the top, got {'a list' if isinstance(value, list) else repr(value)}"
+    )
     if value is None:
         message = "is empty; a spec is a mapping with name, data, network, train and objectives"
     raise SpecError([*reader.problems, Problem(1, (), message)], source=source)
@@ -139,7 +147,9 @@ class _Reader:
         assert isinstance(event, NodeEvent)
         tag = getattr(event, "tag", None)
         if tag is not None and str(tag) not in _TAGS:
-            self.problems.append(Problem(line, path, f"unknown tag {tag}; a spec uses plain YAML values"))
+            self.problems.append(
+                Problem(line, path, f"unknown tag {tag}; a spec uses plain YAML values")
+            )
         if isinstance(event, ScalarEvent):
             value = self._scalar(event, line, path)
         elif isinstance(event, SequenceStartEvent):
@@ -164,7 +174,9 @@ class _Reader:
         while not isinstance(event := next(self.events), MappingEndEvent):
             line = event.start_mark.line + 1
             if not isinstance(event, ScalarEvent):
-                self.problems.append(Problem(line, path, "a key must be text, got a list, a mapping or an alias"))
+                self.problems.append(
+                    Problem(line, path, "a key must be text, got a list, a mapping or an alias")
+                )
                 self.value(event, (*path, "?"))
                 self.value(next(self.events), (*path, "?"))
                 continue
@@ -174,7 +186,11 @@ class _Reader:
                 continue
             if key in first:
                 self.problems.append(
-                    Problem(line, (*path, key), f"doubled key {key!r}, first given in line {first[key]}; keep one")
+                    Problem(
+                        line,
+                        (*path, key),
+                        f"doubled key {key!r}, first given in line {first[key]}; keep one",
+                    )
                 )
                 self.value(next(self.events), (*path, f"{key} again"))
                 continue
@@ -186,7 +202,9 @@ class _Reader:
     def _merged(self, value: Any, line: int, path: Path) -> dict[str, Any]:
         parts = value if isinstance(value, list) else [value]
         if not all(isinstance(part, dict) for part in parts):
-            self.problems.append(Problem(line, path, "<< must be given a mapping or a list of mappings"))
+            self.problems.append(
+                Problem(line, path, "<< must be given a mapping or a list of mappings")
+            )
             return {}
         return {key: item for part in reversed(parts) for key, item in part.items()}
 
@@ -197,7 +215,11 @@ class _Reader:
             return text
         value = _resolve(text)
         if isinstance(value, int) and abs(value) >= _TOO_LARGE:
-            self.problems.append(Problem(line, path, f"whole numbers must fit 64 bits, got one of {len(text)} digits"))
+            self.problems.append(
+                Problem(
+                    line, path, f"whole numbers must fit 64 bits, got one of {len(text)} digits"
+                )
+            )
             return 0
         return value
 

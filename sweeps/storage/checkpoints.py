@@ -39,7 +39,9 @@ class Checkpoints:
             blob = self._files.read(f"{paths.checkpoints}/{name}")
             if hashlib.sha256(blob[_DIGEST:]).digest() == blob[:_DIGEST]:
                 return blob
-            log.warning("checkpoint %s of trial %s is damaged; using the one before it", name, trial_hash)
+            log.warning(
+                "checkpoint %s of trial %s is damaged; using the one before it", name, trial_hash
+            )
         return None
 
     def clear(self, trial_hash: str) -> None:

@@ -67,7 +67,11 @@ class LocalFiles(AbstractFiles):
 
     def names(self, folder: str) -> list[str]:
         try:
-            return sorted(entry.name for entry in os.scandir(self.root / folder) if not entry.name.startswith("."))
+            return sorted(
+                entry.name
+                for entry in os.scandir(self.root / folder)
+                if not entry.name.startswith(".")
+            )
         except FileNotFoundError:
             return []
 
@@ -97,7 +101,11 @@ class RemoteFiles(AbstractFiles):
     def names(self, folder: str) -> list[str]:
         selector = fs.FileSelector(f"{self._root}/{folder}", allow_not_found=True)
         found = self._fs.get_file_info(selector)
-        return sorted(info.base_name for info in found if info.is_file and not info.base_name.endswith(".part"))
+        return sorted(
+            info.base_name
+            for info in found
+            if info.is_file and not info.base_name.endswith(".part")
+        )
 
     def delete(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):

@@ -24,9 +24,13 @@ def one_driver(name: str, workspace: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             owner = file.read().strip() or "another process"
-            raise SweepError(f"sweep {name!r} is being driven by {owner}; end that one first") from None
+            raise SweepError(
+                f"sweep {name!r} is being driven by {owner}; end that one first"
+            ) from None
         file.truncate(0)
-        file.write(f"pid {os.getpid()} on {platform.node()} since {time.strftime('%Y-%m-%d %H:%M:%S')}")
+        file.write(
+            f"pid {os.getpid()} on {platform.node()} since {time.strftime('%Y-%m-%d %H:%M:%S')}"
+        )
         file.flush()
         yield
 

@@ -36,9 +36,13 @@ def image_folder(folder: Path) -> ImageFolder:
 
 
 TINY: dict[str, Callable[[Path], AbstractDataset]] = {
-    "dsprites": lambda _: DSprites(resolution=16, stride={"orientation": 20, "pos_x": 16, "pos_y": 16}),
+    "dsprites": lambda _: DSprites(
+        resolution=16, stride={"orientation": 20, "pos_x": 16, "pos_y": 16}
+    ),
     "mnist": lambda _: MNIST(stand_in=True, split="test", binary=True),
-    "shapes3d": lambda _: Shapes3D(stand_in=True, resolution=32, values={"shape": (1, 3)}, stride={"wall_hue": 2}),
+    "shapes3d": lambda _: Shapes3D(
+        stand_in=True, resolution=32, values={"shape": (1, 3)}, stride={"wall_hue": 2}
+    ),
     "cars3d": lambda _: Cars3D(stand_in=True),
     "smallnorb": lambda _: SmallNORB(stand_in=True, split="train"),
     "arrays": arrays,
@@ -74,7 +78,9 @@ def data(tiny: AbstractDataset, tmp_path: Path) -> Data:
 
 
 def test_every_row_has_its_tiny_set() -> None:
-    assert list(TINY) == list(WITHOUT_FILES) == list(DATASETS), "a new data set needs a row in both tables"
+    assert list(TINY) == list(WITHOUT_FILES) == list(DATASETS), (
+        "a new data set needs a row in both tables"
+    )
 
 
 @registered
@@ -83,7 +89,9 @@ def test_a_row_is_final_frozen_and_knows_its_name(name: str) -> None:
     assert cls.__bases__ == (AbstractDataset,)
     assert cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
     assert cls.name == name
-    assert all(remote.url.startswith("http") and remote.url.endswith(remote.name) for remote in cls.remotes)
+    assert all(
+        remote.url.startswith("http") and remote.url.endswith(remote.name) for remote in cls.remotes
+    )
 
 
 @registered
@@ -137,7 +145,9 @@ def test_every_factor_shows_in_the_pixels(data: Data) -> None:
     assert data.factors is not None
     images = ImageTable(data).batch(torch.arange(len(data))).flatten(1).double()
     for column, size in zip(data.factors.values.T, data.factors.sizes, strict=True):
-        means = torch.stack([images[torch.from_numpy(column == level)].mean(0) for level in range(size)])
+        means = torch.stack(
+            [images[torch.from_numpy(column == level)].mean(0) for level in range(size)]
+        )
         assert len(means.unique(dim=0)) == size
 
 
@@ -160,12 +170,16 @@ def test_a_wrong_option_is_refused_with_rule_and_value(name: str, tiny: Abstract
     mapping = registry.describe(tiny, DATASETS)
     rules = {"bool": "must be true or false", "Literal": "must be one of", "str": "must be text"}
     for field in dataclasses.fields(tiny):  # type: ignore[arg-type]
-        rule = next((rule for kind, rule in rules.items() if str(field.type).startswith(kind)), None)
+        rule = next(
+            (rule for kind, rule in rules.items() if str(field.type).startswith(kind)), None
+        )
         if rule is not None:
             wrong: Any = {**mapping, field.name: 0.5}
             with pytest.raises(ValueError, match=rf"{field.name} {rule}.*, got 0\.5"):
                 registry.build("data set", wrong, DATASETS)
-    with pytest.raises(ValueError, match=f"data set {name}: unknown field 'pth'; did you mean 'path'"):
+    with pytest.raises(
+        ValueError, match=f"data set {name}: unknown field 'pth'; did you mean 'path'"
+    ):
         registry.build("data set", {"name": name, "pth": "x"}, DATASETS)
 
 

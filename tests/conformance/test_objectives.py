@@ -23,7 +23,9 @@ from vae_core.objectives import OBJECTIVES, VAE, AbstractAlternating, AbstractOb
 from vae_core.types import Batch, Context, Noise, Terms
 
 
-def loss_and_gradients(objective: AbstractObjective, case: Case) -> tuple[Tensor, tuple[Tensor, ...]]:
+def loss_and_gradients(
+    objective: AbstractObjective, case: Case
+) -> tuple[Tensor, tuple[Tensor, ...]]:
     terms = objective.terms(*case)
     loss = terms.reconstruction + terms.penalty
     return loss, torch.autograd.grad(loss, case.nets.players()["vae"])
@@ -36,7 +38,12 @@ def knobs(cls: type[AbstractObjective]) -> list[str]:
 
 def at_work(cls: type[AbstractObjective], **knobs: Any) -> AbstractObjective:
     """Return an objective with every part of it at work at step 3 of 10: short stages; a small discriminator."""
-    short = {"stage_length": 0.2, "code_stage": 1, "depth": 2, "width": 20}  # the second of five stages: latents shut
+    short = {
+        "stage_length": 0.2,
+        "code_stage": 1,
+        "depth": 2,
+        "width": 20,
+    }  # the second of five stages: latents shut
     known = {field.name for field in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
     return cls(**{name: value for name, value in short.items() if name in known}, **knobs)
 
@@ -62,7 +69,12 @@ def test_each_player_s_loss_reaches_all_of_its_weights(name: str, network: str) 
     assert set(rivals) == set(objective.rivals) == set(case.nets.players()) - {"vae"}
     for player, loss in rivals.items():
         own = case.nets.players()[player]
-        others = [weight for other, weights in case.nets.players().items() if other != player for weight in weights]
+        others = [
+            weight
+            for other, weights in case.nets.players().items()
+            if other != player
+            for weight in weights
+        ]
         gradients = torch.autograd.grad(loss, [*own, *others], allow_unused=True)
         assert all(g is not None and g.isfinite().all() and g.any() for g in gradients[: len(own)])
         assert gradients[len(own) :] == (None,) * len(others)  # detached: it does not move them
@@ -75,7 +87,12 @@ def test_terms_are_scalars_and_depend_on_arguments_only(name: str, network: str)
     case = make(objective, network)
     first, again = (objective.terms(*case) for _ in range(2))
     for terms in (first, again):
-        values = [terms.reconstruction, terms.penalty, *terms.parts.values(), *terms.rivals.values()]
+        values = [
+            terms.reconstruction,
+            terms.penalty,
+            *terms.parts.values(),
+            *terms.rivals.values(),
+        ]
         assert all(isinstance(value, Tensor) and value.shape == () for value in values)
         assert terms.memory.shape == (len(objective.memory),)
     assert torch.equal(first.reconstruction + first.penalty, again.reconstruction + again.penalty)
@@ -130,14 +147,23 @@ def test_default_strength_is_not_neutral(name: str) -> None:
 def test_three_trials_fused_equal_three_trials_alone(name: str, network: str) -> None:
     """Also where an inner problem is solved first: its costs fused, then its codes, on the host, trial by trial."""
     cls = OBJECTIVES[name]
-    values = {knob: torch.tensor([0.5, 1.0, 6.0], dtype=torch.float64) + k for k, knob in enumerate(knobs(cls))}
-    trials = [at_work(cls, **{knob: float(value[k]) for knob, value in values.items()}) for k in range(3)]
+    values = {
+        knob: torch.tensor([0.5, 1.0, 6.0], dtype=torch.float64) + k
+        for k, knob in enumerate(knobs(cls))
+    }
+    trials = [
+        at_work(cls, **{knob: float(value[k]) for knob, value in values.items()}) for k in range(3)
+    ]
     cases = [make(trial, network, seed=seed) for seed, trial in enumerate(trials)]
     wanted = [player_gradients(trial, case) for trial, case in zip(trials, cases, strict=True)]
 
     weights, buffers = stack_module_state([case.nets for case in cases])  # pyright: ignore[reportArgumentType]
-    batch = Batch(*(torch.stack(parts) for parts in zip(*(case.batch for case in cases), strict=True)))
-    noise = Noise(*(torch.stack(parts) for parts in zip(*(case.noise for case in cases), strict=True)))
+    batch = Batch(
+        *(torch.stack(parts) for parts in zip(*(case.batch for case in cases), strict=True))
+    )
+    noise = Noise(
+        *(torch.stack(parts) for parts in zip(*(case.noise for case in cases), strict=True))
+    )
     memory = torch.stack([case.ctx.memory for case in cases])
     step, total, n_data, _ = cases[0].ctx
 
@@ -146,25 +172,35 @@ def test_three_trials_fused_equal_three_trials_alone(name: str, network: str) ->
 
         def run(weights: Any, buffers: Any, memory: Tensor, values: dict[str, Tensor]) -> Any:
             objective, ctx = at_work(cls, **values), Context(step, total, n_data, memory)
-            return functional_call(cases[0].nets, (weights, buffers), (lambda nets: function(nets, objective, ctx),))
+            return functional_call(
+                cases[0].nets, (weights, buffers), (lambda nets: function(nets, objective, ctx),)
+            )
 
         return run
 
     if isinstance(trials[0], AbstractAlternating):
         blank = batch._replace(code=torch.zeros_like(batch.code))
 
-        def cost(nets: Networks, objective: AbstractObjective, ctx: Context, one: Batch, draw: Noise) -> Tensor:
+        def cost(
+            nets: Networks, objective: AbstractObjective, ctx: Context, one: Batch, draw: Noise
+        ) -> Tensor:
             assert isinstance(objective, AbstractAlternating)
             return objective.cost(nets, one, draw, ctx)
 
-        costs = vmap(lambda w, b, m, v, one, draw: on(lambda nets, o, c: cost(nets, o, c, one, draw))(w, b, m, v))(
-            weights, buffers, memory, values, blank, noise
-        )
+        costs = vmap(
+            lambda w, b, m, v, one, draw: on(lambda nets, o, c: cost(nets, o, c, one, draw))(
+                w, b, m, v
+            )
+        )(weights, buffers, memory, values, blank, noise)
         chosen = [trials[0].resolve(row.detach().numpy(), cases[0].ctx) for row in costs]
-        codes = torch.stack([torch.eye(batch.code.shape[2]).double()[torch.from_numpy(row)] for row in chosen])
+        codes = torch.stack(
+            [torch.eye(batch.code.shape[2]).double()[torch.from_numpy(row)] for row in chosen]
+        )
         assert torch.equal(codes, batch.code)
 
-    def losses(w: Any, b: Any, m: Tensor, v: dict[str, Tensor], one: Batch, draw: Noise, player: str) -> Tensor:
+    def losses(
+        w: Any, b: Any, m: Tensor, v: dict[str, Tensor], one: Batch, draw: Noise, player: str
+    ) -> Tensor:
         def total_of(nets: Networks, objective: AbstractObjective, ctx: Context) -> Tensor:
             terms: Terms = objective.terms(nets, one, draw, ctx)
             return terms.reconstruction + terms.penalty if player == "vae" else terms.rivals[player]
@@ -188,7 +224,9 @@ def player_gradients(objective: AbstractObjective, case: Case) -> dict[str, dict
     return {
         player: {
             names[id(weight)]: gradient
-            for weight, gradient in zip(own, torch.autograd.grad(losses[player], own, retain_graph=True), strict=True)
+            for weight, gradient in zip(
+                own, torch.autograd.grad(losses[player], own, retain_graph=True), strict=True
+            )
         }
         for player, own in case.nets.players().items()
     }
@@ -201,7 +239,9 @@ def test_memory_changes_the_loss_or_is_none(name: str) -> None:
         return
     case = make(objective)
     other = case._replace(ctx=case.ctx._replace(memory=case.ctx.memory + 3))
-    assert not torch.allclose(loss_and_gradients(objective, case)[0], loss_and_gradients(objective, other)[0])
+    assert not torch.allclose(
+        loss_and_gradients(objective, case)[0], loss_and_gradients(objective, other)[0]
+    )
 
 
 @registered
@@ -210,7 +250,9 @@ def test_evaluation_code_fits_what_the_decoder_reads(name: str) -> None:
     case = solved(objective, make(objective))
     code = objective.code(case.nets, case.batch, case.nets.encode(case.batch), case.ctx)
     assert code.shape == case.batch.code.shape
-    for block in code.split(list(objective.wiring.reads_code), 1) if objective.wiring.reads_code else ():
+    for block in (
+        code.split(list(objective.wiring.reads_code), 1) if objective.wiring.reads_code else ()
+    ):
         assert torch.equal(block.sum(1), torch.ones(len(block)).double())
         assert set(block.unique().tolist()) <= {0.0, 1.0}
 
@@ -230,7 +272,9 @@ def test_schedules_end_when_they_say(name: str, total: int) -> None:
 
     assert loss(settled) == loss(settled + 7) == loss(10 * total)
     # A slope may be too small to see in one step of 300,000; a stage is not.
-    assert not settled or any(loss(before) != loss(settled) for before in (settled - 1, settled // 2))
+    assert not settled or any(
+        loss(before) != loss(settled) for before in (settled - 1, settled // 2)
+    )
 
 
 @registered
@@ -275,7 +319,9 @@ def test_every_field_has_a_meaning_and_every_docstring_a_source(name: str) -> No
 
 
 def test_unknown_names_are_refused_with_the_nearest() -> None:
-    with pytest.raises(ValueError, match="unknown objective 'beta_tcva'; did you mean 'beta_tcvae'"):
+    with pytest.raises(
+        ValueError, match="unknown objective 'beta_tcva'; did you mean 'beta_tcvae'"
+    ):
         registry.build("objective", {"name": "beta_tcva"}, OBJECTIVES)
     with pytest.raises(ValueError, match="unknown field 'bta'; did you mean 'beta'"):
         registry.build("objective", {"name": "beta_vae", "bta": 2.0}, OBJECTIVES)

@@ -29,12 +29,21 @@ def test_each_objective_trains_and_nothing_diverges(tmp_path):
     curves: dict[int, list[float]] = {}
     for row in ledger.of(tables.REPORT, SMOKE):
         body = json.loads(row["body"])
-        assert all(math.isfinite(value) for value in (*body["metrics"].values(), *body["train"].values()))
+        assert all(
+            math.isfinite(value) for value in (*body["metrics"].values(), *body["train"].values())
+        )
         curves.setdefault(row["trial"], []).append(body["metrics"]["reconstruction"])
     assert {len(curve) for curve in curves.values()} == {8}
     assert len(curves) == 17
-    names = {row["number"]: json.loads(row["config"])["objective"]["name"] for row in ledger.of(tables.TRIAL, SMOKE)}
-    descended = {trial: curve for trial, curve in curves.items() if OBJECTIVES[names[trial]].neutral is not None}
+    names = {
+        row["number"]: json.loads(row["config"])["objective"]["name"]
+        for row in ledger.of(tables.TRIAL, SMOKE)
+    }
+    descended = {
+        trial: curve
+        for trial, curve in curves.items()
+        if OBJECTIVES[names[trial]].neutral is not None
+    }
     # The mean image costs 129 nats; DIP-VAE I is already at 51 after the first of eight epochs.
     assert all(curve[-1] < min(36, 0.6 * curve[0]) for curve in descended.values()), descended
     assert len(descended) == 16  # InfoGAN measures the reconstruction alone

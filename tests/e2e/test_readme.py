@@ -19,7 +19,9 @@ def blocks(language, page=README):
 
 
 def commands(page):
-    lines = [line.partition("  #")[0] for block in blocks("console", page) for line in block.splitlines()]
+    lines = [
+        line.partition("  #")[0] for block in blocks("console", page) for line in block.splitlines()
+    ]
     return [shlex.split(line) for line in lines if line.startswith("sweeps ")]
 
 
@@ -34,15 +36,33 @@ def folder(tmp_path_factory):
     (spec,) = blocks("yaml")
     (folder / "my-sweep.yaml").write_text(spec)
     subprocess.run([sys.executable, "-c", CODES], cwd=folder, check=True, timeout=60)
-    command = [sys.executable, "-m", "sweeps", "run", "smoke", "--set", "name=quickstart", "--set", "search.trials=1"]
-    subprocess.run([*command, "--workspace", "results"], cwd=folder, check=True, capture_output=True, timeout=300)
+    command = [
+        sys.executable,
+        "-m",
+        "sweeps",
+        "run",
+        "smoke",
+        "--set",
+        "name=quickstart",
+        "--set",
+        "search.trials=1",
+    ]
+    subprocess.run(
+        [*command, "--workspace", "results"],
+        cwd=folder,
+        check=True,
+        capture_output=True,
+        timeout=300,
+    )
     return folder
 
 
 def test_the_python_example_is_about_a_dozen_lines_and_runs():
     (example,) = blocks("python")
     assert len([line for line in example.splitlines() if line]) <= 14
-    done = subprocess.run([sys.executable, "-c", example], capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", example], capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     first, second, score = done.stdout.splitlines()
     assert first.startswith("1 ")

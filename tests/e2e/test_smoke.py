@@ -13,7 +13,9 @@ import pytest
 def sweeps(*arguments, workspace, code=0):
     command = [sys.executable, "-m", "sweeps", *arguments]
     environment = {**os.environ, "SWEEPS_WORKSPACE": str(workspace)}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout
 
@@ -69,7 +71,9 @@ def test_optunas_dashboard_finds_the_study(workspace):
     (name,) = optuna.get_all_study_names(f"sqlite:///{workspace / 'optuna.db'}")
     states = [
         trial.state.name
-        for trial in optuna.load_study(study_name=name, storage=f"sqlite:///{workspace / 'optuna.db'}").trials
+        for trial in optuna.load_study(
+            study_name=name, storage=f"sqlite:///{workspace / 'optuna.db'}"
+        ).trials
     ]
     assert len(states) == 4
     assert set(states) == {"COMPLETE", "PRUNED"}
@@ -88,7 +92,9 @@ def test_without_a_gpu_trials_run_on_the_cpu_with_one_warning(tmp_path):
     command = [sys.executable, "-m", "sweeps", "run", "smoke", "--workspace", str(tmp_path)]
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     command += ["--set", "resources.gpu=0.25", "--set", "search.trials=1"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(
+        command, env=environment, capture_output=True, text=True, timeout=300, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("warning:") == 1
     assert "no GPU here" in done.stderr

@@ -14,16 +14,30 @@ from stored_codes import finished, points, values
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
 
-KEYS = {f"final/mig_hist20{part}" for part in ("", "_error", "_chance", "_ceiling")} | {"final/gaussian_tc"}
+KEYS = {f"final/mig_hist20{part}" for part in ("", "_error", "_chance", "_ceiling")} | {
+    "final/gaussian_tc"
+}
 
 
 def rescore(workspace: Path, failpoint: str = "") -> int:
-    command = [sys.executable, "-m", "sweeps", "rescore", "mini", "--metrics", "mig_hist20,gaussian_tc"]
+    command = [
+        sys.executable,
+        "-m",
+        "sweeps",
+        "rescore",
+        "mini",
+        "--metrics",
+        "mig_hist20,gaussian_tc",
+    ]
     environment = dict(os.environ)
     if failpoint:
         environment["SWEEPS_FAILPOINT"] = f"{failpoint}={workspace / 'killed'}"
     done = subprocess.run(
-        [*command, "--workspace", str(workspace)], env=environment, capture_output=True, timeout=240, check=False
+        [*command, "--workspace", str(workspace)],
+        env=environment,
+        capture_output=True,
+        timeout=240,
+        check=False,
     )
     return done.returncode
 
@@ -54,8 +68,12 @@ def test_killed_between_ledger_and_mlflow_it_goes_on_where_it_was(tmp_path: Path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("moment", ["rescore.before_record:3", "rescore.recorded:3", "track.rescored:2"])
-def test_killed_at_other_moments_no_number_is_lost_doubled_or_another(moment: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "moment", ["rescore.before_record:3", "rescore.recorded:3", "track.rescored:2"]
+)
+def test_killed_at_other_moments_no_number_is_lost_doubled_or_another(
+    moment: str, tmp_path: Path
+) -> None:
     clean, killed = tmp_path / "clean", tmp_path / "killed_often"
     trials = len(finished(clean).trials)
     finished(killed)

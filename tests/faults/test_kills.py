@@ -36,7 +36,9 @@ def start(workspace, spec, failpoint=None):
     if failpoint:
         environment["SWEEPS_FAILPOINT"] = f"{failpoint}={workspace / 'killed'}"
     command = [sys.executable, "-m", "sweeps", "run", str(path), "--workspace", str(workspace)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    return subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
 
 
 def run(workspace, spec, failpoint=None):
@@ -71,7 +73,10 @@ def assert_every_number_once(workspace, states=None):
     assert states is None or Counter(ends.values()) == states
     reports = rows(workspace, tables.REPORT)
     epochs = {number: [r["epoch"] for r in reports if r["trial"] == number] for number in trials}
-    assert all(found == list(range(1, (6 if ends[n] == "COMPLETE" else 3) + 1)) for n, found in epochs.items()), epochs
+    assert all(
+        found == list(range(1, (6 if ends[n] == "COMPLETE" else 3) + 1))
+        for n, found in epochs.items()
+    ), epochs
 
     client = mlflow.MlflowClient(tracking_uri(workspace, None))
     experiment = client.get_experiment_by_name("mini")

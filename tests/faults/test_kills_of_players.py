@@ -10,13 +10,29 @@ from test_kills import rows, run
 from sweeps.ledger import tables
 from vae_core.objectives import OBJECTIVES
 
-SHORT = {"stage_length": 0.1, "code_stage": 2, "depth": 2, "width": 32, "annealing": 0.7, "warmup": 0.5}
+SHORT = {
+    "stage_length": 0.1,
+    "code_stage": 2,
+    "depth": 2,
+    "width": 32,
+    "annealing": 0.7,
+    "warmup": 0.5,
+}
 SPEC = {
     **MINI,
     "seeds": 1,
-    "train": {"epochs": 4, "batch_size": 32, "learning_rate": 1e-3, "learning_rate_decay": 0.5, "decay_every": 0.4},
+    "train": {
+        "epochs": 4,
+        "batch_size": 32,
+        "learning_rate": 1e-3,
+        "learning_rate_decay": 0.5,
+        "decay_every": 0.4,
+    },
     "objectives": [
-        {"name": name, **{key: value for key, value in SHORT.items() if key in cls.__dataclass_fields__}}
+        {
+            "name": name,
+            **{key: value for key, value in SHORT.items() if key in cls.__dataclass_fields__},
+        }
         for name, cls in OBJECTIVES.items()
     ],
     "pruning": "none",
@@ -48,7 +64,9 @@ def test_every_objective_goes_on_bitwise_after_kills_of_trials_and_driver(tmp_pa
         (killed / "killed").unlink(missing_ok=True)
         assert run(killed, SPEC, moment)[0] == -signal.SIGKILL
     (killed / "killed").unlink()
-    code, output = run(killed, SPEC, "trial.checkpointed:2")  # a trial's process, between checkpoint and report
+    code, output = run(
+        killed, SPEC, "trial.checkpointed:2"
+    )  # a trial's process, between checkpoint and report
     assert code == 0, output
     assert "lost" in {row["outcome"] for row in rows(killed, tables.ATTEMPT)}
     assert everything(killed) == everything(tmp_path / "clean")

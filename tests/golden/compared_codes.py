@@ -29,7 +29,9 @@ def codes() -> dict[str, Codes]:
     """The codes under comparison; rounded, so that every machine makes the same ones."""
     rng = np.random.default_rng(SEED)
     values = factors().values
-    own = 2 * values / (np.array(SIZES) - 1) - 1  # one latent per factor, levels evenly over [-1, 1]
+    own = (
+        2 * values / (np.array(SIZES) - 1) - 1
+    )  # one latent per factor, levels evenly over [-1, 1]
     turn = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2)
 
     # What a trained model leaves: position sharp, scale and angle mixed with shape, five latents that say nothing.
@@ -37,20 +39,28 @@ def codes() -> dict[str, Codes]:
     noisy[:, 0] += 1.7 * own[:, 3] + 0.15 * rng.standard_normal(len(values))
     noisy[:, 1] += 1.7 * own[:, 4] + 0.15 * rng.standard_normal(len(values))
     noisy[:, 2] += 1.5 * own[:, 1] + 0.4 * own[:, 0] + 0.1 * rng.standard_normal(len(values))
-    noisy[:, 3] += np.cos(np.pi * own[:, 2]) * (1 + 0.3 * own[:, 0]) + 0.1 * rng.standard_normal(len(values))
-    noisy[:, 4] += np.sin(np.pi * own[:, 2]) + 0.6 * own[:, 0] + 0.1 * rng.standard_normal(len(values))
+    noisy[:, 3] += np.cos(np.pi * own[:, 2]) * (1 + 0.3 * own[:, 0]) + 0.1 * rng.standard_normal(
+        len(values)
+    )
+    noisy[:, 4] += (
+        np.sin(np.pi * own[:, 2]) + 0.6 * own[:, 0] + 0.1 * rng.standard_normal(len(values))
+    )
     dead = noisy.copy()
     dead[:, 5:] = 0.0
 
     means = {
         "identity": own,
-        "stretched": own * np.array([0.1, 1.0, 10.0, 3.0, 0.3]),  # the same, each latent on a scale of its own
+        "stretched": own
+        * np.array([0.1, 1.0, 10.0, 3.0, 0.3]),  # the same, each latent on a scale of its own
         "noisy": noisy,
         "dead": dead,  # the same, with the five constant to the bit
         "rotated": np.concatenate([own[:, :3], own[:, 3:] @ turn], axis=1),
         "noise": rng.standard_normal((len(values), 10)),
     }
-    return {name: Codes(mean.round(6), np.full(mean.shape, 2 * np.log(0.1))) for name, mean in means.items()}
+    return {
+        name: Codes(mean.round(6), np.full(mean.shape, 2 * np.log(0.1)))
+        for name, mean in means.items()
+    }
 
 
 def digest(one: Codes) -> str:
@@ -86,14 +96,18 @@ class Deck:
     def sample_factors(self, size: int, state: Any = np.random) -> np.ndarray:
         return np.stack([state.randint(levels, size=size) for levels in SIZES], axis=1)
 
-    def sample_observations_from_factors(self, values: np.ndarray, _state: Any = None) -> np.ndarray:
+    def sample_observations_from_factors(
+        self, values: np.ndarray, _state: Any = None
+    ) -> np.ndarray:
         return np.ravel_multi_index(tuple(values.T), SIZES)
 
     # disent's names for the same
     def dataset_sample_batch(self, size: int, mode: str) -> np.ndarray:
         return self.sample(size)[1]
 
-    def dataset_sample_batch_with_factors(self, size: int, mode: str) -> tuple[np.ndarray, np.ndarray]:
+    def dataset_sample_batch_with_factors(
+        self, size: int, mode: str
+    ) -> tuple[np.ndarray, np.ndarray]:
         values, observations = self.sample(size)
         return observations, values
 

@@ -18,12 +18,17 @@ from vae_core.types import Context
 
 def total(cost: np.ndarray, chosen: np.ndarray, balance: float) -> float:
     counts = np.bincount(chosen, minlength=cost.shape[1])
-    return float(cost[np.arange(len(cost)), chosen].sum() + balance * (counts * (counts - 1) / 2).sum())
+    return float(
+        cost[np.arange(len(cost)), chosen].sum() + balance * (counts * (counts - 1) / 2).sum()
+    )
 
 
 def brute_force(cost: np.ndarray, balance: float) -> float:
     images, classes = cost.shape
-    return min(total(cost, np.array(codes), balance) for codes in itertools.product(range(classes), repeat=images))
+    return min(
+        total(cost, np.array(codes), balance)
+        for codes in itertools.product(range(classes), repeat=images)
+    )
 
 
 @given(
@@ -36,7 +41,9 @@ def test_assignment_is_optimal(images: int, classes: int, balance: float, seed: 
     cost = np.random.default_rng(seed).normal(size=(images, classes)) * 3
     found = assign(cost, balance)
     assert found.shape == (images,)
-    assert total(cost, found, balance) == pytest.approx(brute_force(cost, balance), rel=1e-12, abs=1e-12)
+    assert total(cost, found, balance) == pytest.approx(
+        brute_force(cost, balance), rel=1e-12, abs=1e-12
+    )
 
 
 def test_balance_zero_is_the_best_category_each() -> None:
@@ -96,7 +103,11 @@ def test_code_s_stage_opens_no_latent() -> None:
 def resets(objective: CascadeVAE | CascadeVAEC, latents: int) -> list[int]:
     """Return the thousands of steps at which the optimiser begins anew."""
     steps = range(1000, 300_000, 1000)
-    return [s // 1000 for s in steps if objective.stage(at(s), latents) != objective.stage(at(s - 1), latents)]
+    return [
+        s // 1000
+        for s in steps
+        if objective.stage(at(s), latents) != objective.stage(at(s - 1), latents)
+    ]
 
 
 def test_optimiser_begins_anew_with_every_latent_and_not_with_the_code() -> None:
@@ -126,7 +137,11 @@ def test_weight_decay_counts_weights_and_no_biases() -> None:
     """Σ W² over encoder and decoder by hand: the matrices of four linear layers."""
     light, heavy = CascadeVAEC(weight_decay=0.0), CascadeVAEC(weight_decay=2e-5)
     case = make(light)
-    squares = sum((w.double() ** 2).sum() for name, w in case.nets.named_parameters() if name.endswith("weight"))
+    squares = sum(
+        (w.double() ** 2).sum()
+        for name, w in case.nets.named_parameters()
+        if name.endswith("weight")
+    )
     wanted = light.terms(*case).penalty + 2e-5 * squares
     torch.testing.assert_close(heavy.terms(*case).penalty, wanted)
 
@@ -136,7 +151,9 @@ def test_code_of_its_stage_is_the_best_category() -> None:
     before, after = make(objective, step=3), make(objective, step=4)
     costs = objective.cost(after.nets, after.batch, after.noise, after.ctx)
     assert costs.shape == (8, 3)
-    assert torch.equal(after.batch.code.argmax(1), costs.argmin(1))  # λ = .001 is small beside the differences here
+    assert torch.equal(
+        after.batch.code.argmax(1), costs.argmin(1)
+    )  # λ = .001 is small beside the differences here
     assert not objective.alternates(before.ctx)
     assert objective.alternates(after.ctx)
 

@@ -40,7 +40,9 @@ def test_latent_shared_by_two_of_five_factors():
     each, rho = concentrations(SHARED)
     np.testing.assert_allclose(each, [0.569323, 1, 1, 1], atol=1e-6)
     np.testing.assert_allclose(rho, [0.4, 0.2, 0.2, 0.2])
-    assert disentanglement(SHARED) == pytest.approx(0.4 * (1 - math.log(2) / math.log(5)) + 0.6, abs=1e-12)
+    assert disentanglement(SHARED) == pytest.approx(
+        0.4 * (1 - math.log(2) / math.log(5)) + 0.6, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("where", [0, 2, 4])
@@ -68,7 +70,9 @@ def test_negative_control_a_loop_that_stops_at_a_row_of_zeros_is_detected():
         return total
 
     assert truncated(SHARED) == pytest.approx(disentanglement(SHARED), abs=1e-12)
-    assert truncated(np.insert(SHARED, 1, 0.0, axis=0)) == pytest.approx(0.4 * 0.569323, abs=1e-6)  # latent 0 only
+    assert truncated(np.insert(SHARED, 1, 0.0, axis=0)) == pytest.approx(
+        0.4 * 0.569323, abs=1e-6
+    )  # latent 0 only
 
 
 def test_dead_latents_raise_completeness_by_its_base():

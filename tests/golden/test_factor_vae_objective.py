@@ -55,7 +55,9 @@ def known(n: int) -> Terms:
     batch = Batch(empty[:, :, None, None], labels=empty, factors=empty, second=empty, code=empty)
     order = torch.rand(n, 2, generator=torch.Generator().manual_seed(1)).argsort(0)
     noise = Noise(torch.zeros_like(z), second=z[:0], gumbel=empty, permutation=order)
-    return FactorVAE(gamma=2.0, second_batch=False).terms(KnownCodes(z), batch, noise, make(FactorVAE(depth=1)).ctx)
+    return FactorVAE(gamma=2.0, second_batch=False).terms(
+        KnownCodes(z), batch, noise, make(FactorVAE(depth=1)).ctx
+    )
 
 
 def test_optimal_discriminator_s_estimate_is_the_total_correlation() -> None:
@@ -70,10 +72,14 @@ def test_optimal_discriminator_s_loss_is_ln_2_less_the_jensen_shannon_divergence
     """At the optimum L_D = ln 2 − JSD(q(z), ∏ q(z_j)); the JSD by quadrature of the two densities."""
     grid = np.linspace(-7, 7, 1401)
     x, y = np.meshgrid(grid, grid)
-    joint = np.exp(-0.5 * (x**2 - 2 * RHO * x * y + y**2) / (1 - RHO**2)) / (2 * np.pi * np.sqrt(1 - RHO**2))
+    joint = np.exp(-0.5 * (x**2 - 2 * RHO * x * y + y**2) / (1 - RHO**2)) / (
+        2 * np.pi * np.sqrt(1 - RHO**2)
+    )
     product = np.exp(-0.5 * (x**2 + y**2)) / (2 * np.pi)
     middle = 0.5 * (joint + product)
-    jsd = 0.5 * (joint * np.log(joint / middle) + product * np.log(product / middle)).sum() * 0.01**2
+    jsd = (
+        0.5 * (joint * np.log(joint / middle) + product * np.log(product / middle)).sum() * 0.01**2
+    )
     # per-sample sd of a cross-entropy here is below 1: four standard errors of 1e5 pairs are .013
     assert known(100_000).rivals["adversary"].item() == pytest.approx(math.log(2) - jsd, abs=0.013)
 
@@ -93,7 +99,9 @@ def test_second_batch_is_what_is_permuted() -> None:
     elsewhere = case._replace(batch=case.batch._replace(second=case.batch.second.flip(3)))
     losses = [paper.terms(*one).rivals["adversary"] for one in (case, elsewhere)]
     assert losses[0] != losses[1]
-    assert shortcut.terms(*case).rivals["adversary"] == shortcut.terms(*elsewhere).rivals["adversary"]
+    assert (
+        shortcut.terms(*case).rivals["adversary"] == shortcut.terms(*elsewhere).rivals["adversary"]
+    )
 
 
 @dataclass(frozen=True)
@@ -109,11 +117,18 @@ class Leaky:
 
 
 def encoder_gradient_of_the_rival(terms: Terms, case: Case) -> list[Tensor | None]:
-    return list(torch.autograd.grad(terms.rivals["adversary"], list(case.nets.encoder.parameters()), allow_unused=True))
+    return list(
+        torch.autograd.grad(
+            terms.rivals["adversary"], list(case.nets.encoder.parameters()), allow_unused=True
+        )
+    )
 
 
 def test_discriminator_s_loss_does_not_reach_the_encoder_and_the_leak_is_caught() -> None:
     objective = FactorVAE(depth=1, width=9)
     case = make(objective)
     assert encoder_gradient_of_the_rival(objective.terms(*case), case) == [None] * 4
-    assert all(g is not None and g.any() for g in encoder_gradient_of_the_rival(Leaky(objective).terms(case), case))
+    assert all(
+        g is not None and g.any()
+        for g in encoder_gradient_of_the_rival(Leaky(objective).terms(case), case)
+    )

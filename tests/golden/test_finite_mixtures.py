@@ -17,7 +17,9 @@ def separate(points):
 def test_product_grid():
     points = list(itertools.product(range(4), range(2), range(3)))
     d = elbo_decomposition(separate(points), samples=24, seed=0)
-    np.testing.assert_allclose([d.mi, d.tc], [math.log(24), 0.0], atol=1e-4)  # float32 densities near e^5
+    np.testing.assert_allclose(
+        [d.mi, d.tc], [math.log(24), 0.0], atol=1e-4
+    )  # float32 densities near e^5
 
 
 @pytest.mark.parametrize("latents", [2, 5])
@@ -25,7 +27,9 @@ def test_diagonal(latents):
     # N = 16, d = 2: TC = ln 16 = 2.772589.
     points = np.repeat(np.arange(16)[:, None], latents, axis=1)
     d = elbo_decomposition(separate(points), samples=16, seed=0)
-    np.testing.assert_allclose([d.mi, d.tc], [math.log(16), (latents - 1) * math.log(16)], rtol=1e-5)
+    np.testing.assert_allclose(
+        [d.mi, d.tc], [math.log(16), (latents - 1) * math.log(16)], rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize("std", [1e-4, 1e-2, 1.0])

@@ -51,20 +51,27 @@ def ours(metric, name, of=FACTORS, **options):
 def dealt(name, rows):
     """The first rows of the deck, as what asks it for that many gets them."""
     levels, numbers = Deck(CODES[name].mean).sample(rows)
-    return Codes(CODES[name].mean[numbers], CODES[name].logvar[numbers]), Factors(levels, NAMES, SIZES)
+    return Codes(CODES[name].mean[numbers], CODES[name].logvar[numbers]), Factors(
+        levels, NAMES, SIZES
+    )
 
 
 @every_code
 def test_the_codes_are_those_that_were_scored_there(name):
-    assert digest(CODES[name]) == RECORD["codes"][name], "record anew: benchmarks/compare_implementations.py --record"
+    assert digest(CODES[name]) == RECORD["codes"][name], (
+        "record anew: benchmarks/compare_implementations.py --record"
+    )
 
 
 @every_code
 @pytest.mark.parametrize(
-    ("source", "key"), [("dlib.mig", "discrete_mig"), ("disent.mig", "mig.discrete_score"), ("drvi.gap", "gap")]
+    ("source", "key"),
+    [("dlib.mig", "discrete_mig"), ("disent.mig", "mig.discrete_score"), ("drvi.gap", "gap")],
 )
 def test_histogram_mig_is_that_of_three_packages(source, key, name):
-    assert ours("mig_hist20", name).value == pytest.approx(theirs(source, name, key), abs=STANDS_FOR_EXACT)
+    assert ours("mig_hist20", name).value == pytest.approx(
+        theirs(source, name, key), abs=STANDS_FOR_EXACT
+    )
 
 
 @every_code
@@ -112,7 +119,9 @@ def test_posterior_information_is_that_of_nearest_neighbours_on_samples():
 def test_mig_of_nearest_neighbours_is_near(name):
     # latentverse estimates I by nearest neighbours, from 2,000 rows and with levels as numbers. Twenty bins cost the
     # identity code (1 - ln 20 / ln 40) / 5 = .038, which nearest neighbours do not lose.
-    assert ours("mig_hist20", name).value == pytest.approx(theirs("latentverse", name, "MIG"), abs=0.04)
+    assert ours("mig_hist20", name).value == pytest.approx(
+        theirs("latentverse", name, "MIG"), abs=0.04
+    )
 
 
 @every_code
@@ -125,7 +134,9 @@ def test_sap_of_classifiers_is_that_of_dlib(name):
 @every_code
 def test_sap_of_regressions_is_that_of_dlib(name):
     value = ours("sap", name, protocol="r2").value
-    assert value == pytest.approx(theirs("dlib.sap_continuous", name, "SAP_score"), abs=STANDS_FOR_EXACT)
+    assert value == pytest.approx(
+        theirs("dlib.sap_continuous", name, "SAP_score"), abs=STANDS_FOR_EXACT
+    )
 
 
 @every_code
@@ -141,14 +152,24 @@ def test_sap_of_latentverse_is_a_held_out_r2_which_may_be_negative(name):
 def test_dci_of_given_importances_is_that_of_dlib(name):
     importance = np.array(theirs("dlib.dci", name, "importance"))
     # They add 1e-11 to every importance, we leave zeros out: -1e-11 ln 1e-11 = 2.5e-10 per entry over ln K.
-    assert dci.disentanglement(importance) == pytest.approx(theirs("dlib.dci", name, "disentanglement"), abs=2e-9)
-    assert dci.completeness(importance) == pytest.approx(theirs("dlib.dci", name, "completeness"), abs=2e-9)
+    assert dci.disentanglement(importance) == pytest.approx(
+        theirs("dlib.dci", name, "disentanglement"), abs=2e-9
+    )
+    assert dci.completeness(importance) == pytest.approx(
+        theirs("dlib.dci", name, "completeness"), abs=2e-9
+    )
 
 
 @every_code
 def test_dci_of_boosting_is_that_of_dlib(name):
     # Ties between splits are broken by other draws: over seeds theirs has a standard deviation of .0006 at most.
-    options = {"model": "published", "train_rows": DCI_TRAIN, "test_rows": DCI_TEST, "trees": 100, "min_leaf": 1}
+    options = {
+        "model": "published",
+        "train_rows": DCI_TRAIN,
+        "test_rows": DCI_TEST,
+        "trees": 100,
+        "min_leaf": 1,
+    }
     details = ours("dci", name, factors(*DCI_FACTORS), **options).details
     for key in ("disentanglement", "completeness"):
         assert details[key] == pytest.approx(theirs("dlib.dci", name, key), abs=4e-3)
@@ -161,15 +182,22 @@ def test_dci_of_latentverse_is_ours_with_information_for_importance(name):
     # Their importance is information by nearest neighbours instead of what a forest relies on: another number (noise
     # gets D .46, since most of its small estimates are cut to 0), by the same two formulas.
     information = np.array(theirs("latentverse", name, "information")).T
-    assert dci.disentanglement(information) == pytest.approx(theirs("latentverse", name, "Disentanglement"), abs=1e-9)
-    assert dci.completeness(information) == pytest.approx(theirs("latentverse", name, "Completeness"), abs=1e-9)
+    assert dci.disentanglement(information) == pytest.approx(
+        theirs("latentverse", name, "Disentanglement"), abs=1e-9
+    )
+    assert dci.completeness(information) == pytest.approx(
+        theirs("latentverse", name, "Completeness"), abs=1e-9
+    )
 
 
 @every_code
 def test_vote_is_that_of_dlib(name):
     # Independent draws of 5,000 votes: four standard errors of a difference.
     result = ours("factor_vae", name)
-    assert abs(result.value - theirs("dlib.factor_vae", name, "eval_accuracy")) <= 4 * math.sqrt(2) * result.error
+    assert (
+        abs(result.value - theirs("dlib.factor_vae", name, "eval_accuracy"))
+        <= 4 * math.sqrt(2) * result.error
+    )
 
 
 @pytest.mark.parametrize("source", ["dlib.factor_vae_unpruned", "disent.factor_vae"])
@@ -187,13 +215,17 @@ def test_difference_of_pairs_is_that_of_dlib(name):
     # Raw features, as theirs; independent draws of 5,000 examples. The classifier's own spread over training draws
     # is of the same size again where it guesses.
     result = ours("beta_vae", name, standardise=False, min_std=0.0)
-    assert abs(result.value - theirs("dlib.beta_vae", name, "eval_accuracy")) <= 4 * 2 * result.error
+    assert (
+        abs(result.value - theirs("dlib.beta_vae", name, "eval_accuracy")) <= 4 * 2 * result.error
+    )
 
 
 @every_code
 def test_modularity_over_all_latents_is_that_of_dlib(name):
     value = ours("modularity", name, over="all").value
-    assert value == pytest.approx(theirs("dlib.modularity", name, "modularity"), abs=STANDS_FOR_EXACT)
+    assert value == pytest.approx(
+        theirs("dlib.modularity", name, "modularity"), abs=STANDS_FOR_EXACT
+    )
 
 
 def test_dead_latents_halve_the_modularity_of_dlib_and_not_ours():
@@ -207,20 +239,27 @@ def test_explicitness_is_that_of_dlib(name):
     # The same fit of the same rows; theirs stops after 100 steps at the latest, ours after 1,000.
     options = {"classifier": "multinomial", "scaled": False, "train_rows": TRAIN, "test_rows": TEST}
     value = ours("explicitness", name, **options).value
-    assert value == pytest.approx(theirs("dlib.explicitness", name, "explicitness_score_test"), abs=1e-6)
+    assert value == pytest.approx(
+        theirs("dlib.explicitness", name, "explicitness_score_test"), abs=1e-6
+    )
 
 
 def test_explicitness_of_dlib_fails_on_a_dead_latent_and_ours_does_not():
     # It divides every latent by its deviation, and scikit-learn refuses the NaN.
     assert "NaN" in theirs("dlib.explicitness", "dead", "error")
-    here = [ours("explicitness", name, classifier="multinomial", scaled=False).value for name in ("dead", "noisy")]
+    here = [
+        ours("explicitness", name, classifier="multinomial", scaled=False).value
+        for name in ("dead", "noisy")
+    ]
     assert here[0] == pytest.approx(here[1], abs=0.01)  # five latents of mere noise more or less
 
 
 @pytest.mark.parametrize("name", ALIVE)
 def test_interventional_robustness_is_that_of_dlib(name):
     result = ours("irs", name)
-    assert result.value == pytest.approx(theirs("dlib.irs_levels", name, "avg_score"), abs=STANDS_FOR_EXACT)
+    assert result.value == pytest.approx(
+        theirs("dlib.irs_levels", name, "avg_score"), abs=STANDS_FOR_EXACT
+    )
     each = theirs("dlib.irs_levels", name, "disentanglement_scores")
     np.testing.assert_allclose(result.details["scores"], each, atol=STANDS_FOR_EXACT)
 
@@ -229,7 +268,9 @@ def test_interventional_robustness_is_that_of_dlib(name):
 def test_published_robustness_cuts_levels_into_twenty_bins(name):
     # compute_irs cuts the factors too, which joins the 40 angles two by two; so cut, ours is theirs. It leaves out
     # constant latents, which the function above divides by 0.
-    cut = np.minimum(FACTORS.values, np.array([9, 9, 0, 9, 9])) + FACTORS.values // 2 * (np.arange(5) == 2)
+    cut = np.minimum(FACTORS.values, np.array([9, 9, 0, 9, 9])) + FACTORS.values // 2 * (
+        np.arange(5) == 2
+    )
     value = ours("irs", name, Factors(cut, NAMES, SIZES)).value
     assert value == pytest.approx(theirs("dlib.irs", name, "IRS"), abs=STANDS_FOR_EXACT)
 
@@ -237,7 +278,10 @@ def test_published_robustness_cuts_levels_into_twenty_bins(name):
 @pytest.mark.parametrize("name", ALIVE)
 @pytest.mark.parametrize(
     ("source", "key"),
-    [("dlib.unsupervised", "gaussian_total_correlation"), ("disent.unsupervised", "unsup.gauss_total_corr")],
+    [
+        ("dlib.unsupervised", "gaussian_total_correlation"),
+        ("disent.unsupervised", "unsup.gauss_total_corr"),
+    ],
 )
 def test_total_correlation_of_means_is_that_of_two_packages(source, key, name):
     value = ours("gaussian_tc", name).details["means"]
@@ -260,7 +304,10 @@ def test_total_correlation_of_latentverse_is_shifted_and_cut(name):
     [
         (("dlib.mig", "discrete_mig"), ("disent.mig", "mig.discrete_score")),
         (("dlib.sap", "SAP_score"), ("disent.sap", "sap.score")),
-        (("dlib.factor_vae_unpruned", "eval_accuracy"), ("disent.factor_vae", "factor_vae.eval_accuracy")),
+        (
+            ("dlib.factor_vae_unpruned", "eval_accuracy"),
+            ("disent.factor_vae", "factor_vae.eval_accuracy"),
+        ),
     ],
 )
 def test_disent_is_dlib_again_and_counts_once(dlib, disent):

@@ -20,17 +20,22 @@ CASES = [
 
 @pytest.mark.parametrize(("spread", "expected"), CASES)
 def test_closed_forms(spread, expected):
-    np.testing.assert_allclose(gaussian.decomposition(np.array(spread), np.full(2, 0.25)), expected, atol=1e-6)
+    np.testing.assert_allclose(
+        gaussian.decomposition(np.array(spread), np.full(2, 0.25)), expected, atol=1e-6
+    )
 
 
 @pytest.mark.parametrize(
-    ("d", "rho", "expected"), [(2, 0.5, 0.143841), (2, 0.8, 0.510826), (3, 0.5, 0.346574), (10, 0.3, 0.950871)]
+    ("d", "rho", "expected"),
+    [(2, 0.5, 0.143841), (2, 0.8, 0.510826), (3, 0.5, 0.346574), (10, 0.3, 0.950871)],
 )
 def test_tc_of_equal_correlations(d, rho, expected):
     # TC = -1/2 [(d - 1) ln(1 - rho) + ln(1 + (d - 1) rho)], whatever the scales.
     scale = np.linspace(0.1, 10, d)
     correlation = np.full((d, d), rho) + (1 - rho) * np.eye(d)
-    assert gaussian.gaussian_tc(correlation * np.outer(scale, scale)) == pytest.approx(expected, abs=1e-6)
+    assert gaussian.gaussian_tc(correlation * np.outer(scale, scale)) == pytest.approx(
+        expected, abs=1e-6
+    )
 
 
 def test_independent_coordinates_have_no_tc():
@@ -43,7 +48,9 @@ def test_dependent_coordinates_have_infinite_tc():
 
 def drawn(spread, seed=0):
     """Codes of 20,000 means mu ~ N(0, A), float32."""
-    mean = np.random.default_rng(seed).multivariate_normal(np.zeros(2), np.array(spread), size=20_000)
+    mean = np.random.default_rng(seed).multivariate_normal(
+        np.zeros(2), np.array(spread), size=20_000
+    )
     return Codes(mean.astype(np.float32), np.full((20_000, 2), math.log(0.25), np.float32))
 
 
@@ -52,7 +59,9 @@ def test_the_three_terms_are_the_kl_exactly(spread, expected):
     # MI + TC + DW = 1/2 (tr A + tr S - d - ln |S|), with S = .25 I in two dimensions.
     terms = gaussian.decomposition(np.array(spread), np.full(2, 0.25))
     assert terms.kl == terms.mi + terms.tc + terms.dimwise_kl
-    assert terms.kl == pytest.approx(0.5 * (np.trace(spread) + 0.5 - 2 + 2 * math.log(4)), abs=1e-12)
+    assert terms.kl == pytest.approx(
+        0.5 * (np.trace(spread) + 0.5 - 2 + 2 * math.log(4)), abs=1e-12
+    )
     assert terms.kl == pytest.approx(expected[3], abs=1e-6)
 
 
@@ -81,7 +90,10 @@ def test_mixture_and_gaussian_densities_agree_on_the_same_samples(spread):
     codes, total = drawn(spread), np.array(spread) + 0.25 * np.eye(2)
     samples = draw(codes, samples=20_000, seed=0)
     found, z = log_densities(samples, codes), samples.z
-    truth = -0.5 * (np.einsum("si,ij,sj->s", z, np.linalg.inv(total), z) + np.linalg.slogdet(2 * np.pi * total)[1])
+    truth = -0.5 * (
+        np.einsum("si,ij,sj->s", z, np.linalg.inv(total), z)
+        + np.linalg.slogdet(2 * np.pi * total)[1]
+    )
     each = -0.5 * (z**2 / np.diag(total) + np.log(2 * np.pi * np.diag(total)))
     assert abs((found.joint[0] - truth).mean()) < 1e-3
     np.testing.assert_allclose((found.marginal.T - each).mean(axis=0), 0.0, atol=1e-3)
@@ -103,7 +115,10 @@ def test_kl_per_latent():
 
 
 def test_log_density_is_torchs():
-    z, mean, logvar = torch.randn(3, 5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    z, mean, logvar = torch.randn(
+        3, 5, 2, dtype=torch.float64, generator=torch.Generator().manual_seed(0)
+    )
     torch.testing.assert_close(
-        gaussian.log_density(z, mean, logvar), torch.distributions.Normal(mean, (0.5 * logvar).exp()).log_prob(z)
+        gaussian.log_density(z, mean, logvar),
+        torch.distributions.Normal(mean, (0.5 * logvar).exp()).log_prob(z),
     )

@@ -43,10 +43,14 @@ def draws(logits: torch.Tensor, temperature: float, n: int = 200_000) -> torch.T
 
 
 @pytest.mark.parametrize("temperature", [1e-4])
-def test_gumbel_softmax_is_one_hot_at_temperature_zero_with_the_right_odds(temperature: float) -> None:
+def test_gumbel_softmax_is_one_hot_at_temperature_zero_with_the_right_odds(
+    temperature: float,
+) -> None:
     odds = double(0.6, 0.3, 0.1)
     samples = draws(odds.log(), temperature)
-    assert ((samples - samples.round()).abs().amax(1) < 1e-3).double().mean() > 0.999  # ties are as rare as 1e-4
+    assert (
+        (samples - samples.round()).abs().amax(1) < 1e-3
+    ).double().mean() > 0.999  # ties are as rare as 1e-4
     # standard error of a share p of n: sqrt(p(1 − p)/n) < .0011; four of them
     torch.testing.assert_close(samples.mean(0), odds, atol=0.0045, rtol=0)
 

@@ -32,7 +32,9 @@ def test_monte_carlo(std, nats):
     ours = score("mig.monte_carlo", codes, factors, seed=1, reference=False)
     errors = ours.details["information_error"]
     # Four standard errors of 10,000 samples: deviations of -ln q of .7 at most, twice: .01.
-    assert (np.abs(ours.details["mutual_information"][:, 0] - [nats, 0, 0]) < 4 * errors[:, 0]).all()
+    assert (
+        np.abs(ours.details["mutual_information"][:, 0] - [nats, 0, 0]) < 4 * errors[:, 0]
+    ).all()
     assert (errors < 0.011).all()
     assert ours.value == pytest.approx(nats / np.log(2), abs=4 * ours.error)
 

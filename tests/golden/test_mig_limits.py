@@ -40,7 +40,9 @@ def test_one_to_one_code_scores_one():
 @pytest.mark.parametrize(("std", "share"), [(0.02, 0.873), (0.01, 0.992), (0.005, 1.000)])
 def test_forty_values_on_a_code_of_width_two(std, share):
     factors = grid(40)
-    assert gap("mig", identity(factors, std), factors).value == pytest.approx(share, abs=6e-4)  # three digits
+    assert gap("mig", identity(factors, std), factors).value == pytest.approx(
+        share, abs=6e-4
+    )  # three digits
 
 
 def plug_in_share(levels, bins):
@@ -51,7 +53,9 @@ def plug_in_share(levels, bins):
     return -(p * np.log(p)).sum() / np.log(levels)
 
 
-@pytest.mark.parametrize(("bins", "five", "four"), [(20, 0.9024, 0.8780), (10, 0.7897, 0.7372), (40, 1.0, 1.0)])
+@pytest.mark.parametrize(
+    ("bins", "five", "four"), [(20, 0.9024, 0.8780), (10, 0.7897, 0.7372), (40, 1.0, 1.0)]
+)
 def test_histogram_ceiling_on_dsprites(bins, five, four):
     # The gap of an identity code is I/H, as all other latents are independent of the factor on the full grid.
     # So the mean over factors of `plug_in_share` is the ceiling of the whole data set: 737,280 rows need no run.
@@ -64,7 +68,10 @@ def test_ceiling_beside_a_score_is_that_of_dsprites(bins, five):
     # The gap of a factor does not depend on which others are on the grid: two small ones have all of the five.
     found = [
         score("mig_hist20", identity(factors), factors, bins=bins).ceiling
-        for factors in (grid(3, 6), grid(40, 32))  # the mean gaps of shape and scale, orientation and x
+        for factors in (
+            grid(3, 6),
+            grid(40, 32),
+        )  # the mean gaps of shape and scale, orientation and x
     ]
     y = plug_in_share(32, bins)
     assert (2 * found[0] + 2 * found[1] + y) / 5 == pytest.approx(five, abs=5e-5)
@@ -88,7 +95,9 @@ def test_histogram_gap_of_an_identity_code_is_the_plug_in_share():
 def test_duplicated_codes_have_no_gap(name):
     factors = grid(5, 4)
     codes = identity(factors)
-    assert gap(name, with_mean(codes, codes.mean[:, [0, 0, 1, 1]]), factors).value == pytest.approx(0.0, abs=1e-12)
+    assert gap(name, with_mean(codes, codes.mean[:, [0, 0, 1, 1]]), factors).value == pytest.approx(
+        0.0, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("name", ["mig", "mig_hist20"])
@@ -98,15 +107,21 @@ def test_codes_rotated_by_45_degrees_have_no_gap(name):
     turn = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2)
     # Both latents know both factors equally well: one is the mirror image of the other.
     rotated = with_mean(codes, np.round(codes.mean @ turn, 12))
-    assert gap(name, rotated, factors).value == pytest.approx(0.0, abs=0.02 if name == "mig_hist20" else 1e-6)
+    assert gap(name, rotated, factors).value == pytest.approx(
+        0.0, abs=0.02 if name == "mig_hist20" else 1e-6
+    )
 
 
-@pytest.mark.parametrize("name", ["mig", "mig_chen4", "mig_hist20", "mig_sup", "rmig", "jemmig", "med"])
+@pytest.mark.parametrize(
+    "name", ["mig", "mig_chen4", "mig_hist20", "mig_sup", "rmig", "jemmig", "med"]
+)
 def test_constant_factor_is_excluded_and_named(name):
     plain, more = grid(5, 4), grid(5, 4, constant=True)
     ours = gap(name, identity(more), more)
     assert ours.value == pytest.approx(gap(name, identity(plain), plain).value)
-    assert [name for name in ours.details["excluded"] if name in more.names] == ["factor2"]  # its latent may be too
+    assert [name for name in ours.details["excluded"] if name in more.names] == [
+        "factor2"
+    ]  # its latent may be too
 
 
 @pytest.mark.parametrize("name", ["mig", "mig_hist20"])
@@ -150,4 +165,6 @@ def test_the_paper_protocol_by_sampling_agrees():
     level, rows = factors.values[:, 0], np.arange(12)
     sampled = entropy(rows, 0) - np.mean([entropy(rows[level == v], 0) for v in range(4)])
     ours = gap("mig", Codes(mean, 2 * np.log(std)), factors).details["mutual_information"][0, 0]
-    assert abs(ours - sampled) < 0.03  # per-sample deviations about .7 over sqrt(20,000), two entropies, four errors
+    assert (
+        abs(ours - sampled) < 0.03
+    )  # per-sample deviations about .7 over sqrt(20,000), two entropies, four errors

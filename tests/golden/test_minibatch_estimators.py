@@ -15,12 +15,16 @@ ALL = ["mws", "mss", "mss-symmetric", "mss-published"]
 
 
 def posterior(batch, d, seed=0, scale=1.0):
-    z, mean, logvar = torch.randn(3, batch, d, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+    z, mean, logvar = torch.randn(
+        3, batch, d, dtype=torch.float64, generator=torch.Generator().manual_seed(seed)
+    )
     return z, scale * mean, 0.5 * logvar
 
 
 def mixture(z, mean, logvar):
-    log_q = gaussian.log_density(z[:, None], mean[None], logvar[None])  # sample i, image k, latent j
+    log_q = gaussian.log_density(
+        z[:, None], mean[None], logvar[None]
+    )  # sample i, image k, latent j
     n = math.log(len(mean))
     return log_q.sum(2).logsumexp(1) - n, (log_q.logsumexp(1) - n).sum(1)
 
@@ -38,7 +42,9 @@ def test_is_the_weighted_sum_written_out(estimator):
 @pytest.mark.parametrize("estimator", PROPER)
 @pytest.mark.parametrize(("batch", "n"), [(2, 2), (3, 6), (8, 100), (64, 64)])
 def test_rows_of_the_weights_sum_to_one(estimator, batch, n):
-    torch.testing.assert_close(log_weights(batch, n, estimator).exp().sum(1), torch.ones(batch, dtype=torch.float64))
+    torch.testing.assert_close(
+        log_weights(batch, n, estimator).exp().sum(1), torch.ones(batch, dtype=torch.float64)
+    )
 
 
 def test_stratified_weights():
@@ -82,7 +88,9 @@ def test_published_weights_have_a_row_that_does_not_sum_to_one():
 
 def test_symmetric_is_exact_on_the_whole_data_set():
     z, mean, logvar = posterior(7, 3)
-    for ours, truth in zip(log_qz(z, mean, logvar, 7, "mss-symmetric"), mixture(z, mean, logvar), strict=True):
+    for ours, truth in zip(
+        log_qz(z, mean, logvar, 7, "mss-symmetric"), mixture(z, mean, logvar), strict=True
+    ):
         torch.testing.assert_close(ours, truth)
 
 
@@ -114,7 +122,9 @@ def test_full_mixture_and_mean_over_a_batch_of_a_collapsed_posterior_are_exact()
     for ours in mixture(z, zero, zero):  # weights of 1/B
         torch.testing.assert_close(ours, gaussian.log_density(z, zero, zero).sum(1))
     flat = np.zeros((20_000, 10), np.float32)
-    np.testing.assert_allclose(elbo_decomposition(Codes(flat, flat), samples=32, seed=0), 0.0, atol=1e-6)
+    np.testing.assert_allclose(
+        elbo_decomposition(Codes(flat, flat), samples=32, seed=0), 0.0, atol=1e-6
+    )
 
 
 def test_weighted_sampling_of_separate_posteriors_is_low_by_log_batch():
@@ -124,7 +134,9 @@ def test_weighted_sampling_of_separate_posteriors_is_low_by_log_batch():
     joint, product = log_qz(mean, mean, zero, 50, "mws")
     own = gaussian.log_density(mean, mean, zero).sum(1)
     torch.testing.assert_close(joint, own - math.log(50 * 8))
-    torch.testing.assert_close((joint - product).mean(), torch.tensor(2 * math.log(50 * 8), dtype=torch.float64))
+    torch.testing.assert_close(
+        (joint - product).mean(), torch.tensor(2 * math.log(50 * 8), dtype=torch.float64)
+    )
 
 
 @pytest.mark.parametrize("estimator", ALL)
@@ -135,7 +147,9 @@ def test_gradients_are_those_of_finite_differences(estimator):
 
 @pytest.mark.parametrize("estimator", ALL)
 def test_fused_models_get_the_gradients_of_each_alone(estimator):
-    stacked = tuple(torch.stack(x) for x in zip(posterior(4, 2, 1), posterior(4, 2, 2), strict=True))
+    stacked = tuple(
+        torch.stack(x) for x in zip(posterior(4, 2, 1), posterior(4, 2, 2), strict=True)
+    )
 
     def total_correlation(z, mean, logvar):
         joint, product = log_qz(z, mean, logvar, 30, estimator)
@@ -150,7 +164,9 @@ def test_fused_models_get_the_gradients_of_each_alone(estimator):
 
 def test_sharp_float32_posteriors_stay_finite():
     z, mean, logvar = (x.float().requires_grad_() for x in posterior(16, 4))
-    joint, product = log_qz(z, mean, logvar - 14, 1000, "mss")  # widths of 1e-3: log densities down to -1e6
+    joint, product = log_qz(
+        z, mean, logvar - 14, 1000, "mss"
+    )  # widths of 1e-3: log densities down to -1e6
     (joint - product).sum().backward()
     assert all(torch.isfinite(x).all() for x in (joint, product, z.grad, mean.grad, logvar.grad))
 

@@ -44,7 +44,9 @@ class TwiceWeighted:
 
     def terms(self, nets: Networks, batch: Batch, noise: Noise, ctx: Context) -> Terms:
         reconstruction, _, parts, _, _ = BetaTCVAE(beta=self.beta).terms(nets, batch, noise, ctx)
-        return Terms(reconstruction, self.beta * parts["kl"] + (self.beta - 1) * parts["tc"], parts, {})
+        return Terms(
+            reconstruction, self.beta * parts["kl"] + (self.beta - 1) * parts["tc"], parts, {}
+        )
 
 
 Objective = AbstractObjective | SampledVAE | TwiceWeighted
@@ -55,12 +57,16 @@ def value_and_gradient(objective: Objective, n_data: int = N) -> tuple[Tensor, T
     nets, batch, noise, _ = make(VAE(), seed=7)
     terms = objective.terms(nets, batch, noise, Context(0, 1, n_data))
     loss = terms.reconstruction + terms.penalty
-    return loss.detach(), torch.cat([g.flatten() for g in torch.autograd.grad(loss, nets.players()["vae"])])
+    return loss.detach(), torch.cat(
+        [g.flatten() for g in torch.autograd.grad(loss, nets.players()["vae"])]
+    )
 
 
 def assert_equal(left: Objective, right: Objective) -> None:
     for a, b in zip(value_and_gradient(left), value_and_gradient(right), strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-12, atol=1e-13)  # float64, sums of a few hundred terms
+        torch.testing.assert_close(
+            a, b, rtol=1e-12, atol=1e-13
+        )  # float64, sums of a few hundred terms
 
 
 @every_estimator
@@ -86,7 +92,9 @@ def test_parts_telescope_to_the_sampled_kl(estimator: Estimator) -> None:
     one, one_gradient = value_and_gradient(SampledVAE())
     zero, zero_gradient = value_and_gradient(BetaVAE(0.0))
     torch.testing.assert_close(loss, zero + 3 * (one - zero), rtol=1e-12, atol=0)
-    torch.testing.assert_close(gradient, zero_gradient + 3 * (one_gradient - zero_gradient), rtol=1e-11, atol=1e-13)
+    torch.testing.assert_close(
+        gradient, zero_gradient + 3 * (one_gradient - zero_gradient), rtol=1e-11, atol=1e-13
+    )
 
 
 @every_estimator
@@ -94,7 +102,10 @@ def test_parts_telescope_to_the_sampled_kl(estimator: Estimator) -> None:
 def test_beta_weighs_total_correlation_alone(estimator: Estimator, beta: float) -> None:
     """L(β) = L(1) + (β−1)·TC, where TC = L(2) − L(1): value and gradient, closed and sampled."""
     for kl in ("closed", "sampled"):
-        one, two, many = (value_and_gradient(BetaTCVAE(beta=b, estimator=estimator, kl=kl)) for b in (1.0, 2.0, beta))
+        one, two, many = (
+            value_and_gradient(BetaTCVAE(beta=b, estimator=estimator, kl=kl))
+            for b in (1.0, 2.0, beta)
+        )
         for l1, l2, lb in zip(one, two, many, strict=True):
             torch.testing.assert_close(lb, l1 + (beta - 1) * (l2 - l1), rtol=1e-11, atol=1e-12)
 
@@ -106,7 +117,9 @@ def test_constants_of_mws_move_no_gradient() -> None:
     torch.testing.assert_close(small[1], large[1], rtol=1e-12, atol=1e-13)
     # log q(z) falls by r = ln(N'/N), log q(z_j) too: MI rises by r, TC by (d−1)·r, DW falls by d·r
     shift = (2 - 1) + (5 - 1) * (D - 1) + (0.5 - 1) * -D
-    torch.testing.assert_close(large[0] - small[0], torch.tensor(shift * math.log(737_280 / 50)).double())
+    torch.testing.assert_close(
+        large[0] - small[0], torch.tensor(shift * math.log(737_280 / 50)).double()
+    )
 
 
 def test_beta_on_the_kl_and_again_on_tc_is_caught() -> None:
@@ -119,7 +132,9 @@ def test_beta_on_the_kl_and_again_on_tc_is_caught() -> None:
 
 def test_closed_and_sampled_kl_differ_on_one_batch() -> None:
     """They agree in expectation only, so a test against the other form could not be exact."""
-    closed, sampled = (value_and_gradient(BetaTCVAE(beta=1.0, kl=kl)) for kl in ("closed", "sampled"))
+    closed, sampled = (
+        value_and_gradient(BetaTCVAE(beta=1.0, kl=kl)) for kl in ("closed", "sampled")
+    )
     assert abs(closed[0] - sampled[0]) > 0.01
     assert (closed[1] - sampled[1]).norm() > 0.01
 
@@ -162,7 +177,9 @@ def test_relu_is_abs_above_the_capacity_and_silent_below() -> None:
 
 
 def test_distance_is_taken_of_the_batch_mean() -> None:
-    kl = torch.tensor([0.0, 2.0], dtype=torch.float64)  # mean 1 = C: no distance, though each image is 1 away
+    kl = torch.tensor(
+        [0.0, 2.0], dtype=torch.float64
+    )  # mean 1 = C: no distance, though each image is 1 away
     assert distance(kl.mean(), 1.0, "abs") == 0
     assert (kl - 1).abs().mean() == 1
 
@@ -171,7 +188,10 @@ def test_distance_of_every_image_is_caught() -> None:
     """Negative control: equal where all KL_i lie on one side of C, another loss where they do not (Jensen)."""
     assert_equal(PerSample(0.0), capacity(0.0, "abs"))
     middle = mean_kl()
-    wrong, right = value_and_gradient(PerSample(middle)), value_and_gradient(capacity(middle, "abs"))
+    wrong, right = (
+        value_and_gradient(PerSample(middle)),
+        value_and_gradient(capacity(middle, "abs")),
+    )
     assert wrong[0] > right[0] + 0.01
     assert (wrong[1] - right[1]).norm() > 0.01
 

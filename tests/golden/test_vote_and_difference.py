@@ -32,7 +32,9 @@ def codes_of(factors, scale=STEPS):
     return Codes(factors.values * scale)
 
 
-@pytest.mark.parametrize("name", ["factor_vae", "factor_vae.in_sample", "factor_vae.dlib", "factor_vae.lecture"])
+@pytest.mark.parametrize(
+    "name", ["factor_vae", "factor_vae.in_sample", "factor_vae.dlib", "factor_vae.lecture"]
+)
 def test_identity_code_wins_every_vote(name, dsprites):
     assert plain(name, codes_of(dsprites), dsprites).value == 1.0
 
@@ -50,7 +52,9 @@ def test_identity_code_is_told_apart_over_64_pairs(name, dsprites):
 )
 def test_identity_code_over_one_pair(scale, standardise, value, dsprites):
     options = {"standardise": standardise, "min_std": 0.0, "group": 1}
-    assert plain("beta_vae", codes_of(dsprites, scale), dsprites, **options).value == pytest.approx(value, abs=0.024)
+    assert plain("beta_vae", codes_of(dsprites, scale), dsprites, **options).value == pytest.approx(
+        value, abs=0.024
+    )
 
 
 def best_over_one_pair():
@@ -63,7 +67,9 @@ def best_over_one_pair():
     for k in range(5):
         rivals = [j for j in range(5) if SIZES[j] > SIZES[k]]
         ties = [j for j in range(5) if SIZES[j] == SIZES[k] and j != k]
-        total += np.prod(1 - chance[rivals]) * (1 - sum(chance[ties]) / 2)  # at most one tie, won by half
+        total += np.prod(1 - chance[rivals]) * (
+            1 - sum(chance[ties]) / 2
+        )  # at most one tie, won by half
     return total / 5
 
 
@@ -85,7 +91,9 @@ def test_noise_is_above_chance_on_votes_scored_on_themselves(stratified, value, 
     # sixteen votes in a cell, and the largest of five is 1.16 deviations of four above it, 1/5 (1 + 1.16 / 4) = .258;
     # 2,000 multinomial tables drawn apart from this code give .2559 stratified and .2592.
     options = {"group": 16, "stratified": stratified}
-    values = [plain("factor_vae.in_sample", *noise, seed=seed, **options).value for seed in range(20)]
+    values = [
+        plain("factor_vae.in_sample", *noise, seed=seed, **options).value for seed in range(20)
+    ]
     # One value spreads by .008 or so: four errors of the mean of twenty are .007.
     assert np.mean(values) == pytest.approx(value, abs=0.007)
 
@@ -93,7 +101,12 @@ def test_noise_is_above_chance_on_votes_scored_on_themselves(stratified, value, 
 def test_more_votes_scored_on_themselves_are_less_above_chance(noise):
     # .271, .256 to .260, .216 for 500, 800 and 10,000 votes.
     means = [
-        np.mean([plain("factor_vae.in_sample", *noise, train_votes=n, group=16, seed=s).value for s in range(10)])
+        np.mean(
+            [
+                plain("factor_vae.in_sample", *noise, train_votes=n, group=16, seed=s).value
+                for s in range(10)
+            ]
+        )
         for n in (500, 10_000)
     ]
     np.testing.assert_allclose(means, [0.271, 0.216], atol=0.012)

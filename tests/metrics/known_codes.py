@@ -22,17 +22,25 @@ def _with_mean(mean, std=None):
 
 def _rotated():
     turn = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2)
-    return np.concatenate([_OWN.mean[:, pair] @ turn for pair in ([0, 1], [2, 3])], axis=1).round(12)
+    return np.concatenate([_OWN.mean[:, pair] @ turn for pair in ([0, 1], [2, 3])], axis=1).round(
+        12
+    )
 
 
 CODES = {
     # Every latent is one factor, its levels spread over [-1, 1].
     "identity": Codes(_OWN.mean, _OWN.logvar, FACTORS.values),
     # The posterior is the prior whatever the image; the discrete code is one category.
-    "constant": Codes(np.zeros((len(FACTORS), 4)), np.zeros((len(FACTORS), 4)), np.zeros((len(FACTORS), 1), np.int64)),
+    "constant": Codes(
+        np.zeros((len(FACTORS), 4)),
+        np.zeros((len(FACTORS), 4)),
+        np.zeros((len(FACTORS), 1), np.int64),
+    ),
     # Every factor on two latents that are the same.
     "duplicated": Codes(
-        np.repeat(_OWN.mean, 2, axis=1), np.repeat(_OWN.logvar, 2, axis=1), np.repeat(FACTORS.values, 2, axis=1)
+        np.repeat(_OWN.mean, 2, axis=1),
+        np.repeat(_OWN.logvar, 2, axis=1),
+        np.repeat(FACTORS.values, 2, axis=1),
     ),
     # Two latents for two factors, each the sum or the difference of both.
     "rotated": Codes(_rotated(), _OWN.logvar, FACTORS.values[:, [1, 0, 3, 2]]),

@@ -17,18 +17,27 @@ def near(value: float, tolerance: float) -> tuple[float, float]:
 
 KNOWN = {
     "mig": {
-        "identity": (1 - 1e-5, 1.0),  # one code per level: I = H, and no other latent knows the factor
+        "identity": (
+            1 - 1e-5,
+            1.0,
+        ),  # one code per level: I = H, and no other latent knows the factor
         "constant": (0.0, 1e-9),
         "duplicated": (0.0, 1e-9),  # the second best knows as much
         "rotated": (0.0, 1e-5),  # sum and difference know a factor equally well
-        "noise": (0.0, 0.004),  # finite N: about (levels - 1) / 2N = .001 nats of 1.4 to 1.8, and a gap of such
+        "noise": (
+            0.0,
+            0.004,
+        ),  # finite N: about (levels - 1) / 2N = .001 nats of 1.4 to 1.8, and a gap of such
     },
     "mig_hist20": {
         "identity": (1 - 1e-9, 1.0),  # six levels fit into twenty bins
         "constant": (0.0, 0.0),
         "duplicated": (0.0, 0.0),
         "rotated": (0.0, 1e-9),
-        "noise": (0.0, 0.02),  # plug-in bias 19 x 5 / (2 x 2304) = .02 nats of 1.4 to 1.8, and a gap of such
+        "noise": (
+            0.0,
+            0.02,
+        ),  # plug-in bias 19 x 5 / (2 x 2304) = .02 nats of 1.4 to 1.8, and a gap of such
     },
     # None of these factors is the shape that is left out, and on a whole grid ln V = H: the same as mig.
     "mig_chen4": {
@@ -43,7 +52,10 @@ KNOWN = {
         "constant": (0.0, 0.0),  # no latent is active
         "duplicated": (1 - 1e-5, 1.0),  # a latent's twin is not its matter
         "rotated": (0.0, 1e-5),  # a sum knows both of its terms equally well
-        "noise": (0.0, 0.004),  # about (levels - 1) / 2N = .001 nats of 1.4 to 1.8, and a gap of such
+        "noise": (
+            0.0,
+            0.004,
+        ),  # about (levels - 1) / 2N = .001 nats of 1.4 to 1.8, and a gap of such
     },
     "rmig": {
         "identity": (1 - 1e-4, 1.0),  # levels are ten widths apart, five bins or more
@@ -58,7 +70,9 @@ KNOWN = {
         "identity": near(0.825, 0.003),  # 1 - h / (H + ln 100)
         "constant": near(0.1067, 0.0005),  # 1 - (3.945 + H) / (H + ln 100)
         "duplicated": near(0.569, 0.003),  # 1 - (h + H) / (H + ln 100), as the second knows H too
-        "rotated": near(0.313, 0.003),  # the same with h + H for h: the other term of the sum has as many values
+        "rotated": near(
+            0.313, 0.003
+        ),  # the same with h + H for h: the other term of the sum has as many values
         "noise": near(0.101, 0.004),  # as constant, with 3.99 of a Gaussian of variance 1 + .3²
     },
     "med": {
@@ -66,7 +80,10 @@ KNOWN = {
         "constant": (0.0, 0.0),
         "duplicated": (1 - 1e-5, 1.0),
         "rotated": near(0.5, 1e-3),  # two of four factors alike: 1 - log4 2
-        "noise": (0.0, 0.06),  # four chi-squared numbers of 3 to 5 degrees beside each other are nearly uniform
+        "noise": (
+            0.0,
+            0.06,
+        ),  # four chi-squared numbers of 3 to 5 degrees beside each other are nearly uniform
     },
     # KL = 1/2 sum_j (E mu^2 + s^2 - 1 - ln s^2). V levels over [-1, 1] have the variance (V + 1) / (3 (V - 1)), 7/15 of
     # six and 5/9 of four, and s is a tenth of their distance: 2.953 and 2.488. Four standard errors of 64 samples: each
@@ -84,7 +101,10 @@ KNOWN = {
         "constant": (0.0, 0.0),
         # Twins correlate by 1 / (1 + s^2 / variance): 9.13 nats in all, more than the 6.36 there are, which no marginal
         # that is Gaussian could show.
-        "duplicated": near(-math.log(1 - (7 / 15 / (7 / 15 + 0.0016)) ** 2) - math.log(1 - (5 / 9 / 0.56) ** 2), 1e-6),
+        "duplicated": near(
+            -math.log(1 - (7 / 15 / (7 / 15 + 0.0016)) ** 2) - math.log(1 - (5 / 9 / 0.56) ** 2),
+            1e-6,
+        ),
         "rotated": (0.0, 1e-9),  # sum and difference of equal factors are uncorrelated
         "noise": (0.0, 0.006),  # six r^2 / 2 of about 1 / 2304 each
     },
@@ -92,7 +112,10 @@ KNOWN = {
     "density_ratio_tc": {
         "identity": near(0.0, 0.03),
         "constant": near(0.0, 0.03),
-        "duplicated": (3.0, 6.5),  # ln 576 = 6.36 in truth; all but 1 in 576 shuffled rows are told apart
+        "duplicated": (
+            3.0,
+            6.5,
+        ),  # ln 576 = 6.36 in truth; all but 1 in 576 shuffled rows are told apart
         "rotated": near(0.0, 0.03),  # what quadratics cannot see
         "noise": near(0.0, 0.03),
     },
@@ -109,7 +132,10 @@ KNOWN = {
         "constant": (0.0, 0.0),
         "duplicated": (0.0, 1e-9),
         "rotated": (0.0, 1e-9),  # sum and difference explain half of a factor each
-        "noise": (0.0, 0.004),  # R² of noise is chi²(1) / N: 2.5 / 2304 for the best of four on average
+        "noise": (
+            0.0,
+            0.004,
+        ),  # R² of noise is chi²(1) / N: 2.5 / 2304 for the best of four on average
     },
     "modularity": {
         "identity": (1 - 1e-9, 1.0),  # on a grid no other factor has a single nat
@@ -122,7 +148,9 @@ KNOWN = {
     },
     "explicitness": {
         # AUC of value v of V in order: max(v, V-1-v) / (V-1), on average 4/5 for six and 5/6 for four.
-        "identity": near(0.6333, 0.03),  # 2 x (4/5 + 5/6) / 2 - 1; standard error .008 on 768 held-out rows
+        "identity": near(
+            0.6333, 0.03
+        ),  # 2 x (4/5 + 5/6) / 2 - 1; standard error .008 on 768 held-out rows
         "constant": (0.0, 0.0),
         "duplicated": near(0.6333, 0.03),
         "rotated": near(0.6333, 0.03),  # linear classifiers turn it back
@@ -134,14 +162,20 @@ KNOWN = {
         "identity": (1.0, 1.0),
         "constant": (0.25, 0.25),
         "duplicated": (1.0, 1.0),
-        "rotated": (0.455, 0.545),  # sum and difference stand equally still for both factors of their pair
+        "rotated": (
+            0.455,
+            0.545,
+        ),  # sum and difference stand equally still for both factors of their pair
         "noise": (0.21, 0.30),
     },
     "beta_vae": {
         "identity": (1.0, 1.0),  # 64 pairs: nothing but the shared factor is the same in all
         "constant": (0.25, 0.25),
         "duplicated": (1.0, 1.0),
-        "rotated": (0.435, 0.565),  # |difference| of both latents is the other factor's, whichever of a pair is shared
+        "rotated": (
+            0.435,
+            0.565,
+        ),  # |difference| of both latents is the other factor's, whichever of a pair is shared
         "noise": (0.19, 0.32),
     },
     "irs": {
@@ -150,13 +184,19 @@ KNOWN = {
         "duplicated": (1 - 1e-9, 1.0),
         # (x + y) / sqrt 2 of x, y in [-1, 1] deviates by sqrt 2 at most, and by 1 / sqrt 2 with x fixed
         "rotated": (0.5 - 1e-9, 0.5 + 1e-9),
-        "noise": (0.24, 0.34),  # 1 - (.99 quantile 2.58 +- .1) / (largest of 2,304, 3.4 to 3.9), the best of four
+        "noise": (
+            0.24,
+            0.34,
+        ),  # 1 - (.99 quantile 2.58 +- .1) / (largest of 2,304, 3.4 to 3.9), the best of four
     },
     "udr": {  # against the same codes, twice: how nearly the latents are uncorrelated
         "identity": (1 - 1e-9, 1.0),
         "constant": (0.0, 0.0),
         "duplicated": (0.5 - 1e-9, 0.5 + 1e-9),  # two equal partners: 1^2 / (1 + 1) for all
-        "rotated": (1 - 1e-9, 1.0),  # sum and difference of equal factors are uncorrelated: no label says otherwise
+        "rotated": (
+            1 - 1e-9,
+            1.0,
+        ),  # sum and difference of equal factors are uncorrelated: no label says otherwise
         "noise": (0.9, 0.98),  # 1 / (1 + 3 |r|) with E|r| = .8 / sqrt 2304 = .017
     },
     "accuracy": {

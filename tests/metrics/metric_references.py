@@ -78,6 +78,8 @@ def noisy_codes(factors, *, latents, seed, noise=0.3):
     std = np.full((len(factors), latents), 0.97)
     for k, size in enumerate(factors.sizes[:latents]):
         scale = max(size - 1, 1)
-        mean[:, k] = 3 * factors.values[:, k] / scale - 1.5 + noise * rng.standard_normal(len(factors))
+        mean[:, k] = (
+            3 * factors.values[:, k] / scale - 1.5 + noise * rng.standard_normal(len(factors))
+        )
         std[:, k] = 0.08 + 0.2 * rng.random(len(factors))
     return Codes(mean.astype(np.float32), (2 * np.log(std)).astype(np.float32))

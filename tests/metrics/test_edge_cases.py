@@ -54,7 +54,9 @@ def test_constant_codes_of_any_value_get_a_number(name, value):
 @pytest.mark.parametrize("name", SUPERVISED)
 def test_factors_that_are_all_constant_leave_a_reason_with_discrete_codes_too(name):
     flat = Factors(np.zeros_like(REPEATED.values), FACTORS.names, FACTORS.sizes)
-    assert plain(name, Codes(wide(LEVELS), np.zeros((300, 3)), REPEATED.values), flat).details["reason"]
+    assert plain(name, Codes(wide(LEVELS), np.zeros((300, 3)), REPEATED.values), flat).details[
+        "reason"
+    ]
 
 
 @pytest.mark.parametrize("name", OF_CODES)
@@ -71,7 +73,9 @@ def test_codes_without_a_latent_are_refused_in_our_words(name):
 
 
 def test_log_variances_beyond_floats_are_refused():
-    with pytest.raises(ValueError, match=r"codes.logvar must lie within \+-300 .* got values from -800 to -800"):
+    with pytest.raises(
+        ValueError, match=r"codes.logvar must lie within \+-300 .* got values from -800 to -800"
+    ):
         Codes(np.zeros((2, 1)), np.full((2, 1), -800.0))
 
 
@@ -99,10 +103,16 @@ def test_a_row_of_no_weight_is_not_there(name):
     mean = LEVELS + 0.3 * rng.standard_normal(LEVELS.shape)
     weights = np.ones(61)
     weights[60] = 0
-    far = Codes(np.vstack([mean, [[8.0, 8, 8]]]), np.full((61, 3), -4.0), np.append(FACTORS.values[:, 0], 9)[:, None])
+    far = Codes(
+        np.vstack([mean, [[8.0, 8, 8]]]),
+        np.full((61, 3), -4.0),
+        np.append(FACTORS.values[:, 0], 9)[:, None],
+    )
     more = Factors(np.vstack([FACTORS.values, [[0, 0, 0]]]), FACTORS.names, FACTORS.sizes, weights)
     near = Codes(mean, np.full((60, 3), -4.0), FACTORS.values[:, :1])
-    assert plain(name, far, more).value == pytest.approx(plain(name, near, FACTORS).value, abs=1e-12)
+    assert plain(name, far, more).value == pytest.approx(
+        plain(name, near, FACTORS).value, abs=1e-12
+    )
 
 
 def test_constant_latents_have_no_correlation():
@@ -117,7 +127,10 @@ def test_constant_latents_have_no_correlation():
 def test_sampled_information_is_not_cut_off_where_it_saturates():
     # Cut at H(v), each factor's mean over seeds would lie .4 of its standard error below the truth.
     codes = Codes(wide(LEVELS) * 10, np.full((300, 3), -6.0))
-    found = [score("mig.monte_carlo", codes, REPEATED, seed=s, samples=100, reference=False) for s in range(40)]
+    found = [
+        score("mig.monte_carlo", codes, REPEATED, seed=s, samples=100, reference=False)
+        for s in range(40)
+    ]
     best = np.array([result.details["mutual_information"].max(axis=0) for result in found])
     truth = score("mig", codes, REPEATED, reference=False).details["mutual_information"].max(axis=0)
     error = best.std(axis=0, ddof=1) / math.sqrt(40)
@@ -127,5 +140,7 @@ def test_sampled_information_is_not_cut_off_where_it_saturates():
 
 
 def test_neighbouring_floats_can_be_cut_into_bins():
-    column = np.where(np.arange(300) % 2, np.float32(1000), np.nextafter(np.float32(1000), np.float32(1001)))
+    column = np.where(
+        np.arange(300) % 2, np.float32(1000), np.nextafter(np.float32(1000), np.float32(1001))
+    )
     assert said(plain("mig_hist20.dlib", Codes(column[:, None].astype(np.float32))))

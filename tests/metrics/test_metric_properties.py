@@ -15,7 +15,9 @@ from metrics.registry import METRICS
 EXACT = [
     name
     for name, metric in METRICS.items()
-    if metric.tier == "epoch" and not metric.needs & {"images", "reconstructions", "others"} and name != "elbo"
+    if metric.tier == "epoch"
+    and not metric.needs & {"images", "reconstructions", "others"}
+    and name != "elbo"
 ]
 DRAWN = settings(max_examples=15, deadline=None, derandomize=True)
 
@@ -31,7 +33,9 @@ def drawn(sizes, latents, seed):
     levels = factors.values / np.maximum(np.array(factors.sizes) - 1, 1)
     blend = rng.standard_normal((len(sizes), latents)) * (rng.random((len(sizes), latents)) < 0.6)
     mean = levels @ blend + rng.random(latents) * rng.standard_normal((len(factors), latents))
-    logvar = 2 * rng.uniform(math.log(1e-3), math.log(3), (1, latents)) + 0.2 * rng.standard_normal(mean.shape)
+    logvar = 2 * rng.uniform(math.log(1e-3), math.log(3), (1, latents)) + 0.2 * rng.standard_normal(
+        mean.shape
+    )
     return Codes(mean, logvar, rng.integers(0, 3, (len(factors), 1))), factors
 
 
@@ -68,8 +72,14 @@ def test_latents_have_no_order(name, sizes, latents, seed):
 def test_levels_have_no_names(name, sizes, latents, seed):
     codes, factors = drawn(sizes, latents, seed)
     rng = np.random.default_rng(seed)
-    renamed = np.stack([rng.permutation(size)[v] for v, size in zip(factors.values.T, factors.sizes, strict=True)], 1)
-    assert same(value(name, codes, factors), value(name, codes, Factors(renamed, factors.names, factors.sizes)))
+    renamed = np.stack(
+        [rng.permutation(size)[v] for v, size in zip(factors.values.T, factors.sizes, strict=True)],
+        1,
+    )
+    assert same(
+        value(name, codes, factors),
+        value(name, codes, Factors(renamed, factors.names, factors.sizes)),
+    )
 
 
 @pytest.mark.parametrize("name", [name for name in EXACT if "dead" in METRICS[name].invariant])
@@ -78,7 +88,11 @@ def test_levels_have_no_names(name, sizes, latents, seed):
 def test_a_dead_latent_is_no_news(name, sizes, latents, seed):
     codes, factors = drawn(sizes, latents, seed)
     zero = np.zeros((len(codes), 1))
-    more = Codes(np.concatenate([codes.mean, zero], 1), np.concatenate([codes.logvar, zero], 1), codes.discrete)
+    more = Codes(
+        np.concatenate([codes.mean, zero], 1),
+        np.concatenate([codes.logvar, zero], 1),
+        codes.discrete,
+    )
     assert same(value(name, codes, factors), value(name, more, factors))
 
 
@@ -90,4 +104,6 @@ def test_rows_have_no_order(name, sizes, latents, seed):
     rows = np.random.default_rng(seed).permutation(len(codes))
     turned = Codes(codes.mean[rows], codes.logvar[rows], codes.discrete[rows])
     shuffled = Factors(factors.values[rows], factors.names, factors.sizes)
-    assert value(name, codes, factors) == pytest.approx(value(name, turned, shuffled), abs=1e-6, rel=1e-6, nan_ok=True)
+    assert value(name, codes, factors) == pytest.approx(
+        value(name, turned, shuffled), abs=1e-6, rel=1e-6, nan_ok=True
+    )

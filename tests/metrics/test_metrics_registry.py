@@ -29,7 +29,9 @@ CHEAP = {
 }
 
 SUPERVISED = [name for name, metric in METRICS.items() if "factors" in metric.needs]
-OF_CODES = [name for name, metric in METRICS.items() if not metric.needs & {"images", "reconstructions"}]
+OF_CODES = [
+    name for name, metric in METRICS.items() if not metric.needs & {"images", "reconstructions"}
+]
 # Classifiers and forests break ties by the place of a column: what a metric without an error of its own may move by.
 WOBBLE = {"dci": 0.1}
 
@@ -42,13 +44,27 @@ def run(name, codes=CODES, factors=FACTORS, *, seed=0, reference=False, variant=
     needs = METRICS[name].needs
     if "discrete" in needs and codes.discrete is None:
         codes = Codes(codes.mean, codes.logvar, factors.values[:, ::-1])
-    given = {"images": IMAGES, "reconstructions": np.full_like(IMAGES, 0.4), "others": (codes, codes)}
+    given = {
+        "images": IMAGES,
+        "reconstructions": np.full_like(IMAGES, 0.4),
+        "others": (codes, codes),
+    }
     extra = {key: value for key, value in given.items() if key in needs}
-    return score(name + variant, codes, factors, seed=seed, reference=reference, **extra, **CHEAP.get(name, {}))
+    return score(
+        name + variant,
+        codes,
+        factors,
+        seed=seed,
+        reference=reference,
+        **extra,
+        **CHEAP.get(name, {}),
+    )
 
 
 def columns(codes, order):
-    return Codes(np.ascontiguousarray(codes.mean[:, order]), np.ascontiguousarray(codes.logvar[:, order]))
+    return Codes(
+        np.ascontiguousarray(codes.mean[:, order]), np.ascontiguousarray(codes.logvar[:, order])
+    )
 
 
 def with_dead_latent(codes):
@@ -92,13 +108,19 @@ def test_inputs_are_left_alone(name):
 @pytest.mark.parametrize("kind", KNOWN_CODES)
 @pytest.mark.parametrize("name", OF_CODES)
 def test_known_codes_get_their_known_score(name, kind):
-    assert name in KNOWN, f"say in known_scores.py what {name} gives for identity, constant, … codes"
+    assert name in KNOWN, (
+        f"say in known_scores.py what {name} gives for identity, constant, … codes"
+    )
     low, high = KNOWN[name][kind]
     codes = KNOWN_CODES[kind]
-    if "discrete" not in METRICS[name].needs:  # where it may be there it is further latents, twice the same here
+    if (
+        "discrete" not in METRICS[name].needs
+    ):  # where it may be there it is further latents, twice the same here
         codes = Codes(codes.mean, codes.logvar)
     result = run(name, codes, KNOWN_FACTORS)
-    assert low <= result.value <= high or (math.isnan(low) and math.isnan(result.value) and "reason" in result.details)
+    assert low <= result.value <= high or (
+        math.isnan(low) and math.isnan(result.value) and "reason" in result.details
+    )
 
 
 @pytest.mark.parametrize("name", claiming("order"))
@@ -113,8 +135,12 @@ def test_dead_latent_changes_nothing(name):
 
 @pytest.mark.parametrize("name", claiming("scale"))
 def test_scales_of_latents_do_not_matter(name):
-    scale = np.array([2.0, 0.5, 30.0, 7.0, 4.0])  # the fifth, noise of deviation .05, stays below any threshold or not
-    scaled = Codes(CODES.mean.astype(np.float64) * scale, CODES.logvar.astype(np.float64) + 2 * np.log(scale))
+    scale = np.array(
+        [2.0, 0.5, 30.0, 7.0, 4.0]
+    )  # the fifth, noise of deviation .05, stays below any threshold or not
+    scaled = Codes(
+        CODES.mean.astype(np.float64) * scale, CODES.logvar.astype(np.float64) + 2 * np.log(scale)
+    )
     here = Codes(CODES.mean.astype(np.float64), CODES.logvar.astype(np.float64))
     assert close(name, run(name, here), run(name, scaled))
 
@@ -122,7 +148,10 @@ def test_scales_of_latents_do_not_matter(name):
 @pytest.mark.parametrize("name", claiming("levels"))
 def test_new_names_for_levels_change_nothing(name):
     rng = np.random.default_rng(0)
-    renamed = np.stack([rng.permutation(size)[v] for v, size in zip(FACTORS.values.T, FACTORS.sizes, strict=True)], 1)
+    renamed = np.stack(
+        [rng.permutation(size)[v] for v, size in zip(FACTORS.values.T, FACTORS.sizes, strict=True)],
+        1,
+    )
     assert close(name, run(name), run(name, factors=Factors(renamed, FACTORS.names, FACTORS.sizes)))
 
 
@@ -171,7 +200,9 @@ def test_chance_is_below_the_ceiling(name):
 
 @pytest.mark.parametrize("name", SUPERVISED)
 def test_the_factors_own_codes_reach_the_ceiling(name):
-    result = run(name, own_codes(FACTORS, discrete="discrete" in METRICS[name].needs), reference=True)
+    result = run(
+        name, own_codes(FACTORS, discrete="discrete" in METRICS[name].needs), reference=True
+    )
     assert result.value == result.ceiling
 
 

@@ -11,12 +11,16 @@ CODES = noisy_codes(FACTORS, latents=4, seed=0)
 
 
 def test_unknown_metric_names_the_nearest():
-    with pytest.raises(ValueError, match=r"unknown metric 'mig_hist'; did you mean 'mig_hist20'\? known: mig, "):
+    with pytest.raises(
+        ValueError, match=r"unknown metric 'mig_hist'; did you mean 'mig_hist20'\? known: mig, "
+    ):
         score("mig_hist", CODES, FACTORS)
 
 
 def test_unknown_option_names_the_known_ones():
-    with pytest.raises(TypeError, match="metric 'mig_hist20' has no option 'bin'; its options: bins"):
+    with pytest.raises(
+        TypeError, match="metric 'mig_hist20' has no option 'bin'; its options: bins"
+    ):
         score("mig_hist20", CODES, FACTORS, bin=10)
 
 
@@ -27,7 +31,9 @@ def test_a_metric_without_options_says_so():
 
 def test_rows_must_agree():
     fewer = Factors(FACTORS.values[:10], FACTORS.names, FACTORS.sizes)
-    with pytest.raises(ValueError, match="codes have 60 rows but factors have 10; pass the same subset to both"):
+    with pytest.raises(
+        ValueError, match="codes have 60 rows but factors have 10; pass the same subset to both"
+    ):
         score("mig", CODES, fewer)
 
 

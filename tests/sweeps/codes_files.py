@@ -50,7 +50,11 @@ def columns(content: dict[str, Any]) -> dict[str, Any]:
         if key == "factors":
             found |= {f"factor_{name}": value[:, k] for k, name in enumerate(names)}
         elif not key.startswith("factor_"):
-            found |= {f"{key}_{j}": column for j, column in enumerate(value.T)} if value.ndim == 2 else {key: value}
+            found |= (
+                {f"{key}_{j}": column for j, column in enumerate(value.T)}
+                if value.ndim == 2
+                else {key: value}
+            )
     return found
 
 
@@ -117,26 +121,65 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no such file": (lambda folder: folder / "none.npz", "cannot be read: No such file"),
     "folder": (lambda folder: folder, "must end in .npz, .h5, .hdf5, .parquet, got no ending"),
     "folder.npz": (lambda folder: (folder / "x.npz").mkdir() or folder / "x.npz", "is a folder"),
-    "ending": (lambda folder: _text(folder / "x.csv", "1,2"), "must end in .npz, .h5, .hdf5, .parquet, got .csv"),
+    "ending": (
+        lambda folder: _text(folder / "x.csv", "1,2"),
+        "must end in .npz, .h5, .hdf5, .parquet, got .csv",
+    ),
     "empty": (lambda folder: _text(folder / "x.npz"), "is empty"),
     "npz text": (lambda folder: _text(folder / "x.npz", "mean"), "is no .npz, or a damaged one"),
     "h5 text": (lambda folder: _text(folder / "x.h5", "mean"), "is no HDF5 file, or a damaged one"),
-    "parquet text": (lambda folder: _text(folder / "x.parquet", "mean"), "is no Parquet file, or a damaged one"),
-    "npz cut": (lambda folder: _cut(npz(folder / "x.npz", **arrays()), 0.7), "is no .npz, or a damaged one"),
-    "h5 cut": (lambda folder: _cut(hdf5(folder / "x.h5", **arrays()), 0.7), "is no HDF5 file, or a damaged one"),
-    "parquet cut": (lambda folder: _cut(table(folder / "x.parquet", **_GOOD), 0.7), "is no Parquet file"),
-    "pickle": (lambda folder: bombed(folder / "x.npz"), "mean holds Python objects (a pickle), which are never loaded"),
-    "no codes": (_npz_of(arrays(mean=None, logvar=None)), "mean (or samples, or discrete) is missing; the file has"),
-    "logvar alone": (_npz_of(arrays(mean=None)), "mean (or samples, or discrete) is missing; the file has logvar"),
-    "logvar of discrete": (_npz_of(arrays(mean=None, discrete=FACTORS)), "logvar needs mean beside it"),
+    "parquet text": (
+        lambda folder: _text(folder / "x.parquet", "mean"),
+        "is no Parquet file, or a damaged one",
+    ),
+    "npz cut": (
+        lambda folder: _cut(npz(folder / "x.npz", **arrays()), 0.7),
+        "is no .npz, or a damaged one",
+    ),
+    "h5 cut": (
+        lambda folder: _cut(hdf5(folder / "x.h5", **arrays()), 0.7),
+        "is no HDF5 file, or a damaged one",
+    ),
+    "parquet cut": (
+        lambda folder: _cut(table(folder / "x.parquet", **_GOOD), 0.7),
+        "is no Parquet file",
+    ),
+    "pickle": (
+        lambda folder: bombed(folder / "x.npz"),
+        "mean holds Python objects (a pickle), which are never loaded",
+    ),
+    "no codes": (
+        _npz_of(arrays(mean=None, logvar=None)),
+        "mean (or samples, or discrete) is missing; the file has",
+    ),
+    "logvar alone": (
+        _npz_of(arrays(mean=None)),
+        "mean (or samples, or discrete) is missing; the file has logvar",
+    ),
+    "logvar of discrete": (
+        _npz_of(arrays(mean=None, discrete=FACTORS)),
+        "logvar needs mean beside it",
+    ),
     "logvar of samples": (
         _npz_of(arrays(mean=None, samples=arrays()["mean"])),
         "logvar needs mean beside it, got only samples",
     ),
-    "two means": (_npz_of(arrays(mu=arrays()["mean"])), "mu says the same as mean; keep one of them"),
-    "two spreads": (_npz_of(arrays(std=np.ones((N, 3)))), "std says the same as logvar; keep one of them"),
-    "mean of one axis": (_npz_of(arrays(mean=np.zeros(N), logvar=None)), "mean must have two axes (images, latents)"),
-    "mean of text": (_npz_of(arrays(mean=np.array([["a"]]))), "mean must hold numbers, got text of shape (1, 1)"),
+    "two means": (
+        _npz_of(arrays(mu=arrays()["mean"])),
+        "mu says the same as mean; keep one of them",
+    ),
+    "two spreads": (
+        _npz_of(arrays(std=np.ones((N, 3)))),
+        "std says the same as logvar; keep one of them",
+    ),
+    "mean of one axis": (
+        _npz_of(arrays(mean=np.zeros(N), logvar=None)),
+        "mean must have two axes (images, latents)",
+    ),
+    "mean of text": (
+        _npz_of(arrays(mean=np.array([["a"]]))),
+        "mean must hold numbers, got text of shape (1, 1)",
+    ),
     "no rows": (
         _npz_of(arrays(mean=np.zeros((0, 3)))),
         "mean must have at least one row and one column",
@@ -145,23 +188,52 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         _npz_of(_with("mean", (slice(0, 7), 1), np.nan)),
         "mean must be finite, got NaN or infinity in 7 of",
     ),
-    "logvar of inf": (_npz_of(_with("logvar", (3, 1), -np.inf)), "logvar must be finite, got NaN or infinity in 1 of"),
-    "logvar of two": (_npz_of(arrays(logvar=np.zeros((N, 2)))), "logvar must have the 3 latents of mean, got 2"),
-    "rows of logvar": (_npz_of(arrays(logvar=np.zeros((9, 3)))), "logvar has 9 rows but mean has 60"),
-    "rows of factors": (_npz_of(arrays(factors=FACTORS[:50])), "factors has 50 rows but mean has 60"),
+    "logvar of inf": (
+        _npz_of(_with("logvar", (3, 1), -np.inf)),
+        "logvar must be finite, got NaN or infinity in 1 of",
+    ),
+    "logvar of two": (
+        _npz_of(arrays(logvar=np.zeros((N, 2)))),
+        "logvar must have the 3 latents of mean, got 2",
+    ),
+    "rows of logvar": (
+        _npz_of(arrays(logvar=np.zeros((9, 3)))),
+        "logvar has 9 rows but mean has 60",
+    ),
+    "rows of factors": (
+        _npz_of(arrays(factors=FACTORS[:50])),
+        "factors has 50 rows but mean has 60",
+    ),
     "std of zero": (
         _npz_of(arrays(logvar=None, std=np.zeros((N, 3)))),
         "std must be > 0, got 0 or less in 60 of 60",
     ),
     "continuous factor": (
-        _npz_of(arrays(factors=np.stack([FACTORS[:, 0], np.arange(N) / 7], axis=1), factor_sizes=None)),
+        _npz_of(
+            arrays(factors=np.stack([FACTORS[:, 0], np.arange(N) / 7], axis=1), factor_sizes=None)
+        ),
         "factors 'scale' must be levels, got 60 numbers in 60 rows; bin a continuous factor first, as in np.digitize",
     ),
-    "half a level": (_npz_of(_with("factors", (4, 1), 0.37)), "factors 'scale' must be whole numbers, got 0.37"),
-    "factors of one axis": (_npz_of(arrays(factors=FACTORS[:, 0])), "factors must have two axes (images, factors)"),
-    "names of three": (_npz_of(arrays(factor_names=np.array(["a"]))), "factor_names must be 2 names, one per column"),
-    "names twice": (_npz_of(arrays(factor_names=np.array(["a", "a"]))), "factor_names must not repeat a name, got a"),
-    "sizes": (_npz_of(arrays(factor_sizes=np.array([3, 0]))), "factor_sizes must be 2 whole numbers >= 1"),
+    "half a level": (
+        _npz_of(_with("factors", (4, 1), 0.37)),
+        "factors 'scale' must be whole numbers, got 0.37",
+    ),
+    "factors of one axis": (
+        _npz_of(arrays(factors=FACTORS[:, 0])),
+        "factors must have two axes (images, factors)",
+    ),
+    "names of three": (
+        _npz_of(arrays(factor_names=np.array(["a"]))),
+        "factor_names must be 2 names, one per column",
+    ),
+    "names twice": (
+        _npz_of(arrays(factor_names=np.array(["a", "a"]))),
+        "factor_names must not repeat a name, got a",
+    ),
+    "sizes": (
+        _npz_of(arrays(factor_sizes=np.array([3, 0]))),
+        "factor_sizes must be 2 whole numbers >= 1",
+    ),
     "level outside": (
         _npz_of(arrays(factors=FACTORS + np.array([1, 0]))),
         "factors 'shape' must lie in [0, 3), got 1 to 3; number levels from 0, or leave factor_sizes out",
@@ -170,16 +242,31 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         _npz_of(arrays(weights=np.ones((N, 1)))),
         "weights must be one number per row",
     ),
-    "negative weight": (_npz_of(arrays(weights=np.arange(N) - 1.0)), "weights must be finite and >= 0"),
-    "weights alone": (_npz_of({"mean": np.ones((N, 1)), "weights": np.ones(N)}), "weights needs factors beside it"),
-    "discrete of halves": (_npz_of(arrays(discrete=np.full((N, 1), 0.5))), "discrete column 0 must be whole numbers"),
+    "negative weight": (
+        _npz_of(arrays(weights=np.arange(N) - 1.0)),
+        "weights must be finite and >= 0",
+    ),
+    "weights alone": (
+        _npz_of({"mean": np.ones((N, 1)), "weights": np.ones(N)}),
+        "weights needs factors beside it",
+    ),
+    "discrete of halves": (
+        _npz_of(arrays(discrete=np.full((N, 1), 0.5))),
+        "discrete column 0 must be whole numbers",
+    ),
     "bright images": (_npz_of(arrays(images=np.full((N, 4, 4), 2.0))), "images must lie in [0, 1]"),
     "other images": (
         _npz_of(arrays(images=np.ones((N, 4, 4)), reconstructions=np.ones((N, 16)))),
         "reconstructions must have the shape of images (60, 4, 4), got (60, 16)",
     ),
-    "h5 group": (lambda folder: _group(folder / "x.h5"), "mean cannot be read (it is a group, not a data set)"),
-    "parquet gap": (_table_of({k: v for k, v in _GOOD.items() if k != "mean_1"}), "mean_1 is missing: columns of mean"),
+    "h5 group": (
+        lambda folder: _group(folder / "x.h5"),
+        "mean cannot be read (it is a group, not a data set)",
+    ),
+    "parquet gap": (
+        _table_of({k: v for k, v in _GOOD.items() if k != "mean_1"}),
+        "mean_1 is missing: columns of mean",
+    ),
     "parquet null": (_table_of({**_GOOD, "mean_2": _SOME}), "mean_2 has no value in 1 of 60 rows"),
     "parquet text column": (
         _table_of({**_GOOD, "factor_scale": ["a"] * N}),

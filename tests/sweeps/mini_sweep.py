@@ -42,8 +42,16 @@ def conductor(sweep: SweepSpec, workspace: Path) -> Conductor:
     ledger = Ledger.of_workspace(workspace)
     with ledger.transaction() as tx:
         if ledger.sweep(sweep.name) is None:
-            tx.insert(tables.SWEEP, name=sweep.name, spec=_json(sweep.to_dict()), created=0.0, software="{}")
-        life = tx.insert(tables.LIFE, sweep=sweep.name, host="here", pid=1, slots=2, started=0.0, seen=0.0)
+            tx.insert(
+                tables.SWEEP,
+                name=sweep.name,
+                spec=_json(sweep.to_dict()),
+                created=0.0,
+                software="{}",
+            )
+        life = tx.insert(
+            tables.LIFE, sweep=sweep.name, host="here", pid=1, slots=2, started=0.0, seen=0.0
+        )
     return Conductor(sweep, ledger, fingerprint="f" * 64, n_data=N_DATA, life=life)
 
 
@@ -54,13 +62,20 @@ def body(trial: TrialState, epoch: int, mig: float, active: float = 3.0) -> dict
         "attempt": trial.attempt,
         "epoch": epoch,
         "step": 12 * epoch,
-        "metrics": {"mig": mig, "tc": 1.0 / epoch, "reconstruction": 100.0 / epoch, "active_units": active},
+        "metrics": {
+            "mig": mig,
+            "tc": 1.0 / epoch,
+            "reconstruction": 100.0 / epoch,
+            "active_units": active,
+        },
         "train": {"loss": 100.0 / epoch},
         "images": N_DATA,
         "seconds": {"train": 1.0, "evaluate": 0.1},
         "step_seconds": 1.1,
         "final": {"mig": mig} if epoch == trial.epochs else None,
-        "best": {"mig": mig, "epoch": 1.0} if epoch == trial.epochs and trial.config["evaluation"]["best"] else {},
+        "best": {"mig": mig, "epoch": 1.0}
+        if epoch == trial.epochs and trial.config["evaluation"]["best"]
+        else {},
     }
 
 

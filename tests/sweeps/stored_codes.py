@@ -29,7 +29,9 @@ def finished(workspace: Path, **changes: Any) -> Conductor:
         buffer = io.BytesIO()
         np.savez(
             buffer,
-            mean=(FACTORS - FACTORS.mean(0) + 0.3 * rng.normal(size=FACTORS.shape)).astype(np.float32),
+            mean=(FACTORS - FACTORS.mean(0) + 0.3 * rng.normal(size=FACTORS.shape)).astype(
+                np.float32
+            ),
             logvar=rng.uniform(-4, -2, FACTORS.shape).astype(np.float32),
             factors=FACTORS,
             factor_names=np.array(["shape", "scale", "x"]),
@@ -42,7 +44,9 @@ def finished(workspace: Path, **changes: Any) -> Conductor:
 
 def export(workspace: Path) -> None:
     """Bring MLflow up to date, as a driver does at its end."""
-    tracker = MlflowWriter("mini", Ledger.of_workspace(workspace), LocalFiles(workspace), workspace, None, {})
+    tracker = MlflowWriter(
+        "mini", Ledger.of_workspace(workspace), LocalFiles(workspace), workspace, None, {}
+    )
     tracker.start()
     assert tracker.finish(120), tracker.error
 
@@ -60,7 +64,9 @@ def points(workspace: Path, name: str = "mini") -> dict[int, Counter[tuple[str, 
             number = int(run.data.tags["sweep.trial"].rpartition("/")[2])
             assert number not in found  # one run per trial
             keys = [key for key in run.data.metrics if key.startswith("final/")]
-            history = [point for key in keys for point in client.get_metric_history(run.info.run_id, key)]
+            history = [
+                point for key in keys for point in client.get_metric_history(run.info.run_id, key)
+            ]
             found[number] = Counter((point.key, point.step) for point in history)
     return found
 

@@ -72,7 +72,9 @@ def synthetic(
                     last = {"FAILED": 1, "PRUNED": max(epochs // 2, 1), "COMPLETE": epochs}[state]
                     luck = rng.normal(size=3)
                     own = [
-                        _metrics(objective, strength, place, epoch / epochs, luck=luck, factors=factors)
+                        _metrics(
+                            objective, strength, place, epoch / epochs, luck=luck, factors=factors
+                        )
                         for epoch in range(1, last + 1)
                     ]
                     if number in collapsed:
@@ -88,11 +90,15 @@ def synthetic(
                             "cell": cell,
                             "bracket": bracket,
                             "objective": objective,
-                            "strength_name": "" if strength is None else OBJECTIVES[objective].strength,
+                            "strength_name": ""
+                            if strength is None
+                            else OBJECTIVES[objective].strength,
                             "strength": math.nan if strength is None else strength,
                             "seed": repeat,
                             "state": state,
-                            "why": f"collapsed (epoch {last})" if number in stopped else _why(state, own[-1]),
+                            "why": f"collapsed (epoch {last})"
+                            if number in stopped
+                            else _why(state, own[-1]),
                             "epoch": last,
                             "epochs": epochs,
                             "attempts": 4 if state == "FAILED" else 1,
@@ -117,11 +123,23 @@ def synthetic(
                     if pictures and state == "COMPLETE":
                         _picture(workspace / "artifacts" / trial / "traversal.png", seed=number)
                         for epoch in range(1, epochs + 1) if objective in CAPACITIES else ():
-                            _snapshot(workspace / "artifacts" / trial / f"snapshot-{epoch:04d}.png", epoch / epochs)
+                            _snapshot(
+                                workspace / "artifacts" / trial / f"snapshot-{epoch:04d}.png",
+                                epoch / epochs,
+                            )
     return Runs(
         name="quickstart",
         workspace=workspace,
-        spec=_spec(objectives, strengths, rates, seeds=seeds, epochs=epochs, factors=factors, prune=prune, best=best),
+        spec=_spec(
+            objectives,
+            strengths,
+            rates,
+            seeds=seeds,
+            epochs=epochs,
+            factors=factors,
+            prune=prune,
+            best=best,
+        ),
         created=CREATED,
         table=pd.DataFrame(rows),
         curves=pd.DataFrame(curves),
@@ -129,7 +147,13 @@ def synthetic(
 
 
 def _metrics(
-    objective: str, strength: float | None, place: int, progress: float, *, luck: np.ndarray, factors: bool
+    objective: str,
+    strength: float | None,
+    place: int,
+    progress: float,
+    *,
+    luck: np.ndarray,
+    factors: bool,
 ) -> dict[str, float]:
     """Return the metrics at a share of the trial; `luck` is the trial's own noise."""
     log_beta = math.log2(strength or 1.0)
@@ -137,7 +161,9 @@ def _metrics(
     spares_information = objective == "beta_tcvae"
     destroyed = (3.0 if spares_information else 7.5) * max(log_beta, 0.0) ** 1.35
     reconstruction = 18 + destroyed + 120 * (1 - learnt) + 0.9 * luck[0]
-    tc = 2.4 * learnt * math.exp(-(0.75 if spares_information else 0.45) * log_beta + 0.12 * luck[1])
+    tc = (
+        2.4 * learnt * math.exp(-(0.75 if spares_information else 0.45) * log_beta + 0.12 * luck[1])
+    )
     mi = max(9.5 - destroyed / 6, 0.4) * learnt
     dimwise = 0.8 * mi
     hill = math.exp(-(((log_beta - 2.2) / 1.7) ** 2))
@@ -154,7 +180,9 @@ def _metrics(
     return values | ({"mig": mig} if factors else {})
 
 
-def _capacity(objective: str, strength: float | None, progress: float, *, factors: bool) -> dict[str, float]:
+def _capacity(
+    objective: str, strength: float | None, progress: float, *, factors: bool
+) -> dict[str, float]:
     """Return C, which grows over the first half of a trial, and how latents and factors share it; {} without one."""
     if objective not in CAPACITIES or strength is None:
         return {}
@@ -162,14 +190,23 @@ def _capacity(objective: str, strength: float | None, progress: float, *, factor
     shares = {name: max(c - late, 0.0) for late, name in enumerate(FACTORS)}
     total = sum(shares.values()) or 1.0
     kl = {name: c * share / total for name, share in shares.items()}
-    latents = [kl["pos_x"], kl["pos_y"], 0.7 * kl["scale"], kl["shape"] + 0.3 * kl["scale"], 0.0, 0.002]
+    latents = [
+        kl["pos_x"],
+        kl["pos_y"],
+        0.7 * kl["scale"],
+        kl["shape"] + 0.3 * kl["scale"],
+        0.0,
+        0.002,
+    ]
     found = {"capacity": c} | {f"kl_latents/{j}": value for j, value in enumerate(latents)}
     return found | ({f"kl_factors/{name}": value for name, value in kl.items()} if factors else {})
 
 
 def _best(last: Mapping[str, float], epochs: int) -> dict[str, float]:
     """Return the whole-set numbers of the epoch before the last, a little better."""
-    return {"best/epoch": float(max(epochs - 1, 1))} | {f"best/{key}": value * 1.02 for key, value in last.items()}
+    return {"best/epoch": float(max(epochs - 1, 1))} | {
+        f"best/{key}": value * 1.02 for key, value in last.items()
+    }
 
 
 def _final(last: Mapping[str, float], *, state: str, factors: bool) -> dict[str, float]:
@@ -200,7 +237,9 @@ def _curve_row(trial: str, number: int, epoch: int, values: Mapping[str, float])
 def _why(state: str, last: Mapping[str, float]) -> str:
     if state == "PRUNED":
         return f"asha: mean mig {last.get('mig', math.nan):.3f} at epoch 3 is not among the best 1 of 2 cells"
-    return "ValueError: loss is not finite at step 212 <after 4 attempts>" if state == "FAILED" else ""
+    return (
+        "ValueError: loss is not finite at step 212 <after 4 attempts>" if state == "FAILED" else ""
+    )
 
 
 def _spec(
@@ -221,13 +260,21 @@ def _spec(
         "data": {"name": "dsprites", "resolution": 32, "stride": {"scale": 2, "orientation": 4}},
         "network": {"name": "mlp", "hidden": [256, 256], "latents": 6},
         "train": {"epochs": epochs, "batch_size": 128, "learning_rate": {"grid": list(rates)}},
-        "objectives": [{"name": name} | ({"beta": {"grid": betas}} if betas else {}) for name in objectives],
+        "objectives": [
+            {"name": name} | ({"beta": {"grid": betas}} if betas else {}) for name in objectives
+        ],
         "seeds": list(range(seeds)),
         "search": {"name": "grid"},
         "goal": {"metric": "mig", "mode": "max"} if factors else {"metric": "elbo", "mode": "max"},
         "tradeoff": {"by": ["beta"] if betas else []},
         "pruning": rung if prune else "none",
-        "evaluation": {"images": 4096, "samples": 512, "seed": 0, "final": ["mig"] if factors else [], "best": best},
+        "evaluation": {
+            "images": 4096,
+            "samples": 512,
+            "seed": 0,
+            "final": ["mig"] if factors else [],
+            "best": best,
+        },
     }
 
 
@@ -249,7 +296,9 @@ def _snapshot(path: Path, progress: float) -> None:
     """Write eight squares over their reconstructions, which sharpen with the progress."""
     rows, columns = np.mgrid[:32, :32]
     at = [(8 + 2 * k, 22 - 2 * k) for k in range(8)]
-    images = np.array([(abs(rows - y) < 5) & (abs(columns - x) < 5) for x, y in at], np.float32)[:, None]
+    images = np.array([(abs(rows - y) < 5) & (abs(columns - x) < 5) for x, y in at], np.float32)[
+        :, None
+    ]
     reconstructions = progress * images + (1 - progress) * images.mean(0)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(reconstructions_png(images, reconstructions))

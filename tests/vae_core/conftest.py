@@ -38,7 +38,9 @@ def config(data: Data) -> TrialConfig:
         data=vae_core.DSprites(),  # not read: the data are handed to `train`
         objective=vae_core.BetaTCVAE(beta=2.0),
         network=vae_core.MLP(hidden=(32,), latents=3),
-        train=vae_core.TrainConfig(steps=14, batch_size=16, learning_rate=3e-3),  # epochs of 6, 6 and 2 steps
+        train=vae_core.TrainConfig(
+            steps=14, batch_size=16, learning_rate=3e-3
+        ),  # epochs of 6, 6 and 2 steps
         evaluation=vae_core.EvaluationConfig(images=40, samples=16, final=("mig",)),
         seed=3,
         fingerprint=data.fingerprint,

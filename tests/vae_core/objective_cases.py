@@ -31,7 +31,14 @@ class Case(NamedTuple):
     ctx: Context
 
 
-def make(objective: AbstractObjective, network: str = "mlp", *, seed: int = 0, step: int = 3, total: int = 10) -> Case:
+def make(
+    objective: AbstractObjective,
+    network: str = "mlp",
+    *,
+    seed: int = 0,
+    step: int = 3,
+    total: int = 10,
+) -> Case:
     """Return a case; the code is the objective's own where it solves for one, else random."""
     sizes, shape = NETWORKS[network]
     wiring = objective.wiring
@@ -88,7 +95,9 @@ def noise_of(wiring: Wiring, latents: int, draw: torch.Generator) -> Noise:
         return torch.randn(B, latents, generator=draw, dtype=torch.float64)
 
     first = normal()
-    order = torch.rand(B, latents, generator=draw).argsort(0) if wiring.adversary else first[:0].long()
+    order = (
+        torch.rand(B, latents, generator=draw).argsort(0) if wiring.adversary else first[:0].long()
+    )
     return Noise(
         first,
         second=normal() if wiring.second_batch else first[:0],

@@ -70,6 +70,9 @@ def test_weights_alone_are_a_plain_state_dict(report: EpochReport) -> None:
 
 def test_views_are_saved_without_the_storage_behind_them(report: EpochReport) -> None:
     slim = len(checkpoint.weights(report.state))
-    padded = {name: torch.cat([w.flatten(), w.new_zeros(9999)]) for name, w in report.state.weights.items()}
+    padded = {
+        name: torch.cat([w.flatten(), w.new_zeros(9999)])
+        for name, w in report.state.weights.items()
+    }
     views = {name: padded[name][: w.numel()] for name, w in report.state.weights.items()}
     assert len(checkpoint.weights(report.state._replace(weights=views))) < slim + 1000

@@ -36,7 +36,9 @@ def test_hash_covers_what_decides_the_numbers_and_nothing_else(config: TrialConf
         replace(config, evaluation=EvaluationConfig(samples=17)),
     ]
     assert len({config.hash, *(other.hash for other in changed)}) == 6
-    assert replace(config, data=DSprites(resolution=32)).hash == config.hash  # the fingerprint speaks for the data
+    assert (
+        replace(config, data=DSprites(resolution=32)).hash == config.hash
+    )  # the fingerprint speaks for the data
 
 
 def test_hash_without_a_fingerprint_is_refused(config: TrialConfig) -> None:
@@ -53,14 +55,19 @@ def test_length_is_epochs_or_steps() -> None:
 
 
 def test_every_mistake_is_named_at_once() -> None:
-    with pytest.raises(ValueError, match=r"batch_size must be >= 2, got 1; optimiser must be one of .* got 'adm'"):
+    with pytest.raises(
+        ValueError, match=r"batch_size must be >= 2, got 1; optimiser must be one of .* got 'adm'"
+    ):
         TrainConfig(epochs=1, batch_size=1, optimiser="adm")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="unknown metric 'mgi'; did you mean 'mig'"):
         EvaluationConfig(final=("mgi",))
 
 
 def test_optional_fields_are_checked_too() -> None:
-    for wrong, message in (({"epochs": 0}, "epochs must be >= 1, got 0"), ({"steps": 1.5}, "steps must be a whole")):
+    for wrong, message in (
+        ({"epochs": 0}, "epochs must be >= 1, got 0"),
+        ({"steps": 1.5}, "steps must be a whole"),
+    ):
         with pytest.raises(ValueError, match=message):
             TrainConfig(**wrong)  # type: ignore[arg-type]
 
@@ -78,8 +85,14 @@ def test_whole_and_decimal_writing_of_a_number_are_one_trial(config: TrialConfig
         (lambda: JointVAE(categories=(3, 1)), r"categories\[1\] must be >= 2, got 1"),
         (lambda: JointVAE(categories=(3.5,)), r"categories\[0\] must be a whole number, got 3.5"),
         (lambda: JointVAE(categories=3), r"categories must be a list, got 3"),
-        (lambda: FactorVAE(discriminator_betas=(0.5, 1.5)), r"discriminator_betas\[1\] must be < 1, got 1.5"),
-        (lambda: FactorVAE(discriminator_betas=(0.5,)), r"discriminator_betas must have 2 values, got 1"),
+        (
+            lambda: FactorVAE(discriminator_betas=(0.5, 1.5)),
+            r"discriminator_betas\[1\] must be < 1, got 1.5",
+        ),
+        (
+            lambda: FactorVAE(discriminator_betas=(0.5,)),
+            r"discriminator_betas must have 2 values, got 1",
+        ),
         (lambda: ConditionalVAE(label="shape"), r"label must be a list, got 'shape'"),
         (lambda: ConditionalVAE(label=(1,)), r"label\[0\] must be text, got 1"),
     ],

@@ -66,22 +66,30 @@ def model_of(data: Data) -> epoch_scores.Model:
         likelihood=likelihood("bernoulli"),
         generator=random_draws.generator(0, "weights"),
     )
-    return epoch_scores.Model(nets, BetaVAE(), Feed(data, BetaVAE().wiring), Context(9, 10, len(data)))
+    return epoch_scores.Model(
+        nets, BetaVAE(), Feed(data, BetaVAE().wiring), Context(9, 10, len(data))
+    )
 
 
 @pytest.mark.parametrize("width", [1.0, 0.4, 0.1])
-def test_the_band_is_its_definition_and_leaves_the_other_factors_alone(data: Data, width: float) -> None:
+def test_the_band_is_its_definition_and_leaves_the_other_factors_alone(
+    data: Data, width: float
+) -> None:
     p = TrainConfig(epochs=1, correlated=PAIR, correlation_width=width).distribution(data.factors)
     assert p is not None
     p = p.reshape(16, 3, 2)
     np.testing.assert_allclose(p.sum(2), joint(width), rtol=1e-12)
-    np.testing.assert_allclose(p, p[..., ::-1], rtol=1e-12)  # the column: uniform whatever row and length
+    np.testing.assert_allclose(
+        p, p[..., ::-1], rtol=1e-12
+    )  # the column: uniform whatever row and length
 
 
 def test_pairs_that_share_a_factor_multiply(data: Data) -> None:
     assert data.factors is not None
     pairs = (("row", "length"), ("row", "column"))
-    both, one, other = (correlation.band(data.factors, chosen, 0.3) for chosen in (pairs, pairs[:1], pairs[1:]))
+    both, one, other = (
+        correlation.band(data.factors, chosen, 0.3) for chosen in (pairs, pairs[:1], pairs[1:])
+    )
     np.testing.assert_allclose(both, one * other / (one * other).sum(), rtol=1e-12)
 
 
@@ -108,10 +116,14 @@ def test_rows_of_weight_zero_are_never_drawn() -> None:
 
 def test_without_a_distribution_an_epoch_is_the_permutation_it_was() -> None:
     ours = random_draws.rows(60, random_draws.generator(3, "order", 2), p=None, size=96)
-    assert torch.equal(ours, torch.randperm(96, generator=random_draws.generator(3, "order", 2))[:60])
+    assert torch.equal(
+        ours, torch.randperm(96, generator=random_draws.generator(3, "order", 2))[:60]
+    )
 
 
-def test_training_meets_the_likely_images_alone(config: TrialConfig, data: Data, monkeypatch: Any) -> None:
+def test_training_meets_the_likely_images_alone(
+    config: TrialConfig, data: Data, monkeypatch: Any
+) -> None:
     """Both batches of FactorVAE: of a table that allows length = 0 alone, every image is of that length."""
     weights = np.zeros((16, 3))
     weights[:, 0] = 1
@@ -135,7 +147,9 @@ def test_training_meets_the_likely_images_alone(config: TrialConfig, data: Data,
 
 
 @pytest.mark.parametrize("objective", [BetaTCVAE(2.0), FactorVAE(depth=1, width=9)])
-def test_a_correlated_trial_is_resumed_bitwise(config: TrialConfig, data: Data, objective: Any) -> None:
+def test_a_correlated_trial_is_resumed_bitwise(
+    config: TrialConfig, data: Data, objective: Any
+) -> None:
     trial = biased(replace(config, objective=objective))
     whole = run(trial, data)
     rest = run(trial, data, resume=checkpoint.loads(whole[0][1]).state)
@@ -151,22 +165,30 @@ def test_evaluation_is_of_the_weighted_images(data: Data, chosen: np.ndarray) ->
     counts = np.random.default_rng(0).integers(0, 4, 96).astype(np.float64)
     model = model_of(epoch_scores.weighted(data, counts / counts.sum()))
     config = EvaluationConfig(samples=8)
-    values, codes = epoch_scores.evaluate(model, chosen, config=config, factors=model.feed.data.factors)
+    values, codes = epoch_scores.evaluate(
+        model, chosen, config=config, factors=model.feed.data.factors
+    )
     counts = counts[chosen]
     rows = np.repeat(np.arange(len(chosen)), counts.astype(int))
     many = Codes(codes.mean[rows], None if codes.logvar is None else codes.logvar[rows])
     factors = Factors(data.factors.values[chosen[rows]], data.factors.names, data.factors.sizes)
     assert values["kl"] == pytest.approx(kl_shares.kl_per_latent(many).sum(), rel=1e-12)
-    assert values["mig"] == pytest.approx(metrics.score("mig", many, factors, reference=False).value, abs=1e-9)
+    assert values["mig"] == pytest.approx(
+        metrics.score("mig", many, factors, reference=False).value, abs=1e-9
+    )
     assert values["effective_images"] == pytest.approx(counts.sum() ** 2 / np.square(counts).sum())
-    alone = [epoch_scores.encode(model_of(data), np.array([n]), seed=0).reconstruction for n in chosen]
+    alone = [
+        epoch_scores.encode(model_of(data), np.array([n]), seed=0).reconstruction for n in chosen
+    ]
     # Float32 sums of 256 pixels in batches of other sizes.
     assert values["reconstruction"] == pytest.approx(np.average(alone, weights=counts), rel=1e-5)
     weighted = metrics.elbo_decomposition(codes, samples=8, seed=0, weights=counts)
     assert (values["mi"], values["tc"], values["dimwise_kl"]) == weighted[:3]
 
 
-def test_effective_images_are_reported_of_correlated_factors_alone(config: TrialConfig, data: Data) -> None:
+def test_effective_images_are_reported_of_correlated_factors_alone(
+    config: TrialConfig, data: Data
+) -> None:
     *_, plain = vae_core.train(config, data)
     *_, ours = vae_core.train(biased(config), data)
     assert plain.final is not None
@@ -175,16 +197,24 @@ def test_effective_images_are_reported_of_correlated_factors_alone(config: Trial
     assert ours.metrics["effective_images"] < 40
     p = joint(0.2) / 2  # each of the 96 images
     assert ours.final.metrics["effective_images"] == pytest.approx(1 / (2 * (p**2).sum()))
-    assert ours.final.metrics["mig_ceiling"] < plain.final.metrics["mig_ceiling"] - 0.05  # two latents share
+    assert (
+        ours.final.metrics["mig_ceiling"] < plain.final.metrics["mig_ceiling"] - 0.05
+    )  # two latents share
     assert "weights" in ours.final.scores["mig"].identity
 
 
-def test_the_images_that_are_evaluated_are_those_of_every_trial(config: TrialConfig, data: Data) -> None:
+def test_the_images_that_are_evaluated_are_those_of_every_trial(
+    config: TrialConfig, data: Data
+) -> None:
     ours = epoch_scores.weighted(data, biased(config).train.distribution(data.factors))
-    assert np.array_equal(epoch_scores.evaluation_subset(ours, 40, 0), epoch_scores.evaluation_subset(data, 40, 0))
+    assert np.array_equal(
+        epoch_scores.evaluation_subset(ours, 40, 0), epoch_scores.evaluation_subset(data, 40, 0)
+    )
 
 
-def test_independent_factors_are_the_trial_of_before(config: TrialConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_independent_factors_are_the_trial_of_before(
+    config: TrialConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(configs, "REVISION", 3)
     assert config.hash == "6e3827bb95d1ab0f"  # as it was before there were correlations
     assert biased(config, correlation_width=None).hash == config.hash
@@ -201,7 +231,9 @@ def test_every_correlation_is_a_trial_of_its_own(config: TrialConfig) -> None:
         biased(config, **alone, factor_table="row,weight\n0,2\n1,1\n"),
     ]
     assert len({trial.hash for trial in trials}) == len(trials)
-    assert biased(config, correlated=(PAIR,)).hash == biased(config).hash  # one pair, as such or in a list
+    assert (
+        biased(config, correlated=(PAIR,)).hash == biased(config).hash
+    )  # one pair, as such or in a list
     reordered = biased(config, **alone, factor_table="row, weight\n1, 2.0\n0, 1\n")
     assert reordered.hash == trials[4].hash
     assert TrialConfig.from_dict(trials[4].to_dict()) == trials[4]
@@ -220,13 +252,22 @@ def test_a_table_weighs_the_levels_it_names(data: Data) -> None:
     ("fields", "message"),
     [
         ({"correlated": ("row", "row")}, "must pair two different factors, got row with itself"),
-        ({"correlated": (PAIR, PAIR[::-1])}, "must not repeat a pair, got length and row more than once"),
+        (
+            {"correlated": (PAIR, PAIR[::-1])},
+            "must not repeat a pair, got length and row more than once",
+        ),
         ({"correlated": ("row", "length", "column")}, "must be a pair of factors, .* got "),
         ({"correlation_width": 0.1}, "must have correlated beside it"),
         ({"correlated": PAIR, "correlation_width": 0.0}, "correlation_width must be > 0, got 0.0"),
         ({"factor_table": "table.csv"}, "factor_table must be CSV text: .* got 'table.csv'"),
-        ({"factor_table": "row,share\n0,1\n"}, "must have columns of different factors, then weight, got row,share"),
-        ({"factor_table": "row,weight\n0,-1\n"}, "line '0,-1' must have levels >= 0 and a finite weight >= 0"),
+        (
+            {"factor_table": "row,share\n0,1\n"},
+            "must have columns of different factors, then weight, got row,share",
+        ),
+        (
+            {"factor_table": "row,weight\n0,-1\n"},
+            "line '0,-1' must have levels >= 0 and a finite weight >= 0",
+        ),
         ({"factor_table": "row,weight\n0,0\n1,0\n"}, "must have a weight above 0, got all zero"),
         ({"factor_table": "row,weight\n0,1\n0,2\n"}, "line '0,2' repeats its levels"),
         ({"factor_table": f"row,weight\n{10**20},1\n"}, "must have levels below 2147483648"),
@@ -250,9 +291,18 @@ def test_a_correlation_that_is_none_is_refused(fields: dict[str, Any], message: 
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"correlated": ("row", "lenght")}, "train.correlated: unknown factor 'lenght'; did you mean 'length'"),
-        ({"factor_table": "column,weight\n0,1\n"}, "must have a line for the levels of every image, .* none for 1;"),
-        ({"factor_table": "column,weight\n0,1\n1,1\n2,1\n"}, "unknown levels 2; known: column 0 to 1"),
+        (
+            {"correlated": ("row", "lenght")},
+            "train.correlated: unknown factor 'lenght'; did you mean 'length'",
+        ),
+        (
+            {"factor_table": "column,weight\n0,1\n"},
+            "must have a line for the levels of every image, .* none for 1;",
+        ),
+        (
+            {"factor_table": "column,weight\n0,1\n1,1\n2,1\n"},
+            "unknown levels 2; known: column 0 to 1",
+        ),
     ],
 )
 def test_training_refuses_a_correlation_that_the_data_cannot_have(
@@ -260,12 +310,19 @@ def test_training_refuses_a_correlation_that_the_data_cannot_have(
 ) -> None:
     width = None if "factor_table" in fields else 0.2
     with pytest.raises(ValueError, match=message):
-        vae_core.train(biased(config, **{"correlated": (), "correlation_width": width, **fields}), data)
+        vae_core.train(
+            biased(config, **{"correlated": (), "correlation_width": width, **fields}), data
+        )
 
 
-def test_training_refuses_data_without_factors_and_metrics_without_weights(config: TrialConfig, data: Data) -> None:
+def test_training_refuses_data_without_factors_and_metrics_without_weights(
+    config: TrialConfig, data: Data
+) -> None:
     with pytest.raises(ValueError, match="correlated factors need ground-truth factors"):
-        vae_core.train(biased(replace(config, evaluation=EvaluationConfig(final=()))), replace(data, factors=None))
+        vae_core.train(
+            biased(replace(config, evaluation=EvaluationConfig(final=()))),
+            replace(data, factors=None),
+        )
     with pytest.raises(ValueError, match="sap take no weights, and factors are correlated"):
         vae_core.train(biased(replace(config, evaluation=EvaluationConfig(final=("sap",)))), data)
 
@@ -279,7 +336,9 @@ def test_the_largest_weights_and_the_narrowest_band_are_distributions(data: Data
     """Of the largest floats the sum is no float, and of the smallest width the square is 0."""
     lines = "".join(f"{level},1e308\n" for level in range(16))
     even = TrainConfig(epochs=1, factor_table=f"row,weight\n{lines}").distribution(data.factors)
-    narrow = TrainConfig(epochs=1, correlated=PAIR, correlation_width=1e-200).distribution(data.factors)
+    narrow = TrainConfig(epochs=1, correlated=PAIR, correlation_width=1e-200).distribution(
+        data.factors
+    )
     assert even is not None
     assert narrow is not None
     assert np.ptp(even) == 0

@@ -62,7 +62,10 @@ def test_images_are_made_of_the_prior_and_read_no_image() -> None:
     ours, theirs = (InfoGAN().terms(*each) for each in (case, other))
     assert torch.equal(ours.penalty, theirs.penalty)
     assert not torch.equal(ours.reconstruction, theirs.reconstruction)
-    for noise in (case.noise._replace(prior=-case.noise.prior), case.noise._replace(decoder=-case.noise.decoder)):
+    for noise in (
+        case.noise._replace(prior=-case.noise.prior),
+        case.noise._replace(decoder=-case.noise.decoder),
+    ):
         moved = InfoGAN().terms(*case._replace(noise=noise))
         assert not torch.equal(ours.penalty, moved.penalty)
         assert torch.equal(ours.reconstruction, moved.reconstruction)
@@ -97,7 +100,9 @@ def test_both_players_descend_the_game(config: TrialConfig, data: Data) -> None:
     assert ends[0] < 0.5 < ends[1]
 
 
-def test_the_penalty_descends_its_own_gradient_beside_batch_normalisation(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_penalty_descends_its_own_gradient_beside_batch_normalisation(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Whatever D sees before: γ adds γ/2·∇E|∇_x logit D|² to the gradient of its loss, and nothing else."""
     monkeypatch.setitem(objective_cases.NETWORKS, "trento", (Trento(latents=3), (1, 32, 32)))
     parts: list[tuple[torch.Tensor, ...]] = []
@@ -107,7 +112,9 @@ def test_the_penalty_descends_its_own_gradient_beside_batch_normalisation(monkey
         loss = InfoGAN(gradient_penalty=gamma).terms(*case).rivals["adversary"]
         parts.append(torch.autograd.grad(loss, own, allow_unused=True, retain_graph=True))
     # By the running statistics that the step left behind: D reads images by them for its slope.
-    alone = torch.autograd.grad(case.nets.squared_slope(case.batch.images).mean(), own, allow_unused=True)
+    alone = torch.autograd.grad(
+        case.nets.squared_slope(case.batch.images).mean(), own, allow_unused=True
+    )
     for without, beside, slope in zip(*parts, alone, strict=True):
         expected = torch.zeros_like(without) if slope is None else slope  # γ/2 = 1
         torch.testing.assert_close(beside - without, expected, rtol=1e-9, atol=1e-12)  # float64

@@ -17,13 +17,21 @@ every_likelihood = pytest.mark.parametrize("name", LIKELIHOODS)
 def build(name: Name, sigma: float = 0.5) -> Networks:
     draw = torch.Generator().manual_seed(0)
     chosen = likelihood(name, sigma)
-    return build_networks(MLP((8,), latents=2), Wiring(), (1, 3, 4), likelihood=chosen, generator=draw)
+    return build_networks(
+        MLP((8,), latents=2), Wiring(), (1, 3, 4), likelihood=chosen, generator=draw
+    )
 
 
 def test_logits_zero_cost_ln_2_per_pixel() -> None:
-    images = torch.stack([torch.zeros(1, 64, 64), torch.full((1, 64, 64), 0.3), torch.ones(1, 64, 64)]).double()
-    expected = torch.full((3,), -4096 * math.log(2), dtype=torch.float64)  # −2839.1309, whatever the image
-    torch.testing.assert_close(bernoulli(torch.zeros_like(images), images), expected, rtol=1e-12, atol=0)
+    images = torch.stack(
+        [torch.zeros(1, 64, 64), torch.full((1, 64, 64), 0.3), torch.ones(1, 64, 64)]
+    ).double()
+    expected = torch.full(
+        (3,), -4096 * math.log(2), dtype=torch.float64
+    )  # −2839.1309, whatever the image
+    torch.testing.assert_close(
+        bernoulli(torch.zeros_like(images), images), expected, rtol=1e-12, atol=0
+    )
 
 
 def test_bernoulli_is_the_log_probability_of_binary_pixels() -> None:
@@ -41,18 +49,25 @@ def test_gaussian_is_the_log_density_with_its_constants(name: Name, sigma: float
     truth = torch.distributions.Normal(output, sigma).log_prob(images).flatten(1).sum(1)
     log_sigma = torch.tensor(sigma, dtype=torch.float64).log()
     chosen = likelihood(name, sigma)
-    torch.testing.assert_close(chosen.log_prob(output, images, log_sigma), truth, rtol=1e-12, atol=0)
+    torch.testing.assert_close(
+        chosen.log_prob(output, images, log_sigma), truth, rtol=1e-12, atol=0
+    )
 
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
 def test_the_best_variance_is_the_mean_squared_error(factor: float) -> None:
     """d/d(log sigma) of the mean log density is n·(mse/sigma² − 1) for n pixels an image: 0 at sigma² = mse."""
-    output, images = torch.full((5, 1, 3, 4), 0.25).double(), torch.linspace(0, 1, 60).double().reshape(5, 1, 3, 4)
+    output, images = (
+        torch.full((5, 1, 3, 4), 0.25).double(),
+        torch.linspace(0, 1, 60).double().reshape(5, 1, 3, 4),
+    )
     mse = (images - output).square().mean()
     log_sigma = (0.5 * (factor * mse).log()).requires_grad_()
     likelihood("gaussian_learned").log_prob(output, images, log_sigma).mean().backward()
     expected = torch.tensor(12 * (1 / factor - 1), dtype=torch.float64)
-    torch.testing.assert_close(log_sigma.grad, expected, rtol=1e-12, atol=1e-12)  # float64, sums of 12 terms near 1
+    torch.testing.assert_close(
+        log_sigma.grad, expected, rtol=1e-12, atol=1e-12
+    )  # float64, sums of 12 terms near 1
 
 
 @every_likelihood
@@ -79,7 +94,9 @@ def test_networks_use_their_sigma() -> None:
 
 
 def test_wrong_likelihoods_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"one of bernoulli, gaussian, gaussian_learned, got 'laplace'"):
+    with pytest.raises(
+        ValueError, match=r"one of bernoulli, gaussian, gaussian_learned, got 'laplace'"
+    ):
         likelihood("laplace")  # pyright: ignore[reportArgumentType]
     for sigma in (0.0, -1.0, math.inf, math.nan):
         with pytest.raises(ValueError, match=r"sigma must be > 0 and finite, got"):

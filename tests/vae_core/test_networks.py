@@ -39,7 +39,9 @@ ADVERSARY = Wiring(adversary=(1000,) * 6)
 SMALL = MLP((8,), latents=2)
 
 every_network = pytest.mark.parametrize("name", NETWORKS)
-normalised = pytest.mark.parametrize("name", [name for name, cls in NETWORKS.items() if cls().caution])
+normalised = pytest.mark.parametrize(
+    "name", [name for name, cls in NETWORKS.items() if cls().caution]
+)
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +58,9 @@ def shapes(cls: type[AbstractNetwork]) -> list[tuple[int, int, int]]:
 EVERY_SHAPE = [(name, shape) for name, cls in NETWORKS.items() for shape in shapes(cls)]
 
 
-def build(network: AbstractNetwork, shape: tuple[int, int, int] = (1, 28, 28), seed: int = 0) -> Networks:
+def build(
+    network: AbstractNetwork, shape: tuple[int, int, int] = (1, 28, 28), seed: int = 0
+) -> Networks:
     draw = generator(seed, "weights")
     return build_networks(network, Wiring(), shape, likelihood=BERNOULLI, generator=draw)
 
@@ -64,7 +68,9 @@ def build(network: AbstractNetwork, shape: tuple[int, int, int] = (1, 28, 28), s
 def batch(images: Tensor, labels: int = 0, factors: int = 0, code: int = 0) -> Batch:
     """Images with labels, factors and a code of the given widths."""
     rows = len(images)
-    inputs = [torch.linspace(0, 1, rows * width).reshape(rows, width) for width in (labels, factors, code)]
+    inputs = [
+        torch.linspace(0, 1, rows * width).reshape(rows, width) for width in (labels, factors, code)
+    ]
     return Batch(images, labels=inputs[0], factors=inputs[1], second=images[:0], code=inputs[2])
 
 
@@ -78,12 +84,17 @@ def on_meta(
 
 @pytest.mark.parametrize(("name", "shape"), EVERY_SHAPE)
 @pytest.mark.parametrize(("label", "code"), [(0, 0), (5, 3)])
-def test_codes_and_images_have_their_shapes(name: str, shape: tuple[int, int, int], label: int, code: int) -> None:
+def test_codes_and_images_have_their_shapes(
+    name: str, shape: tuple[int, int, int], label: int, code: int
+) -> None:
     """Labels make the encoder read more channels and the decoder more columns, codes make it write more columns."""
     network = NETWORKS[name]()
     wide, narrow = 2 * network.latents + code, network.latents + label + code
     encoder, decoder = on_meta(network, shape, shape[0] + label, wide, narrow)
-    images, z = torch.empty(2, shape[0] + label, *shape[1:], device="meta"), torch.empty(2, narrow, device="meta")
+    images, z = (
+        torch.empty(2, shape[0] + label, *shape[1:], device="meta"),
+        torch.empty(2, narrow, device="meta"),
+    )
     assert encoder(images).shape == (2, wide)
     assert decoder(z).shape == (2, *shape)
 
@@ -92,7 +103,11 @@ def test_codes_and_images_have_their_shapes(name: str, shape: tuple[int, int, in
 def test_every_pixel_is_read_and_written(name: str) -> None:
     """At 28 px, where a side of 7 is halved: no border is cut off on the way down or left constant on the way up."""
     nets = build(NETWORKS[name]()).double().train()
-    images = torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(2)).double().requires_grad_()
+    images = (
+        torch.rand(3, 1, 28, 28, generator=torch.Generator().manual_seed(2))
+        .double()
+        .requires_grad_()
+    )
     posterior = nets.encode(batch(images))
     (read,) = torch.autograd.grad(posterior.mean.square().sum() + posterior.logvar.sum(), images)
     assert (read != 0).any(0).all()
@@ -103,7 +118,9 @@ def test_every_pixel_is_read_and_written(name: str) -> None:
 @every_network
 def test_weights_depend_on_the_seed_alone(name: str) -> None:
     before = torch.random.get_rng_state()
-    first, again, other = (build(NETWORKS[name](), (1, 28, 28), seed).state_dict() for seed in (0, 0, 1))
+    first, again, other = (
+        build(NETWORKS[name](), (1, 28, 28), seed).state_dict() for seed in (0, 0, 1)
+    )
     assert torch.equal(before, torch.random.get_rng_state())
     assert all(torch.equal(first[key], again[key]) for key in first)
     assert not any(torch.equal(first[key], other[key]) for key in first if first[key].ndim > 1)
@@ -137,10 +154,14 @@ def conv(before: int, after: int, kernel: int = 4) -> int:
 # Of an image (1, 64, 64): convolutions of 32, 32, 64, 64 channels, and the way back over 64, 32, 32 to 1.
 DOWN = conv(1, 32) + conv(32, 32) + conv(32, 64) + conv(64, 64)  # 115,392
 UP = conv(64, 64) + conv(64, 32) + conv(32, 32) + conv(32, 1)  # 115,329
-FLAT = linear(1024, 256) + linear(256, 20) + linear(10, 256) + linear(256, 1024)  # between 4 x 4 x 64 and d = 10
+FLAT = (
+    linear(1024, 256) + linear(256, 20) + linear(10, 256) + linear(256, 1024)
+)  # between 4 x 4 x 64 and d = 10
 
 COUNTS = {
-    "burgess": (conv(1, 32) + 3 * conv(32, 32) + linear(512, 256) + linear(256, 256) + linear(256, 20))
+    "burgess": (
+        conv(1, 32) + 3 * conv(32, 32) + linear(512, 256) + linear(256, 256) + linear(256, 20)
+    )
     + (linear(10, 256) + linear(256, 256) + linear(256, 512) + 3 * conv(32, 32) + conv(32, 1)),
     "cascade": DOWN + FLAT + UP,
     # A BatchNorm has two numbers per channel: after each convolution, before each transposed one but the first.
@@ -152,8 +173,14 @@ COUNTS = {
     "higgins_conv": DOWN + conv(64, 256) + linear(256, 20) + linear(10, 256) + conv(256, 64) + UP,
     "locatello": conv(1, 32) + conv(32, 32) + conv(32, 64, 2) + conv(64, 64, 2) + FLAT + UP,
     "locatello_k4": DOWN + FLAT + UP,
-    "mlp": 2 * linear(256, 256) + linear(4096, 256) + linear(256, 20) + linear(10, 256) + linear(256, 4096),
-    "simple_conv": (conv(1, 32) + conv(32, 32) + conv(32, 64) + conv(64, 128) + conv(128, 256) + conv(256, 256))
+    "mlp": 2 * linear(256, 256)
+    + linear(4096, 256)
+    + linear(256, 20)
+    + linear(10, 256)
+    + linear(256, 4096),
+    "simple_conv": (
+        conv(1, 32) + conv(32, 32) + conv(32, 64) + conv(64, 128) + conv(128, 256) + conv(256, 256)
+    )
     + (linear(256, 32) + linear(16, 256))
     + (conv(256, 256) + conv(256, 128) + conv(128, 64) + conv(64, 32) + conv(32, 32) + conv(32, 1)),
     "trento": DOWN + linear(1024, 20) + linear(10, 1024) + UP + 2 * 2 * (32 + 32 + 64 + 64),
@@ -170,7 +197,12 @@ def test_published_sizes(name: str) -> None:
 
 def test_kernels_of_locatello() -> None:
     layers = build(Locatello(), (1, 64, 64)).encoder.modules()
-    assert [layer.kernel_size for layer in layers if isinstance(layer, nn.Conv2d)] == [(4, 4), (4, 4), (2, 2), (2, 2)]
+    assert [layer.kernel_size for layer in layers if isinstance(layer, nn.Conv2d)] == [
+        (4, 4),
+        (4, 4),
+        (2, 2),
+        (2, 2),
+    ]
 
 
 def test_factor_vae_has_256_channels_for_other_data() -> None:
@@ -182,17 +214,26 @@ def test_wrong_image_sizes_are_refused_with_the_right_ones() -> None:
     for name, cls in NETWORKS.items():
         if cls.sizes is not None:
             takes = " or ".join(f"{side} x {side}" for side in cls.sizes)
-            with pytest.raises(ValueError, match=f"{cls.__name__} takes images of {takes} pixels, got 16 x 16"):
+            with pytest.raises(
+                ValueError, match=f"{cls.__name__} takes images of {takes} pixels, got 16 x 16"
+            ):
                 build(NETWORKS[name](), (1, 16, 16))
     with pytest.raises(ValueError, match="got 64 x 32"):
         build(Burgess(), (1, 64, 32))
 
 
 def test_sizes_are_checked() -> None:
-    wrong = [lambda: MLP(hidden=()), lambda: MLP(hidden=(0,)), lambda: ChenMLP(-1), lambda: FactorVAEConv(bottleneck=0)]
+    wrong = [
+        lambda: MLP(hidden=()),
+        lambda: MLP(hidden=(0,)),
+        lambda: ChenMLP(-1),
+        lambda: FactorVAEConv(bottleneck=0),
+    ]
     wrong += [lambda: Trento(channels=(32, 32, 64)), lambda: Trento(channels=(32, 32, 64, 0))]
     for make in wrong:
-        with pytest.raises(ValueError, match=r"(hidden|channels) must be|(latents|bottleneck) must be >= 1"):
+        with pytest.raises(
+            ValueError, match=r"(hidden|channels) must be|(latents|bottleneck) must be >= 1"
+        ):
             make()
     for cls in NETWORKS.values():
         with pytest.raises(ValueError, match="latents must be >= 1, got 0"):
@@ -205,7 +246,9 @@ def test_sizes_are_checked() -> None:
 def test_labels_at_both_ends() -> None:
     wiring, widths = Wiring(reads_label="both"), Widths(label=5)
     draw = torch.Generator().manual_seed(0)
-    nets = build_networks(Burgess(), wiring, (3, 28, 28), likelihood=BERNOULLI, generator=draw, widths=widths)
+    nets = build_networks(
+        Burgess(), wiring, (3, 28, 28), likelihood=BERNOULLI, generator=draw, widths=widths
+    )
     seen = batch(torch.rand(2, 3, 28, 28), labels=5)
     assert next(nets.encoder.parameters()).shape[1] == 3 + 5
     other = seen._replace(labels=1 - seen.labels)
@@ -217,7 +260,12 @@ def test_labels_at_both_ends() -> None:
 def test_labels_at_the_decoder_only() -> None:
     wiring, widths = Wiring(reads_label="decoder"), Widths(label=5)
     nets = build_networks(
-        SMALL, wiring, (1, 6, 6), likelihood=BERNOULLI, generator=torch.Generator().manual_seed(0), widths=widths
+        SMALL,
+        wiring,
+        (1, 6, 6),
+        likelihood=BERNOULLI,
+        generator=torch.Generator().manual_seed(0),
+        widths=widths,
     )
     seen = batch(torch.rand(2, 1, 6, 6), labels=5)
     other = seen._replace(labels=1 - seen.labels)
@@ -244,7 +292,12 @@ def test_discrete_codes(name: str) -> None:
 def test_encoder_of_factors() -> None:
     wiring, widths = Wiring(reads_factors="scaled", factor_hidden=(16,)), Widths(factors=4)
     nets = build_networks(
-        Burgess(), wiring, (1, 28, 28), likelihood=BERNOULLI, generator=torch.Generator().manual_seed(0), widths=widths
+        Burgess(),
+        wiring,
+        (1, 28, 28),
+        likelihood=BERNOULLI,
+        generator=torch.Generator().manual_seed(0),
+        widths=widths,
     )
     seen = batch(torch.rand(2, 1, 28, 28), factors=4)
     assert sum(p.numel() for p in nets.encoder.parameters()) == linear(4, 16) + linear(16, 20)
@@ -262,7 +315,9 @@ def test_the_discriminator_is_the_paper_s() -> None:
     assert {layer.negative_slope for layer in layers if isinstance(layer, nn.LeakyReLU)} == {0.2}
     assert nets.discriminate(torch.randn(3, 10)).shape == (3, 2)
     players = nets.players()
-    assert sum(p.numel() for p in players["adversary"]) == linear(10, 1000) + 5 * linear(1000, 1000) + linear(1000, 2)
+    assert sum(p.numel() for p in players["adversary"]) == linear(10, 1000) + 5 * linear(
+        1000, 1000
+    ) + linear(1000, 2)
     everything = [id(p) for player in players.values() for p in player]
     assert sorted(everything) == sorted(id(p) for p in nets.parameters())
 
@@ -271,7 +326,11 @@ def test_the_discriminator_is_the_paper_s() -> None:
 def test_a_discriminator_changes_no_other_weight(name: str) -> None:
     of_codes, of_images, without = (
         build_networks(
-            NETWORKS[name](), wiring, (1, 28, 28), likelihood=BERNOULLI, generator=torch.Generator().manual_seed(4)
+            NETWORKS[name](),
+            wiring,
+            (1, 28, 28),
+            likelihood=BERNOULLI,
+            generator=torch.Generator().manual_seed(4),
         )
         for wiring in (Wiring(adversary=(5,)), Wiring(judges_images=True), Wiring())
     )
@@ -287,15 +346,23 @@ def test_a_discriminator_changes_no_other_weight(name: str) -> None:
 def test_a_discriminator_of_images_is_a_network_like_the_encoder(name: str) -> None:
     """Two columns instead of means and log variances; an image's slope is its own, also under BatchNorm."""
     network, draw = NETWORKS[name](), torch.Generator().manual_seed(0)
-    nets = build_networks(network, Wiring(judges_images=True), (1, 28, 28), likelihood=BERNOULLI, generator=draw)
-    encoder, discriminator = (sum(p.numel() for p in part.parameters()) for part in (nets.encoder, nets.discriminator))
-    features = next(m for m in reversed(list(nets.encoder.modules())) if isinstance(m, nn.Linear)).in_features
+    nets = build_networks(
+        network, Wiring(judges_images=True), (1, 28, 28), likelihood=BERNOULLI, generator=draw
+    )
+    encoder, discriminator = (
+        sum(p.numel() for p in part.parameters()) for part in (nets.encoder, nets.discriminator)
+    )
+    features = next(
+        m for m in reversed(list(nets.encoder.modules())) if isinstance(m, nn.Linear)
+    ).in_features
     assert discriminator == encoder - linear(features, 2 * network.latents) + linear(features, 2)
     images = torch.rand(4, 1, 28, 28, generator=torch.Generator().manual_seed(1))
     before = {key: value.clone() for key, value in nets.state_dict().items()}
     slopes = nets.squared_slope(images)
     assert slopes.shape == (4,)
-    torch.testing.assert_close(nets.squared_slope(images[:1]), slopes[:1], rtol=1e-4, atol=0)  # float32
+    torch.testing.assert_close(
+        nets.squared_slope(images[:1]), slopes[:1], rtol=1e-4, atol=0
+    )  # float32
     assert all(torch.equal(value, before[key]) for key, value in nets.state_dict().items())
     assert nets.discriminator.training
 
@@ -303,7 +370,11 @@ def test_a_discriminator_of_images_is_a_network_like_the_encoder(name: str) -> N
 def test_the_slope_is_that_of_the_log_odds() -> None:
     """log D − log(1 − D) is l_0 − l_1: of a linear discriminator the difference of two rows, everywhere."""
     nets = build_networks(
-        MLP((8,)), Wiring(judges_images=True), (1, 2, 3), likelihood=BERNOULLI, generator=torch.Generator()
+        MLP((8,)),
+        Wiring(judges_images=True),
+        (1, 2, 3),
+        likelihood=BERNOULLI,
+        generator=torch.Generator(),
     )
     nets.discriminator = nn.Sequential(nn.Flatten(), nn.Linear(6, 2))
     (weight, _) = nets.discriminator.parameters()
@@ -313,7 +384,9 @@ def test_the_slope_is_that_of_the_log_odds() -> None:
 
 def test_incompressible_noise_is_read_after_all_else() -> None:
     wiring, draw = Wiring(reads_code=(3,), reads_noise=4), torch.Generator().manual_seed(0)
-    nets = build_networks(MLP((8,), latents=2), wiring, (1, 6, 6), likelihood=BERNOULLI, generator=draw)
+    nets = build_networks(
+        MLP((8,), latents=2), wiring, (1, 6, 6), likelihood=BERNOULLI, generator=draw
+    )
     seen = batch(torch.rand(5, 1, 6, 6), code=3)._replace(noise=torch.randn(5, 4))
     z = torch.randn(5, 2)
     assert torch.equal(nets.decode(z, seen), nets.decoder(torch.cat([z, seen.code, seen.noise], 1)))
@@ -321,11 +394,17 @@ def test_incompressible_noise_is_read_after_all_else() -> None:
 
 def test_squared_weights_leave_out_biases_normalisation_and_discriminator() -> None:
     draw = torch.Generator().manual_seed(0)
-    nets = build_networks(Trento(), Wiring(adversary=(7,)), (1, 28, 28), likelihood=BERNOULLI, generator=draw)
+    nets = build_networks(
+        Trento(), Wiring(adversary=(7,)), (1, 28, 28), likelihood=BERNOULLI, generator=draw
+    )
     kinds = (nn.Linear, nn.Conv2d, nn.ConvTranspose2d)
     layers = itertools.chain(nets.encoder.modules(), nets.decoder.modules())
-    truth = sum(layer.weight.double().square().sum() for layer in layers if isinstance(layer, kinds))
-    torch.testing.assert_close(nets.squared_weights().double(), truth, rtol=1e-5, atol=0)  # float32, 200,000 terms
+    truth = sum(
+        layer.weight.double().square().sum() for layer in layers if isinstance(layer, kinds)
+    )
+    torch.testing.assert_close(
+        nets.squared_weights().double(), truth, rtol=1e-5, atol=0
+    )  # float32, 200,000 terms
 
 
 # BatchNorm under fusion
@@ -343,7 +422,10 @@ def test_stacked_networks_equal_each_alone(name: str) -> None:
 
     def loss(nets: Networks, seen: Tensor) -> Tensor:
         posterior = nets.encode(batch(seen))
-        return (nets.decode(posterior.mean, batch(seen)).square().mean() + posterior.logvar.square().mean()).sum()
+        return (
+            nets.decode(posterior.mean, batch(seen)).square().mean()
+            + posterior.logvar.square().mean()
+        ).sum()
 
     weights, buffers = stack_module_state(alone)
     shell = copy.deepcopy(alone[0]).to("meta")
@@ -380,7 +462,9 @@ def test_initial_weights_are_pytorch_s_own() -> None:
     """From one seed PyTorch's constructors draw bitwise the same from the global generator."""
     with torch.random.fork_rng():
         torch.manual_seed(5)
-        theirs = nn.Sequential(nn.Conv2d(3, 8, 4), nn.Linear(30, 40), nn.ConvTranspose2d(16, 8, 4)).state_dict()
+        theirs = nn.Sequential(
+            nn.Conv2d(3, 8, 4), nn.Linear(30, 40), nn.ConvTranspose2d(16, 8, 4)
+        ).state_dict()
     with torch.device("meta"):
         layers = nn.Sequential(nn.Conv2d(3, 8, 4), nn.Linear(30, 40), nn.ConvTranspose2d(16, 8, 4))
     layers.to_empty(device="cpu")
@@ -414,14 +498,18 @@ def test_initial_weights_have_their_distribution(name: Initialisation, kind: str
     assert layer.weight.mean().item() == pytest.approx(0, abs=5 * deviation / math.sqrt(n))
     assert layer.weight.std().item() == pytest.approx(deviation, rel=5 / math.sqrt(2 * n))
     if name == "glorot_uniform":
-        assert 0.99 * bound < layer.weight.abs().max().item() <= bound  # of 6,144 draws, all but e^−61 of the time
+        assert (
+            0.99 * bound < layer.weight.abs().max().item() <= bound
+        )  # of 6,144 draws, all but e^−61 of the time
     assert not layer.bias.any()
 
 
 def test_initial_weights_are_torch_s_for_the_same_generator() -> None:
     functions: dict[Initialisation, Callable[[Tensor, torch.Generator], Tensor]] = {
         "glorot_uniform": lambda weight, draw: nn.init.xavier_uniform_(weight, generator=draw),
-        "kaiming_normal": lambda weight, draw: nn.init.kaiming_normal_(weight, nonlinearity="relu", generator=draw),
+        "kaiming_normal": lambda weight, draw: nn.init.kaiming_normal_(
+            weight, nonlinearity="relu", generator=draw
+        ),
         "normal": lambda weight, draw: nn.init.normal_(weight, 0, 0.02, generator=draw),
     }
     for name, function in functions.items():
@@ -448,17 +536,29 @@ def test_networks_start_as_their_source_unless_told_otherwise() -> None:
     def biases(initialisation: Initialisation | None) -> list[bool]:
         draw = torch.Generator().manual_seed(0)
         nets = build_networks(
-            Locatello(), ADVERSARY, (1, 28, 28), likelihood=BERNOULLI, generator=draw, initialisation=initialisation
+            Locatello(),
+            ADVERSARY,
+            (1, 28, 28),
+            likelihood=BERNOULLI,
+            generator=draw,
+            initialisation=initialisation,
         )
-        return [any(p.any() for p in part.parameters() if p.ndim == 1) for part in (nets.decoder, nets.discriminator)]
+        return [
+            any(p.any() for p in part.parameters() if p.ndim == 1)
+            for part in (nets.decoder, nets.discriminator)
+        ]
 
     assert Locatello.initialisation == "glorot_uniform"
-    assert biases(None) == biases("normal") == [False, True]  # the discriminator is always PyTorch's
+    assert (
+        biases(None) == biases("normal") == [False, True]
+    )  # the discriminator is always PyTorch's
     assert biases("pytorch") == [True, True]
 
 
 def test_unknown_distributions_and_layers_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"initialisation must be one of pytorch, .*, normal, got 'he'"):
+    with pytest.raises(
+        ValueError, match=r"initialisation must be one of pytorch, .*, normal, got 'he'"
+    ):
         initialise(nn.Linear(2, 2), torch.Generator(), "he")  # pyright: ignore[reportArgumentType]
     with pytest.raises(TypeError, match="no initial distribution is known for a GroupNorm"):
         initialise(nn.GroupNorm(1, 3), torch.Generator())
@@ -468,7 +568,9 @@ def test_weights_of_other_networks_are_refused_by_name() -> None:
     nets = build(SMALL, (1, 6, 6))
     weights = nets.state_dict()
     weights["encoder.9.weight"] = weights.pop("encoder.1.weight")
-    with pytest.raises(ValueError, match=r"encoder\.1\.weight is missing; encoder\.9\.weight is unknown"):
+    with pytest.raises(
+        ValueError, match=r"encoder\.1\.weight is missing; encoder\.9\.weight is unknown"
+    ):
         load_weights(nets, weights)
 
 
@@ -476,7 +578,11 @@ def test_inner_problem_leaves_running_statistics_alone() -> None:
     """Decoder passes of categories that are not chosen would else be averaged into what evaluation normalises by."""
     objective = CascadeVAE(stage_length=1, code_stage=1)
     nets = build_networks(
-        Trento(latents=3), objective.wiring, (1, 32, 32), likelihood=likelihood("bernoulli"), generator=generator(0, "")
+        Trento(latents=3),
+        objective.wiring,
+        (1, 32, 32),
+        likelihood=likelihood("bernoulli"),
+        generator=generator(0, ""),
     )
     draw = torch.Generator().manual_seed(0)
     images = (torch.rand(4, 1, 32, 32, generator=draw) < 0.3).float()

@@ -41,7 +41,9 @@ def double(*values: float) -> Tensor:
 # ---- DIP-VAE
 
 
-def numpy_dip(mean: Tensor, logvar: Tensor, lambda_od: float, lambda_d: float, *, second: bool) -> float:
+def numpy_dip(
+    mean: Tensor, logvar: Tensor, lambda_od: float, lambda_d: float, *, second: bool
+) -> float:
     cov = np.cov(mean.detach().numpy(), rowvar=False, bias=True)
     if second:
         cov = cov + np.diag(np.exp(logvar.detach().numpy()).mean(axis=0))
@@ -50,7 +52,9 @@ def numpy_dip(mean: Tensor, logvar: Tensor, lambda_od: float, lambda_d: float, *
 
 
 @pytest.mark.parametrize(("cls", "second"), [(DIPVAEI, False), (DIPVAEII, True)])
-def test_dip_is_the_distance_of_numpy_s_covariance_from_the_identity(cls: type[DIPVAEI], second: bool) -> None:
+def test_dip_is_the_distance_of_numpy_s_covariance_from_the_identity(
+    cls: type[DIPVAEI], second: bool
+) -> None:
     objective = cls(lambda_od=3.0, lambda_ratio=2.5)
     case = make(objective)
     mean, logvar, _ = case.nets.encode(case.batch)
@@ -65,7 +69,9 @@ def test_diagonal_taken_out_of_the_variances_is_caught() -> None:
     mean, logvar, _ = case.nets.encode(case.batch)
     published = covariance(mean) + torch.diag(logvar.exp())
     ours = covariance(mean) + torch.diag_embed(logvar.exp().mean(0))
-    truth = np.cov(mean.detach().numpy(), rowvar=False, bias=True) + np.diag(logvar.exp().mean(0).detach().numpy())
+    truth = np.cov(mean.detach().numpy(), rowvar=False, bias=True) + np.diag(
+        logvar.exp().mean(0).detach().numpy()
+    )
     np.testing.assert_allclose(ours.detach().numpy(), truth, rtol=1e-10)
     assert np.abs(published.detach().numpy() - truth).max() > 0.1
 
@@ -87,7 +93,10 @@ def gaussian_mmd(variance: float, shift: float, d: int, h: float) -> float:
 
 @pytest.mark.parametrize(("variance", "shift"), [(1.0, 0.0), (0.25, 0.0), (1.0, 1.5), (2.0, 0.5)])
 def test_mmd_of_a_gaussian(variance: float, shift: float) -> None:
-    z = torch.randn(4000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64) * variance**0.5
+    z = (
+        torch.randn(4000, 3, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+        * variance**0.5
+    )
     z[:, 0] += shift
     # sd of the estimate at 4,000 rows over seeds: below 6e-4, and .005 where the mean is off; four of them
     tolerance = 0.02 if shift else 2.5e-3
@@ -137,11 +146,17 @@ def beta(objective: ControlVAE, memory: float) -> tuple[float, float, float]:
     case = make(objective, step=9)
     case = case._replace(ctx=case.ctx._replace(memory=double(memory)))
     terms = objective.terms(*case)
-    return terms.parts["beta"].item(), terms.memory.item(), (terms.parts["capacity"] - terms.parts["kl"]).item()
+    return (
+        terms.parts["beta"].item(),
+        terms.memory.item(),
+        (terms.parts["capacity"] - terms.parts["kl"]).item(),
+    )
 
 
 def test_controller_is_the_paper_s_formula_inside_its_bounds() -> None:
-    objective = ControlVAE(set_point=0.2, proportional=0.5, integral=0.1, beta_min=0.5, beta_max=50.0)
+    objective = ControlVAE(
+        set_point=0.2, proportional=0.5, integral=0.1, beta_min=0.5, beta_max=50.0
+    )
     value, memory, error = beta(objective, 3.0)
     assert memory == pytest.approx(3.0 - 0.1 * error)
     assert value == pytest.approx(0.5 / (1 + math.exp(error)) + memory + 0.5)
@@ -149,21 +164,36 @@ def test_controller_is_the_paper_s_formula_inside_its_bounds() -> None:
 
 def test_controller_stays_within_its_bounds_and_comes_back() -> None:
     """However long the KL was below its set-point, the integral is ready to grow when it is above."""
-    objective = ControlVAE(set_point=1e6, integral=0.1, proportional=0.0, beta_min=1.0, beta_max=8.0)
+    objective = ControlVAE(
+        set_point=1e6, integral=0.1, proportional=0.0, beta_min=1.0, beta_max=8.0
+    )
     assert beta(objective, 0.0)[:2] == (1.0, 0.0)
-    high = ControlVAE(set_point=0.0, set_point_start=0.0, integral=1e6, proportional=0.0, beta_min=1.0, beta_max=8.0)
+    high = ControlVAE(
+        set_point=0.0,
+        set_point_start=0.0,
+        integral=1e6,
+        proportional=0.0,
+        beta_min=1.0,
+        beta_max=8.0,
+    )
     assert beta(high, 0.0)[:2] == (8.0, 7.0)
-    with pytest.raises(ValueError, match=r"beta_min must be <= beta_max, got beta_min=3\.0 and beta_max=2\.0"):
+    with pytest.raises(
+        ValueError, match=r"beta_min must be <= beta_max, got beta_min=3\.0 and beta_max=2\.0"
+    ):
         ControlVAE(beta_min=3.0, beta_max=2.0)
 
 
 # ---- wiring
 
 
-def trained(config: TrialConfig, data: Data, objective: AbstractObjective, epochs: int) -> vae_core.Final:
+def trained(
+    config: TrialConfig, data: Data, objective: AbstractObjective, epochs: int
+) -> vae_core.Final:
     train = TrainConfig(epochs=epochs, batch_size=16, learning_rate=3e-3)
     evaluation = EvaluationConfig(images=96, samples=16, final=("mig",))
-    *_, report = vae_core.train(replace(config, objective=objective, train=train, evaluation=evaluation), data)
+    *_, report = vae_core.train(
+        replace(config, objective=objective, train=train, evaluation=evaluation), data
+    )
     assert report.final is not None
     return report.final
 
@@ -176,7 +206,11 @@ def test_codes_of_a_conditional_vae_lose_the_factor_that_is_given(
 
     def known(objective: AbstractObjective) -> float:
         codes = trained(config, data, objective, 200).codes
-        return metrics.score("mig", codes, data.factors, reference=False).details["mutual_information"][:, 0].max()
+        return (
+            metrics.score("mig", codes, data.factors, reference=False)
+            .details["mutual_information"][:, 0]
+            .max()
+        )
 
     free = known(BetaVAE(1.0))
     given = known(ConditionalVAE(label=("row",), reads_label=reads_label, beta=1.0))  # type: ignore[arg-type]

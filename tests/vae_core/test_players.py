@@ -30,12 +30,21 @@ from vae_core.training_loop import snapshot_epochs
 
 def small(cls: type[AbstractObjective]) -> AbstractObjective:
     """Return an objective whose stages all happen within 14 steps, with a small discriminator."""
-    short: dict[str, Any] = {"stage_length": 2, "code_stage": 2, "depth": 1, "width": 9, "annealing": 10, "warmup": 9}
+    short: dict[str, Any] = {
+        "stage_length": 2,
+        "code_stage": 2,
+        "depth": 1,
+        "width": 9,
+        "annealing": 10,
+        "warmup": 9,
+    }
     return cls(**{name: value for name, value in short.items() if name in cls.__dataclass_fields__})  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_killed_and_resumed_equals_uninterrupted_bitwise(config: TrialConfig, data: Data, name: str) -> None:
+def test_killed_and_resumed_equals_uninterrupted_bitwise(
+    config: TrialConfig, data: Data, name: str
+) -> None:
     """Schedules, every player's optimiser, stages, draws, memory and best epoch: nothing is lost between epochs."""
     config = replace(
         config,
@@ -47,7 +56,9 @@ def test_killed_and_resumed_equals_uninterrupted_bitwise(config: TrialConfig, da
     for report, blob in whole[:-1]:  # killed after any of its epochs
         rest = run(config, data, resume=checkpoint.loads(blob).state)
         assert len(rest) == len(whole) - report.epoch
-        for (resumed, resumed_blob), (wanted, wanted_blob) in zip(rest, whole[report.epoch :], strict=True):
+        for (resumed, resumed_blob), (wanted, wanted_blob) in zip(
+            rest, whole[report.epoch :], strict=True
+        ):
             assert resumed.metrics == wanted.metrics
             assert resumed.train == wanted.train
             assert_same(checkpoint.loads(resumed_blob).state, checkpoint.loads(wanted_blob).state)
@@ -61,24 +72,40 @@ def test_killed_and_resumed_equals_uninterrupted_bitwise(config: TrialConfig, da
 def test_every_objective_learns(config: TrialConfig, data: Data, name: str) -> None:
     # Rough settings, the same for all: what is asked is that the gradient goes the right way.
     train = TrainConfig(epochs=25, batch_size=16, learning_rate=3e-3)
-    reports = list(vae_core.train(replace(config, objective=small(OBJECTIVES[name]), train=train), data))
+    reports = list(
+        vae_core.train(replace(config, objective=small(OBJECTIVES[name]), train=train), data)
+    )
     curve = [report.metrics["reconstruction"] for report in reports]
     assert curve[-1] < 0.8 * curve[0]
     assert all(np.isfinite(list(report.train.values())).all() for report in reports)
 
 
-def weights_after_one_step(config: TrialConfig, data: Data, objective: AbstractObjective) -> dict[str, Tensor]:
+def weights_after_one_step(
+    config: TrialConfig, data: Data, objective: AbstractObjective
+) -> dict[str, Tensor]:
     """Return all weights, and the discriminator's optimiser state as if it were weights of it."""
-    one = replace(config, objective=objective, train=vae_core.TrainConfig(steps=1, batch_size=16, learning_rate=1e-3))
+    one = replace(
+        config,
+        objective=objective,
+        train=vae_core.TrainConfig(steps=1, batch_size=16, learning_rate=1e-3),
+    )
     state = next(vae_core.train(one, data)).state
     adam = state.optimisers["adversary"]["state"]
-    moments = {f"discriminator.{k}.{name}": value for k, own in adam.items() for name, value in own.items()}
+    moments = {
+        f"discriminator.{k}.{name}": value for k, own in adam.items() for name, value in own.items()
+    }
     return {name: weight.clone() for name, weight in {**state.weights, **moments}.items()}
 
 
-def test_each_player_s_step_leaves_the_other_s_weights_bitwise_alone(config: TrialConfig, data: Data) -> None:
-    slow = weights_after_one_step(config, data, FactorVAE(depth=1, width=9, discriminator_learning_rate=1e-9))
-    fast = weights_after_one_step(config, data, FactorVAE(depth=1, width=9, discriminator_learning_rate=1e-1))
+def test_each_player_s_step_leaves_the_other_s_weights_bitwise_alone(
+    config: TrialConfig, data: Data
+) -> None:
+    slow = weights_after_one_step(
+        config, data, FactorVAE(depth=1, width=9, discriminator_learning_rate=1e-9)
+    )
+    fast = weights_after_one_step(
+        config, data, FactorVAE(depth=1, width=9, discriminator_learning_rate=1e-1)
+    )
     strong = weights_after_one_step(config, data, FactorVAE(depth=1, width=9, gamma=1000.0))
     usual = weights_after_one_step(config, data, FactorVAE(depth=1, width=9))
     for name in slow:
@@ -91,8 +118,12 @@ def test_each_player_s_step_leaves_the_other_s_weights_bitwise_alone(config: Tri
     assert not torch.equal(strong["encoder.1.weight"], usual["encoder.1.weight"])
 
 
-def state_after(config: TrialConfig, data: Data, steps: int, objective: AbstractObjective, **train: Any) -> Any:
-    one = replace(config, objective=objective, train=TrainConfig(steps=steps, batch_size=16, **train))
+def state_after(
+    config: TrialConfig, data: Data, steps: int, objective: AbstractObjective, **train: Any
+) -> Any:
+    one = replace(
+        config, objective=objective, train=TrainConfig(steps=steps, batch_size=16, **train)
+    )
     *_, report = vae_core.train(one, data)
     return report.state
 
@@ -102,16 +133,22 @@ def adam_steps(state: Any) -> float:
 
 
 @pytest.mark.parametrize(("reset", "steps"), [(True, 2.0), (False, 6.0)])
-def test_optimiser_begins_anew_when_a_latent_opens(config: TrialConfig, data: Data, reset: bool, steps: float) -> None:
+def test_optimiser_begins_anew_when_a_latent_opens(
+    config: TrialConfig, data: Data, reset: bool, steps: float
+) -> None:
     """Latents 2 and 3 of 3 open at steps 2 and 4 (counted from 0): after 6 steps Adam has seen 2 of them."""
-    assert adam_steps(state_after(config, data, 6, CascadeVAEC(stage_length=2, reset_moments=reset))) == steps
+    assert (
+        adam_steps(state_after(config, data, 6, CascadeVAEC(stage_length=2, reset_moments=reset)))
+        == steps
+    )
 
 
 def test_code_is_fed_as_zeros_before_its_stage(config: TrialConfig, data: Data) -> None:
     """The decoder's weights that read the code have no gradient before stage 2 (step 4), and one from it on."""
     objective = CascadeVAE(stage_length=2, code_stage=2, weight_decay=0.0)
     begun, before, after = (
-        state_after(config, data, steps, objective).weights["decoder.0.weight"] for steps in (1, 4, 5)
+        state_after(config, data, steps, objective).weights["decoder.0.weight"]
+        for steps in (1, 4, 5)
     )
     assert begun.shape == (32, 3 + 3)
     assert torch.equal(begun[:, 3:], before[:, 3:])
@@ -122,12 +159,18 @@ def test_code_is_fed_as_zeros_before_its_stage(config: TrialConfig, data: Data) 
 def test_optimiser_stays_when_the_code_opens(config: TrialConfig, data: Data) -> None:
     """Stages of 2 steps, code in stage 2: opened 1, 2, 2, 3; Adam begins anew at steps 2 and 6, and not at 4."""
     objective = CascadeVAE(stage_length=2, code_stage=2)
-    assert [adam_steps(state_after(config, data, steps, objective)) for steps in (2, 3, 5, 6, 7)] == [2, 1, 3, 4, 1]
+    assert [
+        adam_steps(state_after(config, data, steps, objective)) for steps in (2, 3, 5, 6, 7)
+    ] == [2, 1, 3, 4, 1]
 
 
-def test_cascade_that_never_begins_anew_is_the_beta_vae_step_by_step(config: TrialConfig, data: Data) -> None:
+def test_cascade_that_never_begins_anew_is_the_beta_vae_step_by_step(
+    config: TrialConfig, data: Data
+) -> None:
     even = CascadeVAEC(beta_l=3.0, beta_h=3.0, weight_decay=0.0, reset_moments=False)
-    ours, theirs = (state_after(config, data, 14, objective).weights for objective in (even, BetaVAE(3.0)))
+    ours, theirs = (
+        state_after(config, data, 14, objective).weights for objective in (even, BetaVAE(3.0))
+    )
     for name, weight in ours.items():
         # float32: a sum over latents of means instead of a mean of sums
         torch.testing.assert_close(weight, theirs[name], rtol=1e-3, atol=1e-5)
@@ -135,21 +178,29 @@ def test_cascade_that_never_begins_anew_is_the_beta_vae_step_by_step(config: Tri
 
 def test_learning_rate_decays_by_steps_or_fractions(config: TrialConfig, data: Data) -> None:
     by_steps = TrainConfig(steps=10, learning_rate=1.0, learning_rate_decay=0.3, decay_every=4)
-    by_fractions = TrainConfig(steps=10, learning_rate=1.0, learning_rate_decay=0.3, decay_every=0.4)
+    by_fractions = TrainConfig(
+        steps=10, learning_rate=1.0, learning_rate_decay=0.3, decay_every=0.4
+    )
     for train in (by_steps, by_fractions):
         rates = [train.learning_rate_at(step, 10) for step in range(10)]
         assert rates == pytest.approx([1.0] * 4 + [0.3] * 4 + [0.09] * 2)
-    state = state_after(config, data, 9, BetaVAE(), learning_rate=1e-3, learning_rate_decay=0.3, decay_every=4)
+    state = state_after(
+        config, data, 9, BetaVAE(), learning_rate=1e-3, learning_rate_decay=0.3, decay_every=4
+    )
     assert state.optimisers["vae"]["param_groups"][0]["lr"] == pytest.approx(0.09e-3)
 
 
 def test_decay_that_could_never_act_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"decay_every must be a fraction .* for learning_rate_decay 0\.3 to act"):
+    with pytest.raises(
+        ValueError, match=r"decay_every must be a fraction .* for learning_rate_decay 0\.3 to act"
+    ):
         TrainConfig(steps=10, learning_rate_decay=0.3)
 
 
 def test_rivals_keep_their_own_optimiser(config: TrialConfig, data: Data) -> None:
-    objective = FactorVAE(depth=1, width=9, discriminator_learning_rate=2e-5, discriminator_betas=(0.4, 0.8))
+    objective = FactorVAE(
+        depth=1, width=9, discriminator_learning_rate=2e-5, discriminator_betas=(0.4, 0.8)
+    )
     decaying = {"learning_rate_decay": 0.5, "decay_every": 2}
     state = state_after(config, data, 3, objective, optimiser="sgd", learning_rate=1e-4, **decaying)
     assert state.optimisers["vae"]["param_groups"][0]["lr"] == pytest.approx(0.5e-4)
@@ -163,7 +214,10 @@ def test_controller_brings_the_kl_to_its_set_point(config: TrialConfig, data: Da
     steered = ControlVAE(set_point=1.5, set_point_start=1.5, annealing=0, integral=0.05)
     free = ControlVAE(beta_min=1.0, beta_max=1.0)
     ends = [
-        [report.train for report in vae_core.train(replace(config, objective=objective, train=train), data)][-1]
+        [
+            report.train
+            for report in vae_core.train(replace(config, objective=objective, train=train), data)
+        ][-1]
         for objective in (steered, free)
     ]
     assert abs(ends[0]["kl"] - 1.5) < 0.3
@@ -194,12 +248,17 @@ def test_metric_that_selects_is_scored_every_epoch(config: TrialConfig, data: Da
     assert all("factor_vae" in report.metrics for report in reports)
     final = reports[-1].final
     assert final is not None
-    assert {"factor_vae", "factor_vae_chance"} <= final.metrics.keys() & final.best.keys()  # though not in `final`
+    assert {
+        "factor_vae",
+        "factor_vae_chance",
+    } <= final.metrics.keys() & final.best.keys()  # though not in `final`
     with pytest.raises(ValueError, match="unknown metric to select by 'gaussian_tc'"):
         EvaluationConfig(best="gaussian_tc")  # smallest where nothing is coded
 
 
-@pytest.mark.parametrize(("last", "epochs"), [(1, {1}), (3, {1, 2, 3}), (30, {1, 5, 9, 13, 18, 22, 26, 30})])
+@pytest.mark.parametrize(
+    ("last", "epochs"), [(1, {1}), (3, {1, 2, 3}), (30, {1, 5, 9, 13, 18, 22, 26, 30})]
+)
 def test_snapshots_are_few_and_spread(last: int, epochs: set[int]) -> None:
     assert snapshot_epochs(last) == epochs
 
@@ -210,9 +269,13 @@ def test_gaussian_pixels_train_and_resume(config: TrialConfig, data: Data, name:
     config = replace(config, objective=BetaVAE(1.0), train=train)
     whole = run(config, data)
     curve = [report.metrics["reconstruction"] for report, _ in whole]
-    assert curve[-1] < curve[0] - 10  # nats: the mean square error falls by 10·2σ²/256 = .02 at σ = .5
+    assert (
+        curve[-1] < curve[0] - 10
+    )  # nats: the mean square error falls by 10·2σ²/256 = .02 at σ = .5
     state = checkpoint.loads(whole[-1][1]).state
-    if name == "gaussian_learned":  # towards the mean square that is left; 72 steps of about .003 are not all the way
+    if (
+        name == "gaussian_learned"
+    ):  # towards the mean square that is left; 72 steps of about .003 are not all the way
         assert state.weights["log_sigma"] < np.log(0.5) - 0.15
     else:
         assert "log_sigma" not in state.weights
@@ -222,9 +285,15 @@ def test_gaussian_pixels_train_and_resume(config: TrialConfig, data: Data, name:
 
 @pytest.mark.gpu
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_a_gpu_trains_every_objective_as_the_cpu_does(config: TrialConfig, data: Data, name: str) -> None:
-    config = replace(config, objective=small(OBJECTIVES[name]), evaluation=replace(config.evaluation, best="mig"))
-    cpu, gpu = ([report for report, _ in run(config, data, device=device)] for device in ("cpu", "cuda"))
+def test_a_gpu_trains_every_objective_as_the_cpu_does(
+    config: TrialConfig, data: Data, name: str
+) -> None:
+    config = replace(
+        config, objective=small(OBJECTIVES[name]), evaluation=replace(config.evaluation, best="mig")
+    )
+    cpu, gpu = (
+        [report for report, _ in run(config, data, device=device)] for device in ("cpu", "cuda")
+    )
     for here, there in zip(cpu, gpu, strict=True):
         for key in ("reconstruction", "kl", "elbo"):
             # float32 in another order, over 14 steps of Adam; a chosen code may tip where two categories tie

@@ -13,7 +13,16 @@ from torch import Tensor
 
 import vae_core
 from metrics import Codes
-from vae_core import BetaVAE, Burgess, Data, Diverged, EvaluationConfig, TrainConfig, TrialConfig, checkpoint
+from vae_core import (
+    BetaVAE,
+    Burgess,
+    Data,
+    Diverged,
+    EvaluationConfig,
+    TrainConfig,
+    TrialConfig,
+    checkpoint,
+)
 
 
 def assert_same(left: Any, right: Any) -> None:
@@ -34,10 +43,13 @@ def assert_same(left: Any, right: Any) -> None:
         assert left == right
 
 
-def run(config: TrialConfig, data: Data, **options: Any) -> list[tuple[vae_core.EpochReport, bytes]]:
+def run(
+    config: TrialConfig, data: Data, **options: Any
+) -> list[tuple[vae_core.EpochReport, bytes]]:
     """Return every report with its checkpoint, written before the next epoch changes the state."""
     return [
-        (report, checkpoint.dumps(config, report, report.state)) for report in vae_core.train(config, data, **options)
+        (report, checkpoint.dumps(config, report, report.state))
+        for report in vae_core.train(config, data, **options)
     ]
 
 
@@ -73,7 +85,9 @@ def test_report_has_the_documented_keys(config: TrialConfig, data: Data) -> None
 
 
 @pytest.mark.parametrize("optimiser", ["adam", "adagrad", "sgd"])
-def test_killed_and_resumed_equals_uninterrupted_bitwise(config: TrialConfig, data: Data, optimiser: Any) -> None:
+def test_killed_and_resumed_equals_uninterrupted_bitwise(
+    config: TrialConfig, data: Data, optimiser: Any
+) -> None:
     config = replace(
         config,
         train=TrainConfig(steps=14, batch_size=16, optimiser=optimiser, learning_rate=1e-3),
@@ -83,7 +97,9 @@ def test_killed_and_resumed_equals_uninterrupted_bitwise(config: TrialConfig, da
         held = checkpoint.loads(blob)
         rest = run(config, data, resume=held.state)
         assert [report.epoch for report, _ in rest] == list(range(held.state.epoch + 1, 4))
-        for (resumed, resumed_blob), (report, report_blob) in zip(rest, whole[held.state.epoch :], strict=True):
+        for (resumed, resumed_blob), (report, report_blob) in zip(
+            rest, whole[held.state.epoch :], strict=True
+        ):
             assert resumed.metrics == report.metrics
             assert resumed.train == report.train
             assert_same(checkpoint.loads(resumed_blob).state, checkpoint.loads(report_blob).state)
@@ -134,7 +150,9 @@ def test_divergence_is_raised_in_its_epoch(config: TrialConfig, data: Data) -> N
         next(vae_core.train(wild, data))
 
 
-def test_divergence_by_the_last_step_of_an_epoch_is_raised_too(config: TrialConfig, data: Data) -> None:
+def test_divergence_by_the_last_step_of_an_epoch_is_raised_too(
+    config: TrialConfig, data: Data
+) -> None:
     wild = replace(config, train=TrainConfig(steps=1, batch_size=16, learning_rate=1e30))
     with pytest.raises(Diverged, match=r"epoch 1, step 1"):
         next(vae_core.train(wild, data))
@@ -143,9 +161,15 @@ def test_divergence_by_the_last_step_of_an_epoch_is_raised_too(config: TrialConf
 def test_mistakes_are_found_at_the_call(config: TrialConfig, data: Data) -> None:
     wrong: list[tuple[TrialConfig, str]] = [
         (replace(config, fingerprint="elsewhere"), "the data given"),
-        (replace(config, train=TrainConfig(epochs=1, batch_size=128)), "batch_size must be <= the 96 images"),
+        (
+            replace(config, train=TrainConfig(epochs=1, batch_size=128)),
+            "batch_size must be <= the 96 images",
+        ),
         (replace(config, network=Burgess()), r"32 x 32 or 64 x 64 pixels, got 16 x 16"),
-        (replace(config, evaluation=EvaluationConfig(images=10)), "evaluation.images must be >= 16"),
+        (
+            replace(config, evaluation=EvaluationConfig(images=10)),
+            "evaluation.images must be >= 16",
+        ),
     ]
     for bad, message in wrong:
         with pytest.raises(ValueError, match=message):
@@ -157,7 +181,9 @@ def test_mistakes_are_found_at_the_call(config: TrialConfig, data: Data) -> None
 def test_state_of_another_trial_is_refused(config: TrialConfig, data: Data) -> None:
     state = run(config, data)[0][0].state
     wider = replace(config, network=vae_core.MLP(hidden=(33,), latents=3))
-    with pytest.raises(ValueError, match=r"weights are of another network: .*has shape \(32, 256\) instead of"):
+    with pytest.raises(
+        ValueError, match=r"weights are of another network: .*has shape \(32, 256\) instead of"
+    ):
         vae_core.train(wider, data, resume=state)
     with pytest.raises(ValueError, match="optimisers"):
         vae_core.train(config, data, resume=state._replace(optimisers={}))
@@ -168,7 +194,9 @@ def test_data_without_factors_train_and_have_no_mig(config: TrialConfig, data: D
     *_, report = vae_core.train(bare, dataclasses.replace(data, factors=None))
     assert "mig" not in report.metrics
     assert report.final is not None
-    assert {"elbo", "elbo_rate", "elbo_rate_error", "elbo_rate_mi_bound"} <= set(report.final.metrics)
+    assert {"elbo", "elbo_rate", "elbo_rate_error", "elbo_rate_mi_bound"} <= set(
+        report.final.metrics
+    )
 
 
 def test_final_covers_the_whole_set(config: TrialConfig, data: Data) -> None:
@@ -186,7 +214,9 @@ def test_stronger_beta_lowers_the_kl(config: TrialConfig, data: Data) -> None:
     kl: list[float] = []
     for beta in (0.5, 20.0):
         trial = replace(
-            config, objective=BetaVAE(beta), train=TrainConfig(epochs=10, batch_size=16, learning_rate=3e-3)
+            config,
+            objective=BetaVAE(beta),
+            train=TrainConfig(epochs=10, batch_size=16, learning_rate=3e-3),
         )
         kl.append([report.metrics["kl"] for report in vae_core.train(trial, data)][-1])
     assert kl[0] > 2 * kl[1]

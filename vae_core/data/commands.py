@@ -72,7 +72,9 @@ def info(dataset: AbstractDataset, cache: Path | None = None) -> dict[str, Any]:
     }
 
 
-def verify(cache: Path | None = None, datasets: Iterable[type[AbstractDataset]] = ()) -> list[dict[str, Any]]:
+def verify(
+    cache: Path | None = None, datasets: Iterable[type[AbstractDataset]] = ()
+) -> list[dict[str, Any]]:
     """Read every file of the cache again and compare it with its checksum.
 
     The full grid of dSprites is compared with the published sha256 too.
@@ -87,20 +89,32 @@ def verify(cache: Path | None = None, datasets: Iterable[type[AbstractDataset]] 
     """
     folder = cache or cache_folder()
     full = DSprites().cache_file(folder)
-    originals = [(folder / dataset.name / remote.name, remote) for dataset in datasets for remote in dataset.remotes]
+    originals = [
+        (folder / dataset.name / remote.name, remote)
+        for dataset in datasets
+        for remote in dataset.remotes
+    ]
     rows = [_verified(path, full) for path in _prepared(folder)]
     for path, remote in originals:
         if path.is_file() and remote.checksum is not None:
             wrong = altered(path, remote)
             reason = None if wrong is None else f"{path} is not the original: {wrong}"
-            row = {"path": str(path), "intact": wrong is None, "sha256": None, "published": wrong is None}
+            row = {
+                "path": str(path),
+                "intact": wrong is None,
+                "sha256": None,
+                "published": wrong is None,
+            }
             rows.append({**row, "reason": reason})
     return rows
 
 
 def _verified(path: Path, full: Path) -> dict[str, Any]:
     try:
-        sha256, reason = checked(path, mapped=True)[1], None  # mapped: it may be larger than the memory
+        sha256, reason = (
+            checked(path, mapped=True)[1],
+            None,
+        )  # mapped: it may be larger than the memory
     except ValueError as error:
         sha256, reason = None, str(error)
     published = sha256 == FULL_SHA256 if path == full else None

@@ -47,7 +47,10 @@ def download(
         raise ValueError(f"{dataset.name} is made of your own files: there is nothing to download")
     folder = (cache or cache_folder()) / dataset.name
     told = progress or _silent
-    return [fetch(remote, folder / remote.name, progress=told, pause=pause) for remote in dataset.remotes]
+    return [
+        fetch(remote, folder / remote.name, progress=told, pause=pause)
+        for remote in dataset.remotes
+    ]
 
 
 def fetch(remote: Remote, path: Path, *, progress: Progress, pause: float = _PAUSE) -> Path:
@@ -69,12 +72,16 @@ def fetch(remote: Remote, path: Path, *, progress: Progress, pause: float = _PAU
             _receive(remote, part, progress)
             break
         except urllib.error.HTTPError as error:
-            if error.code == 416 and before:  # nothing comes after what there is: all of the file, or another one
+            if (
+                error.code == 416 and before
+            ):  # nothing comes after what there is: all of the file, or another one
                 if remote.checksum is not None and altered(part, remote) is None:
                     break
                 part.unlink()
             elif error.code < 500:
-                raise ValueError(f"{remote.url} answered {error.code} {error.reason}; {_by_hand(path)}") from error
+                raise ValueError(
+                    f"{remote.url} answered {error.code} {error.reason}; {_by_hand(path)}"
+                ) from error
             reason: Exception = error
         except (OSError, http.client.HTTPException) as error:
             reason = error
@@ -88,7 +95,9 @@ def fetch(remote: Remote, path: Path, *, progress: Progress, pause: float = _PAU
     wrong = altered(part, remote)
     if wrong is not None:
         part.unlink()
-        raise ValueError(f"{remote.url} is not the original file: {wrong}; it was removed, try again later")
+        raise ValueError(
+            f"{remote.url} is not the original file: {wrong}; it was removed, try again later"
+        )
     os.replace(part, path)
     return path
 
@@ -96,7 +105,9 @@ def fetch(remote: Remote, path: Path, *, progress: Progress, pause: float = _PAU
 def _receive(remote: Remote, part: Path, progress: Progress) -> None:
     """Receive the rest of a file; an OSError or HTTPException leaves what has come."""
     have = _size(part)
-    request = urllib.request.Request(remote.url, headers={"User-Agent": "vae-sweeps"})  # some servers want a name
+    request = urllib.request.Request(
+        remote.url, headers={"User-Agent": "vae-sweeps"}
+    )  # some servers want a name
     if have:
         request.add_header("Range", f"bytes={have}-")
     with urllib.request.urlopen(request, timeout=_TIMEOUT) as answer:

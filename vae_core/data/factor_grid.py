@@ -22,7 +22,9 @@ def choose(
         values: levels by factor name.
     """
     return {
-        name: tuple(sorted(values[name])) if name in values else tuple(range(0, size, stride.get(name, 1)))
+        name: tuple(sorted(values[name]))
+        if name in values
+        else tuple(range(0, size, stride.get(name, 1)))
         for name, size in sizes.items()
     }
 
@@ -44,12 +46,16 @@ def table(sizes: Mapping[str, int]) -> Factors:
     return Factors(np.ascontiguousarray(values), tuple(sizes), counts)
 
 
-def mistakes(sizes: Mapping[str, int], stride: Mapping[str, Any], values: Mapping[str, Any]) -> list[str]:
+def mistakes(
+    sizes: Mapping[str, int], stride: Mapping[str, Any], values: Mapping[str, Any]
+) -> list[str]:
     """Return everything that is wrong with a stride and values, whatever the user wrote in their place."""
     wrong: list[str] = []
     for option, given, broken in (("stride", stride, _bad_step), ("values", values, _bad_levels)):
         if not isinstance(given, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
-            return [f"{option} must be a mapping by factor name ({', '.join(sizes)}), got {given!r}"]
+            return [
+                f"{option} must be a mapping by factor name ({', '.join(sizes)}), got {given!r}"
+            ]
         for name, value in given.items():
             if name not in sizes:
                 wrong.append(f"{option}: {registry.unknown('factor', name, sizes)}")
@@ -72,7 +78,11 @@ def _bad_levels(levels: Sequence[Any], size: int) -> str | None:
     if outside:
         return f"{rule}, got {', '.join(map(repr, outside))}"
     doubled = sorted({level for level in levels if levels.count(level) > 1})
-    return f"must name a level once, got {', '.join(map(str, doubled))} more than once" if doubled else None
+    return (
+        f"must name a level once, got {', '.join(map(str, doubled))} more than once"
+        if doubled
+        else None
+    )
 
 
 def _whole(value: Any) -> bool:

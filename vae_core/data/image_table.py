@@ -45,7 +45,9 @@ class ImageTable:
             rows = indices.cpu().numpy() if isinstance(indices, Tensor) else indices
             stored = torch.as_tensor(np.take(self._host, rows, axis=0))  # fresh, so writable
         else:
-            stored = self._on_device[torch.as_tensor(indices, device=self.device, dtype=torch.int64)]
+            stored = self._on_device[
+                torch.as_tensor(indices, device=self.device, dtype=torch.int64)
+            ]
         return to_float(stored, self.shape, packed=self._packed, levels=self._levels)
 
 

@@ -32,7 +32,9 @@ def assembled(
         sha256: of the images' bytes, where it is known.
     """
     packed = images.shape[1] != math.prod(shape)
-    identity = fingerprint(sha256 or digest(images), shape, packed=packed, levels=levels, factors=factors)
+    identity = fingerprint(
+        sha256 or digest(images), shape, packed=packed, levels=levels, factors=factors
+    )
     return Data(name, images, shape, packed, levels, factors, identity)
 
 

@@ -23,7 +23,9 @@ from vae_core.types import Data
 
 SIDE = 28
 DIGITS = 10
-_MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist"  # the original server no longer hands them out
+_MIRROR = (
+    "https://ossci-datasets.s3.amazonaws.com/mnist"  # the original server no longer hands them out
+)
 _CHECKSUMS = {
     "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
     "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
@@ -52,7 +54,9 @@ class MNIST(AbstractDataset):
     """
 
     name: ClassVar[str] = "mnist"
-    remotes: ClassVar[tuple[Remote, ...]] = tuple(Remote(n, f"{_MIRROR}/{n}", sum_) for n, sum_ in _CHECKSUMS.items())
+    remotes: ClassVar[tuple[Remote, ...]] = tuple(
+        Remote(n, f"{_MIRROR}/{n}", sum_) for n, sum_ in _CHECKSUMS.items()
+    )
 
     split: Literal["train", "test", "all"] = "train"
     resolution: Literal[28, 32] = 28
@@ -72,7 +76,11 @@ class MNIST(AbstractDataset):
 
     def missing(self, cache: Path | None = None) -> str | None:
         """Return what to do about an original file that is not there."""
-        return None if self.stand_in else original_files.missing(self.name, self.path, self._files(cache))
+        return (
+            None
+            if self.stand_in
+            else original_files.missing(self.name, self.path, self._files(cache))
+        )
 
     def cache_file(self, cache: Path) -> None:
         """Return None: the original files are read in less than a second."""
@@ -83,11 +91,15 @@ class MNIST(AbstractDataset):
         outline = self.outline()
         pixels, digits = self._drawn() if self.stand_in else self._read(cache)
         margin = (self.resolution - SIDE) // 2
-        pixels = np.pad(pixels, ((0, 0), (margin, margin), (margin, margin))).reshape(len(pixels), -1)
+        pixels = np.pad(pixels, ((0, 0), (margin, margin), (margin, margin))).reshape(
+            len(pixels), -1
+        )
         if self.binary:
             pixels = (pixels >= 128).astype(np.uint8)
         levels = 1 if self.binary else 255
-        factors = Factors(digits.astype(np.int64)[:, None], outline.factor_names, outline.factor_sizes)
+        factors = Factors(
+            digits.astype(np.int64)[:, None], outline.factor_names, outline.factor_sizes
+        )
         name = f"{self.name}-stand-in" if self.stand_in else self.name
         images = packed_if_binary(pixels, levels=levels)
         return assembled(name, images, outline.shape, levels=levels, factors=factors)
@@ -95,7 +107,11 @@ class MNIST(AbstractDataset):
     def _files(self, cache: Path | None) -> list[tuple[Path, Remote]]:
         folder = Path(self.path) if self.path else (cache or store.cache_folder()) / self.name
         parts = _PARTS[self.split]
-        return [(folder / remote.name, remote) for remote in self.remotes if remote.name.startswith(parts)]
+        return [
+            (folder / remote.name, remote)
+            for remote in self.remotes
+            if remote.name.startswith(parts)
+        ]
 
     def _read(self, cache: Path | None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         if message := self.missing(cache):
@@ -114,7 +130,9 @@ class MNIST(AbstractDataset):
     def _drawn(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
         digits = np.arange(sum(_STAND_IN_IMAGES.values()), dtype=np.uint8) % DIGITS
         train = _STAND_IN_IMAGES["train"]
-        rows = {"train": slice(0, train), "test": slice(train, None), "all": slice(None)}[self.split]
+        rows = {"train": slice(0, train), "test": slice(train, None), "all": slice(None)}[
+            self.split
+        ]
         return stand_ins.digits(digits, np.random.default_rng(0))[rows], digits[rows]
 
 
@@ -135,7 +153,9 @@ def read_idx(path: Path, shape: tuple[int, ...], *, below: int = 256) -> NDArray
         content = file.read()
     start = 4 + 4 * len(shape)
     if content[:4] != bytes((0, 0, _BYTE, len(shape))) or len(content) < start:
-        raise ValueError(f"its idx header must say {len(shape)} axes of bytes, got {content[:4].hex()}")
+        raise ValueError(
+            f"its idx header must say {len(shape)} axes of bytes, got {content[:4].hex()}"
+        )
     found = struct.unpack(f">{len(shape)}i", content[4:start])
     if found != shape:
         raise ValueError(f"it must have shape {shape}, got {found}")

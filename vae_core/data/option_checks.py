@@ -15,9 +15,13 @@ def violations(options: Any) -> list[str]:
         field_checks.check(options)
     except ValueError as error:
         wrong.append(str(error))
-    given: dict[str, Any] = {field.name: getattr(options, field.name) for field in dataclasses.fields(options)}
+    given: dict[str, Any] = {
+        field.name: getattr(options, field.name) for field in dataclasses.fields(options)
+    }
     if given.get("stand_in") is True and given.get("path") is not None:
-        wrong.append(f"give path or stand_in, not both, got path {given['path']!r}: a stand-in reads no file")
+        wrong.append(
+            f"give path or stand_in, not both, got path {given['path']!r}: a stand-in reads no file"
+        )
     hints = get_type_hints(type(options))  # pyright: ignore[reportUnknownArgumentType]
     for name, value in given.items():
         hint = hints[name]
@@ -35,4 +39,8 @@ def bad_names(option: str, names: Any) -> list[str]:
     if not listed or not names or not all(isinstance(name, str) for name in names):  # pyright: ignore[reportUnknownVariableType]
         return [f"{option} must be a list of names, got {names!r}"]
     doubled = sorted({name for name in names if names.count(name) > 1})  # pyright: ignore
-    return [f"{option} must give a name once, got {', '.join(doubled)} more than once"] if doubled else []  # pyright: ignore
+    return (
+        [f"{option} must give a name once, got {', '.join(doubled)} more than once"]
+        if doubled
+        else []
+    )  # pyright: ignore

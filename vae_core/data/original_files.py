@@ -17,7 +17,9 @@ class Remote(NamedTuple):
 
     name: str  # of the file
     url: str
-    checksum: str | None = None  # "md5:…" or "sha256:…"; None: none is published, so that only structure is checked
+    checksum: str | None = (
+        None  # "md5:…" or "sha256:…"; None: none is published, so that only structure is checked
+    )
 
 
 def missing(dataset: str, given: str | None, wanted: Sequence[tuple[Path, Remote]]) -> str | None:
@@ -34,7 +36,9 @@ def missing(dataset: str, given: str | None, wanted: Sequence[tuple[Path, Remote
     path, remote = absent[0]
     more = f" (nor {len(absent) - 1} more)" if len(absent) > 1 else ""
     told = f"got {given!r}" if given else "which is not given"
-    fetched = f"`sweeps data download {dataset}` fetches it" + (" for a spec without path" if given else "")
+    fetched = f"`sweeps data download {dataset}` fetches it" + (
+        " for a spec without path" if given else ""
+    )
     known = remote.checksum or "no checksum is published"
     return (
         f"path must lead to {remote.name}, {told}, and {path} does not exist{more}: {fetched}, or put it there "
@@ -53,7 +57,11 @@ def altered(path: Path, remote: Remote) -> str | None:
     if remote.checksum is None:
         return None
     found = digest_of(path, remote.checksum.partition(":")[0])
-    return None if found == remote.checksum else f"checksum mismatch: it is {found}, expected {remote.checksum}"
+    return (
+        None
+        if found == remote.checksum
+        else f"checksum mismatch: it is {found}, expected {remote.checksum}"
+    )
 
 
 @contextlib.contextmanager
@@ -68,10 +76,20 @@ def intact(path: Path, remote: Remote, dataset: str) -> Generator[None]:
     except FileNotFoundError as error:
         raise ValueError(f"{path} does not exist; {remedy}") from error
     except FAILURES as error:
-        raise ValueError(f"{path} is not an intact {remote.name}: {why(error)}; {remedy}") from error
+        raise ValueError(
+            f"{path} is not an intact {remote.name}: {why(error)}; {remedy}"
+        ) from error
 
 
-FAILURES = (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error)
+FAILURES = (
+    OSError,
+    EOFError,
+    KeyError,
+    ValueError,
+    zipfile.BadZipFile,
+    gzip.BadGzipFile,
+    zlib.error,
+)
 """What the readers of compressed files and arrays raise."""
 
 

@@ -41,7 +41,11 @@ def to_float(images: Tensor, shape: tuple[int, int, int], *, packed: bool, level
         (B, C, H, W) float32.
     """
     if packed:
-        return _byte_to_pixels(images.device).index_select(0, images.reshape(-1).int()).view(-1, *shape)
+        return (
+            _byte_to_pixels(images.device)
+            .index_select(0, images.reshape(-1).int())
+            .view(-1, *shape)
+        )
     pixels = images.to(torch.float32)
     return (pixels if levels == 1 else pixels.div_(levels)).view(-1, *shape)
 

@@ -16,8 +16,27 @@ from numpy.typing import NDArray
 Pixels = NDArray[np.uint8]
 
 # Which of the seven bars (top, top left, top right, middle, bottom left, bottom right, bottom) make a digit.
-_BARS = ("1110111", "0010010", "1011101", "1011011", "0111010", "1101011", "1101111", "1010010", "1111111", "1111011")
-_PLACES = ((0, 0, 1, 9), (0, 0, 9, 1), (0, 8, 9, 9), (8, 0, 9, 9), (8, 0, 17, 1), (8, 8, 17, 9), (16, 0, 17, 9))
+_BARS = (
+    "1110111",
+    "0010010",
+    "1011101",
+    "1011011",
+    "0111010",
+    "1101011",
+    "1101111",
+    "1010010",
+    "1111111",
+    "1111011",
+)
+_PLACES = (
+    (0, 0, 1, 9),
+    (0, 0, 9, 1),
+    (0, 8, 9, 9),
+    (8, 0, 9, 9),
+    (8, 0, 17, 1),
+    (8, 8, 17, 9),
+    (16, 0, 17, 9),
+)
 
 
 def digits(labels: Pixels, rng: np.random.Generator) -> Pixels:
@@ -34,7 +53,12 @@ def digits(labels: Pixels, rng: np.random.Generator) -> Pixels:
 
 def rooms(sizes: Mapping[str, int]) -> Pixels:
     """Return the grid of 3D Shapes' six factors as (n, 3, 64, 64) flat pictures of an object in a room."""
-    return np.stack([_room(cell, tuple(sizes.values())) for cell in itertools.product(*map(range, sizes.values()))])
+    return np.stack(
+        [
+            _room(cell, tuple(sizes.values()))
+            for cell in itertools.product(*map(range, sizes.values()))
+        ]
+    )
 
 
 def cars(sizes: Mapping[str, int]) -> Pixels:
@@ -59,7 +83,9 @@ def toys(sizes: Mapping[str, int]) -> Pixels:
     """Return the grid of SmallNORB's five factors as (n, 64, 64) grey pictures of a star-shaped toy."""
     y, x = _grid()
     images: list[Pixels] = []
-    for category, elevation, azimuth, lighting, instance in itertools.product(*map(range, sizes.values())):
+    for category, elevation, azimuth, lighting, instance in itertools.product(
+        *map(range, sizes.values())
+    ):
         up = y / (0.6 + 0.2 * elevation)
         angle = np.arctan2(up, x) - 0.5 * azimuth
         radius = (0.45 + 0.08 * instance) * (1 + 0.3 * np.cos((category + 1) * angle))
@@ -75,7 +101,9 @@ def _room(cell: tuple[int, ...], sizes: tuple[int, ...]) -> Pixels:
     image = np.empty((64, 64, 3), np.uint8)
     image[:] = _rgb(wall / sizes[1], 0.9)
     corner = (orientation + 0.5) / sizes[5] * 2 - 1
-    image[x > corner] = _rgb(wall / sizes[1], 0.6)  # the corner of the room moves as the camera turns
+    image[x > corner] = _rgb(
+        wall / sizes[1], 0.6
+    )  # the corner of the room moves as the camera turns
     image[y > 0.2] = _rgb(floor / sizes[0])
     size = 0.3 + 0.3 * scale / sizes[3]
     across, down = abs(x) / size, abs(y - 0.2) / size

@@ -58,7 +58,9 @@ def weighted(data: Data, distribution: NDArray[np.float64] | None) -> Data:
     """
     if distribution is None or data.factors is None:
         return data
-    return dataclasses.replace(data, factors=dataclasses.replace(data.factors, weights=distribution))
+    return dataclasses.replace(
+        data, factors=dataclasses.replace(data.factors, weights=distribution)
+    )
 
 
 @contextmanager
@@ -83,13 +85,19 @@ def evaluation_subset(data: Data, images: int, seed: int) -> NDArray[np.int64]:
     """
     if images >= len(data):
         return np.arange(len(data))
-    order = torch.randperm(len(data), generator=random_draws.generator(seed, "evaluation subset")).numpy()
+    order = torch.randperm(
+        len(data), generator=random_draws.generator(seed, "evaluation subset")
+    ).numpy()
     cover = np.zeros(0, dtype=np.int64)
     if data.factors is not None:
         shuffled = data.factors.values[order]
-        cover = np.unique(np.concatenate([np.unique(column, return_index=True)[1] for column in shuffled.T]))
+        cover = np.unique(
+            np.concatenate([np.unique(column, return_index=True)[1] for column in shuffled.T])
+        )
     if len(cover) > images:
-        raise ValueError(f"evaluation.images must be >= {len(cover)} to show every factor value, got {images}")
+        raise ValueError(
+            f"evaluation.images must be >= {len(cover)} to show every factor value, got {images}"
+        )
     rest = np.setdiff1d(np.arange(images), cover)[: images - len(cover)]
     return np.sort(order[np.concatenate([cover, rest])])
 
@@ -111,18 +119,24 @@ def encode(model: Model, indices: NDArray[np.int64], *, seed: int, moment: str =
     """
     rows = torch.from_numpy(indices)
     nets, feed, categories = model.nets, model.feed, model.nets.wiring.reads_code
-    noise = torch.randn(len(feed), nets.latents, generator=random_draws.generator(seed, "evaluation posterior"))[rows]
+    noise = torch.randn(
+        len(feed), nets.latents, generator=random_draws.generator(seed, "evaluation posterior")
+    )[rows]
     inferred = nets.wiring.infers_code
-    gumbel = discrete.standard_gumbel((len(feed), sum(inferred)), random_draws.generator(seed, "evaluation gumbel"))[
-        rows
-    ]
+    gumbel = discrete.standard_gumbel(
+        (len(feed), sum(inferred)), random_draws.generator(seed, "evaluation gumbel")
+    )[rows]
     means: list[Tensor] = []
     logvars: list[Tensor] = []
     levels: list[Tensor] = []
     totals = torch.zeros(2, dtype=torch.float64)  # −log p(x|z), KL of the discrete latents
     p = _shares(feed.data, indices)
     # n p_n, so that both kinds of mean end in the same division; times 1.0 a number stays what it is.
-    counts = itertools.repeat(1.0) if p is None else torch.from_numpy(p * len(p)).to(feed.images.device).split(BATCH)
+    counts = (
+        itertools.repeat(1.0)
+        if p is None
+        else torch.from_numpy(p * len(p)).to(feed.images.device).split(BATCH)
+    )
     with evaluating(nets):
         batches = zip(rows.split(BATCH), noise.split(BATCH), gumbel.split(BATCH), strict=True)
         for (some, epsilon, g), count in zip(batches, counts, strict=False):
@@ -130,12 +144,20 @@ def encode(model: Model, indices: NDArray[np.int64], *, seed: int, moment: str =
             z = posterior.mean + (0.5 * posterior.logvar).exp() * epsilon.to(posterior.mean)
             drawn = batch
             if inferred:  # a sample of q(c|x): the likeliest code for the price of an uncertain one would be no bound
-                drawn = batch._replace(code=discrete.most_likely(posterior.logits + g.to(posterior.logits), inferred))
-            totals[0] -= (nets.log_likelihood(nets.decode(z, drawn), batch.images).double() * count).sum().cpu()
+                drawn = batch._replace(
+                    code=discrete.most_likely(posterior.logits + g.to(posterior.logits), inferred)
+                )
+            totals[0] -= (
+                (nets.log_likelihood(nets.decode(z, drawn), batch.images).double() * count)
+                .sum()
+                .cpu()
+            )
             means.append(posterior.mean.cpu())
             logvars.append(posterior.logvar.cpu())
             if categories:
-                totals[1] += (_discrete_kl(posterior, batch, nets.wiring).double() * count).sum().cpu()
+                totals[1] += (
+                    (_discrete_kl(posterior, batch, nets.wiring).double() * count).sum().cpu()
+                )
                 levels.append(discrete.levels(batch.code, categories).cpu())
     mean, logvar = torch.cat(means), torch.cat(logvars)
     reconstruction, kl_discrete = (totals / len(rows)).tolist()
@@ -145,7 +167,9 @@ def encode(model: Model, indices: NDArray[np.int64], *, seed: int, moment: str =
         ("reconstruction", np.isfinite(reconstruction)),
     ):
         if not finite:
-            raise Diverged(f"training diverged: evaluated {term} is not finite after {moment or 'training'}")
+            raise Diverged(
+                f"training diverged: evaluated {term} is not finite after {moment or 'training'}"
+            )
     codes = Codes(mean.numpy(), logvar.numpy(), torch.cat(levels).numpy() if categories else None)
     return Encoded(codes, reconstruction, kl_discrete)
 
@@ -153,7 +177,9 @@ def encode(model: Model, indices: NDArray[np.int64], *, seed: int, moment: str =
 def coded(model: Model, batch: Batch) -> tuple[Posterior, Batch]:
     """Return the posterior of a batch, and the batch with its discrete code as evaluation takes it."""
     posterior = model.nets.encode(batch)
-    return posterior, batch._replace(code=model.objective.code(model.nets, batch, posterior, model.ctx))
+    return posterior, batch._replace(
+        code=model.objective.code(model.nets, batch, posterior, model.ctx)
+    )
 
 
 def _discrete_kl(posterior: Posterior, batch: Batch, wiring: Wiring) -> Tensor:
@@ -161,7 +187,10 @@ def _discrete_kl(posterior: Posterior, batch: Batch, wiring: Wiring) -> Tensor:
     if wiring.infers_code:
         return discrete.kl(posterior.logits, wiring.infers_code)
     return sum(
-        (block.sum(1) * math.log(block.shape[1]) for block in discrete.blocks(batch.code, wiring.reads_code)),
+        (
+            block.sum(1) * math.log(block.shape[1])
+            for block in discrete.blocks(batch.code, wiring.reads_code)
+        ),
         start=batch.code.new_zeros(len(batch.code)),
     )
 
@@ -200,7 +229,9 @@ def evaluate(
     encoded = encode(model, indices, seed=config.seed, moment=moment)
     codes = encoded.codes
     p = _shares(model.feed.data, indices)
-    decomposition = metrics.elbo_decomposition(codes, samples=config.samples, seed=config.seed, weights=p)
+    decomposition = metrics.elbo_decomposition(
+        codes, samples=config.samples, seed=config.seed, weights=p
+    )
     per_latent = kl_per_latent(codes, p)
     truth = model.feed.data.factors
     weighing = None if p is None or truth is None else rows_of(truth, indices)
@@ -223,11 +254,15 @@ def evaluate(
         values["mig"] = mig.value
         values |= per_factor(model, codes, chosen, mig)
     if best and config.best is not None and config.best not in values:
-        values[config.best] = metrics.score(config.best, codes, chosen, seed=config.seed, reference=False).value
+        values[config.best] = metrics.score(
+            config.best, codes, chosen, seed=config.seed, reference=False
+        ).value
     values |= {f"kl_latents/{j}": float(kl) for j, kl in enumerate(per_latent)}
     for name, value in values.items():
         if not np.isfinite(value):
-            raise Diverged(f"training diverged: evaluated {name} is {value} after {moment or 'training'}")
+            raise Diverged(
+                f"training diverged: evaluated {name} is {value} after {moment or 'training'}"
+            )
     return values, codes
 
 

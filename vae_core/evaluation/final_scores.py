@@ -49,7 +49,9 @@ def check_final(config: EvaluationConfig, data: Data, wiring: Wiring) -> None:
             raise ValueError(f"evaluation: {', '.join(needy)} need {what}, which {who} has not")
     unweighted = ", ".join(name for name in asked if not metrics.find(name).weighted)
     if data.factors is not None and data.factors.weights is not None and unweighted:
-        raise ValueError(f"evaluation: {unweighted} take no weights, and factors are correlated; leave them out")
+        raise ValueError(
+            f"evaluation: {unweighted} take no weights, and factors are correlated; leave them out"
+        )
 
 
 def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = "") -> Final:
@@ -101,7 +103,9 @@ def shown(indices: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 @torch.no_grad()
-def reconstructed(model: Model, indices: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def reconstructed(
+    model: Model, indices: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Return images and what is decoded from the means of their posteriors, (n, C, H, W) in [0, 1] each."""
     originals: list[Tensor] = []
     decoded: list[Tensor] = []
@@ -147,5 +151,9 @@ def flattened(name: str, score: Score) -> dict[str, float]:
         f"{name}_chance": score.chance,
         f"{name}_ceiling": score.ceiling,
     }
-    details = {f"{name}_{key}": detail for key, detail in score.details.items() if isinstance(detail, float)}
+    details = {
+        f"{name}_{key}": detail
+        for key, detail in score.details.items()
+        if isinstance(detail, float)
+    }
     return {key: float(value) for key, value in (numbers | details).items() if value is not None}

@@ -33,7 +33,11 @@ def kl_per_factor(
     if codes.logvar is None:
         raise ValueError("the KL needs a posterior: codes have no logvar")
     mean, logvar = codes.mean.astype(np.float64), codes.logvar.astype(np.float64)
-    spread = mean.var(axis=0) if weights is None else _mean(np.square(mean - _mean(mean, weights)), weights)
+    spread = (
+        mean.var(axis=0)
+        if weights is None
+        else _mean(np.square(mean - _mean(mean, weights)), weights)
+    )
     telling = 0.5 * (np.log(spread + _mean(np.exp(logvar), weights)) - _mean(logvar, weights))
     total = information.sum(axis=1, keepdims=True)
     return telling @ np.divide(information, total, out=np.zeros_like(information), where=total > 0)

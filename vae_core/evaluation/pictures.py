@@ -78,13 +78,22 @@ def traversal_gif(traversal: Floats, kl: Floats, *, milliseconds: int = 120) -> 
     frames = [_grid(traversal[order, k][:, None], rows=rows, columns=[]) for k in swing]
     file = io.BytesIO()
     quantised = [frame.quantize(64) for frame in frames]
-    quantised[0].save(file, format="GIF", save_all=True, append_images=quantised[1:], duration=milliseconds, loop=0)
+    quantised[0].save(
+        file,
+        format="GIF",
+        save_all=True,
+        append_images=quantised[1:],
+        duration=milliseconds,
+        loop=0,
+    )
     return file.getvalue()
 
 
 def reconstructions_png(images: Floats, reconstructions: Floats) -> bytes:
     """Return a PNG of originals (n, C, H, W) over their reconstructions."""
-    return _png(_grid(np.stack([images, reconstructions]), rows=["original", "decoded"], columns=[]))
+    return _png(
+        _grid(np.stack([images, reconstructions]), rows=["original", "decoded"], columns=[])
+    )
 
 
 def mutual_information_png(information: Floats, factors: Sequence[str], kl: Floats) -> bytes:
@@ -97,7 +106,9 @@ def mutual_information_png(information: Floats, factors: Sequence[str], kl: Floa
     """
     order, labels = _rows(kl, len(information))
     font, width, height, left, top = _font(13), 84, 26, 132, 30
-    canvas = Image.new("RGB", (left + width * len(factors) + 8, top + height * len(order) + 8), _PAPER)
+    canvas = Image.new(
+        "RGB", (left + width * len(factors) + 8, top + height * len(order) + 8), _PAPER
+    )
     draw = ImageDraw.Draw(canvas)
     largest = max(float(information.max()), 1e-9)
     for k, name in enumerate(factors):
@@ -124,7 +135,10 @@ def _by_kl(kl: Floats) -> NDArray[np.intp]:
 def _rows(kl: Floats, rows: int) -> tuple[list[int], list[str]]:
     """Return the order and the labels of a traversal's rows: latents by KL, then discrete codes."""
     codes = range(len(kl), rows)
-    return [*_by_kl(kl).tolist(), *codes], [*_labels(kl), *(f"code {row - len(kl)}" for row in codes)]
+    return [*_by_kl(kl).tolist(), *codes], [
+        *_labels(kl),
+        *(f"code {row - len(kl)}" for row in codes),
+    ]
 
 
 def _labels(kl: Floats) -> list[str]:
@@ -145,7 +159,9 @@ def _grid(images: Floats, *, rows: Sequence[str], columns: Sequence[str]) -> Ima
     draw = ImageDraw.Draw(canvas)
     levels = (np.clip(images, 0, 1) * 255).round().astype(np.uint8)
     for column, label in enumerate(columns):
-        draw.text((left + column * (width + _GAP) + width / 2, top / 2), label, _FAINT, font, anchor="mm")
+        draw.text(
+            (left + column * (width + _GAP) + width / 2, top / 2), label, _FAINT, font, anchor="mm"
+        )
     for row in range(n_rows):
         y = top + row * (height + _GAP)
         draw.text((left - 8, y + height / 2), rows[row], _INK, font, anchor="rm")

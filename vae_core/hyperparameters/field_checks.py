@@ -75,7 +75,11 @@ def _wrong_kind(name: str, value: object, kinds: tuple[Any, ...]) -> str | None:
         return f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}"
     if float in kinds:
         other = tuple(kind for kind in kinds if isinstance(kind, type) and kind is not float)
-        return None if number or isinstance(value, other) else f"{name} must be a number, got {value!r}"
+        return (
+            None
+            if number or isinstance(value, other)
+            else f"{name} must be a number, got {value!r}"
+        )
     if int in kinds and not (number and isinstance(value, int)):
         return f"{name} must be a whole number, got {value!r}"
     return None
@@ -97,7 +101,9 @@ def _wrong_items(name: str, value: object, kinds: tuple[Any, ...]) -> list[str]:
     wrong: list[str] = []
     for at, (item, own) in enumerate(zip(items, hints, strict=True)):
         kinds, bounds = _unfold(own)
-        broken = _wrong_kind(f"{name}[{at}]", item, kinds) or violation(f"{name}[{at}]", item, bounds)
+        broken = _wrong_kind(f"{name}[{at}]", item, kinds) or violation(
+            f"{name}[{at}]", item, bounds
+        )
         if broken is None and kinds == (str,) and not isinstance(item, str):
             broken = f"{name}[{at}] must be text, got {item!r}"
         wrong += [broken] if broken is not None else []
@@ -111,5 +117,7 @@ def _unfold(hint: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
         return kinds, (*bounds, *get_args(hint)[1:])
     if get_origin(hint) in (Union, UnionType):
         members = [_unfold(member) for member in get_args(hint)]
-        return tuple(k for kinds, _ in members for k in kinds), tuple(b for _, bounds in members for b in bounds)
+        return tuple(k for kinds, _ in members for k in kinds), tuple(
+            b for _, bounds in members for b in bounds
+        )
     return (hint,), ()

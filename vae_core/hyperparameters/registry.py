@@ -33,7 +33,9 @@ def describe(instance: Any, registry: Mapping[str, type[Any]]) -> dict[str, Any]
 
 def plain(instance: Any) -> dict[str, Any]:
     """Return a dataclass's fields as JSON-ready values (tuples as lists)."""
-    return {field.name: _listed(getattr(instance, field.name)) for field in dataclasses.fields(instance)}
+    return {
+        field.name: _listed(getattr(instance, field.name)) for field in dataclasses.fields(instance)
+    }
 
 
 def build(kind: str, mapping: Mapping[str, Any], registry: Mapping[str, type[T]]) -> T:

@@ -19,7 +19,9 @@ Length = Annotated[float, Ge(0)]
 
 def steps(length: float, total_steps: int) -> int:
     """Return a length in steps of a trial of `total_steps`."""
-    return math.ceil(length * total_steps - 1e-9) if length <= 1 else math.ceil(length)  # .1 * 30 is a little over 3
+    return (
+        math.ceil(length * total_steps - 1e-9) if length <= 1 else math.ceil(length)
+    )  # .1 * 30 is a little over 3
 
 
 def ramp(ctx: Context, start: Knob, end: Knob, length: float) -> Knob:

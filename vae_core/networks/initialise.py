@@ -16,7 +16,9 @@ _Layer = nn.Linear | nn.Conv2d | nn.ConvTranspose2d
 
 
 @torch.no_grad()
-def initialise(module: nn.Module, generator: torch.Generator, name: Initialisation = "pytorch") -> None:
+def initialise(
+    module: nn.Module, generator: torch.Generator, name: Initialisation = "pytorch"
+) -> None:
     """Draw all weights and biases from a named distribution, by an explicit generator.
 
     - "pytorch": weights and biases from U(−1/sqrt(fan_in), 1/sqrt(fan_in)), as `reset_parameters` of these layers
@@ -35,7 +37,9 @@ def initialise(module: nn.Module, generator: torch.Generator, name: Initialisati
         TypeError: a layer of another kind has parameters.
     """
     if name not in _DRAWS:
-        raise ValueError(f"initialisation must be one of {', '.join(INITIALISATIONS)}, got {name!r}")
+        raise ValueError(
+            f"initialisation must be one of {', '.join(INITIALISATIONS)}, got {name!r}"
+        )
     for layer in module.modules():
         if isinstance(layer, _Layer):
             _DRAWS[name](layer, generator)

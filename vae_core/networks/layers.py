@@ -59,8 +59,14 @@ class Halvings:
         """Return (convolution, BatchNorm, ReLU) for each stage; every kernel is 4 unless they are given."""
         layers: list[nn.Module] = []
         for k, side in enumerate(self.sides):
-            before, after, kernel = [read, *self.channels][k], self.channels[k], kernels[k] if kernels else 4
-            layers.append(nn.Conv2d(before, after, kernel, stride=2, padding=kernel // 2 - 1 + side % 2))
+            before, after, kernel = (
+                [read, *self.channels][k],
+                self.channels[k],
+                kernels[k] if kernels else 4,
+            )
+            layers.append(
+                nn.Conv2d(before, after, kernel, stride=2, padding=kernel // 2 - 1 + side % 2)
+            )
             layers += rectified(after, batch_norm=self.batch_norm)
         return layers
 
@@ -70,7 +76,9 @@ class Halvings:
         for k, side in reversed(list(enumerate(self.sides))):
             before, after, odd = self.channels[k], [write, *self.channels][k], side % 2
             layers += rectified(before, batch_norm=self.batch_norm)
-            layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1 + odd, output_padding=odd))
+            layers.append(
+                nn.ConvTranspose2d(before, after, 4, stride=2, padding=1 + odd, output_padding=odd)
+            )
         return layers
 
 
@@ -105,7 +113,9 @@ def pixel_encoder(stages: Halvings, read: int, hidden: int, width: int) -> nn.Mo
     return nn.Sequential(*stages.encoder(read), *collapse, nn.Flatten(), nn.Linear(hidden, width))
 
 
-def pixel_decoder(width: int, hidden: int, stages: Halvings, write: int, *, transposed: bool = False) -> nn.Module:
+def pixel_decoder(
+    width: int, hidden: int, stages: Halvings, write: int, *, transposed: bool = False
+) -> nn.Module:
     """Return a layer to one pixel of `hidden` channels, its transposed convolution, and the stages back.
 
     Args:
@@ -123,5 +133,8 @@ def pixel_decoder(width: int, hidden: int, stages: Halvings, write: int, *, tran
         if transposed
         else [nn.Linear(width, hidden), nn.Unflatten(1, pixel)]
     )
-    expand = [*rectified(hidden, batch_norm=stages.batch_norm), nn.ConvTranspose2d(hidden, channels, side)]
+    expand = [
+        *rectified(hidden, batch_norm=stages.batch_norm),
+        nn.ConvTranspose2d(hidden, channels, side),
+    ]
     return nn.Sequential(*first, *expand, *stages.decoder(write))

@@ -34,7 +34,9 @@ class Locatello(AbstractNetwork):
         field_checks.check(self)
 
     def encoder(self, shape: Shape, width: int) -> nn.Module:
-        return flat_encoder(Halvings(shape[1], _CHANNELS), shape[0], (256,), width, kernels=(4, 4, 2, 2))
+        return flat_encoder(
+            Halvings(shape[1], _CHANNELS), shape[0], (256,), width, kernels=(4, 4, 2, 2)
+        )
 
     def decoder(self, width: int, shape: Shape) -> nn.Module:
         return flat_decoder(width, (256,), Halvings(shape[1], _CHANNELS), shape[0])

@@ -33,7 +33,9 @@ class MLP(AbstractNetwork):
             raise ValueError(f"hidden must be one or more widths >= 1, got {list(self.hidden)}")
 
     def encoder(self, shape: Shape, width: int) -> nn.Module:
-        return nn.Sequential(nn.Flatten(), *perceptron((math.prod(shape), *self.hidden, width), nn.ReLU))
+        return nn.Sequential(
+            nn.Flatten(), *perceptron((math.prod(shape), *self.hidden, width), nn.ReLU)
+        )
 
     def decoder(self, width: int, shape: Shape) -> nn.Module:
         layers = perceptron((width, *reversed(self.hidden), math.prod(shape)), nn.ReLU)
@@ -54,7 +56,9 @@ class ChenMLP(AbstractNetwork):
         field_checks.check(self)
 
     def encoder(self, shape: Shape, width: int) -> nn.Module:
-        return nn.Sequential(nn.Flatten(), *perceptron((math.prod(shape), 1200, 1200, width), nn.ReLU))
+        return nn.Sequential(
+            nn.Flatten(), *perceptron((math.prod(shape), 1200, 1200, width), nn.ReLU)
+        )
 
     def decoder(self, width: int, shape: Shape) -> nn.Module:
         layers = perceptron((width, 1200, 1200, 1200, math.prod(shape)), nn.Tanh)

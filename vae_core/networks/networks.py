@@ -64,7 +64,9 @@ class Networks(nn.Module):
             inputs = torch.cat([batch.images, channels], 1)
         else:
             inputs = batch.images
-        mean, logvar, logits = self.encoder(inputs).split([self.latents, self.latents, sum(self.wiring.infers_code)], 1)
+        mean, logvar, logits = self.encoder(inputs).split(
+            [self.latents, self.latents, sum(self.wiring.infers_code)], 1
+        )
         return Posterior(mean, logvar, logits)
 
     def decode(self, z: Tensor, batch: Batch) -> Tensor:
@@ -110,7 +112,9 @@ class Networks(nn.Module):
 
     def squared_weights(self) -> Tensor:
         """Return the sum of all squared weights of encoder and decoder, 0-d; biases do not count."""
-        weights = [p for part in (self.encoder, self.decoder) for p in part.parameters() if p.ndim > 1]
+        weights = [
+            p for part in (self.encoder, self.decoder) for p in part.parameters() if p.ndim > 1
+        ]
         return torch.stack([weight.square().sum() for weight in weights]).sum()
 
     def forward(self, function: Callable[[Networks], T]) -> T:
@@ -153,7 +157,9 @@ def build_networks(
     channels, height, width = shape
     if network.sizes is not None and (height != width or height not in network.sizes):
         takes = " or ".join(f"{side} x {side}" for side in network.sizes)
-        raise ValueError(f"network {type(network).__name__} takes images of {takes} pixels, got {height} x {width}")
+        raise ValueError(
+            f"network {type(network).__name__} takes images of {takes} pixels, got {height} x {width}"
+        )
     d = network.latents
     encoded, decoded = 2 * d + sum(wiring.infers_code), d + sum(wiring.reads_code)
     if wiring.reads_label != "nowhere":
@@ -161,7 +167,9 @@ def build_networks(
     decoded += wiring.reads_noise
     with torch.device("meta"):  # no memory and no draw from the global generator
         if wiring.reads_factors != "no":
-            encoder = nn.Sequential(*perceptron((widths.factors, *wiring.factor_hidden, encoded), nn.ReLU))
+            encoder = nn.Sequential(
+                *perceptron((widths.factors, *wiring.factor_hidden, encoded), nn.ReLU)
+            )
         else:
             read = channels + (widths.label if wiring.reads_label == "both" else 0)
             encoder = network.encoder((read, height, width), encoded)
@@ -169,15 +177,25 @@ def build_networks(
         if wiring.judges_images:
             discriminator = network.encoder(shape, 2)
         else:
-            judge = perceptron((d, *wiring.adversary, 2), partial(nn.LeakyReLU, LEAK)) if wiring.adversary else []
+            judge = (
+                perceptron((d, *wiring.adversary, 2), partial(nn.LeakyReLU, LEAK))
+                if wiring.adversary
+                else []
+            )
             discriminator = nn.Sequential(*judge)
     own = initialisation or network.initialisation
     judging: Initialisation = own if wiring.judges_images else "pytorch"
-    starts: list[tuple[nn.Module, Initialisation]] = [(encoder, own), (decoder, own), (discriminator, judging)]
+    starts: list[tuple[nn.Module, Initialisation]] = [
+        (encoder, own),
+        (decoder, own),
+        (discriminator, judging),
+    ]
     for part, name in starts:
         part.to_empty(device="cpu")
         initialise(part, generator, name)
-    return Networks(encoder, decoder, discriminator, likelihood=likelihood, latents=d, wiring=wiring)
+    return Networks(
+        encoder, decoder, discriminator, likelihood=likelihood, latents=d, wiring=wiring
+    )
 
 
 def load_weights(nets: Networks, weights: Mapping[str, Tensor]) -> None:

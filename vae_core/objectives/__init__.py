@@ -1,6 +1,11 @@
 """Objectives by name."""
 
-from vae_core.objectives.abstract import AbstractAlternating, AbstractObjective, AbstractStaged, Rival
+from vae_core.objectives.abstract import (
+    AbstractAlternating,
+    AbstractObjective,
+    AbstractStaged,
+    Rival,
+)
 from vae_core.objectives.beta_tcvae import BetaTCVAE
 from vae_core.objectives.beta_vae import BetaVAE
 from vae_core.objectives.capacity_vae import CapacityVAE

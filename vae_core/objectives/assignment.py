@@ -33,7 +33,9 @@ def assign(cost: Floats, balance: float) -> NDArray[np.int64]:
         ValueError: λ is negative, or a cost is not finite.
     """
     if not balance >= 0:
-        raise ValueError(f"the weight of the class sizes must be >= 0, got {balance}: the problem would not be convex")
+        raise ValueError(
+            f"the weight of the class sizes must be >= 0, got {balance}: the problem would not be convex"
+        )
     if not np.isfinite(cost).all():
         raise ValueError("costs must be finite, got NaN or infinity")
     images, classes = cost.shape
@@ -43,7 +45,9 @@ def assign(cost: Floats, balance: float) -> NDArray[np.int64]:
     if balance == 0 or len(free) == 0:
         return best
     settled = np.bincount(np.delete(best, free), minlength=classes)
-    ranks = settled[None, :] + np.arange(len(free))[:, None]  # [r, k]: images before the r-th free one of class k
+    ranks = (
+        settled[None, :] + np.arange(len(free))[:, None]
+    )  # [r, k]: images before the r-th free one of class k
     places: Floats = cost[free, None, :] + balance * ranks[None, :, :]  # [i, r, k]
     chosen: NDArray[np.int64] = linear_sum_assignment(places.reshape(len(free), -1))[1]
     best[free] = chosen % classes

@@ -68,4 +68,9 @@ class BetaTCVAE(AbstractObjective):
             penalty = kl + (self.alpha - 1) * mi + (beta - 1) * tc + (self.gamma - 1) * dimwise_kl
         else:
             penalty = self.alpha * mi + beta * tc + self.gamma * dimwise_kl
-        return Terms(reconstruction, penalty, parts={"kl": kl, "mi": mi, "tc": tc, "dimwise_kl": dimwise_kl}, rivals={})
+        return Terms(
+            reconstruction,
+            penalty,
+            parts={"kl": kl, "mi": mi, "tc": tc, "dimwise_kl": dimwise_kl},
+            rivals={},
+        )

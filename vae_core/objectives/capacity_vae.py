@@ -57,7 +57,9 @@ class CapacityVAE(AbstractObjective):
         _, _, reconstruction, kl = autoencode(nets, batch, noise)
         capacity = self.capacity(ctx)
         penalty = self.gamma * distance(kl, capacity, self.form)
-        return Terms(reconstruction, penalty, parts={"kl": kl, "capacity": part(capacity, kl)}, rivals={})
+        return Terms(
+            reconstruction, penalty, parts={"kl": kl, "capacity": part(capacity, kl)}, rivals={}
+        )
 
 
 def distance(kl: Tensor, capacity: Knob, form: Form) -> Tensor:

@@ -89,8 +89,13 @@ class CascadeVAE(AbstractAlternating, AbstractStaged):
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
         posterior, _, reconstruction, kl = autoencode(nets, batch, noise)
         opened = self.opened(ctx, posterior.mean.shape[1])
-        penalty = cascade(posterior, opened, self.beta_l, self.beta_h) + self.weight_decay * nets.squared_weights()
-        return Terms(reconstruction, penalty, parts={"kl": kl, "opened": kl.detach() * 0 + opened}, rivals={})
+        penalty = (
+            cascade(posterior, opened, self.beta_l, self.beta_h)
+            + self.weight_decay * nets.squared_weights()
+        )
+        return Terms(
+            reconstruction, penalty, parts={"kl": kl, "opened": kl.detach() * 0 + opened}, rivals={}
+        )
 
     def code(self, nets: Nets, batch: Batch, posterior: Posterior, ctx: Context) -> Tensor:
         if not self.alternates(ctx):
@@ -101,7 +106,9 @@ class CascadeVAE(AbstractAlternating, AbstractStaged):
     def _costs(self, nets: Nets, batch: Batch, z: Tensor) -> Tensor:
         """Return −log p(x_i|z_i, k) of every image and category, (B, K) nats, from one batch of B·K images."""
         rows = len(z)
-        each = torch.eye(self.categories).to(z).repeat_interleave(rows, 0)  # category k for rows k·B … (k + 1)·B − 1
+        each = (
+            torch.eye(self.categories).to(z).repeat_interleave(rows, 0)
+        )  # category k for rows k·B … (k + 1)·B − 1
         repeated = batch._replace(
             images=batch.images.repeat(self.categories, 1, 1, 1),
             labels=batch.labels.repeat(self.categories, 1),

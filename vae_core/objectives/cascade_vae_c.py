@@ -54,13 +54,20 @@ class CascadeVAEC(AbstractStaged):
         return self.opened(ctx, latents) if self.reset_moments else 0
 
     def settled(self, total_steps: int, latents: int) -> int:
-        return latents * stage_steps(self.stage_length, total_steps)  # the last latent's stage counts too
+        return latents * stage_steps(
+            self.stage_length, total_steps
+        )  # the last latent's stage counts too
 
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
         posterior, _, reconstruction, kl = autoencode(nets, batch, noise)
         opened = self.opened(ctx, posterior.mean.shape[1])
-        penalty = cascade(posterior, opened, self.beta_l, self.beta_h) + self.weight_decay * nets.squared_weights()
-        return Terms(reconstruction, penalty, parts={"kl": kl, "opened": kl.detach() * 0 + opened}, rivals={})
+        penalty = (
+            cascade(posterior, opened, self.beta_l, self.beta_h)
+            + self.weight_decay * nets.squared_weights()
+        )
+        return Terms(
+            reconstruction, penalty, parts={"kl": kl, "opened": kl.detach() * 0 + opened}, rivals={}
+        )
 
 
 def stage_steps(length: float, total_steps: int) -> int:

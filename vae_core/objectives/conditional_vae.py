@@ -48,7 +48,9 @@ class ConditionalVAE(AbstractObjective):
     def __post_init__(self) -> None:
         field_checks.check(self)
         if self.label is not None and (not self.label or len(set(self.label)) < len(self.label)):
-            raise ValueError(f"label must name one factor or more, each once, got {list(self.label)}")
+            raise ValueError(
+                f"label must name one factor or more, each once, got {list(self.label)}"
+            )
 
     @property
     def wiring(self) -> Wiring:
@@ -58,7 +60,11 @@ class ConditionalVAE(AbstractObjective):
         return 0 if self.form == "kl" else schedules.steps(self.annealing, total_steps)
 
     def capacity(self, ctx: Context) -> Knob | None:
-        return None if self.form == "kl" else schedules.ramp(ctx, self.c_start, self.c_max, self.annealing)
+        return (
+            None
+            if self.form == "kl"
+            else schedules.ramp(ctx, self.c_start, self.c_max, self.annealing)
+        )
 
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
         _, _, reconstruction, kl = autoencode(nets, batch, noise)
@@ -66,4 +72,6 @@ class ConditionalVAE(AbstractObjective):
         if self.form == "kl" or capacity is None:
             return Terms(reconstruction, self.beta * kl, parts={"kl": kl}, rivals={})
         penalty = self.beta * distance(kl, capacity, self.form)
-        return Terms(reconstruction, penalty, parts={"kl": kl, "capacity": part(capacity, kl)}, rivals={})
+        return Terms(
+            reconstruction, penalty, parts={"kl": kl, "capacity": part(capacity, kl)}, rivals={}
+        )

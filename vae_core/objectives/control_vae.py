@@ -54,7 +54,9 @@ class ControlVAE(AbstractObjective):
         field_checks.check(self)
         low, high = self.beta_min, self.beta_max
         if not isinstance(low, Tensor) and not isinstance(high, Tensor) and low > high:
-            raise ValueError(f"beta_min must be <= beta_max, got beta_min={low} and beta_max={high}")
+            raise ValueError(
+                f"beta_min must be <= beta_max, got beta_min={low} and beta_max={high}"
+            )
 
     @property
     def memory(self) -> tuple[float, ...]:
@@ -69,7 +71,9 @@ class ControlVAE(AbstractObjective):
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
         _, _, reconstruction, kl = autoencode(nets, batch, noise)
         error = self.capacity(ctx) - kl.detach()
-        integrated = _within(ctx.memory.to(kl)[0] - self.integral * error, 0.0, self.beta_max - self.beta_min)
+        integrated = _within(
+            ctx.memory.to(kl)[0] - self.integral * error, 0.0, self.beta_max - self.beta_min
+        )
         beta = self.proportional * torch.sigmoid(-error) + integrated + self.beta_min
         beta = _within(beta, self.beta_min, self.beta_max)
         parts = {"kl": kl, "beta": beta, "capacity": kl.detach() + error}

@@ -60,4 +60,6 @@ class FactorBottleneck(AbstractObjective):
         _, _, reconstruction, kl = autoencode(nets, batch, noise)
         capacity = self.capacity(ctx)
         penalty = self.gamma * distance(kl, capacity, "abs")
-        return Terms(reconstruction, penalty, parts={"kl": kl, "capacity": part(capacity, kl)}, rivals={})
+        return Terms(
+            reconstruction, penalty, parts={"kl": kl, "capacity": part(capacity, kl)}, rivals={}
+        )

@@ -70,13 +70,18 @@ class JointVAE(AbstractObjective):
             batch = batch._replace(code=self.relaxed_code(posterior, noise))
         reconstruction = -nets.log_likelihood(nets.decode(z, batch), batch.images).mean()
         kl = gaussian.kl(posterior.mean, posterior.logvar).sum(1).mean()
-        kl_discrete = discrete.kl(posterior.logits, self.categories).mean() if self.categories else kl * 0
+        kl_discrete = (
+            discrete.kl(posterior.logits, self.categories).mean() if self.categories else kl * 0
+        )
         capacity = self.capacity(ctx)
         # Σ ln K bounds the whole of KL_c: beyond it the distance could not close.
         capacity_c = schedules.at_most(
-            schedules.ramp(ctx, 0.0, self.c_c, self.annealing), sum(math.log(k) for k in self.categories)
+            schedules.ramp(ctx, 0.0, self.c_c, self.annealing),
+            sum(math.log(k) for k in self.categories),
         )
-        penalty = self.gamma_z * distance(kl, capacity, "abs") + self.gamma_c * distance(kl_discrete, capacity_c, "abs")
+        penalty = self.gamma_z * distance(kl, capacity, "abs") + self.gamma_c * distance(
+            kl_discrete, capacity_c, "abs"
+        )
         parts = {"kl": kl, "kl_discrete": kl_discrete}
         parts |= {"capacity": part(capacity, kl), "capacity_discrete": part(capacity_c, kl)}
         return Terms(reconstruction, penalty, parts, rivals={})
@@ -86,4 +91,8 @@ class JointVAE(AbstractObjective):
         return discrete.relaxed(posterior.logits, noise.gumbel, self.categories, self.temperature)
 
     def code(self, nets: Nets, batch: Batch, posterior: Posterior, ctx: Context) -> Tensor:
-        return discrete.most_likely(posterior.logits, self.categories) if self.categories else batch.code
+        return (
+            discrete.most_likely(posterior.logits, self.categories)
+            if self.categories
+            else batch.code
+        )

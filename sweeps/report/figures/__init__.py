@@ -41,7 +41,9 @@ def _needs(*metrics: str) -> Callable[[Runs], str]:
     def why_not(runs: Runs) -> str:
         if run_columns.complete(runs.table).empty:
             return "no trial ran its whole length"
-        missing = [wording.name(metric) for metric in metrics if not run_columns.source(runs.table, metric)]
+        missing = [
+            wording.name(metric) for metric in metrics if not run_columns.source(runs.table, metric)
+        ]
         factors = " (it needs a data set with known factors)" if "MIG" in missing else ""
         return f"{' and '.join(missing)} was not measured{factors}" if missing else ""
 
@@ -60,7 +62,11 @@ def _no_pruning(runs: Runs) -> str:
     if not run_columns.counts(runs.table)["PRUNED"]:
         return "nothing was pruned"
     most = int(cell_means.cells(runs, ())["series"].value_counts().max())
-    return f"{most} cells of one objective are too many to draw; the table has them" if most > MOST_CELLS else ""
+    return (
+        f"{most} cells of one objective are too many to draw; the table has them"
+        if most > MOST_CELLS
+        else ""
+    )
 
 
 FIGURES: dict[str, Kind] = {

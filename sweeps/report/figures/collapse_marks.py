@@ -28,7 +28,12 @@ def label(rows: pd.DataFrame) -> str:
 
 
 def cross(
-    axes: Axes, across: np.ndarray, up: np.ndarray, *, name: str = "", transform: Transform | None = None
+    axes: Axes,
+    across: np.ndarray,
+    up: np.ndarray,
+    *,
+    name: str = "",
+    transform: Transform | None = None,
 ) -> PathCollection | None:
     """Draw crosses over markers, with a legend entry if it has a name; return them, None if there are none."""
     if not len(across):

@@ -26,7 +26,9 @@ MOST_COLUMNS = 6
 @style.drawn
 def curves_figure(runs: Runs, *, metrics: Sequence[str] = METRICS) -> Figure:
     """Return a row per metric and a column per objective of the spec, one line per trial; many in several blocks."""
-    shown = [metric for metric in metrics if not np.isnan(run_columns.floats(runs.curves, metric)).all()]
+    shown = [
+        metric for metric in metrics if not np.isnan(run_columns.floats(runs.curves, metric)).all()
+    ]
     entry = np.array(run_series.entries(runs))
     objectives = list(dict.fromkeys(entry.tolist()))
     blocks = math.ceil(len(objectives) / MOST_COLUMNS) or 1
@@ -35,7 +37,10 @@ def curves_figure(runs: Runs, *, metrics: Sequence[str] = METRICS) -> Figure:
     drawing = style.figure(max(width, 6.4), 1.0 + 2.0 * lines * blocks)
     grid = drawing.subplots(lines * blocks, columns, squeeze=False, sharex=True, sharey="row")
     colours = style.shades(run_columns.floats(runs.table, "strength"))
-    curves = {str(trial): own.sort_values("epoch") for trial, own in runs.curves.groupby("trial", sort=False)}
+    curves = {
+        str(trial): own.sort_values("epoch")
+        for trial, own in runs.curves.groupby("trial", sort=False)
+    }
     for place in range(blocks * columns):
         block, column = divmod(place, columns)
         for row, metric in enumerate(shown):
@@ -61,7 +66,11 @@ def curves_figure(runs: Runs, *, metrics: Sequence[str] = METRICS) -> Figure:
 
 
 def _draw(
-    axes: Axes, rows: pd.DataFrame, lines: dict[str, pd.DataFrame], metric: str, colours: dict[float, str]
+    axes: Axes,
+    rows: pd.DataFrame,
+    lines: dict[str, pd.DataFrame],
+    metric: str,
+    colours: dict[float, str],
 ) -> None:
     ends: dict[str, list[tuple[float, float, str]]] = {"PRUNED": [], "FAILED": []}
     for trial, strength, state in zip(rows["trial"], rows["strength"], rows["state"], strict=True):
@@ -79,7 +88,15 @@ def _draw(
             x, y, edge = zip(*ends[state], strict=True)
             face = "none" if state == "PRUNED" else list(edge)
             axes.scatter(
-                x, y, s=24, marker=marker, facecolors=face, edgecolors=list(edge), linewidths=1.1, zorder=4, gid=state
+                x,
+                y,
+                s=24,
+                marker=marker,
+                facecolors=face,
+                edgecolors=list(edge),
+                linewidths=1.1,
+                zorder=4,
+                gid=state,
             )
 
 
@@ -89,13 +106,16 @@ def _key(drawing: Figure, runs: Runs, grid: np.ndarray, colours: dict[float, str
     letter = wording.symbol(names[0]) if len(names) == 1 else "strength"
     found = set(runs.table["state"])
     handles = [
-        Line2D([], [], color=colour, label=f"{letter} {wording.plain(value)}") for value, colour in colours.items()
+        Line2D([], [], color=colour, label=f"{letter} {wording.plain(value)}")
+        for value, colour in colours.items()
     ]
     if len(colours) > 8:
         low, high = min(colours), max(colours)
         colour_map = ListedColormap(list(colours.values()))
         norm = LogNorm(low, high) if low > 0 else Normalize(low, high)
-        drawing.colorbar(ScalarMappable(norm, colour_map), ax=grid, label=letter, shrink=0.5, aspect=30)
+        drawing.colorbar(
+            ScalarMappable(norm, colour_map), ax=grid, label=letter, shrink=0.5, aspect=30
+        )
         handles = []
     if np.isnan(run_columns.floats(runs.table, "strength")).any():
         handles.append(Line2D([], [], color=style.GREY, label="no strength"))
@@ -103,6 +123,8 @@ def _key(drawing: Figure, runs: Runs, grid: np.ndarray, colours: dict[float, str
     if "PRUNED" in found:
         handles.append(Line2D([], [], marker="o", markerfacecolor="none", label="pruned", **hollow))
     if "FAILED" in found:
-        handles.append(Line2D([], [], marker="X", markerfacecolor=style.GREY, label="failed", **hollow))
+        handles.append(
+            Line2D([], [], marker="X", markerfacecolor=style.GREY, label="failed", **hollow)
+        )
     if handles:
         drawing.legend(handles=handles, loc="outside right upper")

@@ -30,7 +30,9 @@ def distribution_figure(runs: Runs, *, metric: str = "mig") -> Figure:
         own = value[(entry == name) & ~np.isnan(value)]
         colour = style.COLOURS[row % len(style.COLOURS)]
         if len(own) >= VIOLIN_FROM and np.ptp(own) > 0:
-            violin = axes.violinplot(own, [row], orientation="horizontal", widths=0.8, showextrema=False)
+            violin = axes.violinplot(
+                own, [row], orientation="horizontal", widths=0.8, showextrema=False
+            )
             for body in cast(list[PolyCollection], violin["bodies"]):
                 body.set(facecolor=colour, alpha=0.16, edgecolor="none")
         if len(own) >= BOX_FROM:
@@ -49,16 +51,22 @@ def distribution_figure(runs: Runs, *, metric: str = "mig") -> Figure:
         elif len(own):
             axes.vlines(np.median(own), row - 0.18, row + 0.18, color=colour, linewidth=2.2)
         heights = row + _spread(own)
-        axes.scatter(own, heights, s=16, color=colour, alpha=0.6, linewidth=0, zorder=3, gid=f"trials:{name}")
+        axes.scatter(
+            own, heights, s=16, color=colour, alpha=0.6, linewidth=0, zorder=3, gid=f"trials:{name}"
+        )
     counts = [int(((entry == name) & ~np.isnan(value)).sum()) for name in names]
-    axes.set_yticks(range(len(names)), [f"{name}\nn = {n}" for name, n in zip(names, counts, strict=True)])
+    axes.set_yticks(
+        range(len(names)), [f"{name}\nn = {n}" for name, n in zip(names, counts, strict=True)]
+    )
     axes.set_ylim(len(names) - 0.45, -0.55)
     axes.grid(visible=False, axis="y")
     axes.set_xlabel(wording.axis(metric))
     for which in ("chance", "ceiling"):
         at = cell_means.level(runs, metric, which)
         if not math.isnan(at):
-            axes.axvline(at, color=style.GREY, linewidth=1.1, linestyle=(0, (4, 3)), gid=which, zorder=1)
+            axes.axvline(
+                at, color=style.GREY, linewidth=1.1, linestyle=(0, (4, 3)), gid=which, zorder=1
+            )
             axes.annotate(
                 f"{which} {at:.2g}",
                 (at, 1),
@@ -73,7 +81,10 @@ def distribution_figure(runs: Runs, *, metric: str = "mig") -> Figure:
     note = f"{kinds}; {wording.measured_on(runs, [metric])}"
     out = wording.left_out(runs.table)
     return style.finish(
-        drawing, runs, f"{wording.name(metric)} per objective", f"{note}; {out}." if out else f"{note}."
+        drawing,
+        runs,
+        f"{wording.name(metric)} per objective",
+        f"{note}; {out}." if out else f"{note}.",
     )
 
 

@@ -14,7 +14,8 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 DIRECTIONS = [
-    (math.cos(math.pi * k / 8), math.sin(math.pi * k / 8)) for k in (2, 6, 14, 10, 0, 8, 4, 12, *range(1, 16, 2))
+    (math.cos(math.pi * k / 8), math.sin(math.pi * k / 8))
+    for k in (2, 6, 14, 10, 0, 8, 4, 12, *range(1, 16, 2))
 ]
 """Where a label is tried, in this order: the corners first, as error bars run along the axes."""
 
@@ -64,12 +65,16 @@ def place(
     centres = axes.transData.transform(points)
     radii = np.sqrt(areas / math.pi) * scale
     ink = [_sampled(axes.transData.transform(line)) for line in lines]
-    obstacles = _Obstacles(centres, radii, np.concatenate([np.empty((0, 2)), *ink]), axes.get_window_extent())
+    obstacles = _Obstacles(
+        centres, radii, np.concatenate([np.empty((0, 2)), *ink]), axes.get_window_extent()
+    )
     written: list[Bbox] = []
     for centre, radius, label, colour in zip(centres, radii, labels, colours, strict=True):
         # DejaVu Sans: a letter is about 0.65 of the font's size wide and, with its tail, 1.2 high.
         half = np.array([0.33 * len(label) * size, 0.62 * size]) * scale
-        boxes = [_box(centre, radius + gap * scale, way, half) for gap in GAPS for way in DIRECTIONS]
+        boxes = [
+            _box(centre, radius + gap * scale, way, half) for gap in GAPS for way in DIRECTIONS
+        ]
         box = min(boxes, key=lambda box: _cost(box, obstacles, written))
         if _cost(box, obstacles, written) > MOST_COVERED * box.width * box.height:
             continue
@@ -93,7 +98,12 @@ def place(
 def _box(centre: np.ndarray, away: float, way: tuple[float, float], half: np.ndarray) -> Bbox:
     """Return the box whose nearest point lies about `away` from the centre, in the direction given."""
     x, y = way
-    edge = np.array([np.sign(round(x, 6)) * min(1.0, abs(x) / 0.7), np.sign(round(y, 6)) * min(1.0, abs(y) / 0.7)])
+    edge = np.array(
+        [
+            np.sign(round(x, 6)) * min(1.0, abs(x) / 0.7),
+            np.sign(round(y, 6)) * min(1.0, abs(y) / 0.7),
+        ]
+    )
     middle = centre + np.array(way) * away + half * edge
     return Bbox.from_extents(*(middle - half), *(middle + half))
 

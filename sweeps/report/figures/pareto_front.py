@@ -43,7 +43,9 @@ def front_figure(runs: Runs, *, planes: Sequence[Plane] = PLANES) -> Figure:
     out = wording.left_out(runs.table)
     points = "Points: means over seeds of cells that ran their whole length, pale where another cell beats them"
     note = f"{points}; {wording.measured_on(runs, metrics)}"
-    style.finish(drawing, runs, "What no other cell beats", f"{note}; {out}." if out else f"{note}.")
+    style.finish(
+        drawing, runs, "What no other cell beats", f"{note}; {out}." if out else f"{note}."
+    )
     for axes, plane, own in zip(panels, planes, rows, strict=True):
         _label(axes, runs, own, plane)
     return drawing
@@ -53,7 +55,9 @@ def members(runs: Runs, plane: Plane) -> pd.DataFrame:
     """Return the cells that have both numbers, with `on_front`: beaten by none on the same distribution of factors."""
     rows = cell_means.cells(runs, [plane.x, plane.y])
     rows = rows.loc[(rows["n"] > 0).to_numpy()]
-    rows = rows.loc[(rows[plane.x].notna() & rows[plane.y].notna()).to_numpy()].reset_index(drop=True)
+    rows = rows.loc[(rows[plane.x].notna() & rows[plane.y].notna()).to_numpy()].reset_index(
+        drop=True
+    )
     on_front = np.zeros(len(rows), dtype=bool)
     for _, own in rows.groupby("distribution"):
         points = own[[plane.x, plane.y]].to_numpy(dtype=np.float64)
@@ -76,14 +80,32 @@ def _draw(axes: Axes, runs: Runs, rows: pd.DataFrame, plane: Plane) -> None:
     across, up = run_columns.floats(rows, plane.x), run_columns.floats(rows, plane.y)
     for place, (_, own) in enumerate(rows.groupby("distribution", sort=False)):
         name = "_front" if place else "front"
-        axes.plot(*stairs(own, plane).T, color=style.INK, linewidth=1.0, alpha=0.6, label=name, gid="front", zorder=2)
+        axes.plot(
+            *stairs(own, plane).T,
+            color=style.INK,
+            linewidth=1.0,
+            alpha=0.6,
+            label=name,
+            gid="front",
+            zorder=2,
+        )
     for series in dict.fromkeys(rows["series"]):
         own = (rows["series"] == series).to_numpy()
         colour = colours[series]
         options = {"color": colour, "linewidth": 0.8, "edgecolor": "white"}
         behind, ahead = own & ~on_front, own & on_front
-        axes.scatter(across[behind], up[behind], s=30, alpha=0.28, zorder=3, gid=f"behind:{series}", **options)
-        axes.scatter(across[ahead], up[ahead], s=52, zorder=4, gid=f"front:{series}", label=series, **options)
+        axes.scatter(
+            across[behind],
+            up[behind],
+            s=30,
+            alpha=0.28,
+            zorder=3,
+            gid=f"behind:{series}",
+            **options,
+        )
+        axes.scatter(
+            across[ahead], up[ahead], s=52, zorder=4, gid=f"front:{series}", label=series, **options
+        )
     axes.set_xlabel(f"mean {wording.axis(plane.x)}, {_arrow(plane.x_better)}")
     axes.set_ylabel(f"mean {wording.axis(plane.y)}, {_arrow(plane.y_better)}")
     axes.margins(0.1)

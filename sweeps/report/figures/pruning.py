@@ -38,7 +38,9 @@ def pruning_figure(runs: Runs) -> Figure:
         axes.set_title(own)
     found = set(runs.table["state"])
     handles = [
-        Patch(color=_fill(state), label=state.lower()) for state in run_columns.counts(runs.table) if state in found
+        Patch(color=_fill(state), label=state.lower())
+        for state in run_columns.counts(runs.table)
+        if state in found
     ]
     drawing.legend(handles=handles, loc="outside upper right", ncols=len(handles))
     note = "One bar per trial (seeds of a cell touch); cells compete only inside a bracket, between two lines."

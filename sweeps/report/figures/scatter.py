@@ -21,7 +21,9 @@ MOST_INSIDE = 6
 
 
 @style.drawn
-def scatter_figure(runs: Runs, *, x: str = "tc", y: str = "mig", choice: cell_means.Choice = "best") -> Figure:
+def scatter_figure(
+    runs: Runs, *, x: str = "tc", y: str = "mig", choice: cell_means.Choice = "best"
+) -> Figure:
     """Return the scatter of mean y against mean x over seeds, one point per β and objective.
 
     Args:
@@ -40,7 +42,9 @@ def scatter_figure(runs: Runs, *, x: str = "tc", y: str = "mig", choice: cell_me
     return drawing
 
 
-def points(runs: Runs, *, x: str = "tc", y: str = "mig", choice: cell_means.Choice = "best") -> pd.DataFrame:
+def points(
+    runs: Runs, *, x: str = "tc", y: str = "mig", choice: cell_means.Choice = "best"
+) -> pd.DataFrame:
     """Return the brackets that have both numbers, with the area of their circles."""
     rows = cell_means.brackets(runs, [x, y], choice=choice)
     known = ~np.isnan(run_columns.floats(rows, x)) & ~np.isnan(run_columns.floats(rows, y))
@@ -53,9 +57,14 @@ def draw(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = 
     colours, markers = style.colours(runs), style.markers(runs)
     for series, own in rows.groupby("series", sort=False):
         own = own.sort_values("strength", kind="stable")
-        colour, name = colours[str(series)], f"{series} (n = {wording.span(_seeds(own, x, y))} per point)"
+        colour, name = (
+            colours[str(series)],
+            f"{series} (n = {wording.span(_seeds(own, x, y))} per point)",
+        )
         across, up = run_columns.floats(own, x), run_columns.floats(own, y)
-        axes.plot(across, up, color=colour, linewidth=0.9, alpha=0.55, zorder=2, gid=f"line:{series}")
+        axes.plot(
+            across, up, color=colour, linewidth=0.9, alpha=0.55, zorder=2, gid=f"line:{series}"
+        )
         axes.scatter(
             across,
             up,
@@ -68,13 +77,27 @@ def draw(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = 
             label=name,
             gid=f"means:{series}",
         )
-        bars = {"fmt": "none", "ecolor": colour, "elinewidth": 1.1, "capsize": 2.5, "capthick": 1.1, "zorder": 4}
+        bars = {
+            "fmt": "none",
+            "ecolor": colour,
+            "elinewidth": 1.1,
+            "capsize": 2.5,
+            "capthick": 1.1,
+            "zorder": 4,
+        }
         axes.errorbar(
-            across, up, xerr=run_columns.floats(own, f"{x}_se"), yerr=run_columns.floats(own, f"{y}_se"), **bars
+            across,
+            up,
+            xerr=run_columns.floats(own, f"{x}_se"),
+            yerr=run_columns.floats(own, f"{y}_se"),
+            **bars,
         )
     lost = rows.loc[collapse_marks.marked(rows)]
     collapse_marks.cross(
-        axes, run_columns.floats(lost, x), run_columns.floats(lost, y), name=collapse_marks.label(rows)
+        axes,
+        run_columns.floats(lost, x),
+        run_columns.floats(lost, y),
+        name=collapse_marks.label(rows),
     )
     axes.set_xlabel(f"mean {wording.axis(x)}")
     axes.set_ylabel(f"mean {wording.axis(y)}")
@@ -95,9 +118,15 @@ def label(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str =
     if not 0 < named.sum() <= MOST_LABELS:
         return
     colours = style.colours(runs)
-    lines = [own[[x, y]].to_numpy(dtype=np.float64) for _, own in rows.sort_values("strength").groupby("series")]
+    lines = [
+        own[[x, y]].to_numpy(dtype=np.float64)
+        for _, own in rows.sort_values("strength").groupby("series")
+    ]
     for px, py, ex, ey in rows[[x, y, f"{x}_se", f"{y}_se"]].to_numpy(dtype=np.float64):
-        lines += [np.array([[px - ex, py], [px + ex, py]]), np.array([[px, py - ey], [px, py + ey]])]
+        lines += [
+            np.array([[px - ex, py], [px + ex, py]]),
+            np.array([[px, py - ey], [px, py + ey]]),
+        ]
     label_placement.place(
         axes,
         rows.loc[named, [x, y]].to_numpy(dtype=np.float64),
@@ -108,7 +137,14 @@ def label(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str =
     )
 
 
-def note(runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = "mig", choice: cell_means.Choice = "best") -> str:
+def note(
+    runs: Runs,
+    rows: pd.DataFrame,
+    *,
+    x: str = "tc",
+    y: str = "mig",
+    choice: cell_means.Choice = "best",
+) -> str:
     """Return what the points are and what they leave out, in words."""
     goal = cell_means.goals(runs)[0]
     several = choice == "best" and run_columns.floats(rows, "complete_cells").max(initial=0) > 1
@@ -116,8 +152,12 @@ def note(runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = "mig", choic
     pooled = ", all cells of a bracket together" if choice == "pooled" else ""
     parts = [
         f"Points: means over seeds of trials that ran their whole length{best}{pooled}",
-        "bars: standard error" if max(_seeds(rows, x, y), default=0) > 1 else "one seed, hence no error bars",
-        f"area grows with {wording.strength_axis(runs)}" if len(set(rows["strength"].dropna())) > 1 else "",
+        "bars: standard error"
+        if max(_seeds(rows, x, y), default=0) > 1
+        else "one seed, hence no error bars",
+        f"area grows with {wording.strength_axis(runs)}"
+        if len(set(rows["strength"].dropna())) > 1
+        else "",
         collapse_marks.NOTE if collapse_marks.label(rows) else "",
         wording.measured_on(runs, [x, y]),
         wording.left_out(runs.table),
@@ -127,4 +167,7 @@ def note(runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = "mig", choic
 
 def _seeds(rows: pd.DataFrame, x: str, y: str) -> list[int]:
     """Return how many trials are behind each point."""
-    return [int(n) for n in np.minimum(run_columns.floats(rows, f"{x}_n"), run_columns.floats(rows, f"{y}_n"))]
+    return [
+        int(n)
+        for n in np.minimum(run_columns.floats(rows, f"{x}_n"), run_columns.floats(rows, f"{y}_n"))
+    ]

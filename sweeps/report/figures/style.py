@@ -74,7 +74,9 @@ def drawn(function: Callable[P, R]) -> Callable[P, R]:
 def figure(width: float, height: float) -> Figure:
     """Return an empty figure, inches; apart from pyplot, so that no window and no global list knows it."""
     # Laid out at the dots of the PNG; the pads take up that letters are a little wider at other resolutions.
-    return Figure(figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.05))
+    return Figure(
+        figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.05)
+    )
 
 
 def png(drawing: Figure, *, dpi: int = DPI) -> bytes:
@@ -89,7 +91,10 @@ def svg(drawing: Figure) -> bytes:
 
 def colours(runs: Runs) -> dict[str, str]:
     """Return series -> colour, in the order of the sweep."""
-    return {series: COLOURS[k % len(COLOURS)] for k, series in enumerate(dict.fromkeys(run_series.series(runs)))}
+    return {
+        series: COLOURS[k % len(COLOURS)]
+        for k, series in enumerate(dict.fromkeys(run_series.series(runs)))
+    }
 
 
 def markers(runs: Runs) -> dict[str, str]:
@@ -105,7 +110,9 @@ def shades(strengths: Sequence[float] | np.ndarray) -> dict[float, str]:
     known = sorted({float(strength) for strength in strengths if not math.isnan(strength)})
     colour_map = matplotlib.colormaps["viridis"]
     places = np.linspace(0.0, 0.88, max(len(known), 1))
-    return {strength: to_hex(colour_map(place)) for strength, place in zip(known, places, strict=False)}
+    return {
+        strength: to_hex(colour_map(place)) for strength, place in zip(known, places, strict=False)
+    }
 
 
 def areas(strengths: np.ndarray) -> np.ndarray:

@@ -18,7 +18,9 @@ METRICS = ("reconstruction", "tc", "mig")
 
 
 @style.drawn
-def tradeoff_figure(runs: Runs, *, metrics: Sequence[str] = METRICS, choice: cell_means.Choice = "best") -> Figure:
+def tradeoff_figure(
+    runs: Runs, *, metrics: Sequence[str] = METRICS, choice: cell_means.Choice = "best"
+) -> Figure:
     """Return one panel per measured metric: mean ± standard error against strength, each seed a small dot.
 
     An objective without a strength (a plain VAE) is a horizontal line with its error as a band.
@@ -30,10 +32,18 @@ def tradeoff_figure(runs: Runs, *, metrics: Sequence[str] = METRICS, choice: cel
         draw(axes, runs, metric, choice=choice)
     by_name = dict(zip(*reversed(panels[0].get_legend_handles_labels()), strict=True))
     rows = cell_means.brackets(runs, shown, choice=choice)
-    lost = collapse_marks.label(rows.loc[~np.isnan(run_columns.floats(rows, shown[0]))]) if shown else ""
+    lost = (
+        collapse_marks.label(rows.loc[~np.isnan(run_columns.floats(rows, shown[0]))])
+        if shown
+        else ""
+    )
     names = [name for name in (*style.colours(runs), lost) if name in by_name]
     style.legend(drawing, [by_name[name] for name in names], names)
-    spread = "± standard error over seeds (dots)" if run_columns.floats(rows, "n").max(initial=0) > 1 else "of one seed"
+    spread = (
+        "± standard error over seeds (dots)"
+        if run_columns.floats(rows, "n").max(initial=0) > 1
+        else "of one seed"
+    )
     missing = [wording.name(metric) for metric in metrics if metric not in shown]
     without = f"; not measured: {', '.join(missing)}" if missing else ""
     crossed = f"; {collapse_marks.NOTE}" if lost else ""
@@ -63,10 +73,21 @@ def draw(axes: Axes, runs: Runs, metric: str, *, choice: cell_means.Choice = "be
             _level(axes, group, metric, colour=colours[own], name=own)
             across, where = np.full(len(group), 0.5), axes.get_yaxis_transform()
         else:
-            _line(axes, group, metric, steps, per_trial, colour=colours[own], marker=markers[own], name=own)
+            _line(
+                axes,
+                group,
+                metric,
+                steps,
+                per_trial,
+                colour=colours[own],
+                marker=markers[own],
+                name=own,
+            )
             across, where = _aside(run_columns.floats(group, "strength"), steps), None
         lost = collapse_marks.marked(group)
-        collapse_marks.cross(axes, across[lost], run_columns.floats(group, metric)[lost], name=name, transform=where)
+        collapse_marks.cross(
+            axes, across[lost], run_columns.floats(group, metric)[lost], name=name, transform=where
+        )
     style.strength_scale(axes, strengths, wording.strength_axis(runs))
     axes.set_ylabel(wording.axis(metric))
     known = strengths[~np.isnan(strengths)]
@@ -107,9 +128,22 @@ def _line(
     )
     # Of two seeds the dots would lie exactly under the ends of the error bar: they stand a little aside.
     beside = _aside(strengths, steps + 1.5)
-    seeds = [(x, per_trial[number]) for x, members in zip(beside, group["members"], strict=True) for number in members]
+    seeds = [
+        (x, per_trial[number])
+        for x, members in zip(beside, group["members"], strict=True)
+        for number in members
+    ]
     dots = np.array(seeds, dtype=np.float64).reshape(-1, 2)
-    axes.scatter(dots[:, 0], dots[:, 1], s=9, color=colour, alpha=0.45, linewidth=0, zorder=3, gid=f"seeds:{name}")
+    axes.scatter(
+        dots[:, 0],
+        dots[:, 1],
+        s=9,
+        color=colour,
+        alpha=0.45,
+        linewidth=0,
+        zorder=3,
+        gid=f"seeds:{name}",
+    )
 
 
 def _level(axes: Axes, group: pd.DataFrame, metric: str, *, colour: str, name: str) -> None:

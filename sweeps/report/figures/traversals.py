@@ -39,7 +39,10 @@ def folder(runs: Runs, trial: Mapping[str, Any]) -> Path:
 def traversals_figure(runs: Runs) -> Figure:
     """Return the traversals below each other, wide enough for their labels to be read; many in two or three columns."""
     found, goal = pictures(runs), cell_means.goals(runs)[0]
-    images = {objective: np.asarray(Image.open(path).convert("RGB")) for objective, (_, path) in found.items()}
+    images = {
+        objective: np.asarray(Image.open(path).convert("RGB"))
+        for objective, (_, path) in found.items()
+    }
     columns = next((n for n in (1, 2) if len(images) <= 3 * n), 3)
     lines, width = math.ceil(len(images) / columns) or 1, 7.4 if columns == 1 else 4.6
     tallest = max((image.shape[0] / image.shape[1] for image in images.values()), default=0.5)

@@ -3,7 +3,11 @@ import pytest
 from metric_references import grid_factors, mixture_information, sharp_codes
 
 from metrics import Codes, Factors
-from metrics.information.matrix import discrete_information, histogram_information, quadrature_information
+from metrics.information.matrix import (
+    discrete_information,
+    histogram_information,
+    quadrature_information,
+)
 
 
 def one_latent(mean, std):
@@ -21,10 +25,14 @@ def test_quadrature_agrees_with_a_dense_grid(std, spread):
     rng = np.random.default_rng(int(1000 * std) + int(10 * spread))
     level = np.arange(60) % 4
     mean = rng.standard_normal(60) + 0.5 * level
-    widths = std * np.exp(spread * rng.uniform(-1, 1, 60))  # spread 2: a factor of 55 between widths
+    widths = std * np.exp(
+        spread * rng.uniform(-1, 1, 60)
+    )  # spread 2: a factor of 55 between widths
     ours = quadrature_information(one_latent(mean, widths), one_factor(level))
     exact = mixture_information(mean, widths, level)
-    assert abs(ours.matrix[0, 0] - exact) < min(3e-4, ours.error[0, 0])  # interpolation between widths
+    assert abs(ours.matrix[0, 0] - exact) < min(
+        3e-4, ours.error[0, 0]
+    )  # interpolation between widths
 
 
 def test_equal_widths_leave_no_interpolation_error():
@@ -38,7 +46,9 @@ def test_equal_widths_leave_no_interpolation_error():
 
 def test_a_broad_posterior_beside_very_narrow_ones():
     mean = np.concatenate([np.linspace(-1, 1, 40), [3.0]])
-    std = np.concatenate([np.full(40, 1e-7), [5.0]])  # the broad one stretches the grid to 10^9 narrow widths
+    std = np.concatenate(
+        [np.full(40, 1e-7), [5.0]]
+    )  # the broad one stretches the grid to 10^9 narrow widths
     level = np.arange(41) % 2
     ours = quadrature_information(one_latent(mean, std), one_factor(level))
     # No two of 41 overlap but where the broad one is 1e-6 of a narrow one: I = H(v) of 21 and 20.
@@ -59,13 +69,17 @@ def test_float32_codes_are_enough():
     mean, level = rng.standard_normal(50), np.arange(50) % 5
     wide = one_latent(mean, np.full(50, 0.1))
     narrow = Codes(wide.mean.astype(np.float32), wide.logvar.astype(np.float32))
-    first, second = (quadrature_information(codes, one_factor(level)).matrix for codes in (wide, narrow))
+    first, second = (
+        quadrature_information(codes, one_factor(level)).matrix for codes in (wide, narrow)
+    )
     np.testing.assert_allclose(first, second, atol=1e-5)  # float32 means: 1e-7 / 0.1 of a width
 
 
 def test_levels_that_are_missing_do_not_count():
     level = np.array([0, 5, 5, 0, 0, 5])  # two of six levels are present
-    ours = quadrature_information(one_latent(level.astype(float), np.full(6, 0.1)), one_factor(level, size=6))
+    ours = quadrature_information(
+        one_latent(level.astype(float), np.full(6, 0.1)), one_factor(level, size=6)
+    )
     np.testing.assert_allclose(ours.matrix, np.log(2), atol=1e-6)
 
 
@@ -84,7 +98,9 @@ def test_histogram_bias_of_noise_is_its_error():
     # Noise against 10 levels: truth 0, plug-in mean (20 - 1)(10 - 1) / (2 * 4000) = .0214 (Miller 1955).
     rng = np.random.default_rng(0)
     ours = histogram_information(rng.uniform(size=(4000, 8)), one_factor(rng.integers(0, 10, 4000)))
-    np.testing.assert_allclose(ours.matrix.mean(), ours.error.mean(), rtol=0.2)  # 8 latents x 171 cells
+    np.testing.assert_allclose(
+        ours.matrix.mean(), ours.error.mean(), rtol=0.2
+    )  # 8 latents x 171 cells
 
 
 def test_discrete_code_that_is_the_factor_has_its_entropy():

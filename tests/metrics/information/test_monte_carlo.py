@@ -15,23 +15,33 @@ def test_samples_agree_with_quadrature_within_four_standard_errors():
     sampled = monte_carlo_information(CODES, FACTORS, samples=4000, seed=0)
     exact = quadrature_information(CODES, FACTORS)
     assert (np.abs(sampled.matrix - exact.matrix) < 4 * sampled.error + exact.error).all()
-    assert (sampled.error < 0.03).all()  # deviations of -ln q are about .7: twice .7 / sqrt(4000) and some
+    assert (
+        sampled.error < 0.03
+    ).all()  # deviations of -ln q are about .7: twice .7 / sqrt(4000) and some
 
 
 def test_standard_error_is_that_of_repeated_draws():
-    runs = [score("mig.monte_carlo", CODES, FACTORS, samples=100, seed=s, reference=False) for s in range(200)]
+    runs = [
+        score("mig.monte_carlo", CODES, FACTORS, samples=100, seed=s, reference=False)
+        for s in range(200)
+    ]
     spread = np.std([run.value for run in runs], ddof=1)
     # The deviation of 200 draws is known to 5 %, four of them; the best two latents do not change here.
     assert np.mean([run.error for run in runs]) == pytest.approx(spread, rel=0.2)
 
 
 def test_error_falls_with_the_root_of_the_samples():
-    few, many = (score("mig.monte_carlo", CODES, FACTORS, samples=s, reference=False).error for s in (250, 4000))
+    few, many = (
+        score("mig.monte_carlo", CODES, FACTORS, samples=s, reference=False).error
+        for s in (250, 4000)
+    )
     assert few / many == pytest.approx(4, rel=0.15)  # variances of 250 samples are known to 9 %
 
 
 def test_negative_information_is_zero():
-    noise = Codes(np.zeros((96, 3)), np.zeros((96, 3)))  # I = 0: half of the estimates would be below
+    noise = Codes(
+        np.zeros((96, 3)), np.zeros((96, 3))
+    )  # I = 0: half of the estimates would be below
     ours = monte_carlo_information(noise, FACTORS, samples=50, seed=0)
     assert (ours.matrix >= 0).all()
     assert (ours.matrix == 0).any()
@@ -41,7 +51,9 @@ def test_negative_information_is_zero():
 def test_blocks_do_not_change_the_value(monkeypatch):
     whole = monte_carlo_information(CODES, FACTORS, samples=300, seed=1).matrix
     monkeypatch.setattr(monte_carlo, "_BLOCK", 1000)
-    np.testing.assert_allclose(monte_carlo_information(CODES, FACTORS, samples=300, seed=1).matrix, whole, atol=1e-12)
+    np.testing.assert_allclose(
+        monte_carlo_information(CODES, FACTORS, samples=300, seed=1).matrix, whole, atol=1e-12
+    )
 
 
 def test_very_narrow_beside_very_broad_posteriors_do_not_overflow():

@@ -33,7 +33,9 @@ def adaptive_information(mean, std, level):
         return np.trapezoid(-p * np.log(np.maximum(p, 1e-300)), grid)
 
     rows = np.arange(len(mean))
-    return entropy(rows) - sum((level == v).mean() * entropy(rows[level == v]) for v in np.unique(level))
+    return entropy(rows) - sum(
+        (level == v).mean() * entropy(rows[level == v]) for v in np.unique(level)
+    )
 
 
 def realistic(kind, rng, n=240):
@@ -50,7 +52,9 @@ def realistic(kind, rng, n=240):
     return mean, std, level
 
 
-@pytest.mark.parametrize("kind", ["half sharp", "few broad", "every width", "sharp for one level", "nearly alike"])
+@pytest.mark.parametrize(
+    "kind", ["half sharp", "few broad", "every width", "sharp for one level", "nearly alike"]
+)
 def test_sharp_and_broad_posteriors_in_one_latent_are_integrated_to_a_thousandth(kind):
     mean, std, level = realistic(kind, np.random.default_rng(0))
     ours = of(mean, std, level)
@@ -62,9 +66,15 @@ def test_sharp_and_broad_posteriors_in_one_latent_are_integrated_to_a_thousandth
 
 @settings(max_examples=40, deadline=None, derandomize=True)
 @given(
-    seed=st.integers(0, 10**6), low=st.floats(-6, 0), high=st.floats(-2, 1), n=st.integers(4, 60), v=st.integers(2, 5)
+    seed=st.integers(0, 10**6),
+    low=st.floats(-6, 0),
+    high=st.floats(-2, 1),
+    n=st.integers(4, 60),
+    v=st.integers(2, 5),
 )
-def test_any_widths_between_a_millionth_and_ten_are_within_the_reported_error(seed, low, high, n, v):
+def test_any_widths_between_a_millionth_and_ten_are_within_the_reported_error(
+    seed, low, high, n, v
+):
     rng = np.random.default_rng(seed)
     level = np.arange(n) % v
     mean = rng.standard_normal(n) * 10 ** rng.uniform(-1, 1)
@@ -104,7 +114,9 @@ def test_windows_of_all_grids_add_up_to_one():
         float(windows(blocks, finer).sum()) * ladder.step(grid)
         for grid, (blocks, finer) in enumerate(zip(found, [*found[1:], None], strict=True))
     )
-    assert covered == pytest.approx(ladder.length, rel=1e-9)  # the windows' rise is cut off at 5 deviations
+    assert covered == pytest.approx(
+        ladder.length, rel=1e-9
+    )  # the windows' rise is cut off at 5 deviations
 
 
 def test_fine_blocks_lie_around_narrow_posteriors_only():
@@ -124,7 +136,9 @@ def test_interpolation_of_a_density_of_two_steps_is_exact(std):
     fine = np.arange(quadrature_grid.BLOCK) / 4
     centre = 13.3
     found = np.exp(-0.5 * ((coarse - centre) / std) ** 2) @ weights
-    np.testing.assert_allclose(found, np.exp(-0.5 * ((fine - centre) / std) ** 2), atol=2e-6)  # of a peak of 1
+    np.testing.assert_allclose(
+        found, np.exp(-0.5 * ((fine - centre) / std) ** 2), atol=2e-6
+    )  # of a peak of 1
 
 
 def test_what_is_widened_is_said_to_be_uncertain(monkeypatch):
@@ -139,7 +153,9 @@ def test_what_is_widened_is_said_to_be_uncertain(monkeypatch):
 
 
 def test_one_posterior_has_the_entropy_of_a_gaussian():
-    found = mixture_entropies(np.zeros(1), np.full(1, 0.3), np.ones(1), [np.zeros(1, dtype=np.int64)])
+    found = mixture_entropies(
+        np.zeros(1), np.full(1, 0.3), np.ones(1), [np.zeros(1, dtype=np.int64)]
+    )
     assert found.values[0] == pytest.approx(0.5 * np.log(2 * np.pi * np.e * 0.09), abs=1e-5)
 
 
@@ -152,8 +168,13 @@ def test_equal_narrow_posteriors_of_one_width_need_no_coarse_grid():
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
 def test_scale_and_place_change_nothing(scale):
     mean, std, level = realistic("every width", np.random.default_rng(3), n=60)
-    here, there = of(mean, std, level).matrix, of(scale * mean + 7 * scale, scale * std, level).matrix
-    np.testing.assert_allclose(here, there, atol=1e-6)  # another place on the grid: aliases of the binning
+    here, there = (
+        of(mean, std, level).matrix,
+        of(scale * mean + 7 * scale, scale * std, level).matrix,
+    )
+    np.testing.assert_allclose(
+        here, there, atol=1e-6
+    )  # another place on the grid: aliases of the binning
 
 
 @pytest.mark.gpu
@@ -170,5 +191,7 @@ def test_all_of_dsprites_with_sharp_and_broad_posteriors_is_within_a_thousandth(
     std = np.where(np.arange(737_280) // 32 % 2, 1e-3, 1.0)
     ours = of(3.4 * (level / 31 - 0.5), std, level)
     few = np.arange(64)  # of each level one sharp and one broad: the same mixtures
-    exact = mixture_information(3.4 * (level[few] / 31 - 0.5), np.where(few // 32 % 2, 1e-3, 1.0), level[few])
+    exact = mixture_information(
+        3.4 * (level[few] / 31 - 0.5), np.where(few // 32 % 2, 1e-3, 1.0), level[few]
+    )
     assert abs(ours.matrix[0, 0] - exact) < min(1e-3, ours.error[0, 0])

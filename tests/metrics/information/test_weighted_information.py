@@ -12,7 +12,17 @@ PLAIN = noisy_codes(GRID, latents=4, seed=0)
 CODES = Codes(PLAIN.mean, PLAIN.logvar, GRID.values[:, :1] % 2)
 ROWS = np.repeat(np.arange(len(GRID)), COUNTS)
 REPEATED = Codes(CODES.mean[ROWS], CODES.logvar[ROWS], CODES.discrete[ROWS])
-NAMES = ["mig", "mig.entropy_weighted", "mig_chen4", "mig_hist20", "mig_sup", "rmig", "jemmig", "med", "med.published"]
+NAMES = [
+    "mig",
+    "mig.entropy_weighted",
+    "mig_chen4",
+    "mig_hist20",
+    "mig_sup",
+    "rmig",
+    "jemmig",
+    "med",
+    "med.published",
+]
 
 
 def weighted(unit=1.0):
@@ -32,8 +42,12 @@ def test_weights_are_repetitions(name, unit):
 
 @pytest.mark.parametrize("name", [*NAMES, "mig_hist20.dlib", "mig.monte_carlo"])
 def test_a_level_whose_rows_weigh_nothing_is_not_there(name):
-    factors = Factors(GRID.values, GRID.names, GRID.sizes, np.where(GRID.values[:, 2] == 1, 1.0, 0.0))
-    ours = score(name, CODES, factors, reference=False, **({"samples": 20} if "monte" in name else {}))
+    factors = Factors(
+        GRID.values, GRID.names, GRID.sizes, np.where(GRID.values[:, 2] == 1, 1.0, 0.0)
+    )
+    ours = score(
+        name, CODES, factors, reference=False, **({"samples": 20} if "monte" in name else {})
+    )
     assert "factor2" in ours.details["excluded"]
     assert np.isfinite(ours.value)
 

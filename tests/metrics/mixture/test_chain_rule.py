@@ -96,7 +96,9 @@ def test_information_of_a_gaussian_group():
     # I(x; z_S) = 1/2 ln (det T_S / noise^2): T_S = [[1, .8], [.8, 1]], noise .1: 1/2 ln(.36 / .01) = 1.791759.
     found = information_of_group(gaussian_codes(equal(3, 0.8)), (2, 0), samples=4_000, seed=0)
     assert abs(found.mi - 1.791759) < 4 * found.error + 0.01
-    np.testing.assert_allclose(found.alone, 0.5 * math.log(10), atol=0.06)  # four of 1/sqrt(4,000) and the means' own
+    np.testing.assert_allclose(
+        found.alone, 0.5 * math.log(10), atol=0.06
+    )  # four of 1/sqrt(4,000) and the means' own
 
 
 def test_a_twin_adds_nothing():

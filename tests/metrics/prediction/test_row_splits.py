@@ -13,7 +13,9 @@ def test_no_row_is_trained_and_tested_on(rows):
 
 
 def test_a_small_set_is_divided_in_proportion():
-    train, test = held_out("sap", 90, train_rows=10_000, test_rows=5_000, rng=np.random.default_rng(0))
+    train, test = held_out(
+        "sap", 90, train_rows=10_000, test_rows=5_000, rng=np.random.default_rng(0)
+    )
     assert (len(train), len(test)) == (60, 30)
 
 

@@ -64,7 +64,11 @@ def grid(*names):
 
 @pytest.mark.parametrize(
     ("names", "chosen"),
-    [(("scale", "shape", "x"), "shape"), (("a", "digit", "label"), "label"), (("a", "b", "c"), "a")],
+    [
+        (("scale", "shape", "x"), "shape"),
+        (("a", "digit", "label"), "label"),
+        (("a", "b", "c"), "a"),
+    ],
 )
 def test_factor_is_the_shape_the_label_or_the_first(names, chosen):
     assert accuracy(SHAPE, factors=grid(*names)).details["factor"] == chosen
@@ -77,7 +81,9 @@ def test_factor_can_be_named():
 
 
 def test_constant_factor_has_no_accuracy():
-    result = accuracy(SHAPE, factors=Factors(np.zeros((120, 1), np.int64), ("shape",), (3,)), factor="shape")
+    result = accuracy(
+        SHAPE, factors=Factors(np.zeros((120, 1), np.int64), ("shape",), (3,)), factor="shape"
+    )
     assert math.isnan(result.value)
     assert "shape" in result.details["excluded"]
     assert result.details["reason"] == "every factor is constant in the given rows"

@@ -25,14 +25,17 @@ def test_noise_is_at_chance():
     # 1/5, and four binomial errors sqrt(.16 / 2000) = .0089; more rows than the grid has, or noise would be memorised.
     rng = np.random.default_rng(0)
     factors = Factors(rng.integers(0, 4, (50_000, 5)), tuple("abcde"), (4,) * 5)
-    assert abs(z_diff(rng.standard_normal((50_000, 10)), factors, group=16).value - 0.2) < 4 * 0.0089
+    assert (
+        abs(z_diff(rng.standard_normal((50_000, 10)), factors, group=16).value - 0.2) < 4 * 0.0089
+    )
 
 
 def test_two_factors_on_one_pair_of_axes_are_taken_for_each_other():
     # Sum and difference of two factors of equal size differ in the same way whichever of the two is shared.
     factors = grid_factors(6, 6, 3)
     turned = np.stack(
-        [factors.values[:, 0] + factors.values[:, 1], factors.values[:, 0] - factors.values[:, 1]], axis=1
+        [factors.values[:, 0] + factors.values[:, 1], factors.values[:, 0] - factors.values[:, 1]],
+        axis=1,
     )
     mean = np.concatenate([turned, factors.values[:, 2:]], axis=1).astype(float)
     # Two of three factors are guessed by halves: 1/3 + 2/3 x 1/2; four errors sqrt(2/9 / 2000).
@@ -49,7 +52,9 @@ def test_many_pairs_hide_what_one_pair_shows():
 def test_scale_matters_to_raw_features_only():
     mean = LEVELS + 0.5 * np.random.default_rng(0).standard_normal(LEVELS.shape)
     scaled = mean * np.array([1.0, 10.0, 1.0, 0.02, 1.0])
-    assert z_diff(scaled, min_std=0.0).value == pytest.approx(z_diff(mean).value, abs=1e-3)  # Newton stops at 1e-4
+    assert z_diff(scaled, min_std=0.0).value == pytest.approx(
+        z_diff(mean).value, abs=1e-3
+    )  # Newton stops at 1e-4
     raw = {"standardise": False, "min_std": 0.0}
     assert z_diff(scaled, **raw).value < z_diff(mean, **raw).value - 0.05
 
@@ -98,7 +103,9 @@ def test_no_classifier_warns_of_an_early_stop():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for name in ("beta_vae.dlib", "beta_vae.trento"):
-            assert z_diff(LEVELS * np.array([0.01, 100.0, 1.0, 40.0, 0.1]), name=name).value > 0.2  # chance
+            assert (
+                z_diff(LEVELS * np.array([0.01, 100.0, 1.0, 40.0, 0.1]), name=name).value > 0.2
+            )  # chance
 
 
 def test_error_is_binomial_and_the_confusion_counts_every_example():

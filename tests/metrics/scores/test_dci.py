@@ -20,7 +20,9 @@ def dci(codes, factors, **options):
 
 def halves(codes, factors):
     """Training and test rows as the metric draws them at seed 0 with the sizes (300, 300)."""
-    rows = held_out("dci", len(factors), train_rows=300, test_rows=300, rng=np.random.default_rng(0))
+    rows = held_out(
+        "dci", len(factors), train_rows=300, test_rows=300, rng=np.random.default_rng(0)
+    )
     return [(codes.mean[part].astype(float), factors.values[part]) for part in rows]
 
 
@@ -47,7 +49,10 @@ def test_each_code_mixing_two_factors_disentangles_less(model):
 @pytest.mark.parametrize("model", ["forest", "boosting", "published"])
 def test_classifiers_name_accuracy_and_error_as_what_they_are(model):
     details = dci(sharp_codes(FACTORS.values), FACTORS, model=model).details
-    assert (details["accuracy"], details["error"]) == (1.0, 0.0)  # a published library calls the first an error
+    assert (details["accuracy"], details["error"]) == (
+        1.0,
+        0.0,
+    )  # a published library calls the first an error
     noisy = dci(CODES, FACTORS, model=model).details
     np.testing.assert_allclose(noisy["errors"] + noisy["accuracies"], 1.0)
 
@@ -74,13 +79,17 @@ def test_importance_by_permutation_agrees_with_scikit_learn():
     ours = dci(CODES, FACTORS, model="boosting", **options).details["importance"]
     (x, y), (x_test, y_test) = halves(CODES, FACTORS)
     for k in range(len(FACTORS.names)):
-        model = HistGradientBoostingClassifier(max_iter=20, min_samples_leaf=5, early_stopping=False, random_state=0)
+        model = HistGradientBoostingClassifier(
+            max_iter=20, min_samples_leaf=5, early_stopping=False, random_state=0
+        )
         with one_thread():
             model.fit(x, y[:, k])
             rise = permutation_importance(
                 model, x_test, y_test[:, k], scoring="neg_log_loss", n_repeats=8, random_state=1
             ).importances_mean.clip(min=0)
-        np.testing.assert_allclose(ours[:, k], rise / rise.sum(), atol=0.03)  # other permutations; noise not zeroed
+        np.testing.assert_allclose(
+            ours[:, k], rise / rise.sum(), atol=0.03
+        )  # other permutations; noise not zeroed
 
 
 def test_permutation_finds_the_known_disentanglement_where_impurity_credits_noise():
@@ -89,14 +98,20 @@ def test_permutation_finds_the_known_disentanglement_where_impurity_credits_nois
     factors = Factors(rng.integers(0, 8, (4000, 4)), ("a", "b", "c", "d"), (8, 8, 8, 8))
     level = factors.values.astype(float)
     blended = np.stack([level[:, 0], level[:, 1], 8 * level[:, 2] + level[:, 3]], axis=1)
-    mean = np.concatenate([blended + 0.8 * rng.standard_normal((4000, 3)), rng.standard_normal((4000, 6))], axis=1)
+    mean = np.concatenate(
+        [blended + 0.8 * rng.standard_normal((4000, 3)), rng.standard_normal((4000, 6))], axis=1
+    )
     by_permutation = dci(Codes(mean), factors, model="boosting", trees=10, min_leaf=20)
     assert by_permutation.value == pytest.approx(0.75, abs=0.005)
-    assert score("dci.forest", Codes(mean), factors, reference=False).value < 0.5  # leaves of five rows
+    assert (
+        score("dci.forest", Codes(mean), factors, reference=False).value < 0.5
+    )  # leaves of five rows
 
 
 def test_published_form_is_gradient_boosting_with_defaults():
-    result = score("dci.published", CODES, FACTORS, reference=False, train_rows=300, test_rows=300, trees=5)
+    result = score(
+        "dci.published", CODES, FACTORS, reference=False, train_rows=300, test_rows=300, trees=5
+    )
     (x, y), (x_test, y_test) = halves(CODES, FACTORS)
     model = GradientBoostingClassifier(n_estimators=5, random_state=0).fit(x, y[:, 1])
     np.testing.assert_allclose(result.details["importance"][:, 1], model.feature_importances_)
@@ -128,19 +143,25 @@ def test_importance_of_a_discrete_latent_is_that_of_its_categories_together(mode
     )
     result = dci(codes, factors, model=model)
     assert result.details["importance"].shape == (2, 2)
-    assert result.value == pytest.approx(1.0, abs=0.02)  # regression weights of an independent latent: 1 / sqrt(180)
+    assert result.value == pytest.approx(
+        1.0, abs=0.02
+    )  # regression weights of an independent latent: 1 / sqrt(180)
 
 
 @pytest.mark.parametrize("model", MODELS)
 def test_codes_may_be_discrete_only(model):
     codes = Codes(np.zeros((len(FACTORS), 0)), discrete=FACTORS.values)
-    assert dci(codes, FACTORS, model=model).value > 0.8  # indicators: more columns than a regression likes
+    assert (
+        dci(codes, FACTORS, model=model).value > 0.8
+    )  # indicators: more columns than a regression likes
 
 
 def test_a_factor_that_no_latent_predicts_counts_in_the_base():
     factors = grid_factors(4, 4, 4)
     factors = Factors(np.repeat(factors.values, 5, axis=0), factors.names, factors.sizes)
-    both = factors.values[:, :1] * 4.0 + factors.values[:, 1:2]  # names both, says nothing of the third
+    both = (
+        factors.values[:, :1] * 4.0 + factors.values[:, 1:2]
+    )  # names both, says nothing of the third
     result = dci(Codes(both), factors, model="boosting")
     assert result.value == pytest.approx(1 - np.log(2) / np.log(3), abs=1e-9)
 
@@ -160,7 +181,9 @@ def test_completeness_weighs_factors_by_importance_and_says_the_plain_mean_too()
     factors = Factors(rng.integers(0, 9, (4000, 2)), ("known", "faint"), (9, 9))
     level = factors.values - 4.0
     blend = np.stack([level[:, 0], 0.1 * level[:, 1] + rng.standard_normal(4000)], axis=1)
-    details = dci(Codes(blend @ np.array([[1.0, 0.0], [1.0, 1.0]])), factors, model="linear").details
+    details = dci(
+        Codes(blend @ np.array([[1.0, 0.0], [1.0, 1.0]])), factors, model="linear"
+    ).details
     each = details["completeness_per_factor"]
     assert details["completeness_mean"] == pytest.approx(each.mean())
     share = details["importance"].sum(axis=0) / details["importance"].sum()
@@ -171,7 +194,10 @@ def test_completeness_weighs_factors_by_importance_and_says_the_plain_mean_too()
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"model": "svm"}, "model must be one of forest, boosting, published, lasso, linear, got 'svm'"),
+        (
+            {"model": "svm"},
+            "model must be one of forest, boosting, published, lasso, linear, got 'svm'",
+        ),
         ({"trees": 0}, "must be >= 1, got 0, 20 and 3"),
         ({"alpha": -1.0}, "alpha must be > 0"),
         ({"test_rows": 0}, "train_rows and test_rows must be >= 1"),

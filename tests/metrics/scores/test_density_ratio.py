@@ -16,7 +16,9 @@ def gaussian_codes(d, rho, *, n, seed=0):
     """Codes whose samples are exactly N(0, R) with all correlations rho: means of covariance R - noise I."""
     rng = np.random.default_rng(seed)
     covariance = np.full((d, d), rho) + (1 - rho - NOISE) * np.eye(d)
-    return Codes(rng.multivariate_normal(np.zeros(d), covariance, size=n), np.full((n, d), math.log(NOISE)))
+    return Codes(
+        rng.multivariate_normal(np.zeros(d), covariance, size=n), np.full((n, d), math.log(NOISE))
+    )
 
 
 def signs(n, seed=0):
@@ -38,7 +40,9 @@ def estimate(codes, **options):
 def test_correlated_gaussians_have_their_total_correlation(d, rho, truth, n, tightest):
     result = estimate(gaussian_codes(d, rho, n=n))
     assert abs(result.value - truth) < 4 * result.error
-    assert abs(result.value - truth) < tightest  # four of the largest standard deviations over seeds, .039 and .016
+    assert (
+        abs(result.value - truth) < tightest
+    )  # four of the largest standard deviations over seeds, .039 and .016
 
 
 def test_mean_of_the_best_logit_is_the_total_correlation_and_the_fitted_one_agrees():
@@ -46,7 +50,9 @@ def test_mean_of_the_best_logit_is_the_total_correlation_and_the_fitted_one_agre
     rho, rng = 0.8, np.random.default_rng(0)
     x, y = rng.standard_normal((2, 20_000))
     z = np.stack([x, rho * x + math.sqrt(1 - rho**2) * y], axis=1)
-    best = (rho * z[:, 0] * z[:, 1] - rho**2 * (z**2).sum(axis=1) / 2) / (1 - rho**2) - 0.5 * math.log(1 - rho**2)
+    best = (rho * z[:, 0] * z[:, 1] - rho**2 * (z**2).sum(axis=1) / 2) / (
+        1 - rho**2
+    ) - 0.5 * math.log(1 - rho**2)
     assert abs(best.mean() - 0.510826) < 4 * best.std() / math.sqrt(20_000)
     logit = _quadratic(z[:10_000], _shuffled(z[:10_000], np.arange(2), rng))
     fitted = logit(torch.as_tensor(z[10_000:])).numpy()
@@ -59,9 +65,13 @@ def test_dependence_that_no_two_latents_show_is_found_by_the_network():
     # I(z_3; z_1, z_2) = ln 2, less than 1e-5 of which noise of .2 hides.
     result = estimate(signs(4_000))
     assert abs(result.details["quadratic"]) < 0.02
-    assert result.value == pytest.approx(math.log(2), abs=0.06)  # five of the .01 by which seeds differ
+    assert result.value == pytest.approx(
+        math.log(2), abs=0.06
+    )  # five of the .01 by which seeds differ
     assert abs(result.value - math.log(2)) < 4 * result.error
-    assert result.details["donsker_varadhan"] < math.log(2) + 0.02  # a bound, but for the noise of its own mean
+    assert (
+        result.details["donsker_varadhan"] < math.log(2) + 0.02
+    )  # a bound, but for the noise of its own mean
 
 
 def test_without_training_the_network_adds_nothing():
@@ -73,7 +83,10 @@ def test_without_training_the_network_adds_nothing():
 def test_independent_latents_are_not_told_from_shuffled_ones():
     result = estimate(KNOWN_CODES["noise"])
     assert result.details["accuracy"] == pytest.approx(0.5, abs=0.03)  # three of sqrt(.25 / 2,304)
-    assert result.details["steps"].tolist() == [0, 0]  # no gain of the network that validation rows would vouch for
+    assert result.details["steps"].tolist() == [
+        0,
+        0,
+    ]  # no gain of the network that validation rows would vouch for
 
 
 def test_total_correlation_of_a_finite_mixture_is_out_of_reach():
@@ -97,14 +110,18 @@ def test_discrete_latents_take_part():
 def test_indicators_of_one_latent_are_permuted_together():
     """Else the shuffled rows would have no or two categories, which a classifier tells at once."""
     rng = np.random.default_rng(0)
-    codes = Codes(rng.standard_normal((1_000, 1)), np.zeros((1_000, 1)), rng.integers(0, 4, (1_000, 1)))
+    codes = Codes(
+        rng.standard_normal((1_000, 1)), np.zeros((1_000, 1)), rng.integers(0, 4, (1_000, 1))
+    )
     assert abs(estimate(codes).value) < 0.05
 
 
 def test_constant_latents_are_left_out_and_named():
     codes = signs(500)
     sharp = np.concatenate([codes.logvar, np.full((500, 1), -300.0)], axis=1)
-    result = estimate(Codes(np.concatenate([codes.mean, np.ones((500, 1))], axis=1), sharp), steps=0)
+    result = estimate(
+        Codes(np.concatenate([codes.mean, np.ones((500, 1))], axis=1), sharp), steps=0
+    )
     assert result.details["excluded"] == {"latent 3": "constant"}
 
 

@@ -4,7 +4,13 @@ import tracemalloc
 import numpy as np
 import pytest
 import torch
-from metric_references import densities_by_loops, elbo_by_loops, grid_factors, noisy_codes, sharp_codes
+from metric_references import (
+    densities_by_loops,
+    elbo_by_loops,
+    grid_factors,
+    noisy_codes,
+    sharp_codes,
+)
 
 from metrics import Codes, device, elbo_decomposition, gaussian, score
 from metrics.codes.sampling import draw
@@ -30,14 +36,18 @@ def test_agrees_with_plain_loops(std, dtype):
 def test_agrees_with_plain_loops_at_widths_that_float32_cannot_hold():
     codes = random_codes(60, 3, std=1e-6, seed=2, dtype=np.float32)
     ours = elbo_decomposition(codes, samples=30, seed=0)[:3]
-    np.testing.assert_allclose(ours, elbo_by_loops(codes, samples=30, seed=0), rtol=1e-9)  # float64 throughout
+    np.testing.assert_allclose(
+        ours, elbo_by_loops(codes, samples=30, seed=0), rtol=1e-9
+    )  # float64 throughout
 
 
 def test_agrees_with_plain_loops_where_widths_differ_wildly():
     logvar = np.repeat([[-80.0], [0.0], [60.0]], 20, axis=0).astype(np.float32)
     codes = Codes(np.random.default_rng(0).standard_normal((60, 1)).astype(np.float32), logvar)
     ours = elbo_decomposition(codes, samples=60, seed=0)[:3]
-    np.testing.assert_allclose(ours, elbo_by_loops(codes, samples=60, seed=0), rtol=1e-9, atol=1e-9)  # TC is 0
+    np.testing.assert_allclose(
+        ours, elbo_by_loops(codes, samples=60, seed=0), rtol=1e-9, atol=1e-9
+    )  # TC is 0
 
 
 def posteriors(kind, *, n=5_000, d=6, dtype):
@@ -99,7 +109,9 @@ def test_memory_does_not_grow_with_the_data():
         tracemalloc.stop()
         return found
 
-    assert peak(200_000) - peak(100_000) < 12 * 100_000  # a copy of the means alone would be 16 bytes an image
+    assert (
+        peak(200_000) - peak(100_000) < 12 * 100_000
+    )  # a copy of the means alone would be 16 bytes an image
 
 
 def test_blocks_do_not_change_the_value(monkeypatch):
@@ -113,13 +125,20 @@ def test_blocks_do_not_change_the_value(monkeypatch):
 
 
 def test_the_three_parts_sum_to_the_kl_exactly():
-    d = elbo_decomposition(random_codes(200, 5, std=0.3, seed=5, dtype=np.float32), samples=100, seed=0)
+    d = elbo_decomposition(
+        random_codes(200, 5, std=0.3, seed=5, dtype=np.float32), samples=100, seed=0
+    )
     assert d.kl == d.mi + d.tc + d.dimwise_kl
 
 
 def test_sampled_kl_is_the_closed_form_within_its_error():
     codes = random_codes(300, 4, std=0.3, seed=6, dtype=np.float64)
-    closed = gaussian.kl(torch.as_tensor(codes.mean), torch.as_tensor(codes.logvar)).sum(dim=1).mean().item()
+    closed = (
+        gaussian.kl(torch.as_tensor(codes.mean), torch.as_tensor(codes.logvar))
+        .sum(dim=1)
+        .mean()
+        .item()
+    )
     result = score("elbo", codes, samples=1000)
     assert abs(result.value - closed) < 4 * result.error
 
@@ -138,7 +157,9 @@ def test_product_grid_of_sharp_posteriors_has_full_mi_and_no_tc():
 
 def test_collapsed_posterior_costs_nothing():
     codes = Codes(np.zeros((50, 3), np.float32), np.zeros((50, 3), np.float32))
-    np.testing.assert_allclose(elbo_decomposition(codes, samples=30, seed=0), 0.0, atol=1e-6)  # float32 heights
+    np.testing.assert_allclose(
+        elbo_decomposition(codes, samples=30, seed=0), 0.0, atol=1e-6
+    )  # float32 heights
 
 
 def test_seed_decides_the_value():
@@ -171,9 +192,14 @@ def test_chain_s_terms_stand_beside_the_total_correlation_they_make_up():
 def test_discrete_latents_are_said_to_be_left_out():
     values = grid_factors(3, 4, 5).values
     codes = noisy_codes(grid_factors(3, 4, 5), latents=2, seed=0)
-    alone, mixed = score("elbo", codes), score("elbo", Codes(codes.mean, codes.logvar, values[:, :1]))
+    alone, mixed = (
+        score("elbo", codes),
+        score("elbo", Codes(codes.mean, codes.logvar, values[:, :1])),
+    )
     assert mixed.value == alone.value
-    assert mixed.details["excluded"] == {"latent 2": "discrete: outside the continuous posterior q(z|x)"}
+    assert mixed.details["excluded"] == {
+        "latent 2": "discrete: outside the continuous posterior q(z|x)"
+    }
     assert mixed.identity["latents"] == "continuous"
     assert alone.details["excluded"] == {}
 

@@ -25,7 +25,9 @@ def test_areas_are_those_of_scikit_learn_with_ties():
     positive = rng.random((500, 3)) < [0.1, 0.5, 0.9]
     scores = (positive + rng.standard_normal((500, 3))).round(1)
     found, _ = areas_under_roc(scores, positive)
-    np.testing.assert_allclose(found, [roc_auc_score(positive[:, v], scores[:, v]) for v in range(3)], atol=1e-12)
+    np.testing.assert_allclose(
+        found, [roc_auc_score(positive[:, v], scores[:, v]) for v in range(3)], atol=1e-12
+    )
 
 
 def test_contributions_give_the_spread_of_a_mean_area_over_samples():
@@ -38,7 +40,9 @@ def test_contributions_give_the_spread_of_a_mean_area_over_samples():
         return areas.mean(), rows.mean(axis=1).std() / 20
 
     means, errors = np.array([sample() for _ in range(400)]).T
-    assert np.mean(errors) == pytest.approx(means.std(), rel=0.15)  # a deviation of 400 samples: 4 x 1 / sqrt(800)
+    assert np.mean(errors) == pytest.approx(
+        means.std(), rel=0.15
+    )  # a deviation of 400 samples: 4 x 1 / sqrt(800)
 
 
 @pytest.mark.parametrize("penalty", [0.1, 1.0, 30.0])
@@ -67,7 +71,9 @@ def test_negative_control_a_linear_classifier_cannot_single_out_a_middle_value()
     codes = Codes(factors.values.astype(float))
     result = explicitness(codes, factors)
     expected = np.maximum(np.arange(8), 7 - np.arange(8)) / 7
-    np.testing.assert_allclose(result.details["auc_per_value"]["a"], expected, atol=0.03)  # 625 positives each
+    np.testing.assert_allclose(
+        result.details["auc_per_value"]["a"], expected, atol=0.03
+    )  # 625 positives each
     assert result.value == pytest.approx(2 * 5.5 / 7 - 1, abs=4 * result.error)
     assert explicitness(codes, factors, ".multinomial").value == pytest.approx(1.0, abs=1e-3)
 
@@ -75,8 +81,12 @@ def test_negative_control_a_linear_classifier_cannot_single_out_a_middle_value()
 def test_squared_latents_make_the_middle_explicit():
     factors = uniform(3, 3_000)
     level = factors.values - 1.0
-    assert explicitness(Codes(level), factors).value == pytest.approx(2 * (1 + 0.5 + 1) / 3 - 1, abs=0.05)
-    assert explicitness(Codes(np.concatenate([level, level**2], axis=1)), factors).value == pytest.approx(1.0)
+    assert explicitness(Codes(level), factors).value == pytest.approx(
+        2 * (1 + 0.5 + 1) / 3 - 1, abs=0.05
+    )
+    assert explicitness(
+        Codes(np.concatenate([level, level**2], axis=1)), factors
+    ).value == pytest.approx(1.0)
 
 
 def test_unscaled_form_is_the_mean_area():
@@ -94,7 +104,9 @@ def test_noise_is_chance_within_its_error_and_never_below_zero():
 
 def test_standardised_latents_have_no_units():
     scaled = Codes(CODES.mean.astype(float) * [1e-3, 1e4, 1.0, 7.0, 30.0] + 5.0)
-    assert explicitness(scaled).value == pytest.approx(explicitness(Codes(CODES.mean.astype(float))).value, abs=1e-6)
+    assert explicitness(scaled).value == pytest.approx(
+        explicitness(Codes(CODES.mean.astype(float))).value, abs=1e-6
+    )
 
 
 def test_a_value_that_is_not_held_out_is_excluded_by_name():
@@ -114,5 +126,7 @@ def test_discrete_latents_are_read_by_their_categories():
 
 
 def test_unknown_classifier_is_refused():
-    with pytest.raises(ValueError, match="classifier must be 'one_vs_rest' or 'multinomial', got 'svm'"):
+    with pytest.raises(
+        ValueError, match="classifier must be 'one_vs_rest' or 'multinomial', got 'svm'"
+    ):
         explicitness(CODES, classifier="svm")

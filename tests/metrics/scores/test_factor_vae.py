@@ -78,7 +78,9 @@ def test_raw_variances_let_a_latent_of_small_scale_win():
     # Latents with noise of deviation .2, and noise alone of .1: the narrow one is the stillest whatever is fixed, and
     # one latent that takes all votes is right for one factor of five (the in-sample excess of one row is < .03).
     rng = np.random.default_rng(0)
-    level = FACTORS.values / (np.array(FACTORS.sizes) - 1) + 0.2 * rng.standard_normal((len(FACTORS), 5))
+    level = FACTORS.values / (np.array(FACTORS.sizes) - 1) + 0.2 * rng.standard_normal(
+        (len(FACTORS), 5)
+    )
     mean = np.concatenate([level, 0.1 * rng.standard_normal((len(FACTORS), 1))], axis=1)
     lecture = {"protocol": "in_sample", "group": 1000, "train_votes": 800}
     assert vote(mean, **lecture).value > 0.99
@@ -86,7 +88,9 @@ def test_raw_variances_let_a_latent_of_small_scale_win():
 
 
 def test_stratified_votes_are_as_many_for_every_factor():
-    result = vote(FACTORS.values.astype(float), protocol="in_sample", train_votes=800, stratified=True)
+    result = vote(
+        FACTORS.values.astype(float), protocol="in_sample", train_votes=800, stratified=True
+    )
     np.testing.assert_array_equal(result.details["votes"], 160 * np.eye(5, dtype=int))
 
 
@@ -121,7 +125,9 @@ def test_a_raw_gini_variance_would_be_the_smallest_of_all():
     # Negative control: 1/2 (1 - sum p^2) < 1/2 whatever the categories, against variances near 1. Undivided, noise of
     # three categories takes every vote and the score falls to chance.
     rng = np.random.default_rng(0)
-    level = 3 * FACTORS.values / (np.array(FACTORS.sizes) - 1) + 0.8 * rng.standard_normal((len(FACTORS), 5))
+    level = 3 * FACTORS.values / (np.array(FACTORS.sizes) - 1) + 0.8 * rng.standard_normal(
+        (len(FACTORS), 5)
+    )
     noise = rng.integers(0, 3, (len(FACTORS), 1))
     assert mixed(level, noise).details["votes"][5].sum() < 1_000
     assert mixed(level, noise, normalise=False).details["votes"][5].sum() > 9_900
@@ -142,7 +148,10 @@ def test_gini_variance_is_half_the_share_of_unequal_pairs():
 def test_kl_decides_who_votes_in_the_protocol_of_cascade_vae():
     level = FACTORS.values / (np.array(FACTORS.sizes) - 1)
     logvar = np.full(level.shape, -4.0)
-    codes = Codes(np.concatenate([level, level[:, :1]], axis=1), np.concatenate([logvar, np.zeros((len(level), 1))], 1))
+    codes = Codes(
+        np.concatenate([level, level[:, :1]], axis=1),
+        np.concatenate([logvar, np.zeros((len(level), 1))], 1),
+    )
     result = score("factor_vae.snu", codes, FACTORS, reference=False, min_kl=0.3)
     # The copy has KL = mean of 1/2 level^2 = 1/2 (0 + 1/4 + 1) / 3 = .208 nats.
     assert result.details["excluded"] == {"latent 5": "its KL of 0.21 nats is not above 0.3"}

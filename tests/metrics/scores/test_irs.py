@@ -32,7 +32,9 @@ def by_loops(mean, values, quantile):
 @pytest.mark.parametrize("quantile", [0.5, 0.99, 1.0])
 def test_value_is_the_definition(quantile):
     mean = LEVELS @ np.random.default_rng(0).standard_normal((3, 4))
-    assert irs(mean, quantile=quantile).value == pytest.approx(by_loops(mean, FACTORS.values, quantile), abs=1e-12)
+    assert irs(mean, quantile=quantile).value == pytest.approx(
+        by_loops(mean, FACTORS.values, quantile), abs=1e-12
+    )
 
 
 def test_a_function_of_one_factor_is_robust():
@@ -48,12 +50,17 @@ def test_a_rare_event_counts_in_the_paper_and_not_in_its_code():
     mean[0] = 1.0
     assert irs(mean, factors).value > 0.99
     # Level 0 of five deviates by 1 - 1/1200 of at most .5 or so: 1 - (1 / 5) / .5.
-    assert score("irs.paper", Codes(mean), factors, reference=False).value == pytest.approx(0.6, abs=0.005)
+    assert score("irs.paper", Codes(mean), factors, reference=False).value == pytest.approx(
+        0.6, abs=0.005
+    )
 
 
 def test_latents_weigh_by_their_largest_deviation():
     noise = np.random.default_rng(0).standard_normal((len(FACTORS), 1))
-    small, large = irs(np.concatenate([LEVELS[:, :1], 0.01 * noise], 1)), irs(np.concatenate([LEVELS[:, :1], noise], 1))
+    small, large = (
+        irs(np.concatenate([LEVELS[:, :1], 0.01 * noise], 1)),
+        irs(np.concatenate([LEVELS[:, :1], noise], 1)),
+    )
     np.testing.assert_allclose(small.details["scores"], large.details["scores"])
     assert small.value > 0.97 > large.value
 
@@ -77,7 +84,9 @@ def test_noise_scores_a_quantile_over_a_maximum():
     # |N(0, 1)| has its .99 quantile at 2.576 and the largest of 10,000 near 3.9: not 0, hence the chance level.
     rng = np.random.default_rng(0)
     factors = Factors(rng.integers(0, 3, (10_000, 2)), ("a", "b"), (3, 3))
-    assert irs(rng.standard_normal((10_000, 8)), factors).value == pytest.approx(1 - 2.576 / 3.9, abs=0.04)
+    assert irs(rng.standard_normal((10_000, 8)), factors).value == pytest.approx(
+        1 - 2.576 / 3.9, abs=0.04
+    )
 
 
 def test_constant_latents_and_factors_are_left_out_by_name():

@@ -15,7 +15,9 @@ def run(codes=CODES, name="med", **options):
 
 def test_a_code_equal_on_two_of_five_factors_has_the_known_disentanglement():
     # G7: D_j = 1 - log5 2 = .569323; and a latent of one factor 1. Weights 2 and 1.
-    each, weights = med._concentration(np.array([[1.0, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0]]))
+    each, weights = med._concentration(
+        np.array([[1.0, 1, 0, 0, 0], [0, 0, 1, 0, 0], [0, 0, 0, 0, 0]])
+    )
     np.testing.assert_allclose(each, [0.569323, 1.0, np.nan], atol=1e-6)
     np.testing.assert_allclose(weights, [2 / 3, 1 / 3, 0])
 
@@ -75,7 +77,10 @@ def test_means_without_posteriors_are_sent_to_the_histogram():
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"top_k": 0}, "top_k must be >= 1"), ({"normalise": "max"}, "normalise must be one of entropy, sum")],
+    [
+        ({"top_k": 0}, "top_k must be >= 1"),
+        ({"normalise": "max"}, "normalise must be one of entropy, sum"),
+    ],
 )
 def test_wrong_options_are_named(options, message):
     with pytest.raises(ValueError, match=message):

@@ -35,9 +35,13 @@ def test_dead_latents_are_excluded_by_name():
 
 def test_an_active_latent_of_noise_counts_as_zero():
     noise = np.random.default_rng(0).standard_normal((len(OWN), 1))
-    codes = Codes(np.concatenate([OWN, noise], axis=1), np.repeat([[-8.0, -8.0, -8.0, 4.0]], len(OWN), axis=0))
+    codes = Codes(
+        np.concatenate([OWN, noise], axis=1), np.repeat([[-8.0, -8.0, -8.0, 4.0]], len(OWN), axis=0)
+    )
     ours = score("mig_sup", codes, FACTORS, reference=False)
-    assert ours.value == pytest.approx(3 / 4, abs=1e-3)  # three of four; a posterior of width 7 hides the noise
+    assert ours.value == pytest.approx(
+        3 / 4, abs=1e-3
+    )  # three of four; a posterior of width 7 hides the noise
 
 
 def test_one_factor_has_a_gap_to_nothing():

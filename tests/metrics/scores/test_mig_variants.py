@@ -24,7 +24,9 @@ def test_entropy_weighting_is_all_gaps_in_nats_over_all_entropies(name):
 
 def test_chens_mean_leaves_the_shape_out():
     ours, all_factors = run("mig_chen4"), run("mig")
-    assert ours.value == pytest.approx(all_factors.details["gaps"][1:].mean())  # on a whole grid ln V = H
+    assert ours.value == pytest.approx(
+        all_factors.details["gaps"][1:].mean()
+    )  # on a whole grid ln V = H
     assert ours.identity["left_out"] == ["shape"]
     assert ours.identity["scored"] == ["scale", "orientation"]
     assert "left out by name" in ours.details["excluded"]["shape"]
@@ -32,7 +34,9 @@ def test_chens_mean_leaves_the_shape_out():
 
 def test_chens_mean_without_a_shape_is_over_all_factors():
     factors = grid_factors(3, 6, 10)
-    assert run("mig_chen4", factors=factors).value == pytest.approx(run("mig", factors=factors).value)
+    assert run("mig_chen4", factors=factors).value == pytest.approx(
+        run("mig", factors=factors).value
+    )
     assert run("mig_chen4", factors=factors).identity["left_out"] == []
 
 
@@ -45,13 +49,17 @@ def test_other_names_may_be_left_out():
 
 
 def test_chens_entropies_are_of_the_whole_data_set():
-    rows = np.flatnonzero(FACTORS.values[:, 2] < 5)  # half of the orientations: H = ln 5, but V = 10
+    rows = np.flatnonzero(
+        FACTORS.values[:, 2] < 5
+    )  # half of the orientations: H = ln 5, but V = 10
     factors = Factors(FACTORS.values[rows], FACTORS.names, FACTORS.sizes)
     codes = Codes(CODES.mean[rows], CODES.logvar[rows])
     ours, plain = run("mig_chen4", codes, factors), run("mig", codes, factors)
     np.testing.assert_allclose(ours.details["entropies"], np.log([3, 6, 10]))
     np.testing.assert_allclose(ours.details["entropies_of_rows"], np.log([3, 6, 5]))
-    assert ours.details["gaps"][2] == pytest.approx(plain.details["gaps"][2] * np.log(5) / np.log(10))
+    assert ours.details["gaps"][2] == pytest.approx(
+        plain.details["gaps"][2] * np.log(5) / np.log(10)
+    )
 
 
 def mig_by_sklearn(mean, values, bins=20):
@@ -77,9 +85,14 @@ def test_all_rows_once_is_what_scikit_learn_gives():
 
 
 def test_the_draws_standard_error_is_that_of_repeated_draws():
-    runs = [score("mig_hist20.dlib", CODES, FACTORS, seed=s, rows=2000, reference=False) for s in range(100)]
+    runs = [
+        score("mig_hist20.dlib", CODES, FACTORS, seed=s, rows=2000, reference=False)
+        for s in range(100)
+    ]
     spread = np.std([run.value for run in runs], ddof=1)
-    assert np.mean([run.error for run in runs]) == pytest.approx(spread, rel=0.3)  # 100 draws know it to 7 %
+    assert np.mean([run.error for run in runs]) == pytest.approx(
+        spread, rel=0.3
+    )  # 100 draws know it to 7 %
 
 
 def test_a_constant_factor_is_excluded_where_disentanglement_lib_divides_by_zero():
@@ -95,24 +108,47 @@ def test_discrete_codes_are_latents_of_every_estimator():
     for name in ("mig", "mig_hist20", "mig_hist20.dlib", "mig_chen4"):
         matrix = run(name, codes).details["mutual_information"]
         assert matrix.shape == (5, 3)
-        np.testing.assert_allclose(matrix[4, 0], np.log(3), atol=2e-3)  # a draw's levels are not quite equal
+        np.testing.assert_allclose(
+            matrix[4, 0], np.log(3), atol=2e-3
+        )  # a draw's levels are not quite equal
 
 
 def test_codes_may_be_discrete_only():
     none = np.zeros((len(FACTORS), 0), np.float32)
     codes = Codes(none, none, FACTORS.values)
-    for name in ("mig", "mig.monte_carlo", "mig_hist20", "mig_hist20.dlib", "mig_sup", "rmig", "jemmig", "med"):
+    for name in (
+        "mig",
+        "mig.monte_carlo",
+        "mig_hist20",
+        "mig_hist20.dlib",
+        "mig_sup",
+        "rmig",
+        "jemmig",
+        "med",
+    ):
         assert run(name, codes).value == pytest.approx(1.0, abs=5e-3)  # .dlib: counts of a draw
 
 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("mig", {"estimator": "histogram"}, "estimator must be one of quadrature, monte_carlo, got 'histogram'"),
+        (
+            "mig",
+            {"estimator": "histogram"},
+            "estimator must be one of quadrature, monte_carlo, got 'histogram'",
+        ),
         ("mig", {"average": "mean"}, "average must be one of factors, entropy, got 'mean'"),
-        ("mig_hist20", {"protocol": "paper"}, "protocol must be one of all_rows, dlib, got 'paper'"),
+        (
+            "mig_hist20",
+            {"protocol": "paper"},
+            "protocol must be one of all_rows, dlib, got 'paper'",
+        ),
         ("mig_hist20.dlib", {"rows": 1}, "need rows >= 2 and bins >= 1, got 1 rows"),
-        ("mig_sup", {"estimator": "ksg"}, "estimator must be one of quadrature, monte_carlo, histogram, got 'ksg'"),
+        (
+            "mig_sup",
+            {"estimator": "ksg"},
+            "estimator must be one of quadrature, monte_carlo, histogram, got 'ksg'",
+        ),
     ],
 )
 def test_wrong_options_are_named(name, options, message):

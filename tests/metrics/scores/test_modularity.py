@@ -19,7 +19,9 @@ def modularity(codes, factors=FACTORS, variant="", **options):
 
 def with_dead(codes, dead):
     zero = np.zeros((len(codes), dead))
-    return Codes(np.concatenate([codes.mean, zero], axis=1), np.concatenate([codes.logvar, zero], axis=1))
+    return Codes(
+        np.concatenate([codes.mean, zero], axis=1), np.concatenate([codes.logvar, zero], axis=1)
+    )
 
 
 def test_five_perfect_and_five_dead_latents():
@@ -68,9 +70,9 @@ def test_latent_of_two_factors(variant):
     factors = grid_factors(4, 4, 3)
     pair = (4 * factors.values[:, :1] + factors.values[:, 1:2]).astype(float)
     codes = Codes(pair, np.full_like(pair, 2 * math.log(0.05)))
-    assert modularity(codes, factors, variant, **({} if variant else {"bins": 16})).value == pytest.approx(
-        0.5, abs=1e-6
-    )
+    assert modularity(
+        codes, factors, variant, **({} if variant else {"bins": 16})
+    ).value == pytest.approx(0.5, abs=1e-6)
 
 
 def test_information_is_that_of_scikit_learn():
@@ -100,7 +102,10 @@ def test_error_is_the_slope_times_the_errors_of_information():
 
 
 def test_discrete_latents_take_part():
-    codes = Codes(np.zeros((len(FACTORS), 0)), discrete=np.concatenate([FACTORS.values, 0 * FACTORS.values[:, :1]], 1))
+    codes = Codes(
+        np.zeros((len(FACTORS), 0)),
+        discrete=np.concatenate([FACTORS.values, 0 * FACTORS.values[:, :1]], 1),
+    )
     result = modularity(codes)
     assert result.value == pytest.approx(1.0, abs=1e-12)
     assert list(result.details["excluded"]) == ["latent 4"]

@@ -34,7 +34,9 @@ def test_gaussian_tc_overestimates_what_two_values_can_share():
     # -1/2 ln(1 - 1 / (1 + .0025)) = 2.997.
     x = np.repeat([[1.0], [-1.0]], 500, axis=0)
     codes = Codes(np.concatenate([x, x], axis=1), np.tile([-300.0, 2 * math.log(0.05)], (1_000, 1)))
-    assert score("gaussian_tc", codes).value == pytest.approx(-0.5 * math.log(1 - 1 / 1.0025), abs=1e-9)
+    assert score("gaussian_tc", codes).value == pytest.approx(
+        -0.5 * math.log(1 - 1 / 1.0025), abs=1e-9
+    )
 
 
 def test_gaussian_tc_is_of_the_continuous_latents():
@@ -48,7 +50,9 @@ def test_gaussian_tc_is_of_the_continuous_latents():
 
 
 def test_discrete_latents_are_counted_by_name_only():
-    discrete = np.stack([np.arange(8) % 4, np.zeros(8, np.int64)], axis=1)  # four categories alike, and one
+    discrete = np.stack(
+        [np.arange(8) % 4, np.zeros(8, np.int64)], axis=1
+    )  # four categories alike, and one
     codes = Codes(np.array([[1.0, 0.0]] * 4 + [[-1.0, 0.0]] * 4), discrete=discrete)
     plain, mixed = score("active_units", codes), score("active_units.mixed", codes)
     assert (plain.value, mixed.value) == (1.0, 2.0)
@@ -73,13 +77,20 @@ def test_active_units_give_the_kl_of_every_latent():
 
 
 def reconstruction(images, probabilities):
-    return score("reconstruction", Codes(np.zeros((len(images), 1))), images=images, reconstructions=probabilities)
+    return score(
+        "reconstruction",
+        Codes(np.zeros((len(images), 1))),
+        images=images,
+        reconstructions=probabilities,
+    )
 
 
 def test_reconstruction_of_even_odds_costs_a_bit_per_pixel():
     images = np.random.default_rng(0).integers(0, 2, (5, 1, 64, 64)).astype(np.float32)
     # 4,096 ln 2 = 2839.1309
-    assert reconstruction(images, np.full_like(images, 0.5)).value == pytest.approx(2839.1309, abs=1e-3)
+    assert reconstruction(images, np.full_like(images, 0.5)).value == pytest.approx(
+        2839.1309, abs=1e-3
+    )
 
 
 def test_reconstruction_of_grey_levels_is_the_cross_entropy():
@@ -92,7 +103,9 @@ def test_certain_and_wrong_is_expensive_but_finite():
     assert value == pytest.approx(-math.log(1e-7))
 
 
-@pytest.mark.parametrize("wrong", [np.full((2, 3), 1.5), np.full((2, 3), np.nan), np.full((2, 3), -0.1)])
+@pytest.mark.parametrize(
+    "wrong", [np.full((2, 3), 1.5), np.full((2, 3), np.nan), np.full((2, 3), -0.1)]
+)
 def test_probabilities_must_be_probabilities(wrong):
     with pytest.raises(ValueError, match=r"reconstructions must lie in \[0, 1\]"):
         reconstruction(np.ones((2, 3)), wrong)

@@ -17,7 +17,9 @@ def run(name, codes=CODES, factors=FACTORS, **options):
 def table_by_loops(codes, j, level, edges):
     """p(v, b), one posterior and one bin at a time."""
     table = np.zeros((int(level.max()) + 1, len(edges) - 1))
-    for mean, logvar, v in zip(codes.mean[:, j].astype(float), codes.logvar[:, j].astype(float), level, strict=True):
+    for mean, logvar, v in zip(
+        codes.mean[:, j].astype(float), codes.logvar[:, j].astype(float), level, strict=True
+    ):
         table[v] += np.diff(norm.cdf(edges, mean, np.exp(0.5 * logvar))) / len(level)
     return table
 
@@ -49,7 +51,9 @@ def test_narrow_bins_tend_to_the_integrated_information_from_below():
     found = [run("rmig", bins=bins).details["mutual_information"] for bins in (20, 80, 2000)]
     assert (found[0] <= found[1]).all()
     assert (found[1] <= found[2]).all()
-    np.testing.assert_allclose(found[2], exact, atol=1e-3)  # quadrature's own error; bins of a twentieth of a width
+    np.testing.assert_allclose(
+        found[2], exact, atol=1e-3
+    )  # quadrature's own error; bins of a twentieth of a width
 
 
 def test_wide_bins_cannot_tell_levels_apart():
@@ -88,7 +92,9 @@ def test_jemmig_falls_where_the_best_latent_holds_more_than_the_factor():
     mixed, clean = (sharp_codes(np.stack([z, second], 1), std=1e-4) for z in (both, alone))
     assert run("rmig", mixed, factors).details["gaps"][0] == pytest.approx(1.0, abs=1e-9)
     lost = np.log(4) / (np.log(3) + np.log(100))  # the other factor's entropy
-    found = [run("jemmig", codes, factors).details["jemmig_per_factor"][0] for codes in (mixed, clean)]
+    found = [
+        run("jemmig", codes, factors).details["jemmig_per_factor"][0] for codes in (mixed, clean)
+    ]
     np.testing.assert_allclose(found, [1 - lost, 1.0], atol=1e-9)
 
 

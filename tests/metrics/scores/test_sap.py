@@ -48,7 +48,10 @@ def test_a_discrete_latent_predicts_by_its_categories():
     category = (FACTORS.values[:, 2:3] + rng.integers(0, 3, (len(FACTORS), 1))) % 5
     found = sap(Codes(CODES.mean[:, :0], discrete=category), FACTORS).details["predictability"]
     indicators = np.eye(5)[category[:, 0]]
-    expected = [LinearRegression().fit(indicators, column).score(indicators, column) for column in FACTORS.values.T]
+    expected = [
+        LinearRegression().fit(indicators, column).score(indicators, column)
+        for column in FACTORS.values.T
+    ]
     np.testing.assert_allclose(found[0], expected, atol=1e-12)
 
 
@@ -83,7 +86,9 @@ def test_a_latent_below_the_least_variance_predicts_nothing():
         (0.03, 10_000, 5_000, 0.1158),
     ],
 )
-def test_negative_control_the_classifier_form_misjudges_ordered_codes(scale, train_rows, test_rows, expected):
+def test_negative_control_the_classifier_form_misjudges_ordered_codes(
+    scale, train_rows, test_rows, expected
+):
     # Not derived: the same codes, perfect ones, at scales and sizes pinned here. One number cannot be cut into 40
     # levels by lines; with the penalty of C = .01 it depends on units too. R² gives 1 - O(1 / N) for each.
     factors = drawn(15_000)
@@ -95,12 +100,16 @@ def test_negative_control_the_classifier_form_misjudges_ordered_codes(scale, tra
 
 def test_classifier_form_is_the_dual_solution_that_was_published():
     found = sap(CODES, FACTORS, ".dlib", train_rows=384, test_rows=192).details["predictability"]
-    train, test = held_out("sap", len(FACTORS), train_rows=384, test_rows=192, rng=np.random.default_rng(0))
+    train, test = held_out(
+        "sap", len(FACTORS), train_rows=384, test_rows=192, rng=np.random.default_rng(0)
+    )
     x = CODES.mean[:, 1:2].astype(float)
     model = LinearSVC(C=0.01, class_weight="balanced", dual=True, max_iter=20_000, random_state=0)
     model.fit(x[train], FACTORS.values[train, 1])
     right = model.score(x[test], FACTORS.values[test, 1])
-    assert found[1, 1] == pytest.approx(right, abs=2 / 192)  # two rows at a boundary: both stop at a tolerance
+    assert found[1, 1] == pytest.approx(
+        right, abs=2 / 192
+    )  # two rows at a boundary: both stop at a tolerance
 
 
 def test_classifier_form_says_its_standard_error_and_reads_discrete_latents():

@@ -12,7 +12,12 @@ IMAGES = np.random.default_rng(0).random((5, 2, 12, 16))
 
 def sharpness(reconstructions, images=None):
     images = reconstructions if images is None else images
-    return score("sharpness", Codes(np.zeros((len(images), 1))), images=images, reconstructions=reconstructions)
+    return score(
+        "sharpness",
+        Codes(np.zeros((len(images), 1))),
+        images=images,
+        reconstructions=reconstructions,
+    )
 
 
 def test_laplacian_of_one_pixel_is_the_stencil():
@@ -27,7 +32,9 @@ def test_laplacian_mirrors_about_the_outermost_pixel():
 
 
 def test_value_is_the_mean_over_images_and_channels_on_grey_levels():
-    wanted = np.mean([laplace(255 * channel, mode="mirror").var() for image in IMAGES for channel in image])
+    wanted = np.mean(
+        [laplace(255 * channel, mode="mirror").var() for image in IMAGES for channel in image]
+    )
     assert sharpness(IMAGES).value == pytest.approx(wanted)
 
 

@@ -36,7 +36,9 @@ def test_same_latents_in_another_order_sign_and_scale_are_the_same():
 
 def test_equal_mixtures_share_their_similarity():
     # Pearson r = 1/2 with each of four latents, Spearman (6/pi) asin(1/4) = .4826: r^2 / (4 r) = .1206.
-    assert udr(sharp(FOUND), sharp(turned(FOUND))).value == pytest.approx(0.1206, abs=0.01)  # noise .013 in r
+    assert udr(sharp(FOUND), sharp(turned(FOUND))).value == pytest.approx(
+        0.1206, abs=0.01
+    )  # noise .013 in r
 
 
 def test_pair_score_by_hand():
@@ -53,13 +55,17 @@ def test_pair_score_divides_by_the_latents_of_both_models():
 def test_similarity_is_that_of_scipy():
     other = turned(FOUND) + FOUND.round(1)  # with ties
     ours = udr(sharp(FOUND), sharp(other)).details["similarity"][0]
-    assert ours[1, 2] == pytest.approx(abs(spearmanr(FOUND[:, 1], other[:, 2]).statistic), abs=1e-12)
+    assert ours[1, 2] == pytest.approx(
+        abs(spearmanr(FOUND[:, 1], other[:, 2]).statistic), abs=1e-12
+    )
 
 
 def test_lasso_of_matched_latents_is_one_less_the_penalty():
     # Standardised and uncorrelated predictors shrink by alpha: .9^2 / .9, the rest exactly 0 (sampling error < alpha).
     mean = np.linalg.qr(FOUND - FOUND.mean(axis=0))[0]
-    assert udr(sharp(mean), sharp(mean[:, ::-1].copy()), name="udr.lasso").value == pytest.approx(0.9, abs=1e-6)
+    assert udr(sharp(mean), sharp(mean[:, ::-1].copy()), name="udr.lasso").value == pytest.approx(
+        0.9, abs=1e-6
+    )
 
 
 def test_lasso_predicts_this_model_from_the_other():
@@ -84,7 +90,10 @@ def test_one_other_model_has_no_spread():
 
 
 def test_dead_latents_of_either_model_do_not_count():
-    dead = Codes(np.concatenate([FOUND, 0.01 * FOUND], 1), np.concatenate([np.full(FOUND.shape, -4.0), 0 * FOUND], 1))
+    dead = Codes(
+        np.concatenate([FOUND, 0.01 * FOUND], 1),
+        np.concatenate([np.full(FOUND.shape, -4.0), 0 * FOUND], 1),
+    )
     result = udr(dead, dead, sharp(FOUND))
     assert result.value == pytest.approx(udr(sharp(FOUND), sharp(FOUND)).value)
     assert list(result.details["excluded"]) == ["latent 4", "latent 5", "latent 6", "latent 7"]

@@ -23,7 +23,13 @@ def test_a_sampler_searches_what_is_not_a_grid():
 
 
 def test_brackets_are_objective_and_strength():
-    sweep = spec(objectives=[{"name": "vae"}, {"name": "beta_vae", "beta": 4}, {"name": "beta_vae", "beta": 8}])
+    sweep = spec(
+        objectives=[
+            {"name": "vae"},
+            {"name": "beta_vae", "beta": 4},
+            {"name": "beta_vae", "beta": 8},
+        ]
+    )
     names = [bracket_name(sweep, layout, layout.fixed) for layout in all_layouts(sweep)]
     assert names == ["vae", "vae", *["beta_vae#1 beta=4"] * 2, *["beta_vae#2 beta=8"] * 2]
 
@@ -36,7 +42,8 @@ def test_tradeoff_by_names_the_bracket():
 
 def test_a_searched_strength_is_not_in_the_bracket():
     sweep = spec(
-        objectives=[{"name": "beta_vae", "beta": {"loguniform": [1, 16]}}], search={"name": "random", "trials": 2}
+        objectives=[{"name": "beta_vae", "beta": {"loguniform": [1, 16]}}],
+        search={"name": "random", "trials": 2},
     )
     layout = all_layouts(sweep)[0]
     assert bracket_name(sweep, layout, {**layout.fixed, "objective.beta": 3.0}) == "beta_vae"
@@ -58,7 +65,9 @@ def test_the_hash_covers_seed_and_numbers_but_not_name_resources_or_store():
         return trial_config(sweep, layout, layout.fixed, seed, fingerprint).hash
 
     same = identity(spec())
-    assert identity(spec(name="other", resources={"cpu": 2}, store={"mlflow": "http://x:1"})) == same
+    assert (
+        identity(spec(name="other", resources={"cpu": 2}, store={"mlflow": "http://x:1"})) == same
+    )
     assert identity(spec(), seed=1) != same
     assert identity(spec(), fingerprint="e" * 64) != same
     assert identity(spec(evaluation={"images": 65, "samples": 16, "final": ["mig"]})) != same
@@ -69,17 +78,28 @@ def test_objectives_of_one_name_are_called_by_the_choices_that_tell_them_apart()
         sweep = spec(objectives=list(objectives))
         return [entry_name(sweep, at) for at in range(len(objectives))]
 
-    both = [{"name": "capacity_vae", "form": "relu"}, {"name": "vae"}, {"name": "capacity_vae", "c_max": 5.0}]
+    both = [
+        {"name": "capacity_vae", "form": "relu"},
+        {"name": "vae"},
+        {"name": "capacity_vae", "c_max": 5.0},
+    ]
     assert names(*both) == ["capacity_vae(relu)", "vae", "capacity_vae(abs)"]
     numbers = [{"name": "capacity_vae", "c_max": 5.0}, {"name": "capacity_vae", "c_max": 9.0}]
     assert names(*numbers) == ["capacity_vae#0", "capacity_vae#1"]
-    searched = [{"name": "capacity_vae", "form": {"grid": ["abs", "relu"]}}, {"name": "capacity_vae"}]
+    searched = [
+        {"name": "capacity_vae", "form": {"grid": ["abs", "relu"]}},
+        {"name": "capacity_vae"},
+    ]
     assert names(*searched) == ["capacity_vae#0", "capacity_vae#1"]
 
 
 def test_entries_that_vary_another_field_each_are_called_by_it() -> None:
     sweep = load_spec("weights-ablation")
-    assert [entry_name(sweep, at) for at in range(3)] == ["beta_tcvae(beta)", "beta_tcvae(alpha)", "beta_tcvae(gamma)"]
+    assert [entry_name(sweep, at) for at in range(3)] == [
+        "beta_tcvae(beta)",
+        "beta_tcvae(alpha)",
+        "beta_tcvae(gamma)",
+    ]
     points = [bracket_name(sweep, layout, layout.fixed) for layout in all_layouts(sweep)]
     assert points[6] == "beta_tcvae(alpha) beta=1 alpha=2 gamma=1"
     assert len(set(points)) == len(points)

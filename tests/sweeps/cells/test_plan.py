@@ -11,7 +11,12 @@ from vae_core.objectives import OBJECTIVES
 def small(**changes):
     train = {"epochs": 10, "batch_size": 32}
     return spec(
-        **{"train": train, "pruning": "none", "network": {"name": "mlp", "hidden": [8], "latents": 2}, **changes}
+        **{
+            "train": train,
+            "pruning": "none",
+            "network": {"name": "mlp", "hidden": [8], "latents": 2},
+            **changes,
+        }
     )
 
 
@@ -22,7 +27,9 @@ def test_every_objectives_speed_is_measured_on_noise(name):
 
 def test_rungs_that_do_not_judge_are_not_planned():
     objectives = [{"name": "beta_vae"}, {"name": "factor_bottleneck"}]
-    made = plan_sweep(small(objectives=objectives, pruning={"metric": "mig", "rungs": [0.5]}, seeds=1))
+    made = plan_sweep(
+        small(objectives=objectives, pruning={"metric": "mig", "rungs": [0.5]}, seeds=1)
+    )
     assert made.rungs == {"beta_vae, 10 epochs": [5], "factor_bottleneck, 10 epochs": []}
     # 12 steps of 32 images an epoch: of beta_vae half of the cells train 10 epochs and half 5, of the other all 10.
     assert made.images_if_pruned == 12 * 32 * (7.5 + 10)

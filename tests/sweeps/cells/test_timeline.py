@@ -16,7 +16,10 @@ def test_the_last_epoch_may_be_shorter():
 
 
 def test_a_stored_config_has_the_course_of_its_trial():
-    sweep = spec(train={"steps": 30, "batch_size": 32}, objectives=[{"name": "capacity_vae", "annealing": 0.8}])
+    sweep = spec(
+        train={"steps": 30, "batch_size": 32},
+        objectives=[{"name": "capacity_vae", "annealing": 0.8}],
+    )
     layout = cell_grid.all_layouts(sweep)[0]
     config = cell_grid.trial_config(sweep, layout, layout.fixed, 0, "f" * 64)
     own = timeline.on_data(config.to_dict(), N_DATA)
@@ -33,7 +36,9 @@ def test_latents_that_open_late_settle_late():
         objectives=[{"name": "cascade_vae_c", "stage_length": 0.1}],
     )
     layout = cell_grid.all_layouts(sweep)[0]
-    own = timeline.on_data(cell_grid.trial_config(sweep, layout, layout.fixed, 0, "f" * 64).to_dict(), N_DATA)
+    own = timeline.on_data(
+        cell_grid.trial_config(sweep, layout, layout.fixed, 0, "f" * 64).to_dict(), N_DATA
+    )
     assert own.settled == 72
     assert timeline.judged_rungs((0.3, 0.5, 0.6), own) == {2: 6}
 

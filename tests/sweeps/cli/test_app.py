@@ -62,7 +62,9 @@ def printed(*arguments: str | Path) -> str:
 
 @pytest.mark.parametrize(("name", "line", "rule"), TEN)
 @pytest.mark.parametrize("command", [["validate"], ["run"], ["run", "--dry-run"]], ids=" ".join)
-def test_a_bad_spec_exits_with_2_and_its_line(command: list[str], name: str, line: int, rule: str) -> None:
+def test_a_bad_spec_exits_with_2_and_its_line(
+    command: list[str], name: str, line: int, rule: str
+) -> None:
     told = refused(sweeps(*command, BAD / f"{name}.yaml"))
     assert told.startswith(f"{BAD / name}.yaml:{line}: ")
     assert rule in told
@@ -84,12 +86,17 @@ def test_validate_says_the_size_of_a_bundled_spec(name: str) -> None:
     data = load.load_spec(name, files=False).data
     drawn = ("--set", "data.stand_in=true") if data.missing() else ()
     size = json.loads(sweeps("validate", name, "--json", *drawn).stdout)
-    assert sweeps("validate", name, *drawn).stdout == f"ok: {size['cells']} cells, {size['trials']} trials\n"
+    assert (
+        sweeps("validate", name, *drawn).stdout
+        == f"ok: {size['cells']} cells, {size['trials']} trials\n"
+    )
 
 
 def test_quickstart_has_two_objectives_by_five_betas_by_two_rates_by_two_seeds() -> None:
     assert sweeps("validate", "quickstart").stdout == "ok: 20 cells, 40 trials\n"
-    halved = sweeps("validate", "quickstart", "--set", "seeds=1", "--set", "objectives.*.beta={grid: [1, 2]}")
+    halved = sweeps(
+        "validate", "quickstart", "--set", "seeds=1", "--set", "objectives.*.beta={grid: [1, 2]}"
+    )
     assert halved.stdout == "ok: 8 cells, 8 trials\n"
 
 
@@ -109,7 +116,10 @@ def test_quickstart_has_two_objectives_by_five_betas_by_two_rates_by_two_seeds()
         (["export", "x", "--to", "x.csv"], "no sweeps in"),
         (["export", "x", "--to", "x.xls"], "must end in .parquet or .csv"),
         (["ui"], "no runs in"),
-        (["data", "render", "--set", "resolution=48"], "resolution must be one of 64, 32, 16, got 48"),
+        (
+            ["data", "render", "--set", "resolution=48"],
+            "resolution must be one of 64, 32, 16, got 48",
+        ),
         (["data", "info", "--set", "strid.scale=2"], "did you mean 'stride'?"),
     ],
 )
@@ -139,7 +149,11 @@ def test_a_listing_has_every_row_of_its_registry(command: str, names: dict[str, 
 
 
 def test_objectives_are_listed_with_bounds_defaults_and_strength() -> None:
-    row = next(row for row in json.loads(sweeps("objectives", "--json").stdout) if row["name"] == "beta_vae")
+    row = next(
+        row
+        for row in json.loads(sweeps("objectives", "--json").stdout)
+        if row["name"] == "beta_vae"
+    )
     beta = next(field for field in row["fields"] if field["field"] == "beta")
     assert (row["strength"], beta["allowed"], beta["default"]) == ("beta", "number >= 0", 4.0)
 
@@ -160,14 +174,25 @@ def test_notes_go_beside_what_is_answered() -> None:
 
 
 def test_the_schema_is_json() -> None:
-    assert json.loads(sweeps("schema").stdout)["required"] == ["name", "data", "network", "train", "objectives"]
+    assert json.loads(sweeps("schema").stdout)["required"] == [
+        "name",
+        "data",
+        "network",
+        "train",
+        "objectives",
+    ]
 
 
 @pytest.mark.parametrize(
-    ("states", "finished", "code"), [({"COMPLETE": 8}, True, 0), ({"FAILED": 1}, True, 1), ({}, False, 1)]
+    ("states", "finished", "code"),
+    [({"COMPLETE": 8}, True, 0), ({"FAILED": 1}, True, 1), ({}, False, 1)],
 )
 def test_run_hands_its_arguments_on_and_exits_by_the_result(
-    states: dict[str, int], finished: bool, code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    states: dict[str, int],
+    finished: bool,
+    code: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from sweeps.driver import run
     from sweeps.driver.result import SweepResult
@@ -179,14 +204,18 @@ def test_run_hands_its_arguments_on_and_exits_by_the_result(
         return SweepResult(sweep.name, states, finished, "", True)
 
     monkeypatch.setattr(run, "run", fake)
-    result = sweeps("run", "smoke", "--set", "seeds=3", "--workspace", tmp_path, "--address", "auto", "--json")
+    result = sweeps(
+        "run", "smoke", "--set", "seeds=3", "--workspace", tmp_path, "--address", "auto", "--json"
+    )
     assert result.exit_code == code
     assert (asked["workspace"], asked["address"], asked["seeds"]) == (tmp_path, "auto", (0, 1, 2))
     assert json.loads(result.stdout)["states"] == states
     assert json.loads(result.stdout)["notes"] == []
 
 
-def test_what_only_a_start_can_refuse_exits_with_2(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_only_a_start_can_refuse_exits_with_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from sweeps import errors
     from sweeps.driver import run
 
@@ -213,7 +242,14 @@ def test_runs_are_shown_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_a_data_set_is_rendered_described_and_verified(tmp_path: Path) -> None:
-    options = ["--set", "resolution=16", "--set", "stride={orientation: 20, pos_x: 16, pos_y: 16}", "--cache", tmp_path]
+    options = [
+        "--set",
+        "resolution=16",
+        "--set",
+        "stride={orientation: 20, pos_x: 16, pos_y: 16}",
+        "--cache",
+        tmp_path,
+    ]
     made = json.loads(printed("data", "render", *options, "--json"))[0]
     found = json.loads(printed("data", "info", *options, "--json"))
     assert made["images"] == found["images"] == 3 * 6 * 2 * 2 * 2
@@ -236,7 +272,13 @@ def test_validate_imports_no_ray_mlflow_or_optuna() -> None:
 def test_the_module_is_the_command(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sweeps", "validate", str(BAD / "negative_beta.yaml")]
     done = subprocess.run(
-        command, capture_output=True, text=True, check=False, env=os.environ | {"HOME": str(tmp_path)}
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"HOME": str(tmp_path)},
     )
     assert done.returncode == 2
-    assert done.stderr == f"{BAD / 'negative_beta.yaml'}:10: objectives[1].beta must be >= 0, got -1\n"
+    assert (
+        done.stderr == f"{BAD / 'negative_beta.yaml'}:10: objectives[1].beta must be >= 0, got -1\n"
+    )

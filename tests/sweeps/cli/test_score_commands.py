@@ -67,26 +67,35 @@ def test_a_bad_file_exits_with_2_and_names_the_key(name: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("kind", WRITERS)
 def test_every_format_gets_the_scores_of_the_library(kind: str, tmp_path: Path) -> None:
-    told = answered("--codes", WRITERS[kind](tmp_path), "--metrics", "mig,mig_hist20", "--seed", "3")
+    told = answered(
+        "--codes", WRITERS[kind](tmp_path), "--metrics", "mig,mig_hist20", "--seed", "3"
+    )
     given = arrays()
     factors = Factors(FACTORS, ("shape", "scale"), (3, 4))
     for row in told["scores"]:
         truth = metrics.score(row["metric"], Codes(given["mean"], given["logvar"]), factors, seed=3)
         keys = ("value", "error", "chance", "ceiling")
         assert [row[key] for key in keys] == [getattr(truth, key) for key in keys]
-        np.testing.assert_array_equal(row["details"]["mutual_information"], truth.details["mutual_information"])
+        np.testing.assert_array_equal(
+            row["details"]["mutual_information"], truth.details["mutual_information"]
+        )
         assert row["identity"] == json.loads(json.dumps(dict(truth.identity)))
     assert [row["metric"] for row in told["scores"]] == ["mig", "mig_hist20"]
 
 
 @pytest.mark.usefixtures("quick")
-def test_without_metrics_all_that_the_file_serves_are_scored_and_the_others_are_named(codes: Path) -> None:
+def test_without_metrics_all_that_the_file_serves_are_scored_and_the_others_are_named(
+    codes: Path,
+) -> None:
     told = answered("--codes", codes, "--no-reference")
     here = {"mean", "posterior", "factors"}
     served = [name for name, row in METRICS.items() if row.needs <= here and row.tier != "sweep"]
     assert [row["metric"] for row in told["scores"]] == served
     assert told["left_out"].keys() == METRICS.keys() - set(served)
-    assert told["left_out"]["reconstruction"] == "needs images, reconstructions, which the file has not"
+    assert (
+        told["left_out"]["reconstruction"]
+        == "needs images, reconstructions, which the file has not"
+    )
     result = score("--codes", codes, "--no-reference")
     assert all(f"\n{name} " in result.stdout for name in served)
     assert "(needs images, reconstructions, which the file has not)" in result.stderr
@@ -102,7 +111,14 @@ def test_every_mistake_of_a_request_is_told_before_anything_is_computed(
     codes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metrics, "score", None)
-    asked = ["--metrics", "mig, mgi,reconstruction,udr", "--set", "mig.bin=3", "--set", "dci.trees=4"]
+    asked = [
+        "--metrics",
+        "mig, mgi,reconstruction,udr",
+        "--set",
+        "mig.bin=3",
+        "--set",
+        "dci.trees=4",
+    ]
     told = refused(score("--codes", codes, *asked)).splitlines()
     assert [line.partition("; ")[0] for line in told] == [
         "unknown metric 'mgi'",
@@ -122,7 +138,10 @@ def test_every_mistake_of_a_request_is_told_before_anything_is_computed(
         (["--set", "bins=3"], "must be metric.option=value"),
         (["--set", "mig_hist20.bins"], "must be metric.option=value"),
         (["--set", "mig_hist20.bins=[3"], "--set mig_hist20.bins=[3"),
-        (["--metrics", "mig_hist20", "--set", "mig_hist20.bins=0"], "mig_hist20: bins must be >= 1, got 0"),
+        (
+            ["--metrics", "mig_hist20", "--set", "mig_hist20.bins=0"],
+            "mig_hist20: bins must be >= 1, got 0",
+        ),
         (["--seed", "-1"], "'--seed'"),
         (["--parquet", "x.csv"], "must end in .parquet, got x.csv"),
         (["--parquet", "no/such/x.parquet"], "cannot be written: no/such/x.parquet"),
@@ -134,24 +153,35 @@ def test_a_users_mistake_exits_with_2(arguments: list[str], message: str, codes:
 
 
 def test_an_option_changes_the_score_and_its_identity(codes: Path) -> None:
-    (row,) = answered("--codes", codes, "--metrics", "mig_hist20", "--set", "mig_hist20.bins=2")["scores"]
+    (row,) = answered("--codes", codes, "--metrics", "mig_hist20", "--set", "mig_hist20.bins=2")[
+        "scores"
+    ]
     assert row["identity"]["bins"] == 2
     assert (row["chance"] is None) is False
 
 
 def test_a_variant_is_scored_by_its_name(codes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     row = METRICS["mig_hist20"]
-    changed = Metric(row.function, row.needs, (0, 1), "max", "epoch", "score", variants={"two": {"bins": 2}})
+    changed = Metric(
+        row.function, row.needs, (0, 1), "max", "epoch", "score", variants={"two": {"bins": 2}}
+    )
     monkeypatch.setitem(METRICS, "mig_hist20", changed)
     settings = ["--set", "mig_hist20.two.bins=3"]
     rows = answered("--codes", codes, "--metrics", "mig_hist20.two", "--no-reference")["scores"]
-    rows += answered("--codes", codes, "--metrics", "mig_hist20.two", "--no-reference", *settings)["scores"]
-    assert [(row["metric"], row["identity"]["bins"]) for row in rows] == [("mig_hist20.two", 2), ("mig_hist20.two", 3)]
+    rows += answered("--codes", codes, "--metrics", "mig_hist20.two", "--no-reference", *settings)[
+        "scores"
+    ]
+    assert [(row["metric"], row["identity"]["bins"]) for row in rows] == [
+        ("mig_hist20.two", 2),
+        ("mig_hist20.two", 3),
+    ]
 
 
 def test_what_was_excluded_and_why_stands_in_the_table(tmp_path: Path) -> None:
     given = arrays(
-        factors=np.concatenate([FACTORS, np.zeros((N, 1), int)], axis=1), factor_names=None, factor_sizes=None
+        factors=np.concatenate([FACTORS, np.zeros((N, 1), int)], axis=1),
+        factor_names=None,
+        factor_sizes=None,
     )
     path = npz(tmp_path / "codes.npz", **given)
     assert "factor_2: " in score("--codes", path, "--metrics", "mig").stdout
@@ -172,7 +202,10 @@ def test_scores_are_written_as_parquet_a_row_per_metric(codes: Path, tmp_path: P
     result = score("--codes", codes, "--metrics", "mig,active_units", "--parquet", target)
     assert (result.exit_code, result.stdout) == (0, f"{target}\n")
     table = pd.read_parquet(target).set_index("metric")
-    told = {row["metric"]: row for row in answered("--codes", codes, "--metrics", "mig,active_units")["scores"]}
+    told = {
+        row["metric"]: row
+        for row in answered("--codes", codes, "--metrics", "mig,active_units")["scores"]
+    }
     assert table.loc["mig", "value"] == told["mig"]["value"]
     assert math.isnan(float(table["chance"]["active_units"]))
     assert json.loads(str(table["details"]["mig"])) == told["mig"]["details"]
@@ -187,7 +220,9 @@ def test_a_metric_that_refuses_the_codes_does_not_keep_the_others_from_them(
     def refusing(inputs: Inputs) -> Score:
         raise ValueError(f"needs more than {len(inputs.codes)} rows")
 
-    monkeypatch.setitem(METRICS, "picky", Metric(refusing, frozenset({"mean"}), (0, 1), "max", "epoch", "score"))
+    monkeypatch.setitem(
+        METRICS, "picky", Metric(refusing, frozenset({"mean"}), (0, 1), "max", "epoch", "score")
+    )
     result = score("--codes", codes, "--metrics", "picky,active_units", "--json")
     assert [row["metric"] for row in json.loads(result.stdout)["scores"]] == ["active_units"]
     assert refused(result) == "picky: needs more than 60 rows\n"
@@ -198,8 +233,14 @@ def test_a_metric_that_refuses_the_codes_does_not_keep_the_others_from_them(
 @pytest.mark.usefixtures("quick")
 def test_weights_leave_out_what_takes_none(tmp_path: Path) -> None:
     path = npz(tmp_path / "codes.npz", **arrays(weights=np.ones(N)))
-    unweighted = next(name for name, row in METRICS.items() if not row.weighted and row.needs <= {"mean", "factors"})
-    assert f"metric '{unweighted}' takes no weights" in refused(score("--codes", path, "--metrics", unweighted))
+    unweighted = next(
+        name
+        for name, row in METRICS.items()
+        if not row.weighted and row.needs <= {"mean", "factors"}
+    )
+    assert f"metric '{unweighted}' takes no weights" in refused(
+        score("--codes", path, "--metrics", unweighted)
+    )
     assert answered("--codes", path, "--no-reference")["left_out"][unweighted] == "takes no weights"
 
 
@@ -216,7 +257,9 @@ def test_a_bar_is_shown_on_a_terminal_after_a_while_and_nowhere_else(
 ) -> None:
     monkeypatch.setattr(progress_bar, "DELAY", 0.0)
     screen = io.StringIO()
-    with progress_bar.showing(2, console=Console(file=screen, force_terminal=terminal, width=100)) as shown:
+    with progress_bar.showing(
+        2, console=Console(file=screen, force_terminal=terminal, width=100)
+    ) as shown:
         shown.step("slow")
         for step in progress.steps(range(3), "slow: factor"):
             time.sleep(0.2 if step < 2 else 0)
@@ -238,7 +281,9 @@ def test_scoring_imports_no_ray_mlflow_or_optuna(codes: Path) -> None:
         f"app(['score', '--codes', {str(codes)!r}, '--metrics', 'mig', '--json'], standalone_mode=False);"
         "print(sorted({'ray', 'mlflow', 'optuna'} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     assert done.stdout.splitlines()[-1] == "[]"
     assert done.stderr == ""
 
@@ -246,14 +291,18 @@ def test_scoring_imports_no_ray_mlflow_or_optuna(codes: Path) -> None:
 def test_names_in_square_brackets_are_printed_as_they_are(tmp_path: Path) -> None:
     levels = np.stack([np.arange(60) % 3, np.arange(60) % 4, np.zeros(60, np.int64)], axis=1)
     file = tmp_path / "brackets.npz"
-    np.savez(file, mean=levels.astype(float), factors=levels, factor_names=np.array(["a", "b", "[/x]"]))
+    np.savez(
+        file, mean=levels.astype(float), factors=levels, factor_names=np.array(["a", "b", "[/x]"])
+    )
     assert "[/x]" in score("--codes", file, "--metrics", "sap").stdout
 
 
 def test_a_log_variance_out_of_range_is_a_mistake_of_the_file(tmp_path: Path) -> None:
     file = tmp_path / "sharp.npz"
     np.savez(file, mean=np.zeros((9, 2)), logvar=np.full((9, 2), -2000.0))
-    assert "logvar is refused: codes.logvar must lie within +-300" in refused(score("--codes", file))
+    assert "logvar is refused: codes.logvar must lie within +-300" in refused(
+        score("--codes", file)
+    )
 
 
 def test_every_mistake_of_rows_and_values_is_told_at_once(tmp_path: Path) -> None:
@@ -277,7 +326,9 @@ def test_a_variant_that_is_none_is_unknown(name: str, codes: Path) -> None:
     assert f"unknown metric {name!r}" in refused(score("--codes", codes, "--metrics", name))
 
 
-def test_a_metric_that_breaks_is_no_mistake_of_the_user(codes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_metric_that_breaks_is_no_mistake_of_the_user(
+    codes: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def broken(_: metrics.Inputs) -> metrics.Score:
         raise IndexError("out of bounds")
 

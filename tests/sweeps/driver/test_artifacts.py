@@ -31,14 +31,22 @@ def trained(objective, *, epochs=1, **evaluation):
 def test_every_objective_leaves_codes_weights_and_pictures(name):
     config, reports = trained(OBJECTIVES[name]())
     files = final_artifacts(config, LOADED, reports[-1])
-    assert {"codes.npz", "weights.pt", "traversal.png", "traversal.gif", "mutual_information.png"} < set(files)
+    assert {
+        "codes.npz",
+        "weights.pt",
+        "traversal.png",
+        "traversal.gif",
+        "mutual_information.png",
+    } < set(files)
     codes = np.load(io.BytesIO(files["codes.npz"]))
     assert codes["mean"].shape == (len(LOADED), 2)
     categories = config.objective.wiring.reads_code
     assert ("discrete" in codes) == bool(categories)
     if categories:
         assert codes["discrete"].shape == (len(LOADED), len(categories))
-    assert ("snapshot-0001.png" in snapshot_artifacts(reports[0])) == (reports[0].snapshot is not None)
+    assert ("snapshot-0001.png" in snapshot_artifacts(reports[0])) == (
+        reports[0].snapshot is not None
+    )
     for picture in ("traversal.png", "traversal.gif"):
         Image.open(io.BytesIO(files[picture])).verify()
 

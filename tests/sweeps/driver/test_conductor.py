@@ -25,7 +25,9 @@ def test_a_grid_sweep_ends_with_half_of_each_bracket_pruned(tmp_path):
     play(sweep)
     # 2 learning rates x 2 beta x 2 seeds; in each bracket (a beta) the first, higher learning rate goes on.
     assert states(sweep) == {"COMPLETE": 4, "PRUNED": 4}
-    pruned = {trial.config["train"]["learning_rate"] for trial in sweep.trials if trial.state == "PRUNED"}
+    pruned = {
+        trial.config["train"]["learning_rate"] for trial in sweep.trials if trial.state == "PRUNED"
+    }
     assert pruned == {1e-3}
 
 
@@ -36,7 +38,9 @@ def test_beta_is_never_pruned_against_beta(tmp_path):
 
     sweep = conductor(spec(), tmp_path)
     play(sweep, falls_with_beta)
-    complete = {trial.config["objective"]["beta"] for trial in sweep.trials if trial.state == "COMPLETE"}
+    complete = {
+        trial.config["objective"]["beta"] for trial in sweep.trials if trial.state == "COMPLETE"
+    }
     assert complete == {1, 4}
     assert {cell.bracket for cell in sweep.cells} == {"beta_vae beta=1", "beta_vae beta=4"}
 
@@ -48,7 +52,10 @@ def test_a_rung_waits_for_all_seeds_of_a_cell_and_is_judged_once(tmp_path, slots
     reports = table(tmp_path, tables.REPORT)
     # The rung is epoch 2 of 4: nobody of a pruned cell trained past it, however many ran at once.
     for cell in sweep.cells:
-        last = {trial.number: max(r["epoch"] for r in reports if r["trial"] == trial.number) for trial in cell.trials}
+        last = {
+            trial.number: max(r["epoch"] for r in reports if r["trial"] == trial.number)
+            for trial in cell.trials
+        }
         assert set(last.values()) == ({4} if cell.verdicts[0] else {2})
     assert len(table(tmp_path, tables.DECISION)) == len(sweep.cells)
 
@@ -67,7 +74,9 @@ def test_every_report_is_written_once_and_a_repeat_changes_nothing(tmp_path):
     sweep = conductor(spec(pruning="none"), tmp_path)
     trial = sweep.next().trial
     assert sweep.record(trial.number, body(trial, 1, 0.1))
-    assert sweep.record(trial.number, body(trial, 1, 0.9))  # a re-emitted report, with another number
+    assert sweep.record(
+        trial.number, body(trial, 1, 0.9)
+    )  # a re-emitted report, with another number
     rows = table(tmp_path, tables.REPORT)
     assert len(rows) == 1
     assert '"mig": 0.1' in rows[0]["body"]
@@ -76,7 +85,12 @@ def test_every_report_is_written_once_and_a_repeat_changes_nothing(tmp_path):
 def test_the_last_report_completes_the_trial(tmp_path):
     sweep = conductor(spec(pruning="none"), tmp_path)
     trial = sweep.next().trial
-    assert [sweep.record(trial.number, body(trial, epoch, 0.1)) for epoch in (1, 2, 3, 4)] == [True, True, True, False]
+    assert [sweep.record(trial.number, body(trial, epoch, 0.1)) for epoch in (1, 2, 3, 4)] == [
+        True,
+        True,
+        True,
+        False,
+    ]
     assert trial.state == "COMPLETE"
 
 
@@ -94,19 +108,30 @@ def test_a_driver_that_died_anywhere_goes_on_to_the_same_end(tmp_path, stop_afte
 def test_decisions_recomputed_from_the_ledger_are_the_recorded_ones(tmp_path):
     play(conductor(spec(), tmp_path), stop_after=14)
     second = conductor(spec(), tmp_path)
-    recorded = {(row["cell"], row["rung"]): row["verdict"] == "go" for row in table(tmp_path, tables.DECISION)}
-    folded = {(cell.number, rung): go for cell in second.cells for rung, go in cell.verdicts.items()}
+    recorded = {
+        (row["cell"], row["rung"]): row["verdict"] == "go"
+        for row in table(tmp_path, tables.DECISION)
+    }
+    folded = {
+        (cell.number, rung): go for cell in second.cells for rung, go in cell.verdicts.items()
+    }
     assert recorded == folded
     assert recorded
 
 
 def test_nan_in_the_pruning_metric_is_pruned_and_never_promoted(tmp_path):
     def nan_at_the_high_rate(trial, epoch):
-        return math.nan if trial.config["train"]["learning_rate"] == 1e-2 else learning_rate_decides(trial, epoch)
+        return (
+            math.nan
+            if trial.config["train"]["learning_rate"] == 1e-2
+            else learning_rate_decides(trial, epoch)
+        )
 
     sweep = conductor(spec(), tmp_path)
     play(sweep, nan_at_the_high_rate)
-    assert {trial.config["train"]["learning_rate"] for trial in sweep.trials if trial.state == "PRUNED"} == {1e-2}
+    assert {
+        trial.config["train"]["learning_rate"] for trial in sweep.trials if trial.state == "PRUNED"
+    } == {1e-2}
 
 
 def test_a_diverged_trial_fails_alone_and_its_cell_is_judged_without_it(tmp_path):
@@ -127,7 +152,11 @@ def test_an_exception_is_tried_again_but_not_the_same_one_twice(tmp_path):
     sweep = conductor(spec(seeds=1), tmp_path)
     for _ in range(2):
         trial = sweep.next().trial
-        failure = {"failure": "error", "message": "Traceback …\nValueError: no", "log": "last words"}
+        failure = {
+            "failure": "error",
+            "message": "Traceback …\nValueError: no",
+            "log": "last words",
+        }
         sweep.record(trial.number, {**body(trial, 1, 0.0), **failure})
     assert (trial.number, trial.state, trial.why) == (0, "FAILED", "error: ValueError: no")
     assert "last words" in table(tmp_path, tables.ATTEMPT)[0]["message"]
@@ -210,7 +239,11 @@ def test_stopping_leaves_trials_to_go_on_with(tmp_path):
     assert sweep.next() == "finished"
     assert not sweep.finished
     again = conductor(spec(pruning="none"), tmp_path)
-    assert (again.trials[0].state, again.trials[0].epoch, again.trials[0].charged) == ("WAITING", 1, 0)
+    assert (again.trials[0].state, again.trials[0].epoch, again.trials[0].charged) == (
+        "WAITING",
+        1,
+        0,
+    )
 
 
 def test_complete_cells_are_told_their_mean_and_pruned_ones_no_value(tmp_path):
@@ -279,7 +312,11 @@ def test_a_driver_that_died_stops_the_same_collapsed_trials(tmp_path, stop_after
     play(conductor(spec(**changes), tmp_path), active=second_collapses, stop_after=stop_after)
     second = conductor(spec(**changes), tmp_path)
     play(second, active=second_collapses)
-    assert [(trial.state, trial.epoch) for trial in second.trials] == [("COMPLETE", 6), ("PRUNED", 4), ("COMPLETE", 6)]
+    assert [(trial.state, trial.epoch) for trial in second.trials] == [
+        ("COMPLETE", 6),
+        ("PRUNED", 4),
+        ("COMPLETE", 6),
+    ]
 
 
 def two_rates(**pruning):
@@ -300,7 +337,11 @@ def test_a_stopped_seed_counts_at_a_rung_with_its_last_value(tmp_path):
         return trial.config["train"]["learning_rate"], trial.seed
 
     sweep = conductor(two_rates(rungs=[0.6]), tmp_path)
-    play(sweep, lambda trial, _: migs[key(trial)], active=lambda trial, _: 0.0 if key(trial) == (1e-3, 0) else 3.0)
+    play(
+        sweep,
+        lambda trial, _: migs[key(trial)],
+        active=lambda trial, _: 0.0 if key(trial) == (1e-3, 0) else 3.0,
+    )
     assert [cell.values[0] for cell in sweep.cells] == pytest.approx([0.4, 0.3])
     assert [(trial.state, trial.why) for trial in sweep.trials] == [
         ("COMPLETE", ""),
@@ -312,7 +353,10 @@ def test_a_stopped_seed_counts_at_a_rung_with_its_last_value(tmp_path):
 
 def test_a_cell_that_collapsed_whole_is_judged_as_the_low_value_it_is(tmp_path):
     sweep = conductor(two_rates(rungs=[0.6, 0.8]), tmp_path)
-    play(sweep, active=lambda trial, _: 0.0 if trial.config["train"]["learning_rate"] == 1e-3 else 3.0)
+    play(
+        sweep,
+        active=lambda trial, _: 0.0 if trial.config["train"]["learning_rate"] == 1e-3 else 3.0,
+    )
     # Pruned at the first rung, it is not seen at the second, as any pruned cell.
     assert [cell.verdicts for cell in sweep.cells] == [{0: True, 1: True}, {0: False}]
     assert {trial.why for trial in sweep.cells[1].trials} == {"collapsed (epoch 2)"}

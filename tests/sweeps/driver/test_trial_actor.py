@@ -40,7 +40,9 @@ class FakeStore:
 @pytest.fixture(autouse=True)
 def no_ray(monkeypatch):
     context = SimpleNamespace(current_actor=None)
-    fake = SimpleNamespace(put=lambda value: value, get=lambda value: value, get_runtime_context=lambda: context)
+    fake = SimpleNamespace(
+        put=lambda value: value, get=lambda value: value, get_runtime_context=lambda: context
+    )
     monkeypatch.setattr(trial_actor, "ray", fake)
 
 
@@ -55,7 +57,14 @@ def actor(store: FakeStore, **train: Any) -> trial_actor.TrialActor:
         fingerprint=LOADED.fingerprint,
     )
     made = trial_actor.TrialActor.__new__(trial_actor.TrialActor)
-    assigned = {"number": 0, "attempt": 1, "config": config.to_dict(), "judged": [1, 2], "threads": 1, "gpu": 0.0}
+    assigned = {
+        "number": 0,
+        "attempt": 1,
+        "config": config.to_dict(),
+        "judged": [1, 2],
+        "threads": 1,
+        "gpu": 0.0,
+    }
     made.setup({**assigned, "checkpoint_every": 1, "checkpoint_seconds": 0.0}, LOADED, store)
     return made
 
@@ -78,13 +87,17 @@ def test_a_trial_that_was_killed_leaves_the_same_snapshots():
     first = actor(cut)
     step(first)
     step(first)
-    del cut.checkpoints[2]  # as if the process had died with epoch 2's snapshot written and its checkpoint not
+    del cut.checkpoints[
+        2
+    ]  # as if the process had died with epoch 2's snapshot written and its checkpoint not
     again = actor(cut)
     repeated = [step(again) for _ in range(3)]
     assert [report["metrics"] for report in repeated] == [report["metrics"] for report in reports]
     snapshots = sorted(name for name in whole.files if name.startswith("snapshot-"))
     assert snapshots == ["snapshot-0001.png", "snapshot-0002.png", "snapshot-0003.png"]
-    assert {name: cut.files[name] for name in snapshots} == {name: whole.files[name] for name in snapshots}
+    assert {name: cut.files[name] for name in snapshots} == {
+        name: whole.files[name] for name in snapshots
+    }
 
 
 def test_the_last_report_has_the_best_epochs_numbers():

@@ -16,7 +16,9 @@ TAGS = {"git_commit": "abc", "torch": "2", "python": "3"}
 
 
 def export(workspace, name="mini", uri=None):
-    tracker = MlflowWriter(name, Ledger.of_workspace(workspace), LocalFiles(workspace), workspace, uri, TAGS)
+    tracker = MlflowWriter(
+        name, Ledger.of_workspace(workspace), LocalFiles(workspace), workspace, uri, TAGS
+    )
     tracker.start()
     assert tracker.finish(120) or uri is not None, tracker.error
     return tracker
@@ -79,7 +81,9 @@ def test_every_step_of_every_metric_is_there_once(exported):
 
 def test_only_complete_trials_have_final_metrics(exported):
     _, runs = runs_of(exported[0])
-    assert {run.data.tags["state"] for run in runs if "final/mig" in run.data.metrics} == {"COMPLETE"}
+    assert {run.data.tags["state"] for run in runs if "final/mig" in run.data.metrics} == {
+        "COMPLETE"
+    }
 
 
 def test_a_run_carries_config_tags_and_artifacts(exported):
@@ -89,21 +93,33 @@ def test_a_run_carries_config_tags_and_artifacts(exported):
     trial = sweep.trials[2]
     assert run.data.params["objective.beta"] == "4.0"
     assert run.data.tags["config_hash"] == trial.hash
-    assert float(run.data.tags["beta_normalised"]) == pytest.approx(4 * 3 / (16 * 16))  # beta * d / pixels
+    assert float(run.data.tags["beta_normalised"]) == pytest.approx(
+        4 * 3 / (16 * 16)
+    )  # beta * d / pixels
     names = [file.path for file in client(workspace).list_artifacts(run.info.run_id)]
     assert names == ["config.yaml"]
 
 
 def test_an_ended_run_says_whether_it_collapsed_and_what_its_best_weights_score(tmp_path):
     evaluation = {"images": 64, "samples": 16, "final": ["mig"], "best": "mig"}
-    small = spec(evaluation=evaluation, train={"epochs": 2, "batch_size": 32}, pruning="none", seeds=2)
-    play(conductor(small, tmp_path), active=lambda trial, epoch: 0.0 if trial.seed and epoch == 2 else 1.0)
+    small = spec(
+        evaluation=evaluation, train={"epochs": 2, "batch_size": 32}, pruning="none", seeds=2
+    )
+    play(
+        conductor(small, tmp_path),
+        active=lambda trial, epoch: 0.0 if trial.seed and epoch == 2 else 1.0,
+    )
     export(tmp_path)
     runs = runs_of(tmp_path)[1]
-    assert {(run.data.tags["seed"], run.data.tags["collapsed"]) for run in runs} == {("0", "false"), ("1", "true")}
+    assert {(run.data.tags["seed"], run.data.tags["collapsed"]) for run in runs} == {
+        ("0", "false"),
+        ("1", "true"),
+    }
     mlflow = client(tmp_path)
     for run in runs:
-        assert [point.step for point in mlflow.get_metric_history(run.info.run_id, "best/mig")] == [2]
+        assert [point.step for point in mlflow.get_metric_history(run.info.run_id, "best/mig")] == [
+            2
+        ]
         assert run.data.metrics["best/epoch"] == 1
 
 
@@ -114,14 +130,19 @@ def test_snapshots_are_among_a_pruned_runs_artifacts(tmp_path):
     LocalFiles(tmp_path).write(TrialPaths(pruned.hash).artifact("snapshot-0001.png"), b"png")
     export(tmp_path)
     run = next(run for run in runs_of(tmp_path)[1] if run.data.tags["config_hash"] == pruned.hash)
-    assert [file.path for file in client(tmp_path).list_artifacts(run.info.run_id)] == ["snapshot-0001.png"]
+    assert [file.path for file in client(tmp_path).list_artifacts(run.info.run_id)] == [
+        "snapshot-0001.png"
+    ]
 
 
 def test_a_local_artifact_is_a_link_not_a_copy(exported):
     workspace, sweep = exported
     paths = list((workspace / "artifacts").rglob("config.yaml"))
     assert len(paths) == 8
-    inodes = {(workspace / TrialPaths(trial.hash).artifact("config.yaml")).stat().st_ino for trial in sweep.trials}
+    inodes = {
+        (workspace / TrialPaths(trial.hash).artifact("config.yaml")).stat().st_ino
+        for trial in sweep.trials
+    }
     assert {path.stat().st_ino for path in paths} == inodes
 
 
@@ -144,4 +165,8 @@ def test_a_server_that_is_away_is_an_error_to_show_not_to_raise(tmp_path, monkey
 
 
 def test_flatten_joins_paths_with_dots():
-    assert flatten({"a": {"b": 1, "c": {"d": [1, 2]}}, "e": None}) == {"a.b": 1, "a.c.d": [1, 2], "e": None}
+    assert flatten({"a": {"b": 1, "c": {"d": [1, 2]}}, "e": None}) == {
+        "a.b": 1,
+        "a.c.d": [1, 2],
+        "e": None,
+    }

@@ -68,13 +68,20 @@ for epoch in range(1, 100):
             os.kill(os.getpid(), signal.SIGKILL)
 """
     subprocess.run([sys.executable, "-c", program], check=False)
-    assert [row["epoch"] for row in Ledger.of_workspace(tmp_path).of(tables.REPORT, "s")] == [1, 2, 3, 4, 5, 6]
+    assert [row["epoch"] for row in Ledger.of_workspace(tmp_path).of(tables.REPORT, "s")] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+    ]
 
 
 def test_a_reader_may_come_while_the_ledger_is_being_made(tmp_path):
     # `sweeps status` beside a sweep that just begins: both find no tables and both make them.
-    program = (
-        f"from pathlib import Path; from sweeps.ledger import Ledger; Ledger.of_workspace(Path({str(tmp_path)!r}))"
-    )
-    together = [subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(8)]
+    program = f"from pathlib import Path; from sweeps.ledger import Ledger; Ledger.of_workspace(Path({str(tmp_path)!r}))"
+    together = [
+        subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(8)
+    ]
     assert [process.communicate()[1].decode()[-300:] for process in together] == [""] * 8

@@ -25,7 +25,16 @@ RUNS = synthetic()
 SMALL = synthetic(objectives=["beta_vae"], strengths=[1, 4])
 
 
-MANY = ["beta_vae", "beta_tcvae", "capacity_vae", "factor_vae", "joint_vae", "cascade_vae", "dip_vae_i", "info_vae"]
+MANY = [
+    "beta_vae",
+    "beta_tcvae",
+    "capacity_vae",
+    "factor_vae",
+    "joint_vae",
+    "cascade_vae",
+    "dip_vae_i",
+    "info_vae",
+]
 
 
 def dots(axes: Axes, name: str) -> PathCollection:
@@ -44,22 +53,32 @@ def with_a_plain_vae() -> Runs:
     vae = synthetic(objectives=["vae"], strengths=[None], failed=())
     table = vae.table.assign(number=vae.table["number"] + 100, trial="v" + vae.table["trial"])
     curves = vae.curves.assign(trial="v" + vae.curves["trial"])
-    return SMALL._replace(table=pd.concat([SMALL.table, table]), curves=pd.concat([SMALL.curves, curves]))
+    return SMALL._replace(
+        table=pd.concat([SMALL.table, table]), curves=pd.concat([SMALL.curves, curves])
+    )
 
 
 CASES: dict[str, Callable[[], Runs]] = {
-    "one objective, one seed": lambda: synthetic(objectives=["beta_tcvae"], strengths=[1, 4], seeds=1),
+    "one objective, one seed": lambda: synthetic(
+        objectives=["beta_tcvae"], strengths=[1, 4], seeds=1
+    ),
     "one beta": lambda: synthetic(objectives=["beta_vae"], strengths=[4], failed=()),
     "no strength": lambda: synthetic(objectives=["vae"], strengths=[None], failed=()),
     "with and without strength": with_a_plain_vae,
     "no factors": lambda: synthetic(objectives=["beta_vae"], factors=False, strengths=[1, 4]),
     "all failed": lambda: synthetic(objectives=["beta_vae"], strengths=[1, 4], failed=range(40)),
     "missing numbers": with_nan,
-    "many strengths": lambda: synthetic(strengths=range(1, 11), objectives=["vae"], rates=[1e-3], seeds=1),
+    "many strengths": lambda: synthetic(
+        strengths=range(1, 11), objectives=["vae"], rates=[1e-3], seeds=1
+    ),
     "a capacity": lambda: synthetic(objectives=["capacity_vae"], strengths=[5, 25]),
     "collapsed seeds": lambda: synthetic(strengths=[1, 4], collapsed=(0, 4), stopped=(4,)),
-    "a collapsed plain VAE": lambda: synthetic(objectives=["vae"], strengths=[None], failed=(), collapsed=(0,)),
-    "many objectives": lambda: synthetic(objectives=MANY, strengths=[1, 4], rates=[1e-3], seeds=1, failed=()),
+    "a collapsed plain VAE": lambda: synthetic(
+        objectives=["vae"], strengths=[None], failed=(), collapsed=(0,)
+    ),
+    "many objectives": lambda: synthetic(
+        objectives=MANY, strengths=[1, 4], rates=[1e-3], seeds=1, failed=()
+    ),
     "no trials": lambda: RUNS._replace(table=RUNS.table.iloc[:0], curves=RUNS.curves.iloc[:0]),
 }
 
@@ -100,7 +119,9 @@ def test_the_scatter_shows_the_means_and_their_errors():
     # Two error bars a series; a bar spans mean ± standard error, NaN (one seed of beta 2 failed) draws none.
     segments = [bar.get_segments() for container in axes.containers for bar in container.lines[2]]
     first = rows.loc[(rows["series"] == "beta_vae") & (rows["strength"] == 1)].iloc[0]
-    np.testing.assert_allclose(segments[0][0][:, 0], [first["tc"] - first["tc_se"], first["tc"] + first["tc_se"]])
+    np.testing.assert_allclose(
+        segments[0][0][:, 0], [first["tc"] - first["tc_se"], first["tc"] + first["tc_se"]]
+    )
 
 
 def test_circles_grow_with_beta():
@@ -126,7 +147,9 @@ def test_labels_keep_off_each_other():
     points = np.array([[0.5, 0.5], [0.52, 0.5], [0.5, 0.53]])
     axes.set(xlim=(0, 1), ylim=(0, 1))
     style.settle(drawing)
-    label_placement.place(axes, points, ["β 1", "β 2", "β 4"], areas=np.full(3, 40.0), colours=["k"] * 3)
+    label_placement.place(
+        axes, points, ["β 1", "β 2", "β 4"], areas=np.full(3, 40.0), colours=["k"] * 3
+    )
     drawing.draw_without_rendering()
     boxes = [note.get_window_extent() for note in axes.texts]
     assert len(boxes) == 3
@@ -136,8 +159,12 @@ def test_labels_keep_off_each_other():
 def test_a_single_seed_has_no_error_bars_and_the_figure_says_so():
     runs = CASES["one objective, one seed"]()
     drawing = figures.scatter_figure(runs)
-    segments = [bar.get_segments() for container in drawing.axes[0].containers for bar in container.lines[2]]
-    assert not any(len(segment) and np.isfinite(segment).all() for bar in segments for segment in bar)
+    segments = [
+        bar.get_segments() for container in drawing.axes[0].containers for bar in container.lines[2]
+    ]
+    assert not any(
+        len(segment) and np.isfinite(segment).all() for bar in segments for segment in bar
+    )
     assert "no error bars" in drawing.get_supxlabel().replace("\n", " ")
 
 
@@ -147,7 +174,9 @@ def test_the_tradeoff_has_a_panel_per_metric_and_a_dot_per_seed():
     panel = drawing.axes[0]
     assert panel.get_xscale() == "log"
     assert panel.get_xticks().tolist() == list(BETAS)
-    whole = run_columns.values(RUNS.table, "reconstruction")[(RUNS.table["objective"] == "beta_vae").to_numpy()]
+    whole = run_columns.values(RUNS.table, "reconstruction")[
+        (RUNS.table["objective"] == "beta_vae").to_numpy()
+    ]
     shown = np.asarray(dots(panel, "seeds:beta_vae").get_offsets())[:, 1]
     np.testing.assert_array_equal(np.sort(shown), np.sort(whole[~np.isnan(whole)]))
 
@@ -161,7 +190,9 @@ def test_the_tradeoff_of_data_without_factors_has_no_mig():
 def test_the_distribution_shows_every_whole_trial_between_chance_and_ceiling():
     axes = figures.distribution_figure(RUNS).axes[0]
     for objective in ("beta_vae", "beta_tcvae"):
-        own = run_columns.values(RUNS.table, "mig")[(RUNS.table["objective"] == objective).to_numpy()]
+        own = run_columns.values(RUNS.table, "mig")[
+            (RUNS.table["objective"] == objective).to_numpy()
+        ]
         shown = np.asarray(dots(axes, f"trials:{objective}").get_offsets())[:, 0]
         np.testing.assert_array_equal(shown, own[~np.isnan(own)])
     lines = {line.get_gid(): line.get_xdata() for line in axes.lines if line.get_gid()}
@@ -174,8 +205,12 @@ def test_pruned_and_failed_ends_of_the_learning_curves():
     states = run_columns.counts(RUNS.table)
     for row in range(3):
         panels = drawing.axes[2 * row : 2 * row + 2]
-        hollow = [artist for axes in panels for artist in axes.collections if artist.get_gid() == "PRUNED"]
-        crosses = [artist for axes in panels for artist in axes.collections if artist.get_gid() == "FAILED"]
+        hollow = [
+            artist for axes in panels for artist in axes.collections if artist.get_gid() == "PRUNED"
+        ]
+        crosses = [
+            artist for axes in panels for artist in axes.collections if artist.get_gid() == "FAILED"
+        ]
         assert sum(len(artist.get_offsets()) for artist in hollow) == states["PRUNED"]
         assert sum(len(artist.get_offsets()) for artist in crosses) == states["FAILED"]
         assert all(len(artist.get_facecolor()) == 0 for artist in hollow)
@@ -191,14 +226,20 @@ def test_the_front_is_of_whole_cells_and_its_stairs_pass_through_it():
     corners = {tuple(point) for point in np.asarray(line.get_xydata())}
     ahead = rows.loc[rows["on_front"], [plane.x, plane.y]].to_numpy()
     assert {tuple(point) for point in ahead} <= corners
-    behind = sum(len(a.get_offsets()) for a in axes.collections if str(a.get_gid()).startswith("behind:"))
+    behind = sum(
+        len(a.get_offsets()) for a in axes.collections if str(a.get_gid()).startswith("behind:")
+    )
     assert behind == (~rows["on_front"]).sum()
 
 
 def test_stairs_go_along_before_they_go_up():
     rows = pd.DataFrame({"tc": [2.0, 1.0], "mig": [0.5, 0.1], "on_front": [True, True]})
     # From (1, 0.1) at its own height to x = 2, then up: what is reachable without being better than the front.
-    assert pareto_front.stairs(rows, pareto_front.PLANES[1]).tolist() == [[1, 0.1], [2, 0.1], [2, 0.5]]
+    assert pareto_front.stairs(rows, pareto_front.PLANES[1]).tolist() == [
+        [1, 0.1],
+        [2, 0.1],
+        [2, 0.5],
+    ]
 
 
 def test_pruning_bars_are_as_long_as_the_trials_ran():
@@ -218,7 +259,9 @@ def test_traversals_are_those_of_the_best_whole_trials(tmp_path: Path):
     drawing = figures.traversals_figure(runs)
     best = cell_means.best_trial(runs, "beta_tcvae", cell_means.goals(runs)[0])
     assert best is not None
-    assert f"seed {best['seed']}: MIG {wording.number(best['value'])}" in drawing.axes[1].get_title(loc="left")
+    assert f"seed {best['seed']}: MIG {wording.number(best['value'])}" in drawing.axes[1].get_title(
+        loc="left"
+    )
     assert drawing.axes[1].images[0].get_array().shape[:2] == (192, 320)
 
 
@@ -233,7 +276,9 @@ def test_points_with_collapsed_seeds_are_crossed_counted_and_told():
     legend = [entry.get_text() for entry in scatter.axes[0].get_legend().get_texts()]
     assert legend[-1] == "collapsed: 2 of 4 seeds"
     tradeoff = figures.tradeoff_figure(runs)
-    assert [entry.get_text() for entry in tradeoff.legends[0].get_texts()][-1] == "collapsed: 2 of 4 seeds"
+    assert [entry.get_text() for entry in tradeoff.legends[0].get_texts()][
+        -1
+    ] == "collapsed: 2 of 4 seeds"
     for drawing in (scatter, tradeoff):
         foot = drawing.get_supxlabel().replace("\n", " ")
         assert "a cross: seeds of this point collapsed" in foot
@@ -264,26 +309,43 @@ def test_without_collapse_there_is_no_cross_and_no_word_of_it():
 
 
 def test_the_capacity_figure_shows_latents_factors_and_snapshots_against_c(tmp_path: Path):
-    runs = synthetic(tmp_path, objectives=["capacity_vae"], strengths=[25], rates=[1e-3], pictures=True)
+    runs = synthetic(
+        tmp_path, objectives=["capacity_vae"], strengths=[25], rates=[1e-3], pictures=True
+    )
     drawing = figures.capacity_figure(runs)
     panels = [axes for block in drawing.subfigs for axes in block.axes]
     best = cell_means.best_trial(runs, "capacity_vae", cell_means.goals(runs)[0])
     assert best is not None
-    own = runs.curves.loc[runs.curves["trial"] == best["trial"]].drop_duplicates("capacity", keep="last")
-    for axes, names in ((panels[0], [f"kl_latents/{j}" for j in range(6)]), (panels[1], ["kl_factors/pos_x"])):
+    own = runs.curves.loc[runs.curves["trial"] == best["trial"]].drop_duplicates(
+        "capacity", keep="last"
+    )
+    for axes, names in (
+        (panels[0], [f"kl_latents/{j}" for j in range(6)]),
+        (panels[1], ["kl_factors/pos_x"]),
+    ):
         lines = {line.get_gid(): line for line in axes.lines if line.get_gid()}
         for name in names:
-            np.testing.assert_array_equal(lines[name].get_xydata(), own[["capacity", name]].to_numpy())
+            np.testing.assert_array_equal(
+                lines[name].get_xydata(), own[["capacity", name]].to_numpy()
+            )
     # C grows over the first three epochs of six and stays: of the snapshots at one C the latest is shown.
     titles = [axes.get_title(loc="left") for axes in panels[2:]]
     assert titles == ["C = 8.33 nats, epoch 1", "C = 16.7 nats, epoch 2", "C = 25 nats, epoch 6"]
 
 
-def test_the_capacity_figure_shows_the_best_of_every_objective_before_the_second_of_any(tmp_path: Path):
-    runs = synthetic(tmp_path, objectives=["capacity_vae", "factor_bottleneck"], strengths=[5, 10, 20], epochs=4)
-    titles = [block.axes[0].get_title(loc="left") for block in figures.capacity_figure(runs).subfigs]
+def test_the_capacity_figure_shows_the_best_of_every_objective_before_the_second_of_any(
+    tmp_path: Path,
+):
+    runs = synthetic(
+        tmp_path, objectives=["capacity_vae", "factor_bottleneck"], strengths=[5, 10, 20], epochs=4
+    )
+    titles = [
+        block.axes[0].get_title(loc="left") for block in figures.capacity_figure(runs).subfigs
+    ]
     # Two of each; the objective that codes the factors first, for it the figure is made.
-    assert [title.partition(",")[0] for title in titles] == ["factor_bottleneck"] * 2 + ["capacity_vae"] * 2
+    assert [title.partition(",")[0] for title in titles] == ["factor_bottleneck"] * 2 + [
+        "capacity_vae"
+    ] * 2
 
 
 def test_curves_of_many_objectives_stand_in_blocks_on_one_scale(tmp_path: Path):
@@ -294,7 +356,8 @@ def test_curves_of_many_objectives_stand_in_blocks_on_one_scale(tmp_path: Path):
     titled = [axes.get_title(loc="left") for axes in panels if axes.get_title(loc="left")]
     assert titled == names
     first, second = (
-        next(axes for axes in panels if axes.get_title(loc="left") == name) for name in (names[0], names[4])
+        next(axes for axes in panels if axes.get_title(loc="left") == name)
+        for name in (names[0], names[4])
     )
     assert first.get_ylim() == second.get_ylim()
 
@@ -310,8 +373,12 @@ def test_rungs_are_drawn_where_a_panels_own_trials_are_judged():
 
 def test_a_figure_is_the_same_bytes_twice_and_leaves_the_callers_style_alone():
     before = dict(matplotlib.rcParams)
-    assert figures.svg(figures.distribution_figure(RUNS)) == figures.svg(figures.distribution_figure(RUNS))
-    assert figures.png(figures.distribution_figure(RUNS)) == figures.png(figures.distribution_figure(RUNS))
+    assert figures.svg(figures.distribution_figure(RUNS)) == figures.svg(
+        figures.distribution_figure(RUNS)
+    )
+    assert figures.png(figures.distribution_figure(RUNS)) == figures.png(
+        figures.distribution_figure(RUNS)
+    )
     assert dict(matplotlib.rcParams) == before
 
 

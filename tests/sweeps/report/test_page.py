@@ -80,7 +80,11 @@ def test_the_page_is_well_formed_and_loads_nothing(runs, path):
     assert reader.open == []
     assert all(link.startswith(("data:image/", "#")) for link in reader.links)
     assert {link[1:] for link in reader.links if link.startswith("#")} <= set(reader.ids)
-    assert sum(link.startswith("data:image/") for link in reader.links) == len(drawn(runs)) == len(FIGURES) - 1
+    assert (
+        sum(link.startswith("data:image/") for link in reader.links)
+        == len(drawn(runs))
+        == len(FIGURES) - 1
+    )
     assert "<script" not in page
     assert "url(" not in page
 
@@ -88,7 +92,9 @@ def test_the_page_is_well_formed_and_loads_nothing(runs, path):
 def test_the_page_has_every_trial_and_every_reason(runs, path):
     words = Reader(path.read_text(encoding="utf-8")).text
     assert all(trial in words for trial in runs.table["trial"])
-    assert all(why in words for why in runs.table["why"])  # escaped in the file, whole to the reader
+    assert all(
+        why in words for why in runs.table["why"]
+    )  # escaped in the file, whole to the reader
     assert "16 trials of beta_vae and beta_tcvae: 7 complete, 8 pruned, 1 failed." in words
     assert "15 June 2025" in words
 
@@ -99,7 +105,9 @@ def test_reasons_cannot_break_the_page(path):
 
 def test_the_parquet_is_the_table(runs, path):
     stored = pd.read_parquet(path.parent / "runs.parquet")
-    stored["network.hidden"] = stored["network.hidden"].map(list)  # parquet gives lists back as arrays
+    stored["network.hidden"] = stored["network.hidden"].map(
+        list
+    )  # parquet gives lists back as arrays
     pd.testing.assert_frame_equal(stored, runs.table)
 
 
@@ -112,7 +120,9 @@ def test_columns_of_several_kinds_are_stored_as_json(tmp_path):
 def test_the_same_runs_give_the_same_bytes(runs, path, tmp_path):
     again = write_report(runs, folder=tmp_path / "elsewhere")
     assert again.read_bytes() == path.read_bytes()
-    assert (again.parent / "runs.parquet").read_bytes() == (path.parent / "runs.parquet").read_bytes()
+    assert (again.parent / "runs.parquet").read_bytes() == (
+        path.parent / "runs.parquet"
+    ).read_bytes()
 
 
 def test_without_factors_the_figures_of_mig_are_left_out_and_old_ones_removed(tmp_path):
@@ -122,7 +132,9 @@ def test_without_factors_the_figures_of_mig_are_left_out_and_old_ones_removed(tm
     old.write_bytes(b"old")
     words = Reader(write_report(runs).read_text(encoding="utf-8")).text
     assert not old.exists()
-    assert words.count("Left out: MIG was not measured (it needs a data set with known factors).") == 3
+    assert (
+        words.count("Left out: MIG was not measured (it needs a data set with known factors).") == 3
+    )
     assert "Highest mean ELBO" in words
 
 
@@ -142,7 +154,9 @@ def test_a_sweep_without_trials_has_a_page(tmp_path):
 def with_means(metric: str, means: dict[str, list[float]]) -> Runs:
     """Return runs of one seed whose whole-set metric is given per objective, beta 1, 2, 4."""
     runs = synthetic(objectives=list(means), strengths=[1, 2, 4], rates=[1e-3], seeds=1, failed=())
-    return runs._replace(table=runs.table.assign(**{f"final/{metric}": np.concatenate(list(means.values()))}))
+    return runs._replace(
+        table=runs.table.assign(**{f"final/{metric}": np.concatenate(list(means.values()))})
+    )
 
 
 @pytest.mark.parametrize(
@@ -165,11 +179,15 @@ def test_steps_inside_their_error_are_counted():
     # Means 2, 3, 9 with standard error 1 each: the first step, 1, is inside sqrt(2), the second, 6, is not.
     runs = runs._replace(table=runs.table.assign(**{"final/tc": [1.0, 3.0, 2.0, 4.0, 8.0, 10.0]}))
     (sentence,) = findings.trends(runs, ["tc"])
-    assert sentence.endswith("2.0, 3.0, 9.0 (β = 1, 2, 4). 1 of 2 steps lie within one standard error.")
+    assert sentence.endswith(
+        "2.0, 3.0, 9.0 (β = 1, 2, 4). 1 of 2 steps lie within one standard error."
+    )
 
 
 def test_a_comparison_is_read_off_the_means_at_each_beta():
-    runs = with_means("reconstruction", {"beta_vae": [10.5, 20.5, 30.5], "beta_tcvae": [11.5, 19.5, 30.5]})
+    runs = with_means(
+        "reconstruction", {"beta_vae": [10.5, 20.5, 30.5], "beta_tcvae": [11.5, 19.5, 30.5]}
+    )
     (sentence,) = findings.comparisons(runs)
     assert sentence == (
         "At the same β, beta_tcvae has the better (lower) mean reconstruction than beta_vae at 1 of 3 values: "
@@ -187,7 +205,9 @@ def test_a_difference_inside_its_error_is_marked():
 def test_the_best_cell_of_each_goal_is_named_with_its_error():
     runs = synthetic(objectives=["beta_vae"], strengths=[1, 4], rates=[1e-3], failed=())
     goals = [{"metric": "mig", "mode": "max"}, {"metric": "tc", "mode": "min"}]
-    table = runs.table.assign(**{"final/mig": [0.1, 0.1, 0.2, 0.3], "final/tc": [1.5, 2.5, 4.0, 4.0]})
+    table = runs.table.assign(
+        **{"final/mig": [0.1, 0.1, 0.2, 0.3], "final/tc": [1.5, 2.5, 4.0, 4.0]}
+    )
     # MIG 0.2, 0.3: mean 0.25, sd 0.0707, se 0.05. TC 1.5, 2.5: mean 2, se 0.5.
     assert findings.best(runs._replace(table=table, spec=runs.spec | {"goal": goals})) == [
         "Highest mean MIG: 0.250 ± 0.050 (standard error, n = 2), by beta_vae, β = 4.",
@@ -209,7 +229,14 @@ def test_a_front_lists_its_cells(runs):
 
 def test_the_table_has_a_row_per_beta_and_objective_with_its_counts(runs):
     table = tables.strengths(runs)
-    assert [head.text for head in table.heads][:6] == ["objective", "β", "learning rate", "n", "pruned", "failed"]
+    assert [head.text for head in table.heads][:6] == [
+        "objective",
+        "β",
+        "learning rate",
+        "n",
+        "pruned",
+        "failed",
+    ]
     assert [[cell.text for cell in row.cells[:6]] for row in table.rows] == [
         ["beta_vae", "1", "0.001", "2", "2", "0"],
         ["beta_vae", "4", "0.001", "1", "2", "1"],  # trial 5 failed
@@ -232,7 +259,9 @@ def test_stored_software_and_identities_are_shown(runs):
     shown = runs._replace(table=table)
     estimator = next(row for row in tables.estimators(shown).rows if row.cells[0].text == "MIG")
     assert estimator.cells[-1].text == "estimator posterior quadrature, images 4096"
-    assert ["torch", "2.9.0"] in [[cell.text for cell in row.cells] for row in tables.facts(shown, {}).rows]
+    assert ["torch", "2.9.0"] in [
+        [cell.text for cell in row.cells] for row in tables.facts(shown, {}).rows
+    ]
     assert run_columns.source(shown.table, "mig") == "final"
 
 
@@ -259,7 +288,10 @@ def test_last_and_best_weights_stand_apart_and_the_choice_is_named():
     heads = [head.text for head in table.heads]
     assert heads[:6] == ["objective", "β", "n", "best epoch", "reconstr., last", "reconstr., best"]
     # Made 1 % and 2 % above the last epoch's number.
-    last, chosen = (cell_means.brackets(runs, [f"{which}/tc"]).loc[0, f"{which}/tc"] for which in ("final", "best"))
+    last, chosen = (
+        cell_means.brackets(runs, [f"{which}/tc"]).loc[0, f"{which}/tc"]
+        for which in ("final", "best")
+    )
     assert chosen / last == pytest.approx(1.02 / 1.01)
     assert table.rows[0].cells[heads.index("TC, best")].text.startswith(wording.number(chosen)[:3])
     assert table.rows[0].cells[3].text.startswith("5")
@@ -274,13 +306,17 @@ def test_a_choice_without_labels_does_not_claim_to_look_at_them():
     assert "labels" not in table.caption
 
 
-def test_the_markdown_page_has_the_same_sentences_tables_and_figures(runs: Runs, path: Path) -> None:
+def test_the_markdown_page_has_the_same_sentences_tables_and_figures(
+    runs: Runs, path: Path
+) -> None:
     page = path.with_name("report.md").read_text()
     for sentence in findings.trends(runs):
         assert sentence in page
     for row in tables.strengths(runs).rows:
         assert "| " + " | ".join(cell.text or " " for cell in row.cells) + " |" in page
-    figures = [line.partition("(")[2].rstrip(")") for line in page.splitlines() if line.startswith("![")]
+    figures = [
+        line.partition("(")[2].rstrip(")") for line in page.splitlines() if line.startswith("![")
+    ]
     assert figures
     assert all((path.parent / figure).is_file() for figure in figures)
 

@@ -18,7 +18,11 @@ from sweeps.spec.published import Published
 
 SMALL = {
     "name": "small",
-    "data": {"name": "dsprites", "resolution": 16, "stride": {"scale": 3, "orientation": 10, "pos_x": 8, "pos_y": 8}},
+    "data": {
+        "name": "dsprites",
+        "resolution": 16,
+        "stride": {"scale": 3, "orientation": 10, "pos_x": 8, "pos_y": 8},
+    },
     "network": {"name": "mlp", "hidden": [8], "latents": 3},
     "train": {"epochs": 4, "batch_size": 32},
     "objectives": [{"name": "beta_vae", "beta": {"grid": [1, 4]}}, {"name": "vae"}],
@@ -27,8 +31,17 @@ SMALL = {
 
 def table(*rows: tuple[dict[str, Any], dict[str, Any]], **changes: Any) -> dict[str, Any]:
     """Return a published table as YAML gives it."""
-    whole = {"source": "Somebody 2018, table 1", "tag": "read", "n": 10, "differences": "64 pixels, 300,000 steps"}
-    return {**whole, "rows": [{"where": where, "values": values} for where, values in rows], **changes}
+    whole = {
+        "source": "Somebody 2018, table 1",
+        "tag": "read",
+        "n": 10,
+        "differences": "64 pixels, 300,000 steps",
+    }
+    return {
+        **whole,
+        "rows": [{"where": where, "values": values} for where, values in rows],
+        **changes,
+    }
 
 
 def told(*tables: dict[str, Any]) -> str:
@@ -45,7 +58,10 @@ def beside(runs: Runs, *rows: tuple[dict[str, Any], dict[str, Any]]) -> list[pub
 
 def test_a_number_alone_is_a_mean_and_survives_the_ledger() -> None:
     rows = [
-        ({"objective": "beta_vae", "beta": 4}, {"mig": 0.2, "factor_vae.snu": {"mean": 0.7, "sd": 0.1, "best": 0.9}})
+        (
+            {"objective": "beta_vae", "beta": 4},
+            {"mig": 0.2, "factor_vae.snu": {"mean": 0.7, "sd": 0.1, "best": 0.9}},
+        )
     ]
     loaded = load.spec_from_mapping({**SMALL, "published": table(*rows)})
     (row,) = loaded.published[0].rows
@@ -56,27 +72,42 @@ def test_a_number_alone_is_a_mean_and_survives_the_ledger() -> None:
 
 def test_every_unknown_name_is_told_at_once_with_the_nearest() -> None:
     message = told(table(({"objective": "beta_vea", "bata": 4}, {"mgi": 0.2})))
-    assert "published[0].rows[0].where.objective: unknown objective of this spec 'beta_vea'; did you mean" in message
-    assert "published[0].rows[0].where.bata: unknown parameter 'bata'; did you mean 'beta'" in message
+    assert (
+        "published[0].rows[0].where.objective: unknown objective of this spec 'beta_vea'; did you mean"
+        in message
+    )
+    assert (
+        "published[0].rows[0].where.bata: unknown parameter 'bata'; did you mean 'beta'" in message
+    )
     assert "published[0].rows[0].values.mgi: unknown metric 'mgi'; did you mean 'mig'" in message
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"tag": "hearsay"}, "published[0].tag must be one of read, seed document, recalled, got 'hearsay'"),
+        (
+            {"tag": "hearsay"},
+            "published[0].tag must be one of read, seed document, recalled, got 'hearsay'",
+        ),
         ({"source": ""}, "published[0].source must be text of at least 1 character"),
         ({"rows": []}, "must have rows, or says"),
-        ({"rows": [{"where": {"beta": 4}, "values": {"mig": 0.1}}]}, "where must name an objective"),
+        (
+            {"rows": [{"where": {"beta": 4}, "values": {"mig": 0.1}}]},
+            "where must name an objective",
+        ),
         ({"n": 0}, "published[0].n must be >= 1, got 0"),
     ],
 )
-def test_a_table_needs_a_source_a_tag_and_something_to_say(changes: dict[str, Any], message: str) -> None:
+def test_a_table_needs_a_source_a_tag_and_something_to_say(
+    changes: dict[str, Any], message: str
+) -> None:
     assert message in told(table(({"objective": "vae"}, {"mig": 0.1}), **changes))
 
 
 def test_a_row_that_no_cell_can_stand_beside_is_noted_and_no_mistake() -> None:
-    rows = [({"objective": "beta_vae", "beta": beta, "latents": 3}, {"mig": 0.1}) for beta in (4, 5)]
+    rows = [
+        ({"objective": "beta_vae", "beta": beta, "latents": 3}, {"mig": 0.1}) for beta in (4, 5)
+    ]
     found = notes.spec_notes(load.spec_from_mapping({**SMALL, "published": table(*rows)}))
     assert [note.partition(":")[0] for note in found] == ["published[0].rows[1]"]
 
@@ -91,26 +122,51 @@ def test_only_cells_with_all_the_values_are_compared() -> None:
 
 
 def test_our_column_is_the_mean_of_complete_trials_with_their_seeds() -> None:
-    runs = synthetic(rates=[1e-3], prune=False, failed=(4,), seeds=4)  # trial 4: beta_vae, β = 2, seed 0
+    runs = synthetic(
+        rates=[1e-3], prune=False, failed=(4,), seeds=4
+    )  # trial 4: beta_vae, β = 2, seed 0
     one, whole, none = beside(
-        runs, *(({"objective": "beta_vae", "beta": beta}, {"mig": {"mean": 0.3, "best": 0.4}}) for beta in (2, 4, 5))
+        runs,
+        *(
+            ({"objective": "beta_vae", "beta": beta}, {"mig": {"mean": 0.3, "best": 0.4}})
+            for beta in (2, 4, 5)
+        ),
     )
-    own = runs.table.loc[published.matching_trials(runs.table, {"objective": "beta_vae", "beta": 4}), "final/mig"]
-    assert (whole.last.value, whole.last_best, whole.last.n) == (pytest.approx(own.mean()), own.max(), 4)
+    own = runs.table.loc[
+        published.matching_trials(runs.table, {"objective": "beta_vae", "beta": 4}), "final/mig"
+    ]
+    assert (whole.last.value, whole.last_best, whole.last.n) == (
+        pytest.approx(own.mean()),
+        own.max(),
+        4,
+    )
     assert (one.seeds, whole.seeds, none.seeds) == ((1, 2, 3), (0, 1, 2, 3), ())
     assert math.isnan(none.last.value)
 
 
 def test_the_table_says_source_tag_n_and_what_was_not_run() -> None:
     runs = synthetic(rates=[1e-3], prune=False, failed=(), best="mig")
-    rows = [({"objective": "beta_vae", "beta": b}, {"mig": {"mean": 0.32345, "sd": 0.05, "best": 0.4}}) for b in (4, 5)]
-    shown = published.beside(Published.model_validate(table(*rows)), "mig", beside(runs, *rows), runs)
-    words = ("Somebody 2018, table 1", "read", "n = 10 each", "quadrature of the posterior mixtures", "whole data set")
+    rows = [
+        ({"objective": "beta_vae", "beta": b}, {"mig": {"mean": 0.32345, "sd": 0.05, "best": 0.4}})
+        for b in (4, 5)
+    ]
+    shown = published.beside(
+        Published.model_validate(table(*rows)), "mig", beside(runs, *rows), runs
+    )
+    words = (
+        "Somebody 2018, table 1",
+        "read",
+        "n = 10 each",
+        "quadrature of the posterior mixtures",
+        "whole data set",
+    )
     for word in words:
         assert word in shown.caption
     assert [row.cells[6].text for row in shown.rows] == ["0, 1", "not run"]
     assert shown.rows[0].cells[1].text == "0.32345 (0.05)"  # as it was published
-    assert [head.text for head in shown.heads].count("best") == 3  # theirs, ours at the end, of the chosen epoch
+    assert [head.text for head in shown.heads].count(
+        "best"
+    ) == 3  # theirs, ours at the end, of the chosen epoch
 
 
 def test_two_scales_never_share_a_column() -> None:
@@ -123,15 +179,23 @@ def test_two_scales_never_share_a_column() -> None:
 def test_orders_can_agree_and_disagree(first: float, same: int) -> None:
     """Reconstruction of the synthetic runs rises with β, so that β = 1 is the better one."""
     runs = synthetic(rates=[1e-3], prune=False, failed=())
-    rows = [({"objective": "beta_vae", "beta": b}, {"reconstruction": v}) for b, v in ((16, first), (1, 20.0))]
-    sentence = published.order(Published.model_validate(table(*rows)), "reconstruction", beside(runs, *rows))
+    rows = [
+        ({"objective": "beta_vae", "beta": b}, {"reconstruction": v})
+        for b, v in ((16, first), (1, 20.0))
+    ]
+    sentence = published.order(
+        Published.model_validate(table(*rows)), "reconstruction", beside(runs, *rows)
+    )
     assert "Ours: beta_vae, beta 1 > beta_vae, beta 16" in sentence
     assert f"{same} of 1 pairs" in sentence
 
 
 def test_equal_published_numbers_have_no_order() -> None:
     runs = synthetic(rates=[1e-3], prune=False, failed=())
-    rows = [({"objective": "beta_vae", "beta": b}, {"mig": v}) for b, v in ((1, 0.2), (4, 0.2), (8, 0.1))]
+    rows = [
+        ({"objective": "beta_vae", "beta": b}, {"mig": v})
+        for b, v in ((1, 0.2), (4, 0.2), (8, 0.1))
+    ]
     sentence = published.order(Published.model_validate(table(*rows)), "mig", beside(runs, *rows))
     assert "published: beta_vae, beta 1 = beta_vae, beta 4 > beta_vae, beta 8" in sentence
     assert " of 2 pairs" in sentence

@@ -19,7 +19,9 @@ from sweeps.results.run_table import Runs
 NAN = math.nan
 
 
-def tiny(*trials: tuple[float, float, str, float, float], goal: Any = None, **columns: list[Any]) -> Runs:
+def tiny(
+    *trials: tuple[float, float, str, float, float], goal: Any = None, **columns: list[Any]
+) -> Runs:
     """Return runs of rows (beta, learning rate, state, tc at the last epoch, tc on the whole set)."""
     rows = [
         {
@@ -59,7 +61,9 @@ def test_one_trial_has_a_mean_and_no_spread():
 
 
 def test_a_cell_is_the_mean_over_its_whole_trials():
-    runs = tiny((4, 1e-3, "COMPLETE", 1, 2), (4, 1e-3, "COMPLETE", 3, 4), (4, 1e-4, "PRUNED", 0, NAN))
+    runs = tiny(
+        (4, 1e-3, "COMPLETE", 1, 2), (4, 1e-3, "COMPLETE", 3, 4), (4, 1e-4, "PRUNED", 0, NAN)
+    )
     rows = cell_means.cells(runs)
     assert rows["n"].tolist() == [2, 0]
     assert rows["pruned"].tolist() == [0, 1]
@@ -153,7 +157,9 @@ def test_goals_are_one_or_a_list():
 
 
 def test_the_best_trial_of_an_objective_ran_its_whole_length():
-    runs = tiny((4, 1e-3, "COMPLETE", 5, 5), (8, 1e-3, "PRUNED", 0, NAN), (2, 1e-3, "COMPLETE", 3, 3))
+    runs = tiny(
+        (4, 1e-3, "COMPLETE", 5, 5), (8, 1e-3, "PRUNED", 0, NAN), (2, 1e-3, "COMPLETE", 3, 3)
+    )
     best = cell_means.best_trial(runs, "b_vae", cell_means.goals(runs)[0])
     assert best is not None
     assert (best["number"], best["value"]) == (2, 3)
@@ -182,9 +188,15 @@ def test_what_is_drawn_from_another_distribution_is_ranked_apart():
     """The better half of the runs is on other images: each half has a best cell and a front of its own."""
     runs = synthetic(objectives=["beta_vae"], rates=[1e-3], prune=False, failed=())
     far = (runs.table["strength"] >= 4).to_numpy()
-    columns = {"train.correlated": '[["pos_x", "pos_y"]]', "train.correlation_width": np.where(far, 0.1, np.nan)}
+    columns = {
+        "train.correlated": '[["pos_x", "pos_y"]]',
+        "train.correlation_width": np.where(far, 0.1, np.nan),
+    }
     runs = runs._replace(table=runs.table.assign(**columns))
-    assert set(run_series.distributions(runs.table)) == {"", "pos_x and pos_y correlated, width 0.1"}
+    assert set(run_series.distributions(runs.table)) == {
+        "",
+        "pos_x and pos_y correlated, width 0.1",
+    }
     assert [sentence.partition(":")[0] for sentence in findings.best(runs)] == [
         "Highest mean MIG",
         "Highest mean MIG of pos_x and pos_y correlated, width 0.1",
@@ -203,4 +215,10 @@ def test_a_series_is_called_by_what_tells_it_apart():
     ]
     table = pd.DataFrame({"bracket": brackets, "strength_name": ["beta", "beta", "", "", ""]})
     names = run_series.series(synthetic()._replace(table=table))
-    assert names == ["b(beta)", "b(beta)", "v width=0.1", "v width=null", "c(form abs, hidden (8, 8))"]
+    assert names == [
+        "b(beta)",
+        "b(beta)",
+        "v width=0.1",
+        "v width=null",
+        "c(form abs, hidden (8, 8))",
+    ]

@@ -14,7 +14,9 @@ PLANE = list(itertools.product(("min", "max"), repeat=2))
 
 def brute_front(points: np.ndarray, directions: tuple[str, ...]) -> list[bool]:
     def beats(a: np.ndarray, b: np.ndarray) -> bool:
-        pairs = [(x, y) if way == "max" else (-x, -y) for x, y, way in zip(a, b, directions, strict=True)]
+        pairs = [
+            (x, y) if way == "max" else (-x, -y) for x, y, way in zip(a, b, directions, strict=True)
+        ]
         return all(x >= y for x, y in pairs) and any(x > y for x, y in pairs)
 
     return [not any(beats(other, point) for other in points) for point in points]
@@ -29,7 +31,11 @@ def test_the_front_is_that_of_the_definition(directions, seed):
 
 
 def test_copies_of_a_front_point_all_stay():
-    assert pareto.nondominated([[1, 1], [1, 1], [2, 2]], ("min", "min")).tolist() == [True, True, False]
+    assert pareto.nondominated([[1, 1], [1, 1], [2, 2]], ("min", "min")).tolist() == [
+        True,
+        True,
+        False,
+    ]
 
 
 def test_a_point_with_nan_is_not_on_the_front_and_beats_nothing():
@@ -47,7 +53,9 @@ def test_the_hypervolume_is_the_number_of_unit_squares_covered(directions, seed)
     # Integer points and reference: the dominated area is made of whole unit squares, counted one by one.
     points = np.random.default_rng(seed).integers(0, 8, size=(6, 2))
     reference = np.array([7 if way == "min" else 1 for way in directions])
-    low = np.where(np.array(directions) == "min", points, reference)  # corners of the rectangle of each point
+    low = np.where(
+        np.array(directions) == "min", points, reference
+    )  # corners of the rectangle of each point
     high = np.where(np.array(directions) == "min", reference, points)
     middles = [np.array([x + 0.5, y + 0.5]) for x, y in itertools.product(range(8), repeat=2)]
     squares = sum(bool(((low < middle) & (middle < high)).all(axis=1).any()) for middle in middles)

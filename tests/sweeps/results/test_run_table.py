@@ -49,7 +49,9 @@ def test_the_best_epochs_numbers_have_columns_of_their_own(tmp_path):
     play(conductor(spec(evaluation=evaluation), tmp_path))
     table = run_table.load_runs(tmp_path, "mini").table
     complete = table["state"] == "COMPLETE"
-    assert table.loc[complete, "best/mig"].tolist() == pytest.approx(table.loc[complete, "final/mig"].tolist())
+    assert table.loc[complete, "best/mig"].tolist() == pytest.approx(
+        table.loc[complete, "final/mig"].tolist()
+    )
     assert set(table.loc[complete, "best/epoch"]) == {1.0}
     assert all(math.isnan(value) for value in table.loc[~complete, "best/mig"])
 
@@ -72,7 +74,11 @@ def test_the_strength_is_what_was_laid_out_of_the_trade_off(laid_out, expected):
 
 
 def test_a_parameter_laid_out_from_null_on_is_one_strength():
-    config = {"objective": {"name": "beta_vae", "beta": 4.0}, "train": {"correlation_width": None}, "network": {}}
+    config = {
+        "objective": {"name": "beta_vae", "beta": 4.0},
+        "train": {"correlation_width": None},
+        "network": {},
+    }
     name, value = run_table.strength(config, ["train.correlation_width"], ("correlation_width",))
     assert (name, str(value)) == ("correlation_width", "nan")
 

@@ -26,7 +26,11 @@ def test_every_format_gives_the_same_codes_and_factors(kind: str, tmp_path: Path
     np.testing.assert_array_equal(found.codes.mean, given["mean"])
     np.testing.assert_array_equal(found.codes.logvar, given["logvar"])
     np.testing.assert_array_equal(found.factors.values, FACTORS)
-    assert (found.factors.names, found.factors.sizes, found.notes) == (("shape", "scale"), (3, 4), ())
+    assert (found.factors.names, found.factors.sizes, found.notes) == (
+        ("shape", "scale"),
+        (3, 4),
+        (),
+    )
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -41,8 +45,14 @@ def test_a_mistake_is_told_once_with_file_and_key(name: str, tmp_path: Path) -> 
 
 def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(CodesFileError) as raised:
-        read_npz(tmp_path, **arrays(logvar=np.zeros((N, 2)), factors=FACTORS[:9], weights=np.zeros(N)))
-    assert [mistake.partition(" ")[0] for mistake in raised.value.mistakes] == ["logvar", "factors", "weights"]
+        read_npz(
+            tmp_path, **arrays(logvar=np.zeros((N, 2)), factors=FACTORS[:9], weights=np.zeros(N))
+        )
+    assert [mistake.partition(" ")[0] for mistake in raised.value.mistakes] == [
+        "logvar",
+        "factors",
+        "weights",
+    ]
 
 
 def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
@@ -55,8 +65,12 @@ def test_a_pickle_is_never_loaded(tmp_path: Path) -> None:
     assert (tmp_path / "exploded").exists()
 
 
-@pytest.mark.parametrize(("key", "value"), [("std", np.exp(-2)), ("sigma", np.exp(-2)), ("var", np.exp(-4))])
-def test_a_spread_in_other_terms_becomes_a_log_variance(key: str, value: float, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("key", "value"), [("std", np.exp(-2)), ("sigma", np.exp(-2)), ("var", np.exp(-4))]
+)
+def test_a_spread_in_other_terms_becomes_a_log_variance(
+    key: str, value: float, tmp_path: Path
+) -> None:
     found = read_npz(tmp_path, **arrays(logvar=None, **{key: np.full((N, 3), value)}))
     np.testing.assert_allclose(found.codes.logvar, -4)  # type: ignore[arg-type]
 
@@ -91,14 +105,18 @@ def test_levels_are_ranked_and_that_is_said(tmp_path: Path) -> None:
 
 
 def test_values_that_repeat_are_levels(tmp_path: Path) -> None:
-    values = np.stack([FACTORS[:, 0], 0.5 + FACTORS[:, 1] / 10], axis=1)  # as dSprites has its scales
+    values = np.stack(
+        [FACTORS[:, 0], 0.5 + FACTORS[:, 1] / 10], axis=1
+    )  # as dSprites has its scales
     found = read_npz(tmp_path, **arrays(factors=values, factor_sizes=None))
     assert found.factors is not None
     np.testing.assert_array_equal(found.factors.values, FACTORS)
     assert found.notes == ("factor 'scale': levels 0.5, 0.6, 0.7, 0.8 are numbered 0 to 3",)
 
 
-def test_a_subset_keeps_the_levels_of_the_whole_set_if_their_number_is_given(tmp_path: Path) -> None:
+def test_a_subset_keeps_the_levels_of_the_whole_set_if_their_number_is_given(
+    tmp_path: Path,
+) -> None:
     found = read_npz(tmp_path, **arrays(factor_sizes=np.array([3, 9])))
     assert found.factors is not None
     assert found.factors.sizes == (3, 9)
@@ -106,12 +124,17 @@ def test_a_subset_keeps_the_levels_of_the_whole_set_if_their_number_is_given(tmp
 
 def test_a_factor_of_nearly_as_many_levels_as_rows_is_said_to_be_none(tmp_path: Path) -> None:
     found = read_npz(tmp_path, mean=arrays()["mean"], factors=np.arange(N)[:, None])
-    assert found.notes == ("factor 'factor_0': 60 levels in 60 rows; bin it, or its scores say little",)
+    assert found.notes == (
+        "factor 'factor_0': 60 levels in 60 rows; bin it, or its scores say little",
+    )
 
 
 def test_a_key_that_is_not_known_is_said_with_the_one_it_may_mean(tmp_path: Path) -> None:
     found = read_npz(tmp_path, **arrays(log_vars=np.zeros(2), extra=np.array([{}], dtype=object)))
-    assert found.notes == ("log_vars is not looked at; did you mean log_var?", "extra is not looked at")
+    assert found.notes == (
+        "log_vars is not looked at; did you mean log_var?",
+        "extra is not looked at",
+    )
 
 
 def test_levels_of_grey_are_divided_and_bits_are_not(tmp_path: Path) -> None:
@@ -128,7 +151,14 @@ def test_levels_of_grey_are_divided_and_bits_are_not(tmp_path: Path) -> None:
 def test_a_column_of_lists_is_a_matrix(tmp_path: Path) -> None:
     given = columns(arrays())
     rest = {key: value for key, value in given.items() if not key.startswith("mean")}
-    found = read(table(tmp_path / "codes.parquet", mean=list(arrays()["mean"]), **rest, weights=np.arange(1, N + 1)))
+    found = read(
+        table(
+            tmp_path / "codes.parquet",
+            mean=list(arrays()["mean"]),
+            **rest,
+            weights=np.arange(1, N + 1),
+        )
+    )
     np.testing.assert_array_equal(found.codes.mean, arrays()["mean"])
     assert found.factors is not None
     np.testing.assert_array_equal(found.factors.weights, np.arange(1.0, N + 1))  # type: ignore[arg-type]
@@ -142,7 +172,9 @@ def test_big_endian_numbers_are_read(tmp_path: Path) -> None:
 
 
 def test_the_codes_that_a_trial_leaves_just_work(tmp_path: Path) -> None:
-    dsprites = DSprites(resolution=16, stride={"scale": 3, "orientation": 10, "pos_x": 8, "pos_y": 8})
+    dsprites = DSprites(
+        resolution=16, stride={"scale": 3, "orientation": 10, "pos_x": 8, "pos_y": 8}
+    )
     data = dsprites.load()
     config = TrialConfig(
         data=dsprites,
@@ -160,4 +192,8 @@ def test_the_codes_that_a_trial_leaves_just_work(tmp_path: Path) -> None:
     assert found.factors is not None
     assert data.factors is not None
     np.testing.assert_array_equal(found.codes.mean, report.final.codes.mean)
-    assert (found.factors.names, found.factors.sizes, found.notes) == (data.factors.names, data.factors.sizes, ())
+    assert (found.factors.names, found.factors.sizes, found.notes) == (
+        data.factors.names,
+        data.factors.sizes,
+        (),
+    )

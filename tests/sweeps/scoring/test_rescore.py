@@ -55,13 +55,30 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep that Ray has trained: β-VAE and JointVAE, two seeds each; rescored twice."""
     workspace = tmp_path_factory.mktemp("trained")
     objectives = [{"name": "beta_vae"}, {"name": "joint_vae", "categories": [3]}]
-    changes = {"objectives": objectives, "pruning": "none", "train": {"epochs": 2, "batch_size": 64}}
+    changes = {
+        "objectives": objectives,
+        "pruning": "none",
+        "train": {"epochs": 2, "batch_size": 64},
+    }
     (workspace / "mini.yaml").write_text(dump({**MINI, **changes}))
-    command = [sys.executable, "-m", "sweeps", "run", str(workspace / "mini.yaml"), "--workspace", str(workspace)]
+    command = [
+        sys.executable,
+        "-m",
+        "sweeps",
+        "run",
+        str(workspace / "mini.yaml"),
+        "--workspace",
+        str(workspace),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     for _ in range(2):
-        assert rescore_sweep("mini", ["mig", *CHEAP, "udr", "accuracy", "active_units"], workspace).exit_code == 0
+        assert (
+            rescore_sweep(
+                "mini", ["mig", *CHEAP, "udr", "accuracy", "active_units"], workspace
+            ).exit_code
+            == 0
+        )
     return workspace
 
 
@@ -98,7 +115,9 @@ def test_a_rescored_number_is_the_librarys_on_the_stored_codes(trained: Path) ->
         truth = metrics.score("mig_hist20", found.codes, found.factors)
         assert row["final/mig_hist20"] == truth.value
         assert row["final/mig_hist20_ceiling"] == truth.ceiling
-        assert json.loads(row["identity/mig_hist20"]) == json.loads(json.dumps(dict(truth.identity)))
+        assert json.loads(row["identity/mig_hist20"]) == json.loads(
+            json.dumps(dict(truth.identity))
+        )
         assert values(trained, row["number"])["final/mig_hist20_chance"] == truth.chance
 
 
@@ -107,7 +126,9 @@ def test_what_was_scored_in_training_is_left_alone(trained: Path) -> None:
     told = json.loads(result.stdout)
     assert [row["state"] for row in told["outcomes"]] == ["trained", "there"] * 4
     assert "left alone: final/mig, which the trials scored themselves" in result.stderr
-    assert "mig" not in {row["metric"] for row in Ledger.existing(trained).of(tables.RESCORE, "mini")}
+    assert "mig" not in {
+        row["metric"] for row in Ledger.existing(trained).of(tables.RESCORE, "mini")
+    }
 
 
 def test_an_epochs_key_keeps_its_number_and_gets_an_identity(trained: Path) -> None:
@@ -118,7 +139,9 @@ def test_an_epochs_key_keeps_its_number_and_gets_an_identity(trained: Path) -> N
     ]
     table = run_table.load_runs(trained, "mini").table
     assert sorted(table["final/active_units"]) == sorted(before)
-    assert all(json.loads(text)["metric"] == "active_units" for text in table["identity/active_units"])
+    assert all(
+        json.loads(text)["metric"] == "active_units" for text in table["identity/active_units"]
+    )
 
 
 def test_report_and_table_show_rescored_numbers(trained: Path) -> None:
@@ -156,7 +179,9 @@ def test_only_complete_trials_are_scored(tmp_path: Path) -> None:
     assert (table["final/gaussian_tc"].notna() == (table["state"] == "COMPLETE")).all()
 
 
-def test_missing_and_damaged_codes_are_named_the_others_go_on_and_they_follow_later(workspace: Path) -> None:
+def test_missing_and_damaged_codes_are_named_the_others_go_on_and_they_follow_later(
+    workspace: Path,
+) -> None:
     first, second, *_ = hashes(workspace)
     kept = [codes_of(workspace, trial).read_bytes() for trial in (first, second)]
     codes_of(workspace, first).unlink()
@@ -164,7 +189,10 @@ def test_missing_and_damaged_codes_are_named_the_others_go_on_and_they_follow_la
     result = cli(workspace, "gaussian_tc,mig_hist20")
     assert result.exit_code == 1
     assert f"failed: trial 0: trials/{first}/artifacts/codes.npz: is missing" in result.stderr
-    assert f"failed: trial 1: trials/{second}/artifacts/codes.npz: is no .npz, or a damaged one" in result.stderr
+    assert (
+        f"failed: trial 1: trials/{second}/artifacts/codes.npz: is no .npz, or a damaged one"
+        in result.stderr
+    )
     for trial, content in zip((first, second), kept, strict=True):
         codes_of(workspace, trial).write_bytes(content)
     again = rescore_sweep("mini", ["gaussian_tc", "mig_hist20"], workspace)
@@ -188,7 +216,9 @@ def test_seeds_without_mates_are_skipped_and_said(workspace: Path) -> None:
 def test_what_mlflow_has_not_got_is_counted_and_sent_by_the_next_command(workspace: Path) -> None:
     rescore_sweep("mini", CHEAP, workspace)
     before = points(workspace)
-    with Ledger.existing(workspace).transaction() as tx:  # as if killed before it was noted that MLflow has them
+    with Ledger.existing(
+        workspace
+    ).transaction() as tx:  # as if killed before it was noted that MLflow has them
         tx.update(tables.RESCORE, tables.RESCORE.c.metric == "gaussian_tc", run="")
     (row,) = sweep_status(workspace)
     assert row["exports"]["mlflow"]["rescored_behind"] == len(before)
@@ -200,7 +230,11 @@ def test_what_mlflow_has_not_got_is_counted_and_sent_by_the_next_command(workspa
 
 def test_an_emptied_mlflow_gets_rescored_numbers_again(workspace: Path, tmp_path: Path) -> None:
     rescore_sweep("mini", CHEAP, workspace)
-    emptied = Path(shutil.copytree(workspace, tmp_path / "emptied", ignore=shutil.ignore_patterns("mlflow.db*")))
+    emptied = Path(
+        shutil.copytree(
+            workspace, tmp_path / "emptied", ignore=shutil.ignore_patterns("mlflow.db*")
+        )
+    )
     export(emptied)  # what `sweeps run` does, too
     assert points(emptied) == points(workspace)
 
@@ -213,7 +247,9 @@ def test_codes_are_read_where_the_store_keeps_them(workspace: Path, tmp_path: Pa
     row["spec"]["store"]["files"] = (tmp_path / "far").as_uri()
     with ledger.transaction() as tx:
         tx.update(tables.SWEEP, tables.SWEEP.c.name == "mini", spec=json.dumps(row["spec"]))
-    assert set(states(rescore_sweep("mini", ["gaussian_tc"], workspace), "gaussian_tc")) == {"scored"}
+    assert set(states(rescore_sweep("mini", ["gaussian_tc"], workspace), "gaussian_tc")) == {
+        "scored"
+    }
 
 
 def test_a_reused_trial_is_scored_by_the_codes_of_its_hash(workspace: Path) -> None:
@@ -222,28 +258,42 @@ def test_a_reused_trial_is_scored_by_the_codes_of_its_hash(workspace: Path) -> N
     rescore_sweep("mini", ["gaussian_tc"], workspace)
     result = rescore_sweep("other", ["gaussian_tc"], workspace)
     assert set(states(result, "gaussian_tc")) == {"scored"}
-    tables_of = [run_table.load_runs(workspace, name).table["final/gaussian_tc"].tolist() for name in ("mini", "other")]
+    tables_of = [
+        run_table.load_runs(workspace, name).table["final/gaussian_tc"].tolist()
+        for name in ("mini", "other")
+    ]
     assert tables_of[0] == tables_of[1]
     assert all(set(counted.values()) == {1} for counted in points(workspace, "other").values())
 
 
-def test_a_variant_keeps_its_dot_in_every_store(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_variant_keeps_its_dot_in_every_store(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     row = METRICS["mig_hist20"]
-    changed = Metric(row.function, row.needs, (0, 1), "max", "epoch", "score", variants={"two": {"bins": 2}})
+    changed = Metric(
+        row.function, row.needs, (0, 1), "max", "epoch", "score", variants={"two": {"bins": 2}}
+    )
     monkeypatch.setitem(METRICS, "mig_hist20", changed)
     rescore_sweep("mini", ["mig_hist20.two"], workspace)
     table = run_table.load_runs(workspace, "mini").table
     assert json.loads(table["identity/mig_hist20.two"][0])["bins"] == 2
-    assert values(workspace, 0)["final/mig_hist20.two_ceiling"] == table["final/mig_hist20.two_ceiling"][0]
+    assert (
+        values(workspace, 0)["final/mig_hist20.two_ceiling"]
+        == table["final/mig_hist20.two_ceiling"][0]
+    )
 
 
 def test_a_score_without_a_value_is_a_tag_with_a_reason_in_the_table(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def silent(inputs: Inputs) -> Score:
-        return Score(math.nan, details={"reason": f"{len(inputs.codes)} rows are too few", "rows": 60.0})
+        return Score(
+            math.nan, details={"reason": f"{len(inputs.codes)} rows are too few", "rows": 60.0}
+        )
 
-    monkeypatch.setitem(METRICS, "silent", Metric(silent, frozenset({"mean"}), (0, 1), "max", "epoch", "score"))
+    monkeypatch.setitem(
+        METRICS, "silent", Metric(silent, frozenset({"mean"}), (0, 1), "max", "epoch", "score")
+    )
     rescore_sweep("mini", ["silent"], workspace)
     table = run_table.load_runs(workspace, "mini").table
     assert table["final/silent"].isna().all()
@@ -258,7 +308,9 @@ def test_a_metric_that_refuses_a_trials_codes_is_named_and_not_written(
     def picky(inputs: Inputs) -> Score:
         raise ValueError(f"needs more than {len(inputs.codes)} rows")
 
-    monkeypatch.setitem(METRICS, "picky", Metric(picky, frozenset({"mean"}), (0, 1), "max", "epoch", "score"))
+    monkeypatch.setitem(
+        METRICS, "picky", Metric(picky, frozenset({"mean"}), (0, 1), "max", "epoch", "score")
+    )
     result = cli(workspace, "picky,gaussian_tc")
     assert result.exit_code == 1
     assert ": picky: needs more than 60 rows" in result.stderr
@@ -273,8 +325,14 @@ def test_each_trial_is_scored_with_the_evaluation_seed_of_its_config(tmp_path: P
     found = codes_file.read(codes_of(tmp_path, trial))
     table = run_table.load_runs(tmp_path, "mini").table
     value = table["final/elbo_rate"][0]
-    assert value == metrics.score("elbo", found.codes, seed=7).value != metrics.score("elbo", found.codes).value
-    assert "final/elbo_error" not in table  # the ELBO of training stays, with nothing of the rate beside it
+    assert (
+        value
+        == metrics.score("elbo", found.codes, seed=7).value
+        != metrics.score("elbo", found.codes).value
+    )
+    assert (
+        "final/elbo_error" not in table
+    )  # the ELBO of training stays, with nothing of the rate beside it
 
 
 def test_a_sweep_that_runs_is_left_to_its_driver(workspace: Path) -> None:
@@ -288,13 +346,23 @@ def test_a_sweep_that_runs_is_left_to_its_driver(workspace: Path) -> None:
     ("names", "name", "message"),
     [
         ("mgi", "mini", "unknown metric 'mgi'; did you mean 'mig'?"),
-        ("reconstruction", "mini", "metric 'reconstruction' needs images, reconstructions, and stored codes hold none"),
-        ("accuracy", "mini", "metric 'accuracy' needs discrete, which the codes of sweep 'mini' have not"),
+        (
+            "reconstruction",
+            "mini",
+            "metric 'reconstruction' needs images, reconstructions, and stored codes hold none",
+        ),
+        (
+            "accuracy",
+            "mini",
+            "metric 'accuracy' needs discrete, which the codes of sweep 'mini' have not",
+        ),
         ("mig", "minii", "unknown sweep 'minii'; did you mean 'mini'?"),
         (",", "mini", "must name a metric or more"),
     ],
 )
-def test_a_users_mistake_exits_with_2_and_computes_nothing(names: str, name: str, message: str, played: Path) -> None:
+def test_a_users_mistake_exits_with_2_and_computes_nothing(
+    names: str, name: str, message: str, played: Path
+) -> None:
     result = cli(played, names, name=name)
     assert result.exit_code == 2
     assert message in result.stderr
@@ -308,7 +376,10 @@ def test_a_workspace_without_sweeps_or_complete_trials_says_so(tmp_path: Path) -
     with Ledger.existing(tmp_path).transaction() as tx:
         tx.update(tables.END, tables.END.c.sweep == "mini", state="FAILED")
     result = cli(tmp_path, "gaussian_tc")
-    assert (result.exit_code, result.stderr) == (2, "sweep 'mini' has no complete trial, so no codes to score\n")
+    assert (result.exit_code, result.stderr) == (
+        2,
+        "sweep 'mini' has no complete trial, so no codes to score\n",
+    )
 
 
 def test_the_table_counts_trials_by_what_became_of_them(workspace: Path) -> None:

@@ -23,7 +23,9 @@ def told(number: int, mig: float) -> CellRecord:
 
 
 def ask(name: str, number: int, history=(), seed: int = 0, layout: int = 0):
-    return suggest(name, SPACES, history, seed=seed, layout=layout, number=number, directions=["max"])
+    return suggest(
+        name, SPACES, history, seed=seed, layout=layout, number=number, directions=["max"]
+    )
 
 
 @pytest.mark.parametrize("name", ["random", "qmc", "tpe"])
@@ -93,6 +95,10 @@ def test_tpe_takes_pruned_failed_and_running_cells_in_its_history():
     ],
 )
 def test_both_ends_of_a_space_are_reached(space, low, high):
-    assert from_unit(space, 0.0) == pytest.approx(low) if not isinstance(low, str) else from_unit(space, 0.0) == low
+    assert (
+        from_unit(space, 0.0) == pytest.approx(low)
+        if not isinstance(low, str)
+        else from_unit(space, 0.0) == low
+    )
     last = from_unit(space, 1 - 1e-12)
     assert last == pytest.approx(high) if not isinstance(high, str) else last == high

@@ -19,7 +19,15 @@ from sweeps.spec.errors import SpecError
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.storage.files import LocalFiles
 from sweeps.storage.workspace import TrialPaths
-from vae_core import MLP, BetaVAE, DSprites, EvaluationConfig, TrainConfig, TrialConfig, training_loop
+from vae_core import (
+    MLP,
+    BetaVAE,
+    DSprites,
+    EvaluationConfig,
+    TrainConfig,
+    TrialConfig,
+    training_loop,
+)
 
 NAME = "correlated-factors"
 SHAPES = "shape,weight\n0,1\n1,2\n2,0\n"
@@ -34,15 +42,36 @@ def mistakes(*overrides: str, source: str = NAME) -> list[str]:
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("train.correlated=[pos_x, posy]", "train.correlated: unknown factor 'posy'; did you mean 'pos_y'?"),
-        ("train.correlated=[pos_x, pos_x]", "train.correlated must pair two different factors, got pos_x with itself"),
-        ("train.correlated=[[pos_x, pos_y], [pos_y, pos_x]]", "train.correlated must not repeat a pair"),
+        (
+            "train.correlated=[pos_x, posy]",
+            "train.correlated: unknown factor 'posy'; did you mean 'pos_y'?",
+        ),
+        (
+            "train.correlated=[pos_x, pos_x]",
+            "train.correlated must pair two different factors, got pos_x with itself",
+        ),
+        (
+            "train.correlated=[[pos_x, pos_y], [pos_y, pos_x]]",
+            "train.correlated must not repeat a pair",
+        ),
         ("train.correlation_width=0", "train.correlation_width must be > 0, got 0"),
-        ("train.correlation_width={grid: [null, -1]}", "train.correlation_width.grid[1] must be > 0, got -1"),
+        (
+            "train.correlation_width={grid: [null, -1]}",
+            "train.correlation_width.grid[1] must be > 0, got -1",
+        ),
         ("data.stride.scale=6", "train.correlated: scale has one level in this data set"),
-        ("evaluation.final=[mig, dci]", "evaluation.final[1]: dci takes no weights, and factors are correlated"),
-        ("evaluation.best=sap", "evaluation.best: sap takes no weights, and factors are correlated"),
-        ("train.factor_table=no/such.csv", "train.factor_table must be a CSV file, or its text, got 'no/such.csv'"),
+        (
+            "evaluation.final=[mig, dci]",
+            "evaluation.final[1]: dci takes no weights, and factors are correlated",
+        ),
+        (
+            "evaluation.best=sap",
+            "evaluation.best: sap takes no weights, and factors are correlated",
+        ),
+        (
+            "train.factor_table=no/such.csv",
+            "train.factor_table must be a CSV file, or its text, got 'no/such.csv'",
+        ),
     ],
 )
 def test_a_correlation_that_cannot_be_is_told_at_once(override: str, message: str) -> None:
@@ -58,22 +87,35 @@ def test_data_without_factors_have_none_to_correlate(tmp_path: Path) -> None:
 
 def test_pairs_without_a_width_are_a_mistake() -> None:
     told = mistakes("train.correlated=[pos_x, pos_y]", source="quickstart")
-    assert told == ["train.correlation_width is missing; correlated needs it, as in correlation_width: 0.2"]
+    assert told == [
+        "train.correlation_width is missing; correlated needs it, as in correlation_width: 0.2"
+    ]
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("shape,weight\n0,1\n1,-2\n2,0\n", "train.factor_table: line '1,-2' must have levels >= 0"),
-        ("shape,weight\n0,0\n1,0\n2,0\n", "train.factor_table must have a weight above 0, got all zero"),
-        ("shape,weight\n0,1\n1,2\n", "train.factor_table must have a line for the levels of every image, of shape"),
-        ("shape,weight\n0,1\n1,2\n2,1\n3,1\n", "train.factor_table: unknown levels 3; known: shape 0 to 2"),
+        (
+            "shape,weight\n0,0\n1,0\n2,0\n",
+            "train.factor_table must have a weight above 0, got all zero",
+        ),
+        (
+            "shape,weight\n0,1\n1,2\n",
+            "train.factor_table must have a line for the levels of every image, of shape",
+        ),
+        (
+            "shape,weight\n0,1\n1,2\n2,1\n3,1\n",
+            "train.factor_table: unknown levels 3; known: shape 0 to 2",
+        ),
         ("form,weight\n0,1\n", "train.factor_table: unknown factor 'form'"),
     ],
 )
 def test_a_mistake_of_a_table_is_told(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "table.csv").write_text(text)
-    told = mistakes(f"train.factor_table={tmp_path}/table.csv", "evaluation.final=[mig]", source="quickstart")
+    told = mistakes(
+        f"train.factor_table={tmp_path}/table.csv", "evaluation.final=[mig]", source="quickstart"
+    )
     assert any(one.startswith(message) for one in told), told
 
 
@@ -81,7 +123,10 @@ def test_a_table_is_kept_by_content_and_not_by_path(tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text(SHAPES)
     a, b = (
-        load.load_spec("quickstart", overrides=[f"train.factor_table={tmp_path}/{name}", "evaluation.final=[mig]"])
+        load.load_spec(
+            "quickstart",
+            overrides=[f"train.factor_table={tmp_path}/{name}", "evaluation.final=[mig]"],
+        )
         for name in ("a.csv", "b.csv")
     )
     assert a == b
@@ -103,7 +148,9 @@ def test_a_sweep_from_independent_to_strong_has_a_bracket_for_each_width() -> No
 def test_its_independent_trials_are_those_of_a_sweep_without_correlations() -> None:
     sweep = load.load_spec(NAME)
     plain = dict(sweep.to_dict(), tradeoff={"by": ["beta"]})
-    plain["train"] = {key: value for key, value in plain["train"].items() if not key.startswith("correlat")}
+    plain["train"] = {
+        key: value for key, value in plain["train"].items() if not key.startswith("correlat")
+    }
     hashes = [
         {trial_config(each, layout, layout.fixed, 0, "f").hash for layout in all_layouts(each)}
         for each in (sweep, SweepSpec.from_dict(plain))
@@ -113,13 +160,17 @@ def test_its_independent_trials_are_those_of_a_sweep_without_correlations() -> N
 
 
 def test_stored_codes_carry_the_distribution_they_are_scored_under() -> None:
-    dataset = DSprites(resolution=16, stride={"scale": 3, "orientation": 10, "pos_x": 8, "pos_y": 8})
+    dataset = DSprites(
+        resolution=16, stride={"scale": 3, "orientation": 10, "pos_x": 8, "pos_y": 8}
+    )
     data = dataset.load()
     config = TrialConfig(
         data=dataset,
         objective=BetaVAE(),
         network=MLP(hidden=(8,), latents=2),
-        train=TrainConfig(epochs=1, batch_size=64, correlated=("pos_x", "pos_y"), correlation_width=0.3),
+        train=TrainConfig(
+            epochs=1, batch_size=64, correlated=("pos_x", "pos_y"), correlation_width=0.3
+        ),
         evaluation=EvaluationConfig(images=64, samples=4),
         fingerprint=data.fingerprint,
     )
@@ -148,7 +199,10 @@ def test_a_metric_without_weights_is_skipped_on_correlated_codes(tmp_path: Path)
 
 
 def test_an_objective_s_own_correlation_is_judged_where_it_is_written() -> None:
-    entry = {"name": "beta_vae", "train": {"correlated": ["pos_x", "pos_z"], "correlation_width": 0.1}}
+    entry = {
+        "name": "beta_vae",
+        "train": {"correlated": ["pos_x", "pos_z"], "correlation_width": 0.1},
+    }
     mapping = yaml_reader.read(load.bundled_specs()["quickstart"]).mapping
     with pytest.raises(SpecError) as told:
         load.spec_from_mapping({**mapping, "objectives": [{"name": "vae"}, entry]})

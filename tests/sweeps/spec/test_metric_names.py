@@ -32,7 +32,9 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> None:
     plain = Metric(one, frozenset({"mean"}), (0, 9), "max", "trial", "score", variants={"old": {}})
     monkeypatch.setitem(METRICS, "plain", plain)
     for name, need in (("counted", "discrete"), ("paired", "others")):
-        monkeypatch.setitem(METRICS, name, Metric(one, frozenset({"mean", need}), (0, 9), "max", "sweep", "score"))
+        monkeypatch.setitem(
+            METRICS, name, Metric(one, frozenset({"mean", need}), (0, 9), "max", "sweep", "score")
+        )
 
 
 def problems(**changes: Any) -> list[str]:
@@ -59,7 +61,10 @@ def test_a_variant_may_be_a_final_metric() -> None:
 
 def test_an_unknown_variant_is_a_mistake_that_names_the_known_ones() -> None:
     (told,) = problems(evaluation=final("mig", "plain.odl"))
-    assert told == "evaluation.final[1]: unknown metric 'plain.odl'; did you mean 'plain.old'? known: plain.old"
+    assert (
+        told
+        == "evaluation.final[1]: unknown metric 'plain.odl'; did you mean 'plain.old'? known: plain.old"
+    )
 
 
 def test_a_metric_of_several_models_is_refused_with_the_command_that_scores_it() -> None:
@@ -73,33 +78,56 @@ def test_a_metric_of_several_models_is_refused_with_the_command_that_scores_it()
 def test_a_metric_of_discrete_codes_is_refused_where_an_objective_has_none(tmp_path: Path) -> None:
     joint = {"name": "joint_vae", "categories": [3]}
     assert spec(objectives=[joint], evaluation=final("counted")).evaluation.final == ("counted",)
-    told = problems(objectives=[joint, {"name": "beta_vae"}, {"name": "vae"}], evaluation=final("mig", "counted"))
+    told = problems(
+        objectives=[joint, {"name": "beta_vae"}, {"name": "vae"}],
+        evaluation=final("mig", "counted"),
+    )
     which = "objectives[1] beta_vae, objectives[2] vae"
     remedy = "leave it out, and give evaluation: {final: […]} to the objectives that have"
-    assert told == [f"evaluation.final[1]: counted needs discrete codes, which {which} has not; {remedy}"]
+    assert told == [
+        f"evaluation.final[1]: counted needs discrete codes, which {which} has not; {remedy}"
+    ]
     file = tmp_path / "bad.yaml"
     text = Path(__file__).parent.joinpath("bad_specs", "unknown_metric.yaml").read_text()
     file.write_text(text.replace("[mgi]", "[counted]"))
-    with pytest.raises(SpecError, match=r"bad\.yaml:12: evaluation\.final\[0\]: counted needs discrete codes"):
+    with pytest.raises(
+        SpecError, match=r"bad\.yaml:12: evaluation\.final\[0\]: counted needs discrete codes"
+    ):
         load_spec(file)
 
 
-def test_a_metric_of_factors_needs_them_in_a_variant_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    needy = Metric(one, frozenset({"mean", "factors"}), (0, 9), "max", "trial", "score", variants={"old": {}})
+def test_a_metric_of_factors_needs_them_in_a_variant_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needy = Metric(
+        one, frozenset({"mean", "factors"}), (0, 9), "max", "trial", "score", variants={"old": {}}
+    )
     monkeypatch.setitem(METRICS, "plain", needy)
     file = tmp_path / "images.npz"
     np.savez(file, images=np.zeros((64, 16, 16), np.uint8))
-    told = problems(data={"name": "arrays", "path": str(file)}, goal={"metric": "elbo"}, pruning="none", **PLAIN_OLD)
+    told = problems(
+        data={"name": "arrays", "path": str(file)},
+        goal={"metric": "elbo"},
+        pruning="none",
+        **PLAIN_OLD,
+    )
     assert told == [
         "evaluation.final[0]: plain.old needs ground-truth factors, which this data set has not; leave it out"
     ]
 
 
 def test_what_selects_the_best_epoch_may_be_a_variant() -> None:
-    scores = [name for name in metrics.names() if "." in name and metrics.find(name).better == "max"]
+    scores = [
+        name for name in metrics.names() if "." in name and metrics.find(name).better == "max"
+    ]
     allowed = frozenset({"mean", "posterior", "factors"})
-    for name in (name for name in scores if metrics.find(name).needs <= allowed and not name.startswith("plain")):
+    for name in (
+        name
+        for name in scores
+        if metrics.find(name).needs <= allowed and not name.startswith("plain")
+    ):
         assert name in SELECTING
         assert any(
-            "selected by the labels" in note for note in spec_notes(spec(evaluation={"images": 64, "best": name}))
+            "selected by the labels" in note
+            for note in spec_notes(spec(evaluation={"images": 64, "best": name}))
         )

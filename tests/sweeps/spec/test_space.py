@@ -20,7 +20,9 @@ GOOD = [
 
 
 @pytest.mark.parametrize(("mapping", "parsed", "points"), GOOD)
-def test_a_mapping_is_parsed_and_written_back(mapping: Any, parsed: space.Space, points: tuple[Any, ...]) -> None:
+def test_a_mapping_is_parsed_and_written_back(
+    mapping: Any, parsed: space.Space, points: tuple[Any, ...]
+) -> None:
     assert space.parse(mapping) == parsed
     assert space.parse(space.to_dict(parsed)) == parsed
     assert space.points(parsed) == points

@@ -37,7 +37,9 @@ def values(data: Data) -> np.ndarray:
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5", ".hdf5"])
 @pytest.mark.parametrize("block", [1, 1 << 26])
-def test_bytes_and_whole_factors_are_kept(suffix: str, block: int, tmp_path: Path, monkeypatch: Any) -> None:
+def test_bytes_and_whole_factors_are_kept(
+    suffix: str, block: int, tmp_path: Path, monkeypatch: Any
+) -> None:
     monkeypatch.setattr(pixels, "_BLOCK", block)
     data = Arrays(path=write(tmp_path, suffix, images=BYTES, factors=FACTORS)).load()
     np.testing.assert_array_equal(data.images, BYTES.transpose(0, 3, 1, 2).reshape(6, -1))
@@ -48,7 +50,10 @@ def test_bytes_and_whole_factors_are_kept(suffix: str, block: int, tmp_path: Pat
 
 
 def test_the_two_kinds_of_file_give_the_same_data(tmp_path: Path) -> None:
-    one, other = (Arrays(path=write(tmp_path, s, images=BYTES, factors=FACTORS)).load() for s in (".npz", ".h5"))
+    one, other = (
+        Arrays(path=write(tmp_path, s, images=BYTES, factors=FACTORS)).load()
+        for s in (".npz", ".h5")
+    )
     assert one.fingerprint == other.fingerprint
 
 
@@ -61,7 +66,9 @@ def test_the_two_kinds_of_file_give_the_same_data(tmp_path: Path) -> None:
         (BYTES, "first", BYTES),  # four channels of 5 x 3 pixels, if the user says so
     ],
 )
-def test_axes_may_be_any_way_round(images: Any, channels: Any, expected: Any, tmp_path: Path) -> None:
+def test_axes_may_be_any_way_round(
+    images: Any, channels: Any, expected: Any, tmp_path: Path
+) -> None:
     data = Arrays(path=write(tmp_path, images=images), channels=channels).load()
     np.testing.assert_array_equal(values(data), expected / 255)
 
@@ -119,22 +126,64 @@ NAN = np.full((2, 4, 4), np.nan)
             {"factors": "labels"},
             "factors: unknown key 'labels'; did you mean 'images'?",
         ),
-        ({"images": BYTES, "factors": FACTORS[:5]}, {}, "'factors' must have one row per image, got 5 rows and 6"),
-        ({"images": BYTES, "factors": FACTORS}, {"factor_names": ("a",)}, "factor_names must be 2, one per column"),
-        ({"images": BYTES}, {"factor_names": ("a",)}, "factor_names are given, but there is no array of factors"),
-        ({"images": BYTES[0, 0]}, {}, "'images' must have shape (N, H, W), (N, H, W, C) or (N, C, H, W), got (5, 3)"),
+        (
+            {"images": BYTES, "factors": FACTORS[:5]},
+            {},
+            "'factors' must have one row per image, got 5 rows and 6",
+        ),
+        (
+            {"images": BYTES, "factors": FACTORS},
+            {"factor_names": ("a",)},
+            "factor_names must be 2, one per column",
+        ),
+        (
+            {"images": BYTES},
+            {"factor_names": ("a",)},
+            "factor_names are given, but there is no array of factors",
+        ),
+        (
+            {"images": BYTES[0, 0]},
+            {},
+            "'images' must have shape (N, H, W), (N, H, W, C) or (N, C, H, W), got (5, 3)",
+        ),
         ({"images": BYTES[:0]}, {}, "'images' must have shape"),
-        ({"images": BYTES[..., :2]}, {}, "neither end has 1 or 3; give channels: first or channels: last"),
-        ({"images": BYTES[:, :3]}, {}, "both ends have 1 or 3; give channels: first or channels: last"),
+        (
+            {"images": BYTES[..., :2]},
+            {},
+            "neither end has 1 or 3; give channels: first or channels: last",
+        ),
+        (
+            {"images": BYTES[:, :3]},
+            {},
+            "both ends have 1 or 3; give channels: first or channels: last",
+        ),
         ({"images": NAN}, {}, "'images' must be finite, got NaN or infinity in 32 pixels"),
-        ({"images": BYTES * 1.0}, {}, "'images' must be floats in [0, 1], got 0.0 to 255.0; scale it"),
-        ({"images": BYTES.astype(int) - 1}, {}, "'images' must be whole numbers in 0..255, got -1 to 254"),
+        (
+            {"images": BYTES * 1.0},
+            {},
+            "'images' must be floats in [0, 1], got 0.0 to 255.0; scale it",
+        ),
+        (
+            {"images": BYTES.astype(int) - 1},
+            {},
+            "'images' must be whole numbers in 0..255, got -1 to 254",
+        ),
         ({"images": BYTES.astype(str)}, {}, "'images' must be bytes or floats in [0, 1], got <U3"),
-        ({"images": BYTES, "factors": FACTORS + np.nan}, {}, "factor 'factor_0' must be finite, got nan in row 0"),
-        ({"images": BYTES, "factors": FACTORS.astype(str)}, {}, "'factors' must be whole numbers or floats, got <U"),
+        (
+            {"images": BYTES, "factors": FACTORS + np.nan},
+            {},
+            "factor 'factor_0' must be finite, got nan in row 0",
+        ),
+        (
+            {"images": BYTES, "factors": FACTORS.astype(str)},
+            {},
+            "'factors' must be whole numbers or floats, got <U",
+        ),
     ],
 )
-def test_a_mistake_is_named_with_file_key_and_rule(arrays: Any, options: Any, message: str, tmp_path: Path) -> None:
+def test_a_mistake_is_named_with_file_key_and_rule(
+    arrays: Any, options: Any, message: str, tmp_path: Path
+) -> None:
     path = write(tmp_path, **arrays)
     with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is compared below, not as a pattern)
         Arrays(path=path, **options).load()
@@ -144,7 +193,10 @@ def test_a_mistake_is_named_with_file_key_and_rule(arrays: Any, options: Any, me
 
 def test_too_many_levels_are_refused_with_the_remedy(tmp_path: Path) -> None:
     path = write(tmp_path, images=np.zeros((5000, 2, 2), np.uint8), factors=np.arange(5000) / 7)
-    with pytest.raises(ValueError, match=r"'factor_0' must have at most 4096 levels, got 5000; bin it \(np.digitize\)"):
+    with pytest.raises(
+        ValueError,
+        match=r"'factor_0' must have at most 4096 levels, got 5000; bin it \(np.digitize\)",
+    ):
         Arrays(path=path).outline()
 
 
@@ -156,7 +208,10 @@ def test_nothing_is_unpickled(key: str, tmp_path: Path) -> None:
 
     bombs = np.empty((6, 4, 5), object)
     bombs[:] = Bomb()
-    path = write(tmp_path, **{"images": BYTES, "factors": FACTORS, key: bombs if key == "images" else bombs[:, 0]})
+    path = write(
+        tmp_path,
+        **{"images": BYTES, "factors": FACTORS, key: bombs if key == "images" else bombs[:, 0]},
+    )
     with pytest.raises(ValueError, match=r"object"):
         Arrays(path=path).load()
     assert not (tmp_path / "exploded").exists()
@@ -175,9 +230,15 @@ def test_a_truncated_file_is_refused(suffix: str, tmp_path: Path) -> None:
     [
         ({"path": "a.csv"}, "path must end in one of .npz, .h5, .hdf5, got 'a.csv'"),
         ({"path": 3}, "path must be text, got 3"),
-        ({"path": "a.npz", "factor_names": ("a", "a")}, "factor_names must give a name once, got a more than once"),
+        (
+            {"path": "a.npz", "factor_names": ("a", "a")},
+            "factor_names must give a name once, got a more than once",
+        ),
         ({"path": "a.npz", "factor_names": "ab"}, "factor_names must be a list of names, got 'ab'"),
-        ({"path": "a.npz", "channels": "middle"}, "channels must be one of first, last, got 'middle'"),
+        (
+            {"path": "a.npz", "channels": "middle"},
+            "channels must be one of first, last, got 'middle'",
+        ),
     ],
 )
 def test_a_wrong_option_is_named_with_its_rule(options: Any, message: str) -> None:

@@ -63,12 +63,18 @@ def test_rows_stay_rows_and_colours_come_first(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [
-        ("im", np.zeros((128, 128, 3, 2, 2), np.uint8), r"must hold an array im of uint8 \(128, 128, 3, 3, 2\), got"),
+        (
+            "im",
+            np.zeros((128, 128, 3, 2, 2), np.uint8),
+            r"must hold an array im of uint8 \(128, 128, 3, 3, 2\), got",
+        ),
         ("im", np.zeros((128, 128, 3, 3, 2), np.float64), "got float64"),
         ("other", np.zeros(3), "got none"),
     ],
 )
-def test_a_mesh_of_another_layout_is_refused(key: str, value: Any, reason: str, tmp_path: Path) -> None:
+def test_a_mesh_of_another_layout_is_refused(
+    key: str, value: Any, reason: str, tmp_path: Path
+) -> None:
     files = meshes() | {"data/cars/car_001_mesh.mat": {key: value}}
     with pytest.raises(ValueError, match=rf"car_001_mesh\.mat .*{reason}"):
         read_meshes(write(tmp_path / "a.tar.gz", files), SIZES)
@@ -79,18 +85,28 @@ def test_another_number_of_objects_is_refused(tmp_path: Path) -> None:
         read_meshes(write(tmp_path / "a.tar.gz", meshes()), (2, 3, 3))
 
 
-def test_a_damaged_archive_is_refused_with_the_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_damaged_archive_is_refused_with_the_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write(tmp_path / "a.tar.gz", meshes())
     path.write_bytes(path.read_bytes()[:3000])
     # A checksum that the cut file has: what is tested is that the reader notices, too.
-    monkeypatch.setattr(Cars3D, "remotes", (Remote("a.tar.gz", "http://here/a.tar.gz", digest_of(path, "md5")),))
-    with pytest.raises(ValueError, match=r"a\.tar\.gz is not an intact a\.tar\.gz: .*`sweeps data download cars3d`"):
+    monkeypatch.setattr(
+        Cars3D, "remotes", (Remote("a.tar.gz", "http://here/a.tar.gz", digest_of(path, "md5")),)
+    )
+    with pytest.raises(
+        ValueError, match=r"a\.tar\.gz is not an intact a\.tar\.gz: .*`sweeps data download cars3d`"
+    ):
         Cars3D(path=str(path)).load(tmp_path)
 
 
-def test_the_second_load_comes_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_second_load_comes_from_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     path = write(tmp_path / "a.tar.gz", meshes())
-    monkeypatch.setattr(Cars3D, "remotes", (Remote("a.tar.gz", "http://here/a.tar.gz", digest_of(path, "md5")),))
+    monkeypatch.setattr(
+        Cars3D, "remotes", (Remote("a.tar.gz", "http://here/a.tar.gz", digest_of(path, "md5")),)
+    )
     monkeypatch.setattr(dataset, "SIZES", dict(zip(dataset.SIZES, SIZES, strict=True)))
     first = Cars3D(path=str(path)).load(tmp_path)
     path.unlink()

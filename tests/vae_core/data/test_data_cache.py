@@ -55,7 +55,9 @@ def test_half_a_file_is_made_anew(loss: str, tmp_path: Path) -> None:
         assert DSprites(values=SMALL).load(tmp_path).fingerprint == data.fingerprint
 
 
-def test_a_failed_write_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_write_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def full_disk(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -78,7 +80,9 @@ def test_loads_that_race_agree_and_leave_one_file(tmp_path: Path) -> None:
     assert sorted(path.suffix for path in tmp_path.iterdir()) == [".npy", ".sha256"]
 
 
-def test_the_folder_comes_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_folder_comes_from_the_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SWEEPS_DATA", str(tmp_path / "there"))
     load_data("dsprites", values=SMALL)
     assert len(list((tmp_path / "there").glob("dsprites-64px-1x1x2x32x32-*.npy"))) == 1

@@ -49,7 +49,9 @@ def test_a_stand_in_is_described_and_drawn_but_not_kept(name: str, tmp_path: Pat
 def test_info_says_what_is_missing_and_where_from(name: str, tmp_path: Path) -> None:
     found = printed("data", "info", name, "--cache", tmp_path)
     assert found["images"] >= 17_568
-    assert f"`sweeps data download {name}` fetches it, or put it there from http" in found["missing"]
+    assert (
+        f"`sweeps data download {name}` fetches it, or put it there from http" in found["missing"]
+    )
     told = sweeps("data", "render", name, "--cache", tmp_path)
     assert (told.exit_code, told.stdout) == (2, "")
     assert told.stderr.startswith(f"{name}: path must lead to ")
@@ -70,7 +72,9 @@ def test_a_specs_data_set_is_taken(arrays: Path, tmp_path: Path) -> None:
     assert printed("data", "info", file)["name"] == "arrays"
 
 
-def test_a_spec_without_its_file_says_how_to_get_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_spec_without_its_file_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("SWEEPS_DATA", str(tmp_path))
     result = sweeps("validate", "quickstart", "--set", "data={name: mnist}")
     assert result.exit_code == 2
@@ -79,11 +83,15 @@ def test_a_spec_without_its_file_says_how_to_get_it(tmp_path: Path, monkeypatch:
     assert "Traceback" not in result.output
 
 
-def test_verify_holds_original_files_to_their_checksums(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_verify_holds_original_files_to_their_checksums(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "smallnorb").mkdir()
     file = tmp_path / "smallnorb" / "a.gz"
     file.write_bytes(b"as published")
-    monkeypatch.setattr(SmallNORB, "remotes", (Remote("a.gz", "http://here/a.gz", digest_of(file, "sha256")),))
+    monkeypatch.setattr(
+        SmallNORB, "remotes", (Remote("a.gz", "http://here/a.gz", digest_of(file, "sha256")),)
+    )
     (row,) = printed("data", "verify", "--cache", tmp_path)
     assert (row["path"], row["intact"], row["published"]) == (str(file), True, True)
     file.write_bytes(b"altered")
@@ -92,7 +100,9 @@ def test_verify_holds_original_files_to_their_checksums(tmp_path: Path, monkeypa
     assert "checksum mismatch" in json.loads(result.stdout)[0]["reason"]
 
 
-def test_download_fetches_and_says_where_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_download_fetches_and_says_where_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "site").mkdir()
     (tmp_path / "site" / "a.gz").write_bytes(b"content")
 
@@ -100,7 +110,9 @@ def test_download_fetches_and_says_where_to(tmp_path: Path, monkeypatch: pytest.
         def log_message(self, *_: Any) -> None:
             pass
 
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "site"))) as server:
+    with http.server.ThreadingHTTPServer(
+        ("127.0.0.1", 0), partial(Quiet, directory=str(tmp_path / "site"))
+    ) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         address = f"http://127.0.0.1:{server.server_port}"
@@ -124,10 +136,22 @@ def test_download_fetches_and_says_where_to(tmp_path: Path, monkeypatch: pytest.
         (["download", "mnst"], "unknown data set 'mnst'; did you mean 'mnist'?"),
         (["download", "images"], "images is made of your own files: there is nothing to download"),
         (["info", "arrays"], "path is missing; data set arrays needs it"),
-        (["info", "arrays", "--set", "path=gone.npz"], "arrays: path must exist, got 'gone.npz'; it is your own file"),
-        (["render", "images", "--set", "path=gone"], "images: path must be a folder of images, got 'gone'"),
-        (["render", "smallnorb", "--set", "split=tst"], "split must be one of all, train, test, got 'tst'"),
-        (["render", "shapes3d", "--set", "stride.shap=2"], "stride: unknown factor 'shap'; did you mean 'shape'?"),
+        (
+            ["info", "arrays", "--set", "path=gone.npz"],
+            "arrays: path must exist, got 'gone.npz'; it is your own file",
+        ),
+        (
+            ["render", "images", "--set", "path=gone"],
+            "images: path must be a folder of images, got 'gone'",
+        ),
+        (
+            ["render", "smallnorb", "--set", "split=tst"],
+            "split must be one of all, train, test, got 'tst'",
+        ),
+        (
+            ["render", "shapes3d", "--set", "stride.shap=2"],
+            "stride: unknown factor 'shap'; did you mean 'shape'?",
+        ),
     ],
 )
 def test_a_mistake_exits_with_2_and_a_sentence(arguments: list[str], message: str) -> None:

@@ -14,7 +14,8 @@ from vae_core.hyperparameters import registry
 
 PAGE = (Path(__file__).parents[3] / "docs" / "data.md").read_text()
 EXAMPLES: list[dict[str, Any]] = [
-    YAML(typ="safe").load(block)["data"] for block in re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
+    YAML(typ="safe").load(block)["data"]
+    for block in re.findall(r"```yaml\n(.*?)```", PAGE, flags=re.DOTALL)
 ]
 
 
@@ -34,6 +35,8 @@ def test_factors_and_files_are_those_of_the_row(name: str) -> None:
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{name}`"))
     outline = DATASETS[name]().outline()
     stated = re.findall(r"(\w+) (\d+)(?=[,\s])", row.split("|")[3])
-    assert stated == [(n, str(size)) for n, size in zip(outline.factor_names, outline.factor_sizes, strict=True)]
+    assert stated == [
+        (n, str(size)) for n, size in zip(outline.factor_names, outline.factor_sizes, strict=True)
+    ]
     assert f"{outline.images:,}" in row
     assert " × ".join(map(str, outline.shape)) in row

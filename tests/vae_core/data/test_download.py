@@ -94,12 +94,20 @@ def test_a_file_arrives_whole_and_its_progress_is_told(server: Server, tmp_path:
 def test_a_cut_connection_is_gone_on_with(server: Server, tmp_path: Path) -> None:
     server.cuts = [300_000, 1, 0, 200_000]
     assert get(server.remote(), tmp_path).read_bytes() == CONTENT
-    assert server.asked == [None, "bytes=300000-", "bytes=300001-", "bytes=300001-", "bytes=500001-"]
+    assert server.asked == [
+        None,
+        "bytes=300000-",
+        "bytes=300001-",
+        "bytes=300001-",
+        "bytes=500001-",
+    ]
 
 
 def test_a_later_call_goes_on_from_the_part(server: Server, tmp_path: Path) -> None:
     server.cuts = [300_000] + [0] * ATTEMPTS
-    with pytest.raises(ValueError, match=r"could not be fetched .*300000 bytes of it are in .*file\.bin\.part: the"):
+    with pytest.raises(
+        ValueError, match=r"could not be fetched .*300000 bytes of it are in .*file\.bin\.part: the"
+    ):
         get(server.remote(), tmp_path)
     server.asked.clear()
     assert get(server.remote(), tmp_path).read_bytes() == CONTENT
@@ -113,7 +121,9 @@ def test_a_server_without_ranges_starts_again(server: Server, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("part", [CONTENT, CONTENT + b"more"])
-def test_a_part_that_is_whole_or_longer_ends_in_the_file(part: bytes, server: Server, tmp_path: Path) -> None:
+def test_a_part_that_is_whole_or_longer_ends_in_the_file(
+    part: bytes, server: Server, tmp_path: Path
+) -> None:
     (tmp_path / "there").mkdir()
     (tmp_path / "there" / "file.bin.part").write_bytes(part)
     assert get(server.remote(), tmp_path).read_bytes() == CONTENT
@@ -121,13 +131,19 @@ def test_a_part_that_is_whole_or_longer_ends_in_the_file(part: bytes, server: Se
 
 def test_another_file_is_refused_and_removed(server: Server, tmp_path: Path) -> None:
     server.content = CONTENT[:-1] + b"\0"
-    with pytest.raises(ValueError, match=rf"is not the original file: checksum mismatch: it is md5:.*, expected {MD5}"):
+    with pytest.raises(
+        ValueError,
+        match=rf"is not the original file: checksum mismatch: it is md5:.*, expected {MD5}",
+    ):
         get(server.remote(), tmp_path)
     assert not list((tmp_path / "there").iterdir())
 
 
 def test_an_absent_file_is_said_at_once(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"/absent answered 404 Not Found; fetch it by hand and put it at .*file\.bin"):
+    with pytest.raises(
+        ValueError,
+        match=r"/absent answered 404 Not Found; fetch it by hand and put it at .*file\.bin",
+    ):
         get(server.remote("absent"), tmp_path)
     assert len(server.asked) == 1
 
@@ -140,10 +156,14 @@ def test_a_broken_server_is_tried_some_times(server: Server, tmp_path: Path) -> 
 
 def test_no_server_is_said(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"could not be fetched .*[Rr]efused"):
-        get(Remote("file.bin", "http://127.0.0.1:9/file.bin", MD5), tmp_path)  # port 9, discard: nobody listens
+        get(
+            Remote("file.bin", "http://127.0.0.1:9/file.bin", MD5), tmp_path
+        )  # port 9, discard: nobody listens
 
 
-def test_a_file_that_is_there_is_not_fetched_again_unless_it_is_another(server: Server, tmp_path: Path) -> None:
+def test_a_file_that_is_there_is_not_fetched_again_unless_it_is_another(
+    server: Server, tmp_path: Path
+) -> None:
     path = get(server.remote(), tmp_path)
     get(server.remote(), tmp_path)
     assert len(server.asked) == 1
@@ -156,20 +176,28 @@ def test_without_a_checksum_the_length_is_checked(server: Server, tmp_path: Path
     assert get(server.remote(checksum=None), tmp_path).read_bytes() == CONTENT
 
 
-def test_a_data_set_is_put_where_it_looks(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(MNIST, "remotes", (server.remote(), server.remote()._replace(name="train-x.gz")))
+def test_a_data_set_is_put_where_it_looks(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        MNIST, "remotes", (server.remote(), server.remote()._replace(name="train-x.gz"))
+    )
     paths = download(MNIST, tmp_path, pause=0)
     assert paths == [tmp_path / "mnist" / "file.bin", tmp_path / "mnist" / "train-x.gz"]
     assert MNIST().missing(tmp_path) is None
 
 
 def test_your_own_files_are_not_downloaded(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="arrays is made of your own files: there is nothing to download"):
+    with pytest.raises(
+        ValueError, match="arrays is made of your own files: there is nothing to download"
+    ):
         download(Arrays, tmp_path)
 
 
 def test_every_other_set_says_where_its_files_are() -> None:
-    hosts = {name: {remote.url.split("/")[2] for remote in cls.remotes} for name, cls in DATASETS.items()}
+    hosts = {
+        name: {remote.url.split("/")[2] for remote in cls.remotes} for name, cls in DATASETS.items()
+    }
     assert hosts == {
         "dsprites": {"github.com"},
         "mnist": {"ossci-datasets.s3.amazonaws.com"},

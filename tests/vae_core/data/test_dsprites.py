@@ -34,8 +34,12 @@ def test_factors_name_each_image_with_levels_numbered_from_zero(tmp_path: Path) 
     assert len(data) == len(data.factors) == 12
 
 
-def test_stride_takes_the_rows_of_the_full_grid(full_grid: NDArray[np.uint8], tmp_path: Path) -> None:
-    data = load_data("dsprites", cache=tmp_path, stride={"shape": 2, "scale": 3, "orientation": 20, "pos_x": 8})
+def test_stride_takes_the_rows_of_the_full_grid(
+    full_grid: NDArray[np.uint8], tmp_path: Path
+) -> None:
+    data = load_data(
+        "dsprites", cache=tmp_path, stride={"shape": 2, "scale": 3, "orientation": 20, "pos_x": 8}
+    )
     rows = full_grid.reshape(3, 6, 40, 32, 32, 512)[::2, ::3, ::20, ::8]
     np.testing.assert_array_equal(data.images, rows.reshape(-1, 512))
 
@@ -64,7 +68,9 @@ def test_options_that_choose_the_same_images_share_content_and_file(tmp_path: Pa
     assert strided.load(tmp_path).fingerprint == valued.load(tmp_path).fingerprint
 
 
-@pytest.mark.parametrize("changed", [{"scale": (4,)}, {"orientation": (0, 4)}, {"pos_y": (1, 2, 31)}])
+@pytest.mark.parametrize(
+    "changed", [{"scale": (4,)}, {"orientation": (0, 4)}, {"pos_y": (1, 2, 31)}]
+)
 def test_fingerprints_differ_with_the_content(changed: dict[str, Any], tmp_path: Path) -> None:
     one = load_data("dsprites", cache=tmp_path, values=TINY)
     other = load_data("dsprites", cache=tmp_path, values=TINY | changed)
@@ -72,7 +78,9 @@ def test_fingerprints_differ_with_the_content(changed: dict[str, Any], tmp_path:
 
 
 def test_options_survive_json() -> None:
-    dataset = DSprites(resolution=16, stride={"shape": 2}, values={"pos_x": [4, 1]}, dedupe_orientation=True)
+    dataset = DSprites(
+        resolution=16, stride={"shape": 2}, values={"pos_x": [4, 1]}, dedupe_orientation=True
+    )
     text = json.dumps(registry.describe(dataset, DATASETS))
     assert registry.build("data set", json.loads(text), DATASETS) == dataset
     assert hash(registry.build("data set", json.loads(text), DATASETS)) == hash(dataset)
@@ -82,18 +90,39 @@ def test_options_survive_json() -> None:
     ("options", "message"),
     [
         ({"resolution": 48}, "resolution must be one of 64, 32, 16, got 48"),
-        ({"stride": {"orientaton": 4}}, "stride: unknown factor 'orientaton'; did you mean 'orientation'?"),
+        (
+            {"stride": {"orientaton": 4}},
+            "stride: unknown factor 'orientaton'; did you mean 'orientation'?",
+        ),
         ({"values": {"colour": [0]}}, "values: unknown factor 'colour'"),
         ({"stride": {"scale": 0}}, "stride.scale must be a whole number from 1 to 6, got 0"),
         ({"stride": {"scale": 7}}, "stride.scale must be a whole number from 1 to 6, got 7"),
         ({"stride": {"scale": 2.0}}, "stride.scale must be a whole number from 1 to 6, got 2.0"),
         ({"stride": 2}, "stride must be a mapping by factor name"),
-        ({"values": {"shape": [1, 3]}}, "values.shape must be a list of whole numbers from 0 to 2, got 3"),
-        ({"values": {"shape": 1}}, "values.shape must be a list of whole numbers from 0 to 2, got 1"),
-        ({"values": {"shape": []}}, "values.shape must be a list of whole numbers from 0 to 2, got []"),
-        ({"values": {"pos_x": [3, 5, 3]}}, "values.pos_x must name a level once, got 3 more than once"),
-        ({"stride": {"scale": 2}, "values": {"scale": [1]}}, "give stride.scale or values.scale, not both"),
-        ({"dedupe_orientation": True, "values": {"orientation": [39]}}, "values.orientation must not name 39"),
+        (
+            {"values": {"shape": [1, 3]}},
+            "values.shape must be a list of whole numbers from 0 to 2, got 3",
+        ),
+        (
+            {"values": {"shape": 1}},
+            "values.shape must be a list of whole numbers from 0 to 2, got 1",
+        ),
+        (
+            {"values": {"shape": []}},
+            "values.shape must be a list of whole numbers from 0 to 2, got []",
+        ),
+        (
+            {"values": {"pos_x": [3, 5, 3]}},
+            "values.pos_x must name a level once, got 3 more than once",
+        ),
+        (
+            {"stride": {"scale": 2}, "values": {"scale": [1]}},
+            "give stride.scale or values.scale, not both",
+        ),
+        (
+            {"dedupe_orientation": True, "values": {"orientation": [39]}},
+            "values.orientation must not name 39",
+        ),
         ({"path": "dsprites.zip"}, "path must end in one of .npz, .hdf5, .h5, got 'dsprites.zip'"),
     ],
 )
@@ -104,7 +133,9 @@ def test_a_wrong_option_is_named_with_its_rule(options: dict[str, Any], message:
 
 
 def test_every_wrong_option_is_named_at_once() -> None:
-    with pytest.raises(ValueError, match=r"resolution .*; stride\.scale .*; values\.shape .*; path "):
+    with pytest.raises(
+        ValueError, match=r"resolution .*; stride\.scale .*; values\.shape .*; path "
+    ):
         DSprites(resolution=8, stride={"scale": -1}, values={"shape": [9]}, path="x")  # pyright: ignore
 
 

@@ -13,7 +13,13 @@ from vae_core.data import DSprites
 from vae_core.data.dsprites.official import read_blocks
 from vae_core.data.dsprites.render import SIZES, render_blocks
 
-SMALL = (2, 3, 2, 4, 5)  # levels of each factor in a small file of the official layout: the first ones
+SMALL = (
+    2,
+    3,
+    2,
+    4,
+    5,
+)  # levels of each factor in a small file of the official layout: the first ones
 CHOSEN = [(0, 1), (2,), (0, 1), (1, 3), (0, 2, 4)]
 
 
@@ -51,7 +57,9 @@ def read(path: str) -> Any:
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
-def test_a_file_gives_the_chosen_images(suffix: str, official: dict[str, Any], tmp_path: Path) -> None:
+def test_a_file_gives_the_chosen_images(
+    suffix: str, official: dict[str, Any], tmp_path: Path
+) -> None:
     path = WRITERS[suffix](tmp_path / f"small{suffix}", official)
     np.testing.assert_array_equal(read(path), np.concatenate(list(render_blocks(CHOSEN))))
 
@@ -60,7 +68,9 @@ def test_a_file_gives_the_chosen_images(suffix: str, official: dict[str, Any], t
 def test_an_image_one_pixel_from_its_drawing_is_kept_as_it_is(
     suffix: str, official: dict[str, Any], tmp_path: Path
 ) -> None:
-    official["imgs"][np.ravel_multi_index((0, 2, 0, 1, 0), SMALL), 5, 5] ^= 1  # the first image of CHOSEN
+    official["imgs"][np.ravel_multi_index((0, 2, 0, 1, 0), SMALL), 5, 5] ^= (
+        1  # the first image of CHOSEN
+    )
     images = np.unpackbits(read(WRITERS[suffix](tmp_path / f"small{suffix}", official)), axis=1)
     drawn = np.unpackbits(np.concatenate(list(render_blocks(CHOSEN))), axis=1)
     assert np.argwhere(images != drawn).tolist() == [[0, 5 * 64 + 5]]
@@ -94,7 +104,10 @@ def _fewer_factors(arrays: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("alter", "reason"),
     [
-        (_swap, r"official order, got latent classes \[0, 0, 0, 0, 0, 4\] at image 3 where \[0, 0, 0, 0, 0, 3\]"),
+        (
+            _swap,
+            r"official order, got latent classes \[0, 0, 0, 0, 0, 4\] at image 3 where \[0, 0, 0, 0, 0, 3\]",
+        ),
         (_gray, "pixels must be 0 or 1, got 255"),
         (_invert, r"image 8\d differs from dSprites' image of that index in \d+ pixels"),
         (_floats, "imgs must be uint8, got float32"),
@@ -107,7 +120,9 @@ def test_an_altered_file_is_refused_with_reason_and_remedy(
 ) -> None:
     alter(official)
     path = WRITERS[suffix](tmp_path / f"small{suffix}", official)
-    with pytest.raises(ValueError, match=rf"small{suffix} .*{reason}.*built-in renderer needs no file"):
+    with pytest.raises(
+        ValueError, match=rf"small{suffix} .*{reason}.*built-in renderer needs no file"
+    ):
         read(path)
 
 
@@ -126,7 +141,9 @@ def test_a_file_without_images_is_refused(suffix: str, tmp_path: Path) -> None:
         np.savez(path, x=np.zeros(3))
     else:
         h5py.File(path, "w").close()
-    with pytest.raises(ValueError, match=r"other.* is not an intact official dSprites file: .*classes"):
+    with pytest.raises(
+        ValueError, match=r"other.* is not an intact official dSprites file: .*classes"
+    ):
         read(str(path))
 
 
@@ -152,7 +169,9 @@ def test_a_full_file_takes_the_same_options_and_has_the_same_identity(tmp_path: 
     values = {"shape": (1,), "scale": (5,), "orientation": (2,), "pos_x": (0, 9), "pos_y": (7, 8)}
     block = (1 * 6 + 5) * 40 + 2  # the only block written; HDF5 leaves the others out of the file
     with h5py.File(tmp_path / "full.hdf5", "w") as file:
-        imgs = file.create_dataset("imgs", (737_280, 64, 64), np.uint8, chunks=(1024, 64, 64), compression=1)
+        imgs = file.create_dataset(
+            "imgs", (737_280, 64, 64), np.uint8, chunks=(1024, 64, 64), compression=1
+        )
         (drawn,) = render_blocks([(1,), (5,), (2,), range(32), range(32)])
         imgs[block * 1024 : (block + 1) * 1024] = np.unpackbits(drawn).reshape(1024, 64, 64)
         classes = np.indices((1, *SIZES), np.int8).reshape(6, -1).T

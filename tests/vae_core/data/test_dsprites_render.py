@@ -24,12 +24,16 @@ def test_the_full_grid_has_the_published_checksum(full_grid: Grid) -> None:
     assert FULL_SHA256 == "3a228f4037ef3d42a42588e0e01f1078aa2df13cfa17584e88c95ed9fb5672da"
 
 
-def test_every_shape_scale_and_orientation_has_a_real_image_drawn_bit_for_bit(full_grid: Grid) -> None:
+def test_every_shape_scale_and_orientation_has_a_real_image_drawn_bit_for_bit(
+    full_grid: Grid,
+) -> None:
     lines = Path(__file__).with_name("dsprites_720.txt").read_text().splitlines()[2:]
     table = [(int(index), digest) for index, digest in map(str.split, lines)]
     assert [index // 1024 for index, _ in table] == list(range(720))
     for index, digest in table:
-        assert hashlib.sha256(full_grid[index].data).hexdigest().startswith(digest), f"image {index}"
+        assert hashlib.sha256(full_grid[index].data).hexdigest().startswith(digest), (
+            f"image {index}"
+        )
 
 
 def test_the_table_of_checksums_is_of_real_images(real_file: Callable[[str], Path]) -> None:
@@ -59,7 +63,9 @@ def test_real_images_are_drawn_bit_for_bit_but_nine_by_one_pixel(
     ],
 )
 def test_sprites_have_the_published_areas(full_grid: Grid, shape: int, counts: list[float]) -> None:
-    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)
+    bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(
+        axis=1, dtype=np.uint8
+    )
     of_shape = full_grid.reshape(3, 6, 40 * 1024, 512)[shape]
     means = [float(bits[images].sum(axis=1, dtype=np.int64).mean()) for images in of_shape]
     np.testing.assert_allclose(means, counts, atol=0.07)  # the published means have one decimal

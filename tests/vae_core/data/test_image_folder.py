@@ -14,10 +14,16 @@ from PIL import Image
 from vae_core import ImageFolder
 from vae_core.data.own_files import columns
 
-ROWS = {"file": ["b.png", "a.png", "sub/c.png"], "colour": ["red", "blue", "red"], "angle": [30.0, -1.5, 30.0]}
+ROWS = {
+    "file": ["b.png", "a.png", "sub/c.png"],
+    "colour": ["red", "blue", "red"],
+    "angle": [30.0, -1.5, 30.0],
+}
 
 
-def picture(path: Path, size: tuple[int, int] = (6, 4), *, mode: str = "RGB", level: int = 7) -> None:
+def picture(
+    path: Path, size: tuple[int, int] = (6, 4), *, mode: str = "RGB", level: int = 7
+) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     colour: Any = (level, 2 * level, 3 * level) if mode == "RGB" else level
     Image.new(mode, size, colour).save(path)
@@ -39,7 +45,11 @@ def test_images_and_factors_stand_in_the_order_of_the_table(folder: Path) -> Non
     np.testing.assert_array_equal(data.images, expected)
     assert data.factors is not None
     assert (data.factors.names, data.factors.sizes) == (("colour", "angle"), (2, 2))
-    assert data.factors.values.tolist() == [[1, 1], [0, 0], [1, 1]]  # blue before red, -1.5 before 30
+    assert data.factors.values.tolist() == [
+        [1, 1],
+        [0, 0],
+        [1, 1],
+    ]  # blue before red, -1.5 before 30
 
 
 def test_parquet_and_csv_give_the_same_data(folder: Path) -> None:
@@ -51,7 +61,9 @@ def test_parquet_and_csv_give_the_same_data(folder: Path) -> None:
 
 def test_columns_are_chosen(folder: Path) -> None:
     pd.DataFrame(ROWS).rename(columns={"file": "name"}).to_csv(folder / "other.csv", index=False)
-    dataset = ImageFolder(path=str(folder), table=str(folder / "other.csv"), column="name", factors=("angle",))
+    dataset = ImageFolder(
+        path=str(folder), table=str(folder / "other.csv"), column="name", factors=("angle",)
+    )
     assert dataset.outline().factor_names == ("angle",)
     assert ImageFolder(path=str(folder), factors=()).load().factors is None
 
@@ -115,23 +127,53 @@ def _table(text: str) -> Any:
     ("alter", "options", "message"),
     [
         (_remove, {}, "factors.csv names 1 images that are not in {}: 'a.png'"),
-        (_add, {}, "{} has 1 images that {}/factors.csv does not name, such as 'new.PNG'; add their rows"),
+        (
+            _add,
+            {},
+            "{} has 1 images that {}/factors.csv does not name, such as 'new.PNG'; add their rows",
+        ),
         (_break, {}, "{}/sub/c.png cannot be read as an image"),
-        (_enlarge, {}, "{}/a.png must be 6 x 4 like the first image, got 8 x 8; give resolution to resize them all"),
+        (
+            _enlarge,
+            {},
+            "{}/a.png must be 6 x 4 like the first image, got 8 x 8; give resolution to resize them all",
+        ),
         (_deepen, {}, "{}/a.png must have 8 bits a channel, got mode I;16; convert it"),
-        (_table("file,x\nb.png,1\n../x.png,2\n"), {}, "must name images within the folder {}, got '../x.png'"),
-        (_table("file,x\nb.png,1\nb.png,2\n"), {}, "must name an image once, got 'b.png' more than once"),
-        (_table("file,x\nb.png,1\na.png,\n"), {}, "must have a value in every row, got 1 empty in 'x'"),
+        (
+            _table("file,x\nb.png,1\n../x.png,2\n"),
+            {},
+            "must name images within the folder {}, got '../x.png'",
+        ),
+        (
+            _table("file,x\nb.png,1\nb.png,2\n"),
+            {},
+            "must name an image once, got 'b.png' more than once",
+        ),
+        (
+            _table("file,x\nb.png,1\na.png,\n"),
+            {},
+            "must have a value in every row, got 1 empty in 'x'",
+        ),
         (_table("file,x,x\nb.png,1,1\n"), {}, "must name a column once, got file, x, x"),
         (_table("file,x\n"), {}, "must have a row per image, got none"),
         (_table("file,x\nb.png,nan\n"), {}, "{}/factors.csv"),
         (_table('file,x\n"b.png,1\n'), {}, "{}/factors.csv cannot be read as CSV"),
         (lambda folder: None, {"column": "fil"}, "unknown column 'fil'; did you mean 'file'?"),
-        (lambda folder: None, {"factors": ("colr",)}, "unknown column 'colr'; did you mean 'colour'?"),
-        (lambda folder: None, {"table": "gone.csv"}, "path must hold a table of factors, 'gone.csv'"),
+        (
+            lambda folder: None,
+            {"factors": ("colr",)},
+            "unknown column 'colr'; did you mean 'colour'?",
+        ),
+        (
+            lambda folder: None,
+            {"table": "gone.csv"},
+            "path must hold a table of factors, 'gone.csv'",
+        ),
     ],
 )
-def test_a_mistake_is_named_with_rule_and_remedy(alter: Any, options: Any, message: str, folder: Path) -> None:
+def test_a_mistake_is_named_with_rule_and_remedy(
+    alter: Any, options: Any, message: str, folder: Path
+) -> None:
     alter(folder)
     with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is compared below, not as a pattern)
         ImageFolder(path=str(folder), **options).load()
@@ -140,7 +182,9 @@ def test_a_mistake_is_named_with_rule_and_remedy(alter: Any, options: Any, messa
 
 def test_too_many_levels_are_refused(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(columns, "MOST_LEVELS", 1)
-    with pytest.raises(ValueError, match=r"factors\.csv: factor 'colour' must have at most 1 levels, got 2; bin it"):
+    with pytest.raises(
+        ValueError, match=r"factors\.csv: factor 'colour' must have at most 1 levels, got 2; bin it"
+    ):
         ImageFolder(path=str(folder)).outline()
 
 

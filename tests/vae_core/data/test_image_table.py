@@ -57,7 +57,9 @@ def test_the_last_of_three_packed_bytes_is_unpacked_from_its_top_bit() -> None:
 def test_channels_are_the_slowest_axis_of_an_image() -> None:
     stored = torch.arange(12, dtype=torch.uint8)[None]
     pixels = to_float(stored, (3, 2, 2), packed=False, levels=255)
-    torch.testing.assert_close(pixels[0, 1], torch.tensor([[4.0, 5.0], [6.0, 7.0]]) / 255, rtol=0, atol=0)
+    torch.testing.assert_close(
+        pixels[0, 1], torch.tensor([[4.0, 5.0], [6.0, 7.0]]) / 255, rtol=0, atol=0
+    )
 
 
 @pytest.mark.gpu

@@ -36,9 +36,14 @@ def some(tmp_path: Path) -> Data:
 def test_the_file_is_the_blocks_one_after_another(some: Data, tmp_path: Path) -> None:
     whole = np.concatenate(list(blocks()))
     np.testing.assert_array_equal(some.images, whole)
-    images, sha256 = store.checked(tmp_path / "a.npy")  # the same file serves a machine with more memory
+    images, sha256 = store.checked(
+        tmp_path / "a.npy"
+    )  # the same file serves a machine with more memory
     np.testing.assert_array_equal(images, whole)
-    assert some.fingerprint == assembled("some", whole, (3, 32, 32), levels=255, factors=None).fingerprint
+    assert (
+        some.fingerprint
+        == assembled("some", whole, (3, 32, 32), levels=255, factors=None).fingerprint
+    )
     assert sha256 == store.digest(whole)
 
 
@@ -61,7 +66,9 @@ def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
 
 def test_a_folder_without_room_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match=r"could not be written .*GB do not fit in memory; set SWEEPS_DATA"):
+    with pytest.raises(
+        ValueError, match=r"could not be written .*GB do not fit in memory; set SWEEPS_DATA"
+    ):
         mapped.mapped_or_made(tmp_path / "file" / "a.npy", SHAPE, blocks)
 
 
@@ -100,5 +107,7 @@ def test_a_node_without_the_file_says_so(loss: str, some: Data, tmp_path: Path) 
     path.unlink()
     if loss == "shorter":
         path.write_bytes(content[:1000])
-    with pytest.raises(ValueError, match=r"a\.npy cannot be read on .*SWEEPS_DATA.*`sweeps data render`"):
+    with pytest.raises(
+        ValueError, match=r"a\.npy cannot be read on .*SWEEPS_DATA.*`sweeps data render`"
+    ):
         pickle.loads(sent)

@@ -20,7 +20,9 @@ def folder(real_file: Callable[[str], Path]) -> str:
 
 def write_idx(path: Path, values: np.ndarray, *, header: bytes | None = None) -> Path:
     axes = b"".join(size.to_bytes(4, "big") for size in values.shape)
-    path.write_bytes(gzip.compress((header or bytes((0, 0, 8, values.ndim))) + axes + values.tobytes()))
+    path.write_bytes(
+        gzip.compress((header or bytes((0, 0, 8, values.ndim))) + axes + values.tobytes())
+    )
     return path
 
 
@@ -31,19 +33,26 @@ def test_the_published_files_give_the_published_digits(folder: str) -> None:
     # of train and test together, as published with the data
     assert counts.tolist() == [6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958]
     assert data.factors.values[:5, 0].tolist() == [5, 0, 4, 1, 9]
-    assert round(float(data.images[:60_000].mean()) / 255, 4) == 0.1307  # the mean that everybody normalises by
+    assert (
+        round(float(data.images[:60_000].mean()) / 255, 4) == 0.1307
+    )  # the mean that everybody normalises by
     assert (len(data), data.shape, data.packed, data.levels) == (70_000, (1, 28, 28), False, 255)
 
 
 def test_train_and_test_are_the_two_parts_of_all(folder: str) -> None:
-    train, test, every = (load_data("mnist", path=folder, split=split) for split in ("train", "test", "all"))
+    train, test, every = (
+        load_data("mnist", path=folder, split=split) for split in ("train", "test", "all")
+    )
     assert (len(train), len(test)) == (60_000, 10_000)
     np.testing.assert_array_equal(np.concatenate([train.images, test.images]), every.images)
     assert len({train.fingerprint, test.fingerprint, every.fingerprint}) == 3
 
 
 def test_binary_pixels_are_packed_and_32_pixels_have_a_black_margin() -> None:
-    plain, wide = MNIST(stand_in=True).load(), MNIST(stand_in=True, resolution=32, binary=True).load()
+    plain, wide = (
+        MNIST(stand_in=True).load(),
+        MNIST(stand_in=True, resolution=32, binary=True).load(),
+    )
     assert (wide.packed, wide.levels, wide.images.shape) == (True, 1, (200, 128))
     pixels = np.unpackbits(wide.images, axis=1).reshape(-1, 32, 32)
     np.testing.assert_array_equal(pixels[:, 2:-2, 2:-2], plain.images.reshape(-1, 28, 28) >= 128)
@@ -58,11 +67,17 @@ def test_a_small_idx_file_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "shape", "reason"),
     [
-        (bytes((0, 0, 13, 2)), (2, 3), "its idx header must say 2 axes of bytes, got 00000d02"),  # 13: floats
+        (
+            bytes((0, 0, 13, 2)),
+            (2, 3),
+            "its idx header must say 2 axes of bytes, got 00000d02",
+        ),  # 13: floats
         (None, (2, 4), r"it must have shape \(2, 4\), got \(2, 3\)"),
     ],
 )
-def test_another_layout_is_refused(header: bytes | None, shape: tuple[int, ...], reason: str, tmp_path: Path) -> None:
+def test_another_layout_is_refused(
+    header: bytes | None, shape: tuple[int, ...], reason: str, tmp_path: Path
+) -> None:
     path = write_idx(tmp_path / "a.gz", np.zeros((2, 3), np.uint8), header=header)
     with pytest.raises(ValueError, match=reason):
         read_idx(path, shape)
@@ -74,7 +89,9 @@ def test_a_label_that_is_no_digit_is_refused(tmp_path: Path) -> None:
         read_idx(path, (2,), below=10)
 
 
-def test_an_altered_file_is_refused_with_both_checksums_and_the_remedy(folder: str, tmp_path: Path) -> None:
+def test_an_altered_file_is_refused_with_both_checksums_and_the_remedy(
+    folder: str, tmp_path: Path
+) -> None:
     for path in Path(folder).glob("t10k*"):
         (tmp_path / path.name).write_bytes(path.read_bytes())
     labels = tmp_path / "t10k-labels-idx1-ubyte.gz"
@@ -87,7 +104,10 @@ def test_an_altered_file_is_refused_with_both_checksums_and_the_remedy(folder: s
 
 
 def test_a_missing_file_is_named_with_address_and_checksum(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"mnist: path must lead to train-images.*\(nor 1 more\).*https://.*md5:f68b"):
+    with pytest.raises(
+        ValueError,
+        match=r"mnist: path must lead to train-images.*\(nor 1 more\).*https://.*md5:f68b",
+    ):
         MNIST(path=str(tmp_path)).load()
     missing = MNIST(split="test").missing(tmp_path)
     assert missing is not None

@@ -15,7 +15,14 @@ from vae_core.data.cache import mapped
 from vae_core.data.original_files import Remote, digest_of
 from vae_core.data.shapes3d import dataset, read
 
-SIZES = (2, 3, 2, 2, 4, 3)  # levels of each factor in a small file of the official layout: 288 images
+SIZES = (
+    2,
+    3,
+    2,
+    2,
+    4,
+    3,
+)  # levels of each factor in a small file of the official layout: 288 images
 VALUES = {"floor_hue": [1], "scale": [0], "shape": [1, 3], "orientation": [0, 2]}
 
 
@@ -23,7 +30,10 @@ def official() -> dict[str, Any]:
     """Return the arrays of a small file."""
     levels = np.indices(SIZES).reshape(6, -1).T
     images = np.random.default_rng(0).integers(0, 256, (len(levels), 64, 64, 3), dtype=np.uint8)
-    steps, starts = np.array([0.1, 0.1, 0.1, 1 / 14, 1.0, 60 / 14]), np.array([0, 0, 0, 0.75, 0, -30.0])
+    steps, starts = (
+        np.array([0.1, 0.1, 0.1, 1 / 14, 1.0, 60 / 14]),
+        np.array([0, 0, 0, 0.75, 0, -30.0]),
+    )
     return {"images": images, "labels": levels * steps + starts}
 
 
@@ -47,19 +57,32 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("resolution", [64, 32])
-@pytest.mark.parametrize("slab", [1, 64, 4096])  # smaller and larger than a chunk, and than the file
-def test_a_sub_grid_is_the_rows_of_the_file(resolution: Any, slab: int, tmp_path: Path, monkeypatch: Any) -> None:
+@pytest.mark.parametrize(
+    "slab", [1, 64, 4096]
+)  # smaller and larger than a chunk, and than the file
+def test_a_sub_grid_is_the_rows_of_the_file(
+    resolution: Any, slab: int, tmp_path: Path, monkeypatch: Any
+) -> None:
     monkeypatch.setattr(read, "_SLAB", slab)
     arrays = official()
     levels = [(1,), (0, 1, 2), (0, 1), (0,), (1, 3), (0, 2)]
     blocks = read.read_blocks(write(tmp_path / "a.h5", arrays), levels, SIZES, resolution)
-    chosen = arrays["images"].reshape(*SIZES, 64, 64, 3)[np.ix_(*levels)].reshape(-1, 64, 64, 3).transpose(0, 3, 1, 2)
+    chosen = (
+        arrays["images"]
+        .reshape(*SIZES, 64, 64, 3)[np.ix_(*levels)]
+        .reshape(-1, 64, 64, 3)
+        .transpose(0, 3, 1, 2)
+    )
     if resolution == 32:
-        chosen = np.floor(chosen.reshape(-1, 3, 32, 2, 32, 2).mean(axis=(3, 5)) + 0.5).astype(np.uint8)
+        chosen = np.floor(chosen.reshape(-1, 3, 32, 2, 32, 2).mean(axis=(3, 5)) + 0.5).astype(
+            np.uint8
+        )
     np.testing.assert_array_equal(np.concatenate(list(blocks)), chosen.reshape(len(chosen), -1))
 
 
-def test_one_slab_is_in_memory_besides_the_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_slab_is_in_memory_besides_the_result(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(read, "_SLAB", 50)
     monkeypatch.setattr(read, "_PIECE", 5)
     path, levels = write(tmp_path / "a.h5", official()), [range(size) for size in SIZES]
@@ -97,7 +120,10 @@ def _one_scale(arrays: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     ("alter", "reason"),
     [
-        (_swap, "column 5 of its labels must run through 3 levels, got 3, out of order from image 3 on"),
+        (
+            _swap,
+            "column 5 of its labels must run through 3 levels, got 3, out of order from image 3 on",
+        ),
         (_shorten, r"its images must have shape \(288, 64, 64, 3\), got \(287, 64, 64, 3\)"),
         (_floats, "its images must be uint8, got float32"),
         (_no_labels, "it has no labels"),
@@ -137,13 +163,19 @@ def test_a_set_that_does_not_fit_in_memory_is_mapped_and_the_same(
 
 def test_an_altered_file_is_refused_before_it_is_read(file: Path, tmp_path: Path) -> None:
     file.write_bytes(file.read_bytes()[:-5])
-    with pytest.raises(ValueError, match=r"3dshapes.h5 is not an intact .*checksum mismatch: .*sweeps data download"):
+    with pytest.raises(
+        ValueError,
+        match=r"3dshapes.h5 is not an intact .*checksum mismatch: .*sweeps data download",
+    ):
         Shapes3D().load(tmp_path)
     assert not list(tmp_path.glob("*.npy"))
 
 
 def test_options_choose_levels_of_the_stand_in_too() -> None:
-    whole, some = (Shapes3D(stand_in=True, stride=stride).load() for stride in ({}, {"shape": 3, "wall_hue": 2}))
+    whole, some = (
+        Shapes3D(stand_in=True, stride=stride).load()
+        for stride in ({}, {"shape": 3, "wall_hue": 2})
+    )
     assert some.factors is not None
     assert some.factors.sizes == (3, 2, 3, 2, 2, 3)
     rows = whole.images.reshape(3, 3, 3, 2, 4, 3, -1)[:, ::2, :, :, ::3]

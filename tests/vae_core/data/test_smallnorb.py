@@ -14,13 +14,22 @@ from vae_core.data.original_files import Remote, digest_of
 from vae_core.data.smallnorb import dataset as smallnorb
 from vae_core.data.smallnorb.read import Parts, read_grid
 
-VIEWS = (2, 2, 3, 2)  # categories, elevations, azimuths, lightings of small files of the original layout
+VIEWS = (
+    2,
+    2,
+    3,
+    2,
+)  # categories, elevations, azimuths, lightings of small files of the original layout
 INSTANCES = {"train": (1, 3), "test": (0, 2)}
 MAGIC = {np.dtype("u1"): 0x1E3D4C55, np.dtype("<i4"): 0x1E3D4C54}
 
 
 def level(category: int, elevation: int, azimuth: int, lighting: int, instance: int) -> int:
-    return 2 * int(np.ravel_multi_index((category, elevation, azimuth, lighting, instance), (*VIEWS, 4))) + 1
+    return (
+        2
+        * int(np.ravel_multi_index((category, elevation, azimuth, lighting, instance), (*VIEWS, 4)))
+        + 1
+    )
 
 
 def matrix(values: np.ndarray) -> bytes:
@@ -36,7 +45,9 @@ def arrays(split: str) -> dict[str, np.ndarray]:
     cells = cells[np.random.default_rng(0).permutation(len(cells))]
     cells[:, 4] = np.array(INSTANCES[split])[cells[:, 4]]
     left = np.array([level(*cell) for cell in cells], np.uint8)
-    dat = np.broadcast_to(np.stack([left, left + 1], axis=1)[..., None, None], (len(cells), 2, 96, 96))
+    dat = np.broadcast_to(
+        np.stack([left, left + 1], axis=1)[..., None, None], (len(cells), 2, 96, 96)
+    )
     category, elevation, azimuth, lighting, instance = cells.astype("<i4").T
     info = np.stack([instance, elevation, 2 * azimuth, lighting], axis=1)
     return {"dat": np.ascontiguousarray(dat), "cat": category.copy(), "info": info}
@@ -54,7 +65,9 @@ def test_images_stand_in_index_order(right: bool, tmp_path: Path) -> None:
     images = read_grid(parts, VIEWS, range(4), right=right)
     expected = [level(*cell) + right for cell in np.ndindex(*VIEWS, 4)]
     assert images.shape == (96, 64 * 64)
-    np.testing.assert_array_equal(images, np.repeat(np.array(expected, np.uint8)[:, None], 64 * 64, axis=1))
+    np.testing.assert_array_equal(
+        images, np.repeat(np.array(expected, np.uint8)[:, None], 64 * 64, axis=1)
+    )
 
 
 def test_instances_of_a_split_are_numbered_from_zero(tmp_path: Path) -> None:
@@ -93,7 +106,10 @@ def _short_info(found: dict[str, np.ndarray]) -> None:
         (_twice, r"every cell of the grid \(2, 2, 3, 2, 2\) must have one image, got [02] of one"),
         (_another_toy, r"instances of train-info.gz must be of \(1, 3\), got 2"),
         (_another_category, "category must have levels from 0 to 1, got 0 to 7"),
-        (_fewer, r"train-dat.gz must hold bytes of shape \(48, 2, 96, 96\), got uint8 \(47, 2, 96, 96\)"),
+        (
+            _fewer,
+            r"train-dat.gz must hold bytes of shape \(48, 2, 96, 96\), got uint8 \(47, 2, 96, 96\)",
+        ),
         (_short_info, r"train-info.gz must have shape \(48, 4\), got \(47, 4\)"),
     ],
 )
@@ -108,7 +124,8 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     parts = write(tmp_path, "train", arrays("train"))
     parts.cat.write_bytes(gzip.compress(bytes(40)))
     with pytest.raises(
-        ValueError, match=r"the magic number of train-cat\.gz must be one of 1e3d4c55, 1e3d4c54, got 00000000"
+        ValueError,
+        match=r"the magic number of train-cat\.gz must be one of 1e3d4c55, 1e3d4c54, got 00000000",
     ):
         read_grid([parts], VIEWS, (1, 3), right=False)
 
@@ -132,16 +149,25 @@ def test_every_split_and_camera_is_another_set(small: Path) -> None:
     sets += [SmallNORB(path=str(small), split="train"), SmallNORB(path=str(small), split="test")]
     loaded = [dataset.load(small) for dataset in sets]
     assert [len(data) for data in loaded] == [96, 96, 48, 48]
-    assert len({data.fingerprint for data in loaded}) == len({d.cache_file(small) for d in sets}) == 4
+    assert (
+        len({data.fingerprint for data in loaded}) == len({d.cache_file(small) for d in sets}) == 4
+    )
 
 
 def test_a_truncated_file_is_refused_with_the_reason(small: Path) -> None:
     dat = small / "train-dat.gz"
     dat.write_bytes(dat.read_bytes()[:-20])
-    with pytest.raises(ValueError, match=r"train-dat\.gz is not an intact .*checksum mismatch.*download smallnorb"):
+    with pytest.raises(
+        ValueError, match=r"train-dat\.gz is not an intact .*checksum mismatch.*download smallnorb"
+    ):
         SmallNORB(path=str(small)).load(small)
     with pytest.raises(EOFError):  # and where the checksum were right
-        read_grid([Parts(dat, small / "train-cat.gz", small / "train-info.gz")], VIEWS, (1, 3), right=False)
+        read_grid(
+            [Parts(dat, small / "train-cat.gz", small / "train-info.gz")],
+            VIEWS,
+            (1, 3),
+            right=False,
+        )
 
 
 def test_all_of_it_has_48600_images() -> None:

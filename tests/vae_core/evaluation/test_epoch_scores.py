@@ -17,7 +17,14 @@ from vae_core.evaluation.epoch_scores import Model
 from vae_core.feed import Feed
 from vae_core.likelihood import likelihood
 from vae_core.networks import MLP, Networks, build_networks
-from vae_core.objectives import VAE, AbstractObjective, CapacityVAE, CascadeVAE, ConditionalVAE, JointVAE
+from vae_core.objectives import (
+    VAE,
+    AbstractObjective,
+    CapacityVAE,
+    CascadeVAE,
+    ConditionalVAE,
+    JointVAE,
+)
 from vae_core.random_draws import generator
 from vae_core.types import Batch, Context, Posterior, Wiring
 
@@ -55,7 +62,11 @@ def test_subset_is_a_draw_of_its_seed(data: Data) -> None:
     first, again, other = (epoch_scores.evaluation_subset(data, 40, seed) for seed in (0, 0, 1))
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
-    assert epoch_scores.index_hash(first) == epoch_scores.index_hash(again) != epoch_scores.index_hash(other)
+    assert (
+        epoch_scores.index_hash(first)
+        == epoch_scores.index_hash(again)
+        != epoch_scores.index_hash(other)
+    )
 
 
 def test_subset_that_covers_anyway_is_a_plain_draw(data: Data) -> None:
@@ -72,7 +83,9 @@ def test_subset_draws_every_image_equally_often(data: Data) -> None:
 
 
 def test_subset_too_small_for_the_values_is_refused(data: Data) -> None:
-    with pytest.raises(ValueError, match=r"evaluation\.images must be >= \d+ to show every factor value, got 10"):
+    with pytest.raises(
+        ValueError, match=r"evaluation\.images must be >= \d+ to show every factor value, got 10"
+    ):
         epoch_scores.evaluation_subset(data, 10, 0)
 
 
@@ -80,9 +93,14 @@ def test_whole_set_is_its_own_subset(data: Data) -> None:
     assert np.array_equal(epoch_scores.evaluation_subset(data, 4096, 0), np.arange(96))
 
 
-def test_an_image_meets_the_same_noise_in_any_batch(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_meets_the_same_noise_in_any_batch(
+    model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = epoch_scores.encode(model, np.arange(96), seed=0)
-    halves = [epoch_scores.encode(model, half, seed=0).reconstruction for half in np.arange(96).reshape(2, 48)]
+    halves = [
+        epoch_scores.encode(model, half, seed=0).reconstruction
+        for half in np.arange(96).reshape(2, 48)
+    ]
     # float32 products of another batch size
     assert whole.reconstruction == pytest.approx(np.mean(halves), rel=1e-6)
     monkeypatch.setattr(epoch_scores, "BATCH", 7)
@@ -100,7 +118,11 @@ def test_numbers_are_what_their_names_say(data: Data, model: Model) -> None:
     parts = metrics.elbo_decomposition(codes, samples=64, seed=0)
     assert values["kl"] == pytest.approx(kl)
     assert values["elbo"] == -(values["reconstruction"] + values["kl"])
-    assert (values["mi"], values["tc"], values["dimwise_kl"]) == (parts.mi, parts.tc, parts.dimwise_kl)
+    assert (values["mi"], values["tc"], values["dimwise_kl"]) == (
+        parts.mi,
+        parts.tc,
+        parts.dimwise_kl,
+    )
     assert values["mig"] == metrics.score("mig", codes, data.factors, reference=False).value
     images = torch.from_numpy(data.images).reshape(96, 1, 16, 16).float()
     noise = torch.randn(96, 3, generator=generator(0, "evaluation posterior"))
@@ -114,7 +136,9 @@ def test_active_units_are_latents_whose_mean_moves(data: Data, model: Model) -> 
     with torch.no_grad():
         last.weight.zero_()  # every posterior is the same …
         last.weight[1] = 1.0  # … but for the mean of latent 1
-    values, _ = epoch_scores.evaluate(model, np.arange(96), config=EvaluationConfig(samples=8), factors=None)
+    values, _ = epoch_scores.evaluate(
+        model, np.arange(96), config=EvaluationConfig(samples=8), factors=None
+    )
     assert values["active_units"] == 1
 
 
@@ -127,17 +151,25 @@ def test_codes_that_are_not_finite_are_divergence(data: Data, model: Model) -> N
 
 def test_every_final_metric_of_the_registry_is_served(data: Data, model: Model) -> None:
     """What the metrics need (images, factors, codes) reaches them, and every number of theirs is finite."""
-    chosen = tuple(name for name, metric in metrics.METRICS.items() if not metric.needs & {"others", "discrete"})
+    chosen = tuple(
+        name
+        for name, metric in metrics.METRICS.items()
+        if not metric.needs & {"others", "discrete"}
+    )
     config = EvaluationConfig(images=40, samples=8, final=chosen)
     final = final_scores.final_evaluation(model, config=config)
     assert set(chosen) <= set(final.metrics)
     assert set(final.scores) == set(chosen)
-    assert final.metrics["elbo"] == -(final.metrics["reconstruction"] + final.metrics["kl"])  # not the rate
+    assert final.metrics["elbo"] == -(
+        final.metrics["reconstruction"] + final.metrics["kl"]
+    )  # not the rate
 
 
 def test_final_metric_without_factors_is_refused_before_training(data: Data) -> None:
     bare = dataclasses.replace(data, factors=None)
-    with pytest.raises(ValueError, match=r"evaluation: mig need factors, which data set 'bars' has not"):
+    with pytest.raises(
+        ValueError, match=r"evaluation: mig need factors, which data set 'bars' has not"
+    ):
         final_scores.check_final(EvaluationConfig(final=("mig",)), bare, Wiring())
 
 
@@ -150,14 +182,24 @@ def counting_categories(inputs: Inputs) -> Score:
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Register it, with a variant."""
-    row = Metric(counting_categories, frozenset({"discrete"}), (0, 9), "none", "trial", "codes", variants={"old": {}})
+    row = Metric(
+        counting_categories,
+        frozenset({"discrete"}),
+        (0, 9),
+        "none",
+        "trial",
+        "codes",
+        variants={"old": {}},
+    )
     monkeypatch.setitem(metrics.METRICS, "counted", row)
 
 
 @pytest.mark.usefixtures("counted")
 def test_a_final_metric_of_discrete_codes_needs_an_objective_that_has_them(data: Data) -> None:
     final = EvaluationConfig(final=("mig", "counted.old"))
-    with pytest.raises(ValueError, match=r"counted\.old need discrete codes, which the objective has not"):
+    with pytest.raises(
+        ValueError, match=r"counted\.old need discrete codes, which the objective has not"
+    ):
         final_scores.check_final(final, data, Wiring())
     final_scores.check_final(final, data, Wiring(reads_code=(3,)))
 
@@ -179,7 +221,9 @@ def test_kl_per_latent_needs_a_posterior() -> None:
 
 def test_unused_levels_do_not_ask_for_images(data: Data, config: TrialConfig) -> None:
     assert data.factors is not None
-    wider = Factors(data.factors.values, data.factors.names, (99, 3, 2))  # a sub-grid shows fewer levels
+    wider = Factors(
+        data.factors.values, data.factors.names, (99, 3, 2)
+    )  # a sub-grid shows fewer levels
     subset = epoch_scores.evaluation_subset(dataclasses.replace(data, factors=wider), 40, 0)
     assert np.array_equal(subset, epoch_scores.evaluation_subset(data, 40, config.evaluation.seed))
 
@@ -192,7 +236,9 @@ def test_discrete_codes_are_kept_and_counted_in_the_elbo(data: Data) -> None:
     assert codes.discrete is not None
     assert codes.discrete.shape == (96, 2)
     assert 0 <= values["kl_discrete"] <= np.log(6)
-    assert values["elbo"] == pytest.approx(-(values["reconstruction"] + values["kl"] + values["kl_discrete"]))
+    assert values["elbo"] == pytest.approx(
+        -(values["reconstruction"] + values["kl"] + values["kl_discrete"])
+    )
 
 
 class TwoImages(Networks):
@@ -217,8 +263,12 @@ def test_elbo_of_an_uncertain_code_is_a_bound() -> None:
     model = Model(nets, objective, Feed(data, objective.wiring), Context(9, 10, 1000))
     encoded = epoch_scores.encode(model, np.arange(1000), seed=0)
     assert encoded.codes.discrete is not None
-    assert np.array_equal(encoded.codes.discrete[:, 0], 1 - pixels[:, 0])  # the likeliest category is the right one …
-    assert -(encoded.reconstruction + encoded.kl_discrete) < -np.log(2)  # … by chance, and that is no information
+    assert np.array_equal(
+        encoded.codes.discrete[:, 0], 1 - pixels[:, 0]
+    )  # the likeliest category is the right one …
+    assert -(encoded.reconstruction + encoded.kl_discrete) < -np.log(
+        2
+    )  # … by chance, and that is no information
     # q(c|x) is right with probability σ(.05) = .5125; a wrong code costs 4 pixels of 20 nats
     assert encoded.reconstruction == pytest.approx(0.4875 * 80, abs=4 * 80 * 0.5 / np.sqrt(1000))
 
@@ -231,7 +281,11 @@ def test_factors_of_any_name_have_metrics_that_trackers_take() -> None:
 
 def test_final_numbers_say_what_is_known_of_each_factor_too(data: Data) -> None:
     model = model_of(data, CapacityVAE())
-    keys = {f"{kind}/{name}" for kind in ("information", "kl_factors") for name in ("row", "length", "column")}
+    keys = {
+        f"{kind}/{name}"
+        for kind in ("information", "kl_factors")
+        for name in ("row", "length", "column")
+    }
     for final, best in (((), None), (("mig",), None), ((), "mig")):
         config = EvaluationConfig(images=40, samples=8, final=final, best=best)
         assert keys <= final_scores.final_evaluation(model, config=config).metrics.keys()
@@ -239,7 +293,9 @@ def test_final_numbers_say_what_is_known_of_each_factor_too(data: Data) -> None:
 
 def test_a_chosen_code_costs_ln_k_once_it_is_open(data: Data) -> None:
     """A bound on log p(x) with a uniform prior on the code must pay ln K for a code that is certain."""
-    shut, opened = (model_of(data, CascadeVAE(stage_length=2), step=step) for step in (7, 8))  # stage 4 of 2 steps each
+    shut, opened = (
+        model_of(data, CascadeVAE(stage_length=2), step=step) for step in (7, 8)
+    )  # stage 4 of 2 steps each
     config = EvaluationConfig(samples=8)
     before, codes = epoch_scores.evaluate(shut, np.arange(96), config=config, factors=None)
     after, _ = epoch_scores.evaluate(opened, np.arange(96), config=config, factors=None)
@@ -247,7 +303,9 @@ def test_a_chosen_code_costs_ln_k_once_it_is_open(data: Data) -> None:
     assert codes.discrete is not None
     assert not codes.discrete.any()
     assert after["kl_discrete"] == pytest.approx(np.log(3))
-    assert after["reconstruction"] < before["reconstruction"] + 1  # the best of three codes against none
+    assert (
+        after["reconstruction"] < before["reconstruction"] + 1
+    )  # the best of three codes against none
 
 
 def test_cascade_codes_an_image_by_the_category_that_reconstructs_it_best(data: Data) -> None:
@@ -281,7 +339,9 @@ def test_labels_reach_the_networks(data: Data) -> None:
 def test_labels_that_the_data_lack_are_refused(data: Data) -> None:
     with pytest.raises(ValueError, match="label: unknown factor 'lenght'; did you mean 'length'"):
         Feed(data, ConditionalVAE(label=("lenght",)).wiring)
-    with pytest.raises(ValueError, match="the objective reads factors, which data set 'bars' has not"):
+    with pytest.raises(
+        ValueError, match="the objective reads factors, which data set 'bars' has not"
+    ):
         Feed(dataclasses.replace(data, factors=None), ConditionalVAE().wiring)
 
 
@@ -300,9 +360,16 @@ def test_kl_is_shared_among_factors_by_information() -> None:
 
 def test_an_epoch_says_how_much_is_known_of_each_factor(data: Data) -> None:
     values, codes = epoch_scores.evaluate(
-        model_of(data, CapacityVAE()), np.arange(96), config=EvaluationConfig(samples=8), factors=data.factors
+        model_of(data, CapacityVAE()),
+        np.arange(96),
+        config=EvaluationConfig(samples=8),
+        factors=data.factors,
     )
     known = metrics.score("mig", codes, data.factors, reference=False).details["mutual_information"]
     for k, name in enumerate(("row", "length", "column")):
         assert values[f"information/{name}"] == known[:, k].max()
-    assert 0 < sum(values[f"kl_factors/{name}"] for name in ("row", "length", "column")) <= values["kl"]
+    assert (
+        0
+        < sum(values[f"kl_factors/{name}"] for name in ("row", "length", "column"))
+        <= values["kl"]
+    )

@@ -21,13 +21,21 @@ KL = np.array([0.1, 2.0, 0.7])
 @pytest.fixture
 def nets() -> Networks:
     network, draw = MLP(hidden=(8,), latents=3), generator(0, "weights")
-    return build_networks(network, Wiring(), (1, 16, 16), likelihood=likelihood("bernoulli"), generator=draw)
+    return build_networks(
+        network, Wiring(), (1, 16, 16), likelihood=likelihood("bernoulli"), generator=draw
+    )
 
 
 def one_image(code: torch.Tensor | None = None) -> Batch:
     absent = torch.zeros(1, 0)
     image = torch.zeros(1, 1, 16, 16)
-    return Batch(image, labels=absent, factors=absent, second=image[:0], code=absent if code is None else code)
+    return Batch(
+        image,
+        labels=absent,
+        factors=absent,
+        second=image[:0],
+        code=absent if code is None else code,
+    )
 
 
 def opened(blob: bytes) -> Image.Image:
@@ -45,7 +53,9 @@ def test_traversals_are_images(nets: Networks) -> None:
 def test_row_j_moves_latent_j_only(nets: Networks) -> None:
     start = np.array([0.3, -1.0, 0.5], np.float32)
     images = pictures.traverse(nets, start, one_image(), steps=7, extent=3.0)
-    codes = torch.from_numpy(np.array([start, [0.3, 2.0, 0.5]], np.float32))  # -3, -2, …: step 5 is +2
+    codes = torch.from_numpy(
+        np.array([start, [0.3, 2.0, 0.5]], np.float32)
+    )  # -3, -2, …: step 5 is +2
     with torch.no_grad():
         here, there = nets.expected(codes, one_image()).numpy()
     np.testing.assert_allclose(images[1, 5], there, atol=1e-6)  # float32, another batch size
@@ -55,7 +65,11 @@ def test_row_j_moves_latent_j_only(nets: Networks) -> None:
 def test_rows_below_the_latents_go_through_a_code_s_categories() -> None:
     wiring = Wiring(reads_code=(2, 3))
     nets = build_networks(
-        MLP(hidden=(8,), latents=2), wiring, (1, 16, 16), likelihood=likelihood("bernoulli"), generator=generator(0, "")
+        MLP(hidden=(8,), latents=2),
+        wiring,
+        (1, 16, 16),
+        likelihood=likelihood("bernoulli"),
+        generator=generator(0, ""),
     )
     own = torch.tensor([[0.0, 1.0, 0.0, 0.0, 1.0]])
     images = pictures.traverse(nets, np.zeros(2, np.float32), one_image(own), steps=6)
@@ -93,11 +107,17 @@ def test_most_informative_latent_is_on_top() -> None:
 def test_matrix_has_a_cell_for_every_latent_and_factor() -> None:
     information = np.zeros((3, 2))
     information[1, 1] = 0.6
-    picture = np.asarray(opened(pictures.mutual_information_png(information, ["x", "y"], KL)).convert("L"))
+    picture = np.asarray(
+        opened(pictures.mutual_information_png(information, ["x", "y"], KL)).convert("L")
+    )
     assert picture[32, 132 + 84 + 3] < 100  # row 0 is latent 1: its second cell is dark
     assert picture[32, 132 + 3] > 250
     assert np.isfinite(picture).all()
     with_code = np.concatenate([information, [[0.9, 0.0]]])
-    taller = np.asarray(opened(pictures.mutual_information_png(with_code, ["x", "y"], KL)).convert("L"))
+    taller = np.asarray(
+        opened(pictures.mutual_information_png(with_code, ["x", "y"], KL)).convert("L")
+    )
     assert taller[32 + 3 * 26, 132 + 3] < 100  # the discrete code's row is the last
-    pictures.mutual_information_png(np.zeros((3, 2)), ["x", "y"], KL)  # nothing known: no division by zero
+    pictures.mutual_information_png(
+        np.zeros((3, 2)), ["x", "y"], KL
+    )  # nothing known: no division by zero

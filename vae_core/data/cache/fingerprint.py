@@ -17,7 +17,12 @@ def digest(array: NDArray[np.uint8]) -> str:
 
 
 def fingerprint(
-    images_digest: str, shape: tuple[int, int, int], *, packed: bool, levels: int, factors: Factors | None
+    images_digest: str,
+    shape: tuple[int, int, int],
+    *,
+    packed: bool,
+    levels: int,
+    factors: Factors | None,
 ) -> str:
     """Return a sha256 over images (by their digest), shape, levels and factors (values, names, sizes).
 

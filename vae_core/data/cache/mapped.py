@@ -35,13 +35,18 @@ def available_memory() -> int:
     free = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     with contextlib.suppress(OSError):  # no /proc outside Linux: all of the memory, then
         lines = Path("/proc/meminfo").read_text().splitlines()
-        free = next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), free)
+        free = next(
+            (int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")),
+            free,
+        )
     with contextlib.suppress(OSError, ValueError):  # "max": no limit; no file: no control group
         free = min(free, int(Path("/sys/fs/cgroup/memory.max").read_text()))
     return free
 
 
-def mapped_or_made(path: Path, shape: tuple[int, int], blocks: Callable[[], Iterable[Images]]) -> tuple[Images, str]:
+def mapped_or_made(
+    path: Path, shape: tuple[int, int], blocks: Callable[[], Iterable[Images]]
+) -> tuple[Images, str]:
     """Return a stored array as a memory map with its sha256, making and storing it when absent or damaged.
 
     Args:

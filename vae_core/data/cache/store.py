@@ -47,7 +47,10 @@ def stored_or_made(path: Path, make: Callable[[], Images]) -> tuple[Images, str]
     try:
         _store(path, images, sha256)
     except OSError as error:
-        warnings.warn(f"{path} could not be written ({error}); set SWEEPS_DATA to a writable folder", stacklevel=2)
+        warnings.warn(
+            f"{path} could not be written ({error}); set SWEEPS_DATA to a writable folder",
+            stacklevel=2,
+        )
     return images, sha256
 
 

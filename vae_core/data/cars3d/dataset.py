@@ -38,7 +38,11 @@ class Cars3D(AbstractDataset):
 
     name: ClassVar[str] = "cars3d"
     remotes: ClassVar[tuple[Remote, ...]] = (
-        Remote("nips2015-analogy-data.tar.gz", "http://www.scottreed.info/files/nips2015-analogy-data.tar.gz", _MD5),
+        Remote(
+            "nips2015-analogy-data.tar.gz",
+            "http://www.scottreed.info/files/nips2015-analogy-data.tar.gz",
+            _MD5,
+        ),
     )
 
     path: str | None = None
@@ -51,7 +55,9 @@ class Cars3D(AbstractDataset):
     def outline(self) -> Outline:
         """Return sizes from the options alone."""
         sizes = _STAND_IN_SIZES if self.stand_in else SIZES
-        return Outline(math.prod(sizes.values()), (3, SIDE, SIDE), tuple(sizes), tuple(sizes.values()))
+        return Outline(
+            math.prod(sizes.values()), (3, SIDE, SIDE), tuple(sizes), tuple(sizes.values())
+        )
 
     def missing(self, cache: Path | None = None) -> str | None:
         """Return what to do about the file if it is not there and the images are not prepared either."""
@@ -76,7 +82,9 @@ class Cars3D(AbstractDataset):
         if message := self.missing(cache):
             raise ValueError(f"{self.name}: {message}")
         images, sha256 = store.stored_or_made(self._stored(cache), lambda: self._read(cache))
-        return assembled(self.name, images, shape, levels=255, factors=factor_grid.table(SIZES), sha256=sha256)
+        return assembled(
+            self.name, images, shape, levels=255, factors=factor_grid.table(SIZES), sha256=sha256
+        )
 
     def _read(self, cache: Path) -> store.Images:
         file = self._file(cache)

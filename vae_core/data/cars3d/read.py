@@ -46,7 +46,9 @@ def read_meshes(path: Path, sizes: tuple[int, ...]) -> NDArray[np.uint8]:
         raise ValueError(str(error)) from error
     if len(names) != objects:
         raise ValueError(f"it must hold {objects} files cars/*.mat, got {len(names)}")
-    if names != sorted(names):  # the order in the archive, like that of a folder's listing, means nothing
+    if names != sorted(
+        names
+    ):  # the order in the archive, like that of a folder's listing, means nothing
         images = images[:, :, np.argsort(names)]
     return images.reshape(-1, 3 * SIDE * SIDE)
 
@@ -66,10 +68,16 @@ def _mesh(content: bytes, name: str, sizes: tuple[int, int]) -> NDArray[np.uint8
         raise ValueError(f"{name} must hold an array im of uint8 {wanted}, got {got}")
     views: NDArray[np.uint8] = mesh.transpose(4, 3, 0, 1, 2)  # [elevation, azimuth, y, x, colour]
     small = np.stack([_resized(image) for row in views for image in row])
-    return small.reshape(*views.shape[:2], SIDE, SIDE, 3).transpose(0, 1, 4, 2, 3).reshape(*views.shape[:2], -1)
+    return (
+        small.reshape(*views.shape[:2], SIDE, SIDE, 3)
+        .transpose(0, 1, 4, 2, 3)
+        .reshape(*views.shape[:2], -1)
+    )
 
 
 def _resized(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Return an image at 64 x 64 by Lanczos' filter, as the field does it."""
-    small = Image.fromarray(np.ascontiguousarray(image)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+    small = Image.fromarray(np.ascontiguousarray(image)).resize(
+        (SIDE, SIDE), Image.Resampling.LANCZOS
+    )
     return np.asarray(small)

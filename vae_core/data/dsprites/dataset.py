@@ -49,14 +49,20 @@ class DSprites(AbstractDataset):
 
     resolution: Literal[64, 32, 16] = 64
     stride: Mapping[str, int] = field(default_factory=dict[str, int], hash=False)
-    values: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]], hash=False)
+    values: Mapping[str, Sequence[int]] = field(
+        default_factory=dict[str, Sequence[int]], hash=False
+    )
     dedupe_orientation: bool = False
     path: str | None = None
 
     def __post_init__(self) -> None:
         unclear = factor_grid.mistakes(_GRID, self.stride, self.values)
         wrong = [*violations(self), *unclear]
-        if not unclear and self.dedupe_orientation and _REPEATED_ANGLE in self.values.get("orientation", ()):
+        if (
+            not unclear
+            and self.dedupe_orientation
+            and _REPEATED_ANGLE in self.values.get("orientation", ())
+        ):
             wrong.append(
                 f"values.orientation must not name {_REPEATED_ANGLE} where dedupe_orientation leaves it out; "
                 "drop one of the two"
@@ -86,7 +92,9 @@ class DSprites(AbstractDataset):
         """Return where the cache holds these images: one file per content, however the options say it."""
         sizes = "x".join(str(len(chosen)) for chosen in self.levels())
         source = FULL_SHA256 if self.path is None else file_sha256(self.path)
-        return store.named(cache, f"dsprites-{self.resolution}px-{sizes}", [self.resolution, self.levels(), source])
+        return store.named(
+            cache, f"dsprites-{self.resolution}px-{sizes}", [self.resolution, self.levels(), source]
+        )
 
     def missing(self, cache: Path | None = None) -> str | None:
         """Return what to do about a `path` that leads nowhere."""
@@ -96,10 +104,14 @@ class DSprites(AbstractDataset):
     def load(self, cache: Path | None = None) -> Data:
         """Return the sub-grid's images and factors; levels are numbered anew from 0 within the sub-grid."""
         outline = self.outline()
-        images, sha256 = store.stored_or_made(self.cache_file(cache or store.cache_folder()), self.images)
+        images, sha256 = store.stored_or_made(
+            self.cache_file(cache or store.cache_folder()), self.images
+        )
         factors = factor_grid.table(dict(zip(NAMES, outline.factor_sizes, strict=True)))
         levels = (SIDE // self.resolution) ** 2
-        return assembled(self.name, images, outline.shape, levels=levels, factors=factors, sha256=sha256)
+        return assembled(
+            self.name, images, outline.shape, levels=levels, factors=factors, sha256=sha256
+        )
 
     def images(self) -> NDArray[np.uint8]:
         """Return the images as `Data.images` stores them, drawn or read, whatever the cache holds."""
@@ -110,6 +122,8 @@ class DSprites(AbstractDataset):
         start = 0
         for block in blocks:
             stop = start + len(block)
-            images[start:stop] = block if self.resolution == SIDE else pool(block, SIDE, self.resolution)
+            images[start:stop] = (
+                block if self.resolution == SIDE else pool(block, SIDE, self.resolution)
+            )
             start = stop
         return images

@@ -50,7 +50,9 @@ def read_blocks(
     """
     block = sizes[3] * sizes[4]
     places = np.add.outer(np.array(levels[3]) * sizes[4], np.array(levels[4])).ravel()
-    numbers = np.arange(math.prod(sizes[:3])).reshape(sizes[:3])[np.ix_(*map(list, levels[:3]))].ravel()
+    numbers = (
+        np.arange(math.prod(sizes[:3])).reshape(sizes[:3])[np.ix_(*map(list, levels[:3]))].ravel()
+    )
     with contextlib.ExitStack() as stack:
         with _explained(path):
             file = stack.enter_context(OPENERS[Path(path).suffix](Path(path)))
@@ -72,7 +74,9 @@ def _explained(path: str) -> Generator[None]:
         raise ValueError(f"{path} does not exist; {REMEDY}") from error
     except (OSError, EOFError, KeyError, ValueError, zipfile.BadZipFile, zlib.error) as error:
         reason = error.args[0] if isinstance(error, KeyError) else error
-        raise ValueError(f"{path} is not an intact official dSprites file: {reason}; {REMEDY}") from error
+        raise ValueError(
+            f"{path} is not an intact official dSprites file: {reason}; {REMEDY}"
+        ) from error
 
 
 def _check_layout(file: OpenFile, sizes: tuple[int, ...]) -> None:
@@ -101,7 +105,9 @@ def _packed(images: NDArray[Any]) -> NDArray[np.uint8]:
     return np.packbits(images.reshape(len(images), -1), axis=1)
 
 
-def _check_images(images: NDArray[np.uint8], drawn: NDArray[np.uint8], indices: NDArray[np.int64]) -> None:
+def _check_images(
+    images: NDArray[np.uint8], drawn: NDArray[np.uint8], indices: NDArray[np.int64]
+) -> None:
     differing = np.flatnonzero((images != drawn).any(axis=1))
     pixels = np.unpackbits(images[differing] ^ drawn[differing], axis=1).sum(axis=1, dtype=np.int64)
     if (pixels > _TOLERATED).any():

@@ -29,7 +29,9 @@ _ANGLES: NDArray[np.float64] = np.linspace(
     0.0, 2.0 * np.pi, SIZES[2]
 )  # the end is included: the last angle draws what the first does
 _CENTRES: NDArray[np.float64] = 16.0 + 32.0 * np.linspace(0.0, 1.0, SIZES[3])
-_FROM_COLUMN = np.uint64(2**64 - 1) >> np.arange(SIDE, dtype=np.uint64)  # [c]: ones in columns >= c, column 0 on top
+_FROM_COLUMN = np.uint64(2**64 - 1) >> np.arange(
+    SIDE, dtype=np.uint64
+)  # [c]: ones in columns >= c, column 0 on top
 
 
 def _square() -> NDArray[np.float64]:
@@ -43,7 +45,9 @@ def _ellipse() -> NDArray[np.float64]:
 
 def _heart() -> NDArray[np.float64]:
     u = 2.0 * np.pi * np.arange(150) / 150
-    up = (13.0 * np.cos(u) - 5.0 * np.cos(2.0 * u) - 2.0 * np.cos(3.0 * u) - np.cos(4.0 * u)) / 14.5 + 0.15
+    up = (
+        13.0 * np.cos(u) - 5.0 * np.cos(2.0 * u) - 2.0 * np.cos(3.0 * u) - np.cos(4.0 * u)
+    ) / 14.5 + 0.15
     return _RADIUS * np.stack([np.sin(u) ** 3, -up], axis=1)
 
 
@@ -63,7 +67,9 @@ def render_blocks(levels: Sequence[Sequence[int]]) -> Iterator[NDArray[np.uint8]
     for shape, scale, orientation in itertools.product(shapes, scales, orientations):
         outline = _OUTLINES[shape] * _SCALES[scale]
         cos, sin = math.cos(_ANGLES[orientation]), math.sin(_ANGLES[orientation])
-        x = cos * outline[:, 0] + sin * outline[:, 1] + _CENTRES[list(pos_x), None]  # [p, v]: position p, vertex v
+        x = (
+            cos * outline[:, 0] + sin * outline[:, 1] + _CENTRES[list(pos_x), None]
+        )  # [p, v]: position p, vertex v
         y = -sin * outline[:, 0] + cos * outline[:, 1] + _CENTRES[list(pos_y), None]
         yield _fill(np.floor(_SUB * x + 0.5), np.floor(_SUB * y + 0.5))
 
@@ -102,7 +108,9 @@ def _fill(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.uint8]:
 
     line = q * SIDE + row
     starts = np.flatnonzero(np.diff(line, prepend=-1))
-    words = np.zeros((len(y) * SIDE, len(x)), np.uint64)  # one word per pixel row, column 0 its top bit
+    words = np.zeros(
+        (len(y) * SIDE, len(x)), np.uint64
+    )  # one word per pixel row, column 0 its top bit
     words[line[starts]] = np.bitwise_xor.reduceat(flips, starts, axis=0)
     images = words.T.astype(">u8", order="C")
     return images.view(np.uint8).reshape(len(x) * len(y), BYTES)

@@ -38,7 +38,11 @@ def open_npz(path: Path) -> Generator[Mapping[str, Stored]]:
             shape, column_major, dtype = npy_header(file)
             first, order = file.tell(), shape[::-1] if column_major else shape
             rows = functools.partial(_npz_rows, file, first, order, dtype)
-            read = _transposed(functools.partial(rows, 0, order[0] if order else 0)) if column_major else rows
+            read = (
+                _transposed(functools.partial(rows, 0, order[0] if order else 0))
+                if column_major
+                else rows
+            )
             found[member.removesuffix(".npy")] = Stored(shape, dtype, read)
         yield found
 

@@ -66,7 +66,12 @@ class Arrays(AbstractDataset):
         with self._opened() as arrays:
             images, shape = self._layout(arrays)[:2]
             factors = self._table(arrays, images.shape[0])
-        return Outline(images.shape[0], shape, factors.names if factors else (), factors.sizes if factors else ())
+        return Outline(
+            images.shape[0],
+            shape,
+            factors.names if factors else (),
+            factors.sizes if factors else (),
+        )
 
     def missing(self, cache: Path | None = None) -> str | None:
         """Return that there is no such file, if so."""
@@ -108,7 +113,9 @@ class Arrays(AbstractDataset):
     def _table(self, arrays: Mapping[str, Stored], images: int) -> Factors | None:
         if self.factors is None or (self.factors == _FACTORS and _FACTORS not in arrays):
             if self.factor_names is not None:
-                raise ValueError(f"factor_names are given, but there is no array of factors; {_known(arrays)}")
+                raise ValueError(
+                    f"factor_names are given, but there is no array of factors; {_known(arrays)}"
+                )
             return None
         stored = _at(arrays, self.factors, "factors")
         if len(stored.shape) not in (1, 2) or 0 in stored.shape:
@@ -125,8 +132,12 @@ class Arrays(AbstractDataset):
                 f"factor_names must be {values.shape[1]}, one per column of {self.factors!r}, got {len(names)}"
             )
         if values.dtype.kind not in "biuf":
-            raise ValueError(f"{self.factors!r} must be whole numbers or floats, got {values.dtype}")
-        return to_factors({name: np.ascontiguousarray(values[:, k]) for k, name in enumerate(names)})
+            raise ValueError(
+                f"{self.factors!r} must be whole numbers or floats, got {values.dtype}"
+            )
+        return to_factors(
+            {name: np.ascontiguousarray(values[:, k]) for k, name in enumerate(names)}
+        )
 
 
 def _at(arrays: Mapping[str, Stored], key: str, option: str) -> Stored:

@@ -25,7 +25,17 @@ from vae_core.types import Data
 
 _TABLES = tuple(f"factors{suffix}" for suffix in READERS)
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")  # others have more than 8 bits a channel
+_MODES = (
+    "1",
+    "L",
+    "LA",
+    "P",
+    "PA",
+    "RGB",
+    "RGBA",
+    "CMYK",
+    "YCbCr",
+)  # others have more than 8 bits a channel
 
 
 @dataclass(frozen=True)
@@ -126,10 +136,20 @@ class ImageFolder(AbstractDataset):
         doubled = next((name for name, count in Counter(files).items() if count > 1), None)
         if doubled is not None:
             raise ValueError(f"{file} must name an image once, got {doubled!r} more than once")
-        outside = [name for name in files if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts]
+        outside = [
+            name
+            for name in files
+            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts
+        ]
         if outside:
-            raise ValueError(f"{file} must name images within the folder {self.path}, got {outside[0]!r}")
-        names = [name for name in columns if name != self.column] if self.factors is None else self.factors
+            raise ValueError(
+                f"{file} must name images within the folder {self.path}, got {outside[0]!r}"
+            )
+        names = (
+            [name for name in columns if name != self.column]
+            if self.factors is None
+            else self.factors
+        )
         try:
             return files, to_factors({name: columns[name] for name in names}) if names else None
         except ValueError as error:
@@ -138,11 +158,19 @@ class ImageFolder(AbstractDataset):
     def _compare(self, files: Sequence[str]) -> None:
         """Refuse a table and a folder that do not have the same images."""
         folder = Path(self.path)
-        below = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.suffix.lower() in _SUFFIXES}
+        below = {
+            path.relative_to(folder).as_posix()
+            for path in folder.rglob("*")
+            if path.suffix.lower() in _SUFFIXES
+        }
         named = {PurePosixPath(name).as_posix() for name in files}
-        absent = sorted(name for name in named if name not in below and not (folder / name).is_file())
+        absent = sorted(
+            name for name in named if name not in below and not (folder / name).is_file()
+        )
         if absent:
-            raise ValueError(f"{self._table_file()} names {len(absent)} images that are not in {folder}: {absent[0]!r}")
+            raise ValueError(
+                f"{self._table_file()} names {len(absent)} images that are not in {folder}: {absent[0]!r}"
+            )
         extra = sorted(below - named)
         if extra:
             raise ValueError(
@@ -163,9 +191,15 @@ class ImageFolder(AbstractDataset):
         try:
             with Image.open(path) as image:
                 if image.mode not in _MODES:
-                    raise ValueError(f"{path} must have 8 bits a channel, got mode {image.mode}; convert it")
+                    raise ValueError(
+                        f"{path} must have 8 bits a channel, got mode {image.mode}; convert it"
+                    )
                 plain = image.convert("L" if self.grey else "RGB")
-        except (OSError, SyntaxError, UnidentifiedImageError) as error:  # PIL calls a broken PNG a SyntaxError
+        except (
+            OSError,
+            SyntaxError,
+            UnidentifiedImageError,
+        ) as error:  # PIL calls a broken PNG a SyntaxError
             raise ValueError(f"{path} cannot be read as an image: {error}") from error
         if self.resolution is not None:
             plain = _fitted(plain, self.resolution)
@@ -189,5 +223,7 @@ def _fitted(image: Image.Image, side: int) -> Image.Image:
     """Return the central square of an image at another size, by Lanczos' filter."""
     short = min(image.size)
     left, top = (image.size[0] - short) // 2, (image.size[1] - short) // 2
-    square = image.crop((left, top, left + short, top + short))  # first: the filter reaches beyond a box of its own
+    square = image.crop(
+        (left, top, left + short, top + short)
+    )  # first: the filter reaches beyond a box of its own
     return square.resize((side, side), Image.Resampling.LANCZOS)

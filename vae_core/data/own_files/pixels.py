@@ -28,13 +28,17 @@ def layout(
         ValueError: not three or four axes, an empty one, or an open question of which are the channels.
     """
     if len(shape) not in (3, 4) or 0 in shape:
-        raise ValueError(f"{key!r} must have shape (N, H, W), (N, H, W, C) or (N, C, H, W), got {shape}")
+        raise ValueError(
+            f"{key!r} must have shape (N, H, W), (N, H, W, C) or (N, C, H, W), got {shape}"
+        )
     if len(shape) == 3:
         return (1, shape[1], shape[2]), False
     first, last = shape[1] in _COLOURS, shape[3] in _COLOURS
     if channels is None and first == last:
         found = "both ends have 1 or 3" if first else "neither end has 1 or 3"
-        raise ValueError(f"{key!r} has shape {shape}, where {found}; give channels: first or channels: last")
+        raise ValueError(
+            f"{key!r} has shape {shape}, where {found}; give channels: first or channels: last"
+        )
     if channels == "last" or (channels is None and last):
         return (shape[3], shape[1], shape[2]), True
     return (shape[1], shape[2], shape[3]), False
@@ -72,7 +76,9 @@ def quantised(stored: Stored, key: str, *, channels_last: bool) -> tuple[NDArray
 
 def _check(block: NDArray[Any], key: str, *, most: int) -> None:
     if most == 1 and not np.isfinite(block).all():
-        raise ValueError(f"{key!r} must be finite, got NaN or infinity in {int((~np.isfinite(block)).sum())} pixels")
+        raise ValueError(
+            f"{key!r} must be finite, got NaN or infinity in {int((~np.isfinite(block)).sum())} pixels"
+        )
     low, high = block.min(), block.max()
     if low < 0 or high > most:
         rule = "be floats in [0, 1]" if most == 1 else "be whole numbers in 0..255"

@@ -20,7 +20,9 @@ def read_csv(path: Path, text: str) -> Columns:
     import pyarrow  # heavy, and only needed here
     import pyarrow.csv
 
-    options: Any = pyarrow.csv.ConvertOptions(column_types={text: pyarrow.string()}, strings_can_be_null=True)
+    options: Any = pyarrow.csv.ConvertOptions(
+        column_types={text: pyarrow.string()}, strings_can_be_null=True
+    )
     try:
         table: Any = pyarrow.csv.read_csv(path, convert_options=options)
     except (pyarrow.ArrowException, OSError) as error:
@@ -52,7 +54,11 @@ def _columns(path: Path, table: Any) -> Columns:
     for name in names:
         column: Any = table.column(name)
         if column.null_count:
-            raise ValueError(f"{path} must have a value in every row, got {column.null_count} empty in {name!r}")
+            raise ValueError(
+                f"{path} must have a value in every row, got {column.null_count} empty in {name!r}"
+            )
         values: NDArray[Any] = np.asarray(column.to_pylist())
-        found[name] = values.astype(np.str_) if values.dtype.kind == "O" else values  # dates, decimals: by their text
+        found[name] = (
+            values.astype(np.str_) if values.dtype.kind == "O" else values
+        )  # dates, decimals: by their text
     return found

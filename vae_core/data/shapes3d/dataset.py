@@ -20,8 +20,22 @@ from vae_core.data.original_files import Remote
 from vae_core.data.shapes3d.read import SIDE, halved, read_blocks
 from vae_core.types import Data
 
-SIZES = {"floor_hue": 10, "wall_hue": 10, "object_hue": 10, "scale": 8, "shape": 4, "orientation": 15}
-_STAND_IN_SIZES = {"floor_hue": 3, "wall_hue": 3, "object_hue": 3, "scale": 2, "shape": 4, "orientation": 3}
+SIZES = {
+    "floor_hue": 10,
+    "wall_hue": 10,
+    "object_hue": 10,
+    "scale": 8,
+    "shape": 4,
+    "orientation": 15,
+}
+_STAND_IN_SIZES = {
+    "floor_hue": 3,
+    "wall_hue": 3,
+    "object_hue": 3,
+    "scale": 2,
+    "shape": 4,
+    "orientation": 3,
+}
 # The sha256 is the one that TensorFlow Datasets publishes for this address.
 _SHA256 = "sha256:0a0f6ed98baff276a50f3a081a7434d788da63cb135a98189b2a5b5769be1785"
 
@@ -51,12 +65,17 @@ class Shapes3D(AbstractDataset):
 
     resolution: Literal[64, 32] = 64
     stride: Mapping[str, int] = field(default_factory=dict[str, int], hash=False)
-    values: Mapping[str, Sequence[int]] = field(default_factory=dict[str, Sequence[int]], hash=False)
+    values: Mapping[str, Sequence[int]] = field(
+        default_factory=dict[str, Sequence[int]], hash=False
+    )
     path: str | None = None
     stand_in: bool = False
 
     def __post_init__(self) -> None:
-        if wrong := [*violations(self), *factor_grid.mistakes(self._sizes(), self.stride, self.values)]:
+        if wrong := [
+            *violations(self),
+            *factor_grid.mistakes(self._sizes(), self.stride, self.values),
+        ]:
             raise ValueError("; ".join(wrong))
         stride, values = factor_grid.ordered(self._sizes(), self.stride, self.values)
         object.__setattr__(self, "stride", stride)
@@ -97,7 +116,9 @@ class Shapes3D(AbstractDataset):
             images, sha256 = store.stored_or_made(path, lambda: _joined(self._blocks(cache), shape))
         else:
             images, sha256 = mapped.mapped_or_made(path, shape, lambda: self._blocks(cache))
-        return assembled(self.name, images, outline.shape, levels=255, factors=factors, sha256=sha256)
+        return assembled(
+            self.name, images, outline.shape, levels=255, factors=factors, sha256=sha256
+        )
 
     def _sizes(self) -> dict[str, int]:
         return _STAND_IN_SIZES if self.stand_in is True else SIZES
@@ -114,7 +135,9 @@ class Shapes3D(AbstractDataset):
     def _blocks(self, cache: Path) -> Iterator[NDArray[np.uint8]]:
         file = self._file(cache)
         with original_files.intact(file, self.remotes[0], self.name):
-            yield from read_blocks(file, list(self.levels().values()), tuple(SIZES.values()), self.resolution)
+            yield from read_blocks(
+                file, list(self.levels().values()), tuple(SIZES.values()), self.resolution
+            )
 
     def _drawn(self) -> NDArray[np.uint8]:
         sizes = self._sizes()

@@ -43,7 +43,9 @@ def read_blocks(
             if not len(chosen):
                 continue
             read: NDArray[np.uint8] = images[start : start + slab]
-            for at in range(0, len(chosen), _PIECE):  # small pieces: their copies weigh little beside the slab
+            for at in range(
+                0, len(chosen), _PIECE
+            ):  # small pieces: their copies weigh little beside the slab
                 pixels = read[chosen[at : at + _PIECE] - start].transpose(0, 3, 1, 2)
                 yield (pixels if resolution == SIDE else halved(pixels)).reshape(len(pixels), -1)
             del read  # before the next one is read
@@ -63,7 +65,9 @@ def _checked(file: Any, sizes: tuple[int, ...]) -> Any:
         if key not in file:
             raise ValueError(f"it has no {key}")
         if getattr(file[key], "shape", None) != shape:
-            raise ValueError(f"its {key} must have shape {shape}, got {getattr(file[key], 'shape', 'a group')}")
+            raise ValueError(
+                f"its {key} must have shape {shape}, got {getattr(file[key], 'shape', 'a group')}"
+            )
     if file["images"].dtype != np.uint8:
         raise ValueError(f"its images must be uint8, got {file['images'].dtype}")
     labels = file["labels"][:]
@@ -73,5 +77,7 @@ def _checked(file: Any, sizes: tuple[int, ...]) -> Any:
         wrong = np.flatnonzero(level != expected[k])
         if len(seen) != size or len(wrong):
             where = f", out of order from image {wrong[0]} on" if len(wrong) else ""
-            raise ValueError(f"column {k} of its labels must run through {size} levels, got {len(seen)}{where}")
+            raise ValueError(
+                f"column {k} of its labels must run through {size} levels, got {len(seen)}{where}"
+            )
     return file["images"]

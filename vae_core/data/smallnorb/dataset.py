@@ -75,7 +75,9 @@ class SmallNORB(AbstractDataset):
     def outline(self) -> Outline:
         """Return sizes from the options alone."""
         sizes = self._sizes()
-        return Outline(math.prod(sizes.values()), (1, SIDE, SIDE), tuple(sizes), tuple(sizes.values()))
+        return Outline(
+            math.prod(sizes.values()), (1, SIDE, SIDE), tuple(sizes), tuple(sizes.values())
+        )
 
     def missing(self, cache: Path | None = None) -> str | None:
         """Return what to do about a file that is not there if the images are not prepared either."""
@@ -102,16 +104,24 @@ class SmallNORB(AbstractDataset):
 
     def _sizes(self) -> Mapping[str, int]:
         instances = _STAND_IN_INSTANCES if self.stand_in else _INSTANCES
-        return (_STAND_IN_VIEWS if self.stand_in else _VIEWS) | {"instance": len(instances[self.split])}
+        return (_STAND_IN_VIEWS if self.stand_in else _VIEWS) | {
+            "instance": len(instances[self.split])
+        }
 
     def _files(self, cache: Path) -> list[tuple[Path, Remote]]:
         folder = Path(self.path) if self.path else cache / self.name
         stems = tuple(_STEMS.values()) if self.split == "all" else (_STEMS[self.split],)
-        return [(folder / remote.name, remote) for remote in self.remotes if remote.name.startswith(stems)]
+        return [
+            (folder / remote.name, remote)
+            for remote in self.remotes
+            if remote.name.startswith(stems)
+        ]
 
     def _stored(self, cache: Path) -> Path:
         checksums = [remote.checksum for _, remote in self._files(cache)]
-        return store.named(cache, f"{self.name}-{SIDE}px-{self.split}", [SIDE, self.camera, checksums])
+        return store.named(
+            cache, f"{self.name}-{SIDE}px-{self.split}", [SIDE, self.camera, checksums]
+        )
 
     def _read(self, cache: Path) -> store.Images:
         files = self._files(cache)
@@ -121,7 +131,9 @@ class SmallNORB(AbstractDataset):
         paths = [path for path, _ in files]
         parts = [Parts(*paths[at : at + 3]) for at in range(0, len(paths), 3)]
         with original_files.intact(*files[0], self.name):
-            return read_grid(parts, tuple(_VIEWS.values()), _INSTANCES[self.split], right=self.camera == "right")
+            return read_grid(
+                parts, tuple(_VIEWS.values()), _INSTANCES[self.split], right=self.camera == "right"
+            )
 
     def _drawn(self) -> store.Images:
         every = _STAND_IN_VIEWS | {"instance": len(_STAND_IN_INSTANCES["all"])}

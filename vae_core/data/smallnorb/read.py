@@ -49,10 +49,14 @@ def read_grid(
         seen += np.bincount(cells, minlength=len(seen))
         start = 0
         for block in _pairs(part.dat, len(cells)):
-            images[cells[start : start + len(block)]] = [_resized(pair[int(right)]) for pair in block]
+            images[cells[start : start + len(block)]] = [
+                _resized(pair[int(right)]) for pair in block
+            ]
             start += len(block)
     if (seen != 1).any():
-        raise ValueError(f"every cell of the grid {sizes} must have one image, got {seen[seen != 1][0]} of one")
+        raise ValueError(
+            f"every cell of the grid {sizes} must have one image, got {seen[seen != 1][0]} of one"
+        )
     return images
 
 
@@ -75,15 +79,23 @@ def _cells(part: Parts, sizes: tuple[int, ...], instances: Sequence[int]) -> NDA
         raise ValueError(f"{part.info.name} must have shape ({len(category)}, 4), got {info.shape}")
     instance, elevation, azimuth, lighting = info.T
     if (azimuth % 2).any():
-        raise ValueError(f"azimuths of {part.info.name} must be even, got {azimuth[azimuth % 2 == 1][0]}")
+        raise ValueError(
+            f"azimuths of {part.info.name} must be even, got {azimuth[azimuth % 2 == 1][0]}"
+        )
     toy = (instance[:, None] > np.asarray(instances)).sum(axis=1)  # its rank among the instances
     known = np.isin(instance, instances)
     if not known.all():
-        raise ValueError(f"instances of {part.info.name} must be of {tuple(instances)}, got {instance[~known][0]}")
+        raise ValueError(
+            f"instances of {part.info.name} must be of {tuple(instances)}, got {instance[~known][0]}"
+        )
     levels: tuple[NDArray[np.int64], ...] = (category, elevation, azimuth // 2, lighting, toy)
-    for name, level, size in zip(("category", "elevation", "azimuth", "lighting"), levels, sizes, strict=False):
+    for name, level, size in zip(
+        ("category", "elevation", "azimuth", "lighting"), levels, sizes, strict=False
+    ):
         if level.min() < 0 or level.max() >= size:
-            raise ValueError(f"{name} must have levels from 0 to {size - 1}, got {level.min()} to {level.max()}")
+            raise ValueError(
+                f"{name} must have levels from 0 to {size - 1}, got {level.min()} to {level.max()}"
+            )
     return np.ravel_multi_index(levels, sizes)
 
 
