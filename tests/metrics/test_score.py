@@ -3,7 +3,7 @@ import pytest
 from metric_references import grid_factors, noisy_codes
 
 import metrics
-from metrics import Codes, Factors, Metric, Score, score
+from metrics import Codes, Factors, Metric, Score, chance_and_ceiling, score
 from metrics.registry import METRICS
 
 FACTORS = grid_factors(4, 5, 3)
@@ -64,7 +64,7 @@ def test_reference_is_paid_for_once(monkeypatch):
 
 def test_chance_is_the_mean_over_five_permutations():
     inputs = metrics.Inputs
-    own = metrics._reference.own_codes(FACTORS)
+    own = chance_and_ceiling.own_codes(FACTORS)
     values = []
     for seed in range(5):
         rows = np.random.default_rng(seed).permutation(60)
@@ -74,7 +74,7 @@ def test_chance_is_the_mean_over_five_permutations():
 
 
 def test_own_codes_are_one_to_one():
-    own = metrics._reference.own_codes(FACTORS)
+    own = chance_and_ceiling.own_codes(FACTORS)
     for k, size in enumerate(FACTORS.sizes):
         np.testing.assert_allclose(np.unique(own.mean[:, k]), np.linspace(-1, 1, size))
 

@@ -118,7 +118,7 @@ def test_blocks_do_not_change_the_value(monkeypatch):
     codes = random_codes(157, 3, std=0.2, seed=4, dtype=np.float32)
     whole = elbo_decomposition(codes, samples=64, seed=0)
     monkeypatch.setattr(
-        "metrics.mixture_density._BLOCK", {"cpu": 64 * 3}
+        "metrics.mixture.log_density._BLOCK", {"cpu": 64 * 3}
     )  # parts of nine or ten images in blocks of three
     monkeypatch.setattr("metrics.device.pick", lambda: torch.device("cpu"))
     np.testing.assert_allclose(elbo_decomposition(codes, samples=64, seed=0), whole, rtol=1e-6)

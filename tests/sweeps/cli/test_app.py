@@ -203,7 +203,7 @@ def test_run_hands_its_arguments_on_and_exits_by_the_result(
         asked.update(given, seeds=sweep.seeds)
         return SweepResult(sweep.name, states, finished, "", True)
 
-    monkeypatch.setattr(run, "run", fake)
+    monkeypatch.setattr(run, "run_sweep", fake)
     result = sweeps(
         "run", "smoke", "--set", "seeds=3", "--workspace", tmp_path, "--address", "auto", "--json"
     )
@@ -222,7 +222,7 @@ def test_what_only_a_start_can_refuse_exits_with_2(
     def fake(*_: Any, **__: Any) -> None:
         raise errors.SweepError("no node has a GPU")
 
-    monkeypatch.setattr(run, "run", fake)
+    monkeypatch.setattr(run, "run_sweep", fake)
     assert refused(sweeps("run", "smoke", "--workspace", tmp_path)) == "no node has a GPU\n"
 
 
@@ -230,7 +230,7 @@ def test_runs_are_shown_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyP
     from sweeps.results import run_table
 
     made = synthetic(tmp_path)
-    monkeypatch.setattr(run_table, "load", lambda workspace, name: made)
+    monkeypatch.setattr(run_table, "load_runs", lambda workspace, name: made)
     rows = json.loads(printed("runs", made.name, "--json"))
     assert [row["number"] for row in rows] == list(made.table["number"])
     assert "PRUNED" in printed("runs", made.name)
@@ -262,7 +262,7 @@ def test_a_data_set_is_rendered_described_and_verified(tmp_path: Path) -> None:
 
 def test_validate_imports_no_ray_mlflow_or_optuna() -> None:
     code = (
-        "import sys; from sweeps.cli import app; app(['validate', 'quickstart'], standalone_mode=False);"
+        "import sys; from sweeps.cli.app import app; app(['validate', 'quickstart'], standalone_mode=False);"
         "print(sorted({'ray', 'mlflow', 'optuna'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -277,7 +277,7 @@ def test_a_bar_of_what_is_quick_is_never_shown() -> None:
 
 def test_scoring_imports_no_ray_mlflow_or_optuna(codes: Path) -> None:
     program = (
-        "import sys; from sweeps.cli import app;"
+        "import sys; from sweeps.cli.app import app;"
         f"app(['score', '--codes', {str(codes)!r}, '--metrics', 'mig', '--json'], standalone_mode=False);"
         "print(sorted({'ray', 'mlflow', 'optuna'} & set(sys.modules)))"
     )

@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 
 from sweeps.driver.artifacts import final_artifacts, snapshot_artifacts
-from vae_core import MLP, DSprites, EvaluationConfig, TrainConfig, TrialConfig, training_loop
+from vae_core import MLP, DSprites, EvaluationConfig, TrainConfig, TrialConfig, train
 from vae_core.objectives import OBJECTIVES
 
 DATA = DSprites(resolution=16, stride={"scale": 3, "orientation": 10, "pos_x": 8, "pos_y": 8})
@@ -24,7 +24,7 @@ def trained(objective, *, epochs=1, **evaluation):
         evaluation=EvaluationConfig(images=64, samples=4, **evaluation),
         fingerprint=LOADED.fingerprint,
     )
-    return config, list(training_loop(config, LOADED))
+    return config, list(train(config, LOADED))
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)

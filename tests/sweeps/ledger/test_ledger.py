@@ -59,7 +59,7 @@ def test_what_was_committed_survives_a_kill(tmp_path):
     program = f"""
 import os, signal
 from pathlib import Path
-from sweeps.ledger import Ledger
+from sweeps.ledger.ledger import Ledger
 ledger = Ledger.of_workspace(Path({str(tmp_path)!r}))
 for epoch in range(1, 100):
     with ledger.transaction() as tx:
@@ -80,7 +80,7 @@ for epoch in range(1, 100):
 
 def test_a_reader_may_come_while_the_ledger_is_being_made(tmp_path):
     # `sweeps status` beside a sweep that just begins: both find no tables and both make them.
-    program = f"from pathlib import Path; from sweeps.ledger import Ledger; Ledger.of_workspace(Path({str(tmp_path)!r}))"
+    program = f"from pathlib import Path; from sweeps.ledger.ledger import Ledger; Ledger.of_workspace(Path({str(tmp_path)!r}))"
     together = [
         subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(8)
     ]

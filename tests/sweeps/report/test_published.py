@@ -12,7 +12,7 @@ from synthetic_runs import synthetic
 from sweeps.cells import notes
 from sweeps.report import published
 from sweeps.results.run_table import Runs
-from sweeps.spec import load, sweep_spec
+from sweeps.spec import load
 from sweeps.spec.errors import SpecError
 from sweeps.spec.published import Published
 
@@ -67,7 +67,7 @@ def test_a_number_alone_is_a_mean_and_survives_the_ledger() -> None:
     (row,) = loaded.published[0].rows
     assert row.values["mig"].mean == 0.2
     assert (row.values["factor_vae.snu"].sd, row.values["factor_vae.snu"].best) == (0.1, 0.9)
-    assert sweep_spec.SweepSpec.from_dict(loaded.to_dict()) == loaded
+    assert load.spec_from_mapping(loaded.to_dict()) == loaded
 
 
 def test_every_unknown_name_is_told_at_once_with_the_nearest() -> None:

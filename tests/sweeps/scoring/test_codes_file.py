@@ -11,7 +11,7 @@ from codes_files import BAD, FACTORS, WRITERS, N, arrays, bombed, columns, npz, 
 
 from sweeps.driver.artifacts import final_artifacts
 from sweeps.scoring.codes_file import CodesFile, CodesFileError, read
-from vae_core import MLP, DSprites, EvaluationConfig, TrainConfig, TrialConfig, training_loop
+from vae_core import MLP, DSprites, EvaluationConfig, TrainConfig, TrialConfig, train
 from vae_core.objectives import JointVAE
 
 
@@ -184,7 +184,7 @@ def test_the_codes_that_a_trial_leaves_just_work(tmp_path: Path) -> None:
         evaluation=EvaluationConfig(images=64, samples=4),
         fingerprint=data.fingerprint,
     )
-    (report,) = training_loop(config, data)
+    (report,) = train(config, data)
     (tmp_path / "codes.npz").write_bytes(final_artifacts(config, data, report)["codes.npz"])
     found = read(tmp_path / "codes.npz")
     assert report.final is not None

@@ -23,6 +23,7 @@ from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.status import sweep_status
 from sweeps.report import page
+from sweeps.report import tables as report_tables
 from sweeps.results import run_table
 from sweeps.scoring import codes_file
 from sweeps.scoring.rescore import Rescored, rescore_sweep
@@ -146,7 +147,7 @@ def test_an_epochs_key_keeps_its_number_and_gets_an_identity(trained: Path) -> N
 
 def test_report_and_table_show_rescored_numbers(trained: Path) -> None:
     loaded = run_table.load_runs(trained, "mini")
-    table = tables.scores(loaded)
+    table = report_tables.scores(loaded)
     assert table is not None
     titles = [head.text for head in table.heads]
     assert {"mig hist20", "udr"} <= set(titles)

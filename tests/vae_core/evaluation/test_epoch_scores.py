@@ -11,7 +11,7 @@ from torch import Tensor
 
 import metrics
 from metrics import Codes, Factors, Inputs, Metric, Score
-from vae_core import Data, Diverged, EvaluationConfig, TrialConfig, training_loop
+from vae_core import Data, Diverged, EvaluationConfig, TrialConfig, train
 from vae_core.evaluation import epoch_scores, final_scores, kl_shares
 from vae_core.evaluation.epoch_scores import Model
 from vae_core.feed import Feed
@@ -208,7 +208,7 @@ def test_a_final_metric_of_discrete_codes_needs_an_objective_that_has_them(data:
 def test_a_variant_is_scored_under_its_own_name(data: Data, config: TrialConfig) -> None:
     evaluation = EvaluationConfig(images=40, samples=8, final=("counted.old",))
     joint = dataclasses.replace(config, objective=JointVAE(categories=(3,)), evaluation=evaluation)
-    final = list(training_loop(joint, data))[-1].final
+    final = list(train(joint, data))[-1].final
     assert final is not None
     assert final.scores["counted.old"].identity["metric"] == "counted.old"
     assert {"counted.old", "counted.old_half"} < set(final.metrics)
