@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import socket
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import ray
@@ -75,7 +76,7 @@ def nodes() -> list[Node]:
     ]
 
 
-def slots(offered: list[Node], *, cpu: float, gpu: float) -> int:
+def slots(offered: Sequence[Node], *, cpu: float, gpu: float) -> int:
     """Return how many workers of this size run at once; one never spans nodes.
 
     A fraction of a GPU is packed on single GPUs: 0.3 fits three times on each, however many there are.

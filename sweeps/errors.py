@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class SweepError(Exception):
-    """A mistake of the user's that shows only when the sweep starts: exit code 2."""
+    """A mistake of the user that shows only when the sweep starts: exit code 2."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sweeps.cells.cell_grid import Layout, given_parameters
 from sweeps.spec import type_hints
@@ -16,10 +16,25 @@ from vae_core.networks import NETWORKS
 from vae_core.objectives import OBJECTIVES
 
 
-def bracket_name(spec: SweepSpec, layout: Layout, params: Mapping[str, Any]) -> str:
-    """Return the name of the bracket inside which a cell competes: objective and the values of `tradeoff.by`.
+class Bracket(NamedTuple):
+    """The cells that compete with each other: those of one entry with the same values of `tradeoff.by`."""
 
-    A parameter that a sampler searches is not part of it.
+    entry: str  # name of the entry of `objectives`
+    fields: tuple[tuple[str, str], ...]  # (field of `tradeoff.by`, its value as text), in the order of `by`
+
+    @property
+    def name(self) -> str:
+        """The bracket as one text: `beta_vae beta=4`."""
+        return " ".join([self.entry, *(f"{field}={value}" for field, value in self.fields)])
+
+
+def bracket(spec: SweepSpec, layout: Layout, params: Mapping[str, Any]) -> Bracket:
+    """Return the bracket of a cell. A parameter that a sampler searches is not part of a bracket.
+
+    Args:
+        spec: the spec.
+        layout: the layout of the cell.
+        params: path ("objective.beta") -> value of all parameters that were laid out or searched.
     """
     entry = spec.objectives[layout.objective]
     by = spec.tradeoff.by
@@ -32,15 +47,13 @@ def bracket_name(spec: SweepSpec, layout: Layout, params: Mapping[str, Any]) -> 
         if value is not None
     }
     values = {**known, **given_parameters(spec, layout.objective), **params}
-    parts = [entry_name(spec, layout.objective, beside=by)]
+    fields: list[tuple[str, str]] = []
     for field in by:
-        for section in ("objective", "train", "network"):
-            path = f"{section}.{field}"
-            if path in values:
-                if path not in layout.searched:
-                    parts.append(f"{field}={_short(values[path])}")
-                break
-    return " ".join(parts)
+        paths = [f"{section}.{field}" for section in ("objective", "train", "network")]
+        path = next((path for path in paths if path in values), None)
+        if path is not None and path not in layout.searched:
+            fields.append((field, _short(values[path])))
+    return Bracket(entry_name(spec, layout.objective, beside=by), tuple(fields))
 
 
 def entry_name(spec: SweepSpec, position: int, *, beside: Collection[str] = ()) -> str:

@@ -81,7 +81,7 @@ def plan_sweep(spec: SweepSpec) -> Plan:
         ),
         images=images,
         images_if_pruned=round(pruned),
-        brackets=len({names.bracket_name(spec, layout, layout.fixed) for layout in layouts}),
+        brackets=len({names.bracket(spec, layout, layout.fixed) for layout in layouts}),
         rungs={
             f"{names.entry_name(spec, layout.objective)}, {own.epochs} epochs": list(
                 _rungs(spec, own).values()

@@ -270,12 +270,13 @@ def report(name: SweepName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     from sweeps.exports.mlflow_report import log_report
     from sweeps.report.page import write_report
     from sweeps.results.run_table import load_runs
+    from sweeps.storage.workspace import WorkspacePaths
 
     runs = load_runs(workspace, name)
     page = write_report(runs)
     typer.echo(str(page))
     server = runs.spec.get("store", {}).get("mlflow")
-    if server is None and not (workspace / "mlflow.db").exists():
+    if server is None and not WorkspacePaths(workspace).mlflow.exists():
         return
     try:
         log_report(name, workspace, server, page.parent)

@@ -1,7 +1,7 @@
-"""Decides: which trial runs next, and after every report whether it goes on.
+"""Decides which trial runs next, and after every report whether the trial keeps training.
 
-One `record(report)` writes report, verdict and end in one transaction and answers; a repeat is a no-op that gets the
-same answer. The conductor knows nothing of Ray: it is driven by Tune in a sweep and by plain calls in tests.
+`record(report)` writes report, verdict and end in one transaction and returns the decision; a repeated report changes
+nothing and gets the same answer. The conductor knows nothing of Ray: Tune drives it in a sweep, plain calls in tests.
 """
 
 from __future__ import annotations
@@ -13,92 +13,103 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
 from sweeps.cells import cell_grid, names, timeline
+from sweeps.cells.names import Bracket
 from sweeps.failpoints import failpoint
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger, Transaction
-from sweeps.ledger.replay import CellState, TrialState, last_line, read_trials
-from sweeps.ledger.states import COLLAPSED
-from sweeps.search import cell_record, halving, suggest
+from sweeps.ledger.replay import CellProgress, TrialProgress, last_line, read_trials
+from sweeps.ledger.states import AttemptOutcome, EndReason, TrialState, Verdict
+from sweeps.search import halving
+from sweeps.search.cell_outcome import all_reached, cell_outcome, mean_at
+from sweeps.search.draw_cell import draw_cell
 from sweeps.spec.sweep_spec import SweepSpec
-
-REDRAWS = 20
-"""How often a sampler may repeat an earlier cell before its turn is given up: choices can run out."""
 
 
 class Assignment(NamedTuple):
     """A trial to run now, from its newest checkpoint if it has one."""
 
-    trial: TrialState
+    trial: TrialProgress
     judged: tuple[
         int, ...
-    ]  # epochs whose checkpoint is needed, as the trial may stop there and go on later
+    ]  # epochs of rungs: the trial may stop there and resume, so it saves them
 
 
 class Conductor:
-    """The one writer of a sweep's events. Thread-safe: Tune's loop records, the watchdog and the live table look on."""
+    """The one writer of the events of a sweep.
+
+    It is thread-safe: Tune's loop records, the watchdog, the heartbeat and the live view read.
+    """
 
     def __init__(
-        self, spec: SweepSpec, ledger: Ledger, *, fingerprint: str, n_data: int, life: int
+        self, spec: SweepSpec, ledger: Ledger, *, fingerprint: str, n_data: int, driver_run: int
     ) -> None:
         self.spec = spec
         self.lock = threading.RLock()
-        self.stopping: str | None = None  # why no trial may go on, once that is so
+        self.stopping: str | None = None  # why all trials must stop; None while they may run
         self._ledger = ledger
         self._fingerprint = fingerprint
         self._n_data = n_data
-        self._life = life
+        self._driver_run = driver_run
         self._layouts = cell_grid.all_layouts(spec)
         self.cells_total = len(self._layouts) * cell_grid.cells_per_layout(spec)
-        self.cells: list[CellState] = []
-        self.trials: list[TrialState] = []
-        self._turn = 0  # the next turn to ask: turns go round the layout points
-        self._read()
+        self.cells: list[CellProgress] = []
+        self.trials: list[TrialProgress] = []
+        self._turn = 0  # the next turn of the search; turns go round the layouts
+        self._read_ledger()
+        self._take_over()
 
-    def _read(self) -> None:
-        name = self.spec.name
-        self.trials = read_trials(self._ledger, name)
-        for row in self._ledger.of(tables.CELL, name):
-            mine = [trial for trial in self.trials if trial.cell == row["number"]]
+    def _read_ledger(self) -> None:
+        """Set cells, trials and turn to what the ledger holds."""
+        sweep = self.spec.name
+        self.trials = read_trials(self._ledger, sweep)
+        for row in self._ledger.of(tables.CELL, sweep):
+            trials = [trial for trial in self.trials if trial.cell == row["number"]]
             params = json.loads(row["params"])
-            # Anew: cells of before and of now must meet in one bracket, whatever it was called then.
+            # The bracket is computed anew, so that old and new cells share it even if an older
+            # version stored another name for it.
             layout = self._layouts[row["layout"]]
-            bracket = names.bracket_name(self.spec, layout, params | layout.fixed)
-            cell = self._cell(row["number"], row["layout"], params, bracket, mine[0].config)
-            cell.trials.extend(mine)
+            bracket = names.bracket(self.spec, layout, params | layout.fixed)
+            cell = self._new_cell(row["number"], row["layout"], params, bracket, trials[0].config)
+            cell.trials.extend(trials)
             self.cells.append(cell)
             self._turn = row["turn"] + 1
-        for row in self._ledger.of(tables.DECISION, name):
+        for row in self._ledger.of(tables.DECISION, sweep):
             cell = self.cells[row["cell"]]
-            cell.verdicts[row["rung"]] = row["verdict"] == "go"
+            cell.verdicts[row["rung"]] = Verdict(row["verdict"])
             cell.values[row["rung"]] = math.nan if row["value"] is None else row["value"]
+
+    def _take_over(self) -> None:
+        """Close the attempts that a dead driver left open, and settle every cell."""
+        sweep = self.spec.name
+        attempts, cells = tables.ATTEMPT.c, tables.CELL.c
         with self._ledger.transaction() as tx:
-            # Attempts that a dead driver left open: its end is not the trial's fault.
-            unfinished = (tables.ATTEMPT.c.sweep == name) & tables.ATTEMPT.c.outcome.is_(None)
-            tx.update(tables.ATTEMPT, unfinished, outcome="interrupted", ended=time.time())
+            # Not charged to the trials: the death of a driver is not their fault.
+            unfinished = (attempts.sweep == sweep) & attempts.outcome.is_(None)
+            outcome = AttemptOutcome.INTERRUPTED
+            tx.update(tables.ATTEMPT, unfinished, outcome=outcome, ended=time.time())
             for cell in self.cells:
-                own = (tables.CELL.c.sweep == name) & (tables.CELL.c.number == cell.number)
-                tx.update(tables.CELL, own, bracket=cell.bracket)
+                row = (cells.sweep == sweep) & (cells.number == cell.number)
+                tx.update(tables.CELL, row, **_bracket_columns(cell.bracket))
                 self._settle(tx, cell)
 
     @property
     def finished(self) -> bool:
         """Whether every cell has been asked and every trial has ended."""
-        return self._turn >= self.cells_total and all(trial.ended for trial in self.trials)
+        asked = self._turn >= self.cells_total
+        return asked and all(trial.ended for trial in self.trials)
 
     # ---- what runs next
 
     def next(self) -> Assignment | Literal["finished"] | None:
-        """Return the next trial to run, None if there is none just now, or "finished" if there will be none."""
+        """Return the next trial to run, None if there is none now, "finished" if there will be none."""
         with self.lock:
             if self.stopping:
                 return "finished"
-            trial = self._waiting()
+            trial = self._first_waiting()
             while trial is None and self._turn < self.cells_total:
                 self._ask()
-                trial = self._waiting()
+                trial = self._first_waiting()
             if trial is None:
                 return None if any(not trial.ended for trial in self.trials) else "finished"
             with self._ledger.transaction() as tx:
@@ -106,46 +117,39 @@ class Conductor:
                     tables.ATTEMPT,
                     sweep=self.spec.name,
                     trial=trial.number,
-                    life=self._life,
+                    life=self._driver_run,
                     started=time.time(),
                 )
-            trial.state = "RUNNING"
+            trial.state = TrialState.RUNNING
             trial.since = time.monotonic()
             return Assignment(trial, tuple(self.cells[trial.cell].rungs.values()))
 
-    def _waiting(self) -> TrialState | None:
-        # The furthest cell first: a cell in hand is finished before a new one is begun.
-        return next((trial for trial in self.trials if trial.state == "WAITING"), None)
+    def _first_waiting(self) -> TrialProgress | None:
+        # The oldest cell first: a cell is finished before a new one is begun.
+        return next((trial for trial in self.trials if trial.state is TrialState.WAITING), None)
 
     def _ask(self) -> None:
-        """Add the next cell and its trials, or give its turn up when the sampler only repeats itself."""
+        """Add the next cell and its trials, or give its turn up if the sampler only repeats cells."""
         turn = self._turn
         layout = self._layouts[turn % len(self._layouts)]
-        seen = {trial.hash for trial in self.trials}
-        history = self._history(layout)
-        for redraw in range(REDRAWS):
-            drawn = suggest.suggest(
-                self.spec.search.name,
-                layout.searched,
-                history,
-                seed=self.spec.search.seed,
-                layout=layout.position,
-                number=turn // len(self._layouts) + redraw * self.cells_total,
-                directions=[goal.mode for goal in self.spec.goal],
-            )
-            params = {**layout.fixed, **drawn}
-            configs = [
-                cell_grid.trial_config(self.spec, layout, params, seed, self._fingerprint)
-                for seed in self.spec.seeds
-            ]
-            if not seen & {config.hash for config in configs}:
-                break
-        else:
-            self._turn += 1
+        history = [
+            cell_outcome(cell, self.spec) for cell in self.cells if cell.layout == layout.position
+        ]
+        drawn = draw_cell(
+            self.spec,
+            self._layouts,
+            turn,
+            history,
+            known_hashes={trial.hash for trial in self.trials},
+            fingerprint=self._fingerprint,
+        )
+        if drawn is None:
+            self._turn = turn + 1
             return
         number = len(self.cells)
-        bracket = names.bracket_name(self.spec, layout, params)
-        cell = self._cell(number, layout.position, params, bracket, configs[0].to_dict())
+        bracket = names.bracket(self.spec, layout, drawn.params)
+        first_config = drawn.configs[0].to_dict()
+        cell = self._new_cell(number, layout.position, drawn.params, bracket, first_config)
         with self._ledger.transaction() as tx:
             tx.insert(
                 tables.CELL,
@@ -153,12 +157,12 @@ class Conductor:
                 number=number,
                 turn=turn,
                 layout=layout.position,
-                params=json.dumps(params),
-                bracket=cell.bracket,
+                params=json.dumps(drawn.params),
                 asked=time.time(),
+                **_bracket_columns(bracket),
             )
-            for seed, config in zip(self.spec.seeds, configs, strict=True):
-                trial = TrialState(
+            for seed, config in zip(self.spec.seeds, drawn.configs, strict=True):
+                trial = TrialProgress(
                     number=len(self.trials) + len(cell.trials),
                     cell=number,
                     seed=seed,
@@ -166,7 +170,7 @@ class Conductor:
                     config=config.to_dict(),
                     epochs=cell.timeline.epochs,
                 )
-                self._insert(tx, trial)
+                self._insert_trial(tx, trial)
                 cell.trials.append(trial)
             self._settle(tx, cell)
         self.cells.append(cell)
@@ -174,15 +178,15 @@ class Conductor:
         self._turn = turn + 1
         failpoint("driver.asked")
 
-    def _insert(self, tx: Transaction, trial: TrialState) -> None:
-        """Write a new trial, with the numbers of the same trial of another sweep where there are any."""
-        name = self.spec.name
-        found = {row["state"]: row for row in self._ledger.trials_elsewhere(name, trial.hash)}
-        source = found.get("COMPLETE") or found.get("PRUNED")
+    def _insert_trial(self, tx: Transaction, trial: TrialProgress) -> None:
+        """Write a new trial, with the reports of the same trial in another sweep if there are any."""
+        sweep = self.spec.name
+        elsewhere = {row["state"]: row for row in self._ledger.trials_elsewhere(sweep, trial.hash)}
+        source = elsewhere.get(TrialState.COMPLETE) or elsewhere.get(TrialState.PRUNED)
         trial.reused_from = source["sweep"] if source else ""
         tx.insert(
             tables.TRIAL,
-            sweep=name,
+            sweep=sweep,
             number=trial.number,
             cell=trial.cell,
             seed=trial.seed,
@@ -194,206 +198,194 @@ class Conductor:
         )
         if source is None:
             return
-        tx.copy_reports((source["sweep"], source["number"]), (name, trial.number))
-        where = (
-            tables.REPORT.c.sweep == source["sweep"],
-            tables.REPORT.c.trial == source["number"],
-        )
+        tx.copy_reports((source["sweep"], source["number"]), (sweep, trial.number))
+        reports = tables.REPORT.c
+        where = (reports.sweep == source["sweep"], reports.trial == source["number"])
         for row in self._ledger.rows(tables.REPORT, *where):
             trial.reported[row["epoch"]] = json.loads(row["body"])["metrics"]
             trial.seconds += row["seconds"]
-        if source["state"] == "COMPLETE":
-            self._end(tx, trial, "COMPLETE", f"reused from sweep {source['sweep']}")
+        if source["state"] == TrialState.COMPLETE:
+            why = f"reused from sweep {source['sweep']}"
+            self._end(tx, trial, TrialState.COMPLETE, EndReason.REUSED, why)
 
-    def _history(self, layout: cell_grid.Layout) -> list[cell_record.CellRecord]:
-        return [self.told(cell) for cell in self.cells if cell.layout == layout.position]
-
-    def told(self, cell: CellState) -> cell_record.CellRecord:
-        """Return a cell as samplers learn of it: means over seeds, complete at full horizon only.
-
-        A seed that was ended for its collapse counts with its last numbers, as at a rung.
-        """
-        alive = [trial for trial in cell.trials if trial.state != "FAILED"]
-        whole = [trial for trial in alive if trial.at(trial.epochs) is not None]
-        pruning = self.spec.pruning
-        curve: dict[int, float] = {}
-        if pruning is not None:
-            epochs = sorted({epoch for trial in alive for epoch in trial.reported})
-            curve = {
-                epoch: _value(alive, epoch, pruning.metric)
-                for epoch in epochs
-                if _arrived(alive, epoch)
-            }
-            curve = {epoch: value for epoch, value in curve.items() if math.isfinite(value)}
-        values: tuple[float, ...] = ()
-        state: Literal["running", "complete", "pruned", "failed"] = "running"
-        if all(trial.ended for trial in cell.trials):
-            if any(trial.state == "COMPLETE" for trial in alive):
-                values = tuple(
-                    _value(whole, cell.timeline.epochs, goal.metric) for goal in self.spec.goal
-                )
-                state = "complete" if all(math.isfinite(value) for value in values) else "failed"
-            else:
-                state = (
-                    "pruned" if any(trial.state == "PRUNED" for trial in cell.trials) else "failed"
-                )
-        return cell_record.CellRecord(
-            cell.params, state, values if state == "complete" else (), curve
-        )
-
-    # ---- what a report leads to
+    # ---- what follows from a report
 
     def record(self, number: int, body: Mapping[str, Any]) -> bool:
-        """Write a trial's report and return whether it goes on."""
+        """Write a report of a trial and return whether the trial keeps training."""
         with self.lock:
             trial = self.trials[number]
-            if trial.state != "RUNNING" or trial.attempt != body["attempt"]:
-                return False  # a straggler of an attempt that was given up
+            if trial.state is not TrialState.RUNNING or trial.attempt != body["attempt"]:
+                return False  # a late report of an attempt that was given up
             trial.since = time.monotonic()
             if "failure" in body:
-                self._failed(trial, str(body["failure"]), str(body["message"]), str(body["log"]))
+                self._record_failure(trial, body)
                 return False
             failpoint("driver.before_report")
             epoch = int(body["epoch"])
             with self._ledger.transaction() as tx:
-                if tx.report(
+                is_new = tx.report(
                     self.spec.name,
                     number,
                     epoch=epoch,
                     at=time.time(),
                     seconds=body["step_seconds"],
                     body=body,
-                ):
+                )
+                if is_new:
                     trial.reported[epoch] = dict(body["metrics"])
                     trial.seconds += body["step_seconds"]
                 self._settle(tx, self.cells[trial.cell])
-                if trial.state == "RUNNING" and epoch >= trial.epochs:
-                    self._end(tx, trial, "COMPLETE", "")
-                if self.stopping and trial.state == "RUNNING":
-                    self._outcome(tx, trial, "interrupted")
-                    trial.state = "WAITING"
+                # `_settle` may have parked or ended the trial.
+                if trial.state is TrialState.RUNNING and epoch >= trial.epochs:
+                    self._end(tx, trial, TrialState.COMPLETE, EndReason.COMPLETED, "")
+                if self.stopping and trial.state is TrialState.RUNNING:
+                    self._close_attempt(tx, trial, AttemptOutcome.INTERRUPTED)
+                    trial.state = TrialState.WAITING
             failpoint("driver.reported")
-            return trial.state == "RUNNING"
+            return trial.state is TrialState.RUNNING
 
-    def _settle(self, tx: Transaction, cell: CellState) -> None:
-        """Judge every rung that the last of a cell's seeds has reached; park seeds that must wait for the others."""
+    def _settle(self, tx: Transaction, cell: CellProgress) -> None:
+        """Apply all rules to a cell: collapse first, then its rungs in order.
+
+        A rung is judged when the last seed of the cell has reached it. Until then the seeds that are there are parked,
+        and later rungs are not looked at.
+        """
         self._stop_collapsed(tx, cell)
-        for position, epoch in cell.rungs.items():
-            alive = [trial for trial in cell.trials if trial.state != "FAILED"]
-            if position not in cell.verdicts and alive and _arrived(alive, epoch):
-                self._judge(tx, cell, position, alive)
-            if position not in cell.verdicts:
-                for trial in alive:
-                    if epoch in trial.reported and trial.state in ("WAITING", "RUNNING"):
-                        if trial.state == "RUNNING":
-                            self._outcome(tx, trial, "parked")
-                        trial.state = "PARKED"
+        for rung, epoch in cell.rungs.items():
+            trials = [trial for trial in cell.trials if trial.state is not TrialState.FAILED]
+            if rung not in cell.verdicts and trials and all_reached(trials, epoch):
+                self._judge(tx, cell, rung, trials)
+            verdict = cell.verdicts.get(rung)
+            if verdict is None:
+                self._park(tx, trials, epoch)
                 return
-            if not cell.verdicts[position]:
-                for trial in alive:
-                    if not trial.ended:
-                        self._end(tx, trial, "PRUNED", f"rung {position + 1} (epoch {epoch})")
+            if verdict is Verdict.PRUNE:
+                self._prune(tx, trials, rung, epoch)
                 return
-            for trial in alive:
-                if trial.state == "PARKED":
-                    trial.state = "WAITING"
+            for trial in trials:
+                if trial.state is TrialState.PARKED:
+                    trial.state = TrialState.WAITING
 
-    def _stop_collapsed(self, tx: Transaction, cell: CellState) -> None:
-        """End the seeds that stay collapsed; the last epoch completes a trial in any case."""
+    def _stop_collapsed(self, tx: Transaction, cell: CellProgress) -> None:
+        """End the trials that stay collapsed. The last epoch completes a trial in any case."""
         if self.spec.pruning is None or not self.spec.pruning.stop_collapsed:
             return
         for trial in cell.trials:
-            if (
-                not trial.ended
-                and trial.epoch < trial.epochs
-                and timeline.stays_collapsed(cell.timeline, trial.reported)
-            ):
-                self._end(tx, trial, "PRUNED", f"{COLLAPSED} (epoch {trial.epoch})")
+            if trial.ended or trial.epoch >= trial.epochs:
+                continue
+            if timeline.stays_collapsed(cell.timeline, trial.reported):
+                why = f"collapsed (epoch {trial.epoch})"
+                self._end(tx, trial, TrialState.PRUNED, EndReason.COLLAPSED, why)
+
+    def _park(self, tx: Transaction, trials: Sequence[TrialProgress], epoch: int) -> None:
+        """Park the trials that have reached a rung which is not judged yet."""
+        for trial in trials:
+            if epoch not in trial.reported:
+                continue
+            if trial.state is TrialState.RUNNING:
+                self._close_attempt(tx, trial, AttemptOutcome.PARKED)
+            if trial.state in (TrialState.WAITING, TrialState.RUNNING):
+                trial.state = TrialState.PARKED
+
+    def _prune(
+        self, tx: Transaction, trials: Sequence[TrialProgress], rung: int, epoch: int
+    ) -> None:
+        for trial in trials:
+            if not trial.ended:
+                why = f"rung {rung + 1} (epoch {epoch})"
+                self._end(tx, trial, TrialState.PRUNED, EndReason.RUNG, why)
 
     def _judge(
-        self, tx: Transaction, cell: CellState, position: int, alive: list[TrialState]
+        self, tx: Transaction, cell: CellProgress, rung: int, trials: Sequence[TrialProgress]
     ) -> None:
+        """Write the verdict on a cell at a rung."""
         pruning = self.spec.pruning
         assert pruning is not None
-        epoch = cell.rungs[position]
-        value = _value(alive, epoch, pruning.metric)
-        others = [
-            other.values[position]
-            for other in self.cells
-            if other is not cell and other.bracket == cell.bracket and position in other.values
-        ]
-        go, why = halving.judge(value, others, reduction=pruning.reduction, mode=pruning.mode)
-        tx.decision(
-            self.spec.name,
-            cell.number,
-            rung=position,
-            verdict="go" if go else "prune",
-            value=value,
-            why=why,
-        )
-        cell.verdicts[position] = go
-        cell.values[position] = value
+        value = mean_at(trials, cell.rungs[rung], pruning.metric)
+        others: list[float] = []
+        for other in self.cells:
+            if other is not cell and other.bracket == cell.bracket and rung in other.values:
+                others.append(other.values[rung])
+        verdict, why = halving.judge(value, others, reduction=pruning.reduction, mode=pruning.mode)
+        tx.decision(self.spec.name, cell.number, rung=rung, verdict=verdict, value=value, why=why)
+        cell.verdicts[rung] = verdict
+        cell.values[rung] = value
 
-    def _failed(self, trial: TrialState, kind: str, message: str, log: str) -> None:
-        """A non-finite loss fails the trial; an exception is tried again, unless it comes again at the same epoch."""
-        said = (trial.epoch, last_line(message))
-        text = message if not log.strip() else f"{message}\n--- end of its output ---\n{log}"
-        final = kind == "diverged" or said == trial.last_error
-        trial.last_error = said
-        self._lose(trial, kind, text, why=f"{kind}: {said[1]}", final=final)
+    # ---- failures
+
+    def _record_failure(self, trial: TrialProgress, body: Mapping[str, Any]) -> None:
+        """Write a failure that a trial reported.
+
+        A loss that is not finite fails the trial. An exception is tried again, unless it is the same as the last one
+        at the same epoch.
+        """
+        kind, message, log = str(body["failure"]), str(body["message"]), str(body["log"])
+        error = (trial.epoch, last_line(message))
+        text = f"{message}\n--- end of its output ---\n{log}" if log.strip() else message
+        final = kind == "diverged" or error == trial.last_error
+        trial.last_error = error
+        self._lose(trial, EndReason(kind), text, why=f"{kind}: {error[1]}", final=final)
 
     def lost(self, number: int, kind: Literal["lost", "timeout"], message: str) -> None:
-        """Take note that a trial's process died (or was ended for its silence); it is tried again."""
+        """Write that the process of a trial died or was ended for its silence; the trial is tried again."""
         with self.lock:
             trial = self.trials[number]
-            if trial.state == "RUNNING":
-                self._lose(trial, kind, message, why=f"{kind}: {last_line(message)}", final=False)
+            if trial.state is TrialState.RUNNING:
+                why = f"{kind}: {last_line(message)}"
+                self._lose(trial, EndReason(kind), message, why=why, final=False)
 
     def _lose(
-        self, trial: TrialState, outcome: str, message: str, *, why: str, final: bool
+        self, trial: TrialProgress, reason: EndReason, message: str, *, why: str, final: bool
     ) -> None:
+        """Close the attempt of a trial that failed, and end the trial if it gets no further attempt."""
         with self._ledger.transaction() as tx:
-            self._outcome(tx, trial, outcome, message)
+            self._close_attempt(tx, trial, AttemptOutcome(reason.value), message)
             trial.charged += 1
-            trial.state = "WAITING"
+            trial.state = TrialState.WAITING
             if final or trial.charged > self.spec.resources.retries:
-                self._end(tx, trial, "FAILED", why)
-            self._settle(
-                tx, self.cells[trial.cell]
-            )  # seeds that waited for this one need not any more
+                self._end(tx, trial, TrialState.FAILED, reason, why)
+            self._settle(tx, self.cells[trial.cell])  # other seeds may wait for it at a rung
 
-    def _end(self, tx: Transaction, trial: TrialState, state: str, why: str) -> None:
-        if trial.state == "RUNNING":
-            self._outcome(tx, trial, state.lower())
-        tx.end(self.spec.name, trial.number, state, why)
+    def _end(
+        self,
+        tx: Transaction,
+        trial: TrialProgress,
+        state: TrialState,
+        reason: EndReason,
+        why: str,
+    ) -> None:
+        if trial.state is TrialState.RUNNING:
+            self._close_attempt(tx, trial, AttemptOutcome(state.value.lower()))
+        tx.end(self.spec.name, trial.number, state, reason, why)
         trial.state = state
+        trial.end_reason = reason
         trial.why = why
 
-    def _outcome(self, tx: Transaction, trial: TrialState, outcome: str, message: str = "") -> None:
-        where = tables.ATTEMPT.c.id == trial.attempt
-        tx.update(tables.ATTEMPT, where, outcome=outcome, ended=time.time(), message=message)
+    def _close_attempt(
+        self, tx: Transaction, trial: TrialProgress, outcome: AttemptOutcome, message: str = ""
+    ) -> None:
+        row = tables.ATTEMPT.c.id == trial.attempt
+        tx.update(tables.ATTEMPT, row, outcome=outcome, ended=time.time(), message=message)
 
-    def _cell(
+    def _new_cell(
         self,
         number: int,
         layout: int,
         params: dict[str, Any],
-        bracket: str,
+        bracket: Bracket,
         config: Mapping[str, Any],
-    ) -> CellState:
-        own = timeline.on_data(config, self._n_data)
-        rungs = (
-            {} if self.spec.pruning is None else timeline.judged_rungs(self.spec.pruning.rungs, own)
-        )
-        return CellState(number, layout, params, bracket, own, rungs)
+    ) -> CellProgress:
+        """Return a cell without trials; `config` is that of any of its trials."""
+        cell_timeline = timeline.on_data(config, self._n_data)
+        rungs: dict[int, int] = {}
+        if self.spec.pruning is not None:
+            rungs = timeline.judged_rungs(self.spec.pruning.rungs, cell_timeline)
+        return CellProgress(number, layout, params, bracket, cell_timeline, rungs)
 
 
-def _arrived(trials: Sequence[TrialState], epoch: int) -> bool:
-    """Return whether every trial has numbers for an epoch."""
-    return all(trial.at(epoch) is not None for trial in trials)
-
-
-def _value(trials: Sequence[TrialState], epoch: int, metric: str) -> float:
-    """Return a metric's mean over trials at an epoch, NaN without any."""
-    values = [(trial.at(epoch) or {}).get(metric, math.nan) for trial in trials]
-    return float(np.mean(values)) if values else math.nan
+def _bracket_columns(bracket: Bracket) -> dict[str, str]:
+    return {
+        "bracket": bracket.name,
+        "entry": bracket.entry,
+        "fields": json.dumps([list(field) for field in bracket.fields]),
+    }

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from sweeps.ledger.states import TrialState
+
 
 class SweepResult(NamedTuple):
-    """How a driver's life ended."""
+    """How a driver run ended."""
 
     name: str
-    states: dict[str, int]  # trials by end; OPEN: asked and not ended
-    finished: bool  # every trial of the sweep has ended
-    why: str  # why the sweep stopped early, "" if it did not
-    exported: bool  # MLflow has everything
+    states: dict[str, int]  # number of trials by end; OPEN counts those that have not ended
+    finished: bool  # whether every trial of the sweep has ended
+    why: str  # why the driver run stopped early, "" if it did not
+    exported: bool  # whether MLflow has everything
 
     @property
     def exit_code(self) -> int:
-        """0: every trial COMPLETE or PRUNED; 1: any FAILED, or interrupted."""
-        return 0 if self.finished and not self.states.get("FAILED") else 1
+        """0 if every trial is COMPLETE or PRUNED; 1 if one is FAILED or the run was interrupted."""
+        return 0 if self.finished and not self.states.get(TrialState.FAILED) else 1

@@ -21,6 +21,7 @@ from ray.tune.search import Searcher
 
 from sweeps.driver.conductor import Conductor
 from sweeps.driver.trial_actor import TrialActor
+from sweeps.ledger.states import TrialState
 from sweeps.spec.yaml_writer import dump
 from sweeps.storage.files import AbstractFiles
 from sweeps.storage.workspace import TrialPaths
@@ -186,7 +187,7 @@ def _watch(desk: Desk, store: Any, silent: threading.Event) -> None:
             hung = [
                 trial.number
                 for trial in desk.conductor.trials
-                if trial.state == "RUNNING" and time.monotonic() - trial.since > limit
+                if trial.state is TrialState.RUNNING and time.monotonic() - trial.since > limit
             ]
         for number in hung:
             try:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweeps.storage.workspace import tracking_uri
+from sweeps.storage.workspace import WorkspacePaths
 
 
 def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> None:
     """Log a report's files to the sweep's parent run, replacing those of an earlier report."""
     import mlflow
 
-    client = mlflow.MlflowClient(tracking_uri(workspace, uri))
+    client = mlflow.MlflowClient(WorkspacePaths(workspace).tracking_uri(uri))
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return

@@ -24,7 +24,7 @@ from sweeps.ledger.flatten import flatten
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.tables import Row
 from sweeps.storage.files import AbstractFiles, LocalFiles
-from sweeps.storage.workspace import TrialPaths, tracking_uri
+from sweeps.storage.workspace import TrialPaths, WorkspacePaths
 
 log = logging.getLogger(__name__)
 
@@ -149,7 +149,7 @@ class MlflowWriter(threading.Thread):
 
         logging.getLogger("mlflow").setLevel(logging.WARNING)
         logging.getLogger("alembic").setLevel(logging.WARNING)
-        client = mlflow.MlflowClient(tracking_uri(self._workspace, self._uri))
+        client = mlflow.MlflowClient(WorkspacePaths(self._workspace).tracking_uri(self._uri))
         self._experiment = _experiment(client, self._sweep, self._workspace, self._uri)
         sweep = self._ledger.sweep(self._sweep)
         assert sweep is not None
@@ -276,7 +276,7 @@ class MlflowWriter(threading.Thread):
         table = tables.REPORT
         mine = (table.c.sweep == self._sweep, table.c.trial == number, table.c.epoch == epoch)
         return any(
-            replay.collapsed(json.loads(row["body"])["metrics"])
+            replay.has_collapsed(json.loads(row["body"])["metrics"])
             for row in self._ledger.rows(table, *mine)
         )
 
@@ -340,7 +340,7 @@ def _experiment(client: Any, name: str, workspace: Path, uri: str | None) -> str
             client.restore_experiment(found.experiment_id)
         return found.experiment_id
     # On a server the server says where artifacts go; here they lie in the workspace.
-    location = None if uri else (workspace / "artifacts" / name).as_uri()
+    location = None if uri else (WorkspacePaths(workspace).mlflow_artifacts / name).as_uri()
     # The kind makes MLflow's pages open on runs and charts instead of on traces of language models.
     return client.create_experiment(
         name, artifact_location=location, tags={"mlflow.experimentKind": "custom_model_development"}

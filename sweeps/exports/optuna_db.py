@@ -1,65 +1,83 @@
-"""Ledger -> `optuna.db`: the sweep as Optuna studies for optuna-dashboard. Never read back."""
+"""Exports the ledger to `optuna.db`: the sweep as Optuna studies for optuna-dashboard. It is never read back."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from sweeps.cells import cell_grid
-from sweeps.driver.conductor import Conductor
+from sweeps.cells.cell_grid import Layout
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
-from sweeps.search import optuna_trials
+from sweeps.ledger.replay import CellProgress
+from sweeps.search.cell_outcome import cell_outcome
+from sweeps.search.optuna_trials import frozen_trial
 from sweeps.spec.space import Grid, Space
+from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.storage.workspace import WorkspacePaths
 
 
-def export(conductor: Conductor, ledger: Ledger, workspace: Path) -> None:
-    """Add every ended cell that the studies do not hold yet; one study per objective, named `sweep/objective`."""
-    ended = [cell for cell in conductor.cells if all(trial.ended for trial in cell.trials)]
+def export_studies(
+    spec: SweepSpec, cells: Sequence[CellProgress], ledger: Ledger, workspace: Path
+) -> None:
+    """Add every ended cell that the studies do not hold yet, and note in the ledger which trials they hold.
+
+    There is one study per entry of `objectives`, named `sweep/index-objective`.
+    """
+    ended = [cell for cell in cells if all(trial.ended for trial in cell.trials)]
     if not ended:
         return
+    layouts = cell_grid.all_layouts(spec)
+    for entry in range(len(spec.objectives)):
+        entry_cells = [cell for cell in ended if layouts[cell.layout].objective == entry]
+        if entry_cells:
+            _add_to_study(spec, entry, entry_cells, layouts, workspace)
+    with ledger.transaction() as tx:
+        export = tables.EXPORT.c
+        tx.delete(tables.EXPORT, export.sweep == spec.name, export.target == "optuna")
+        for cell in ended:
+            for trial in cell.trials:
+                tx.insert(
+                    tables.EXPORT,
+                    sweep=spec.name,
+                    target="optuna",
+                    trial=trial.number,
+                    run="",
+                    epoch=trial.epoch,
+                    state=trial.state,
+                )
+
+
+def _add_to_study(
+    spec: SweepSpec,
+    entry: int,
+    cells: Sequence[CellProgress],
+    layouts: Sequence[Layout],
+    workspace: Path,
+) -> None:
+    """Add the cells of one entry to its study, but for those that it holds already."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
-    spec = conductor.spec
-    storage = f"sqlite:///{workspace.resolve() / 'optuna.db'}"
-    layouts = cell_grid.all_layouts(spec)
-    for position, entry in enumerate(spec.objectives):
-        mine = [cell for cell in ended if layouts[cell.layout].objective == position]
-        if not mine:
-            continue
-        study = optuna.create_study(
-            study_name=f"{spec.name}/{position}-{entry['name']}",
-            storage=storage,
-            directions=["maximize" if goal.mode == "max" else "minimize" for goal in spec.goal],
-            load_if_exists=True,
-        )
-        there = {trial.user_attrs["cell"] for trial in study.get_trials(deepcopy=False)}
-        spaces = _spaces(layouts, position)
-        for cell in mine:
-            if cell.number not in there:
-                told = conductor.told(cell)
-                study.add_trial(
-                    optuna_trials.frozen_trial(told, spaces, cell=cell.number, bracket=cell.bracket)
-                )
-    with ledger.transaction() as tx:
-        mine_too = (tables.EXPORT.c.sweep == spec.name, tables.EXPORT.c.target == "optuna")
-        tx.delete(tables.EXPORT, *mine_too)
-        for trial in (trial for cell in ended for trial in cell.trials):
-            tx.insert(
-                tables.EXPORT,
-                sweep=spec.name,
-                target="optuna",
-                trial=trial.number,
-                run="",
-                epoch=trial.epoch,
-                state=trial.state,
-            )
+    study = optuna.create_study(
+        study_name=f"{spec.name}/{entry}-{spec.objectives[entry]['name']}",
+        storage=f"sqlite:///{WorkspacePaths(workspace).optuna.resolve()}",
+        directions=["maximize" if goal.mode == "max" else "minimize" for goal in spec.goal],
+        load_if_exists=True,
+    )
+    exported = {trial.user_attrs["cell"] for trial in study.get_trials(deepcopy=False)}
+    spaces = _spaces(layouts, entry)
+    for cell in cells:
+        if cell.number not in exported:
+            outcome = cell_outcome(cell, spec)
+            attributes = {"cell": cell.number, "bracket": cell.bracket.name}
+            study.add_trial(frozen_trial(outcome, spaces, **attributes))
 
 
-def _spaces(layouts: list[cell_grid.Layout], objective: int) -> dict[str, Space]:
-    """Return path -> space of everything that varies in an objective; laid-out values as one grid each."""
-    mine = [layout for layout in layouts if layout.objective == objective]
-    grids = {
-        path: tuple(dict.fromkeys(layout.fixed[path] for layout in mine)) for path in mine[0].fixed
-    }
-    return {**{path: Grid(values) for path, values in grids.items()}, **mine[0].searched}
+def _spaces(layouts: Sequence[Layout], entry: int) -> dict[str, Space]:
+    """Return path -> space of every parameter that varies in an entry; grid values as one grid each."""
+    entry_layouts = [layout for layout in layouts if layout.objective == entry]
+    spaces: dict[str, Space] = {}
+    for path in entry_layouts[0].fixed:
+        spaces[path] = Grid(tuple(dict.fromkeys(layout.fixed[path] for layout in entry_layouts)))
+    return spaces | entry_layouts[0].searched

@@ -1,8 +1,8 @@
-"""The sweep's durable truth: every event of every sweep of a workspace, one transaction each.
+"""The durable record of every event of every sweep of a workspace, written in one transaction per event.
 
-SQLite in the workspace by default, PostgreSQL by URL. The rungs of ASHA, the sampler's history, MLflow, the run table
-and the budget are folds over these rows; nothing else is read after a crash. Reports are unique on (trial, epoch):
-whoever writes one twice changes nothing.
+The ledger is SQLite in the workspace by default, or PostgreSQL by URL. The rungs of ASHA, the history of the sampler,
+MLflow, the run table and the budget are computed from its rows; after a crash nothing else is read. Reports are unique
+on (sweep, trial, epoch): writing one a second time changes nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -19,40 +20,54 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from sweeps.ledger.states import EndReason, TrialState, Verdict
 from sweeps.ledger.tables import DECISION, END, META, ORDER, REPORT, SWEEP, TRIAL, Row
+from sweeps.ledger.upgrade import upgrade
+from sweeps.storage.workspace import WorkspacePaths
+from vae_core.hyperparameters.registry import unknown
 
 
 class Ledger:
-    """Transactions and queries on one workspace's ledger."""
+    """Transactions and queries on the ledger of one workspace."""
 
     def __init__(self, url: str) -> None:
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _durable_sqlite)
-        with (
-            self._engine.begin() as connection
-        ):  # `create_all` looks first and makes then: two processes may collide
+            event.listen(self._engine, "connect", _make_sqlite_durable)
+        # Not `create_all`: it looks first and creates afterwards, so two processes may collide.
+        with self._engine.begin() as connection:
             for table in META.sorted_tables:
                 connection.execute(CreateTable(table, if_not_exists=True))
                 for index in table.indexes:
                     connection.execute(CreateIndex(index, if_not_exists=True))
+        upgrade(self._engine)
 
     @classmethod
     def of_workspace(cls, workspace: Path, url: str | None = None) -> Ledger:
-        """Open (or make) the ledger of a workspace; `url` names a database elsewhere, and is remembered there."""
-        pointer = workspace / "ledger.url"
+        """Open the ledger of a workspace, and create it if there is none.
+
+        Args:
+            workspace: the folder.
+            url: of a database elsewhere; it is remembered in the workspace.
+        """
+        paths = WorkspacePaths(workspace)
         workspace.mkdir(parents=True, exist_ok=True)
         if url is not None:
-            pointer.touch(mode=0o600)  # a URL may hold a password
-            pointer.write_text(url)
-        elif pointer.exists():
-            url = pointer.read_text().strip()
-        return cls(url or f"sqlite:///{workspace.resolve() / 'ledger.db'}")
+            paths.ledger_url.touch(mode=0o600)  # a URL may hold a password
+            paths.ledger_url.write_text(url)
+        elif paths.ledger_url.exists():
+            url = paths.ledger_url.read_text().strip()
+        return cls(url or f"sqlite:///{paths.ledger.resolve()}")
 
     @classmethod
     def existing(cls, workspace: Path) -> Ledger:
-        """Open the ledger of a workspace; LookupError if no sweep was ever run there."""
-        if not (workspace / "ledger.db").exists() and not (workspace / "ledger.url").exists():
+        """Open the ledger of a workspace in which a sweep has run.
+
+        Raises:
+            LookupError: the workspace has no ledger.
+        """
+        paths = WorkspacePaths(workspace)
+        if not paths.ledger.exists() and not paths.ledger_url.exists():
             raise LookupError(
                 f"no sweeps in {workspace}: it has no ledger; name another with --workspace"
             )
@@ -60,12 +75,15 @@ class Ledger:
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """One atomic, durable change: all of the block's rows or none."""
+        """Open one atomic, durable change: all rows of the block are written, or none."""
         with self._engine.begin() as connection:
             yield Transaction(connection)
 
     def rows(
-        self, table: sa.Table, *where: sa.ColumnElement[bool], order: sa.Column[Any] | None = None
+        self,
+        table: sa.Table,
+        *where: sa.ColumnElement[bool],
+        order: sa.Column[Any] | None = None,
     ) -> list[Row]:
         """Return the rows of a table that meet every condition."""
         query = sa.select(table).where(*where)
@@ -75,16 +93,31 @@ class Ledger:
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def sweep(self, name: str) -> Row | None:
-        """Return the sweep's row, its spec as a mapping, or None."""
-        found = self.rows(SWEEP, SWEEP.c.name == name)
-        return None if not found else {**found[0], "spec": json.loads(found[0]["spec"])}
+        """Return the row of a sweep with its spec as a mapping, None if there is no such sweep."""
+        rows = self.rows(SWEEP, SWEEP.c.name == name)
+        return {**rows[0], "spec": json.loads(rows[0]["spec"])} if rows else None
+
+    def require_sweep(self, name: str) -> Row:
+        """Return the row of a sweep, as `sweep` does.
+
+        Raises:
+            LookupError: there is no sweep of this name; the message names the nearest one.
+        """
+        row = self.sweep(name)
+        if row is None:
+            raise LookupError(unknown("sweep", name, self.sweep_names()))
+        return row
+
+    def sweep_names(self) -> list[str]:
+        """Return the names of all sweeps, the oldest first."""
+        return [row["name"] for row in self.rows(SWEEP, order=SWEEP.c.created)]
 
     def of(self, table: sa.Table, sweep: str) -> list[Row]:
-        """Return all rows of one sweep, oldest first."""
+        """Return all rows of one sweep, the oldest first."""
         return self.rows(table, table.c.sweep == sweep, order=ORDER[table])
 
     def trials_elsewhere(self, sweep: str, trial_hash: str) -> list[Row]:
-        """Return the ended trials of other sweeps with this hash: sweep, number, state."""
+        """Return sweep, number and state of the ended trials with this hash in other sweeps."""
         query = (
             sa.select(TRIAL.c.sweep, TRIAL.c.number, END.c.state)
             .join(END, sa.and_(END.c.sweep == TRIAL.c.sweep, END.c.trial == TRIAL.c.number))
@@ -95,19 +128,19 @@ class Ledger:
             return [dict(row) for row in connection.execute(query).mappings()]
 
     def close(self) -> None:
-        """Give the connections back."""
+        """Close the connections."""
         self._engine.dispose()
 
 
 class Transaction:
-    """The writes of the ledger."""
+    """The writes of one transaction."""
 
     def __init__(self, connection: sa.Connection) -> None:
         self._connection = connection
 
     def insert(self, table: sa.Table, **values: Any) -> int:
-        """Insert one row and return its (integer) primary key, or 0 where the key is not an integer."""
-        result = self._connection.execute(table.insert().values(**values))
+        """Insert one row; return its primary key, or 0 where the key is not an integer."""
+        result = self._connection.execute(table.insert().values(**_stored(values)))
         key = result.inserted_primary_key
         return key[0] if key is not None and isinstance(key[0], int) else 0
 
@@ -121,11 +154,11 @@ class Transaction:
         seconds: float,
         body: Mapping[str, Any],
     ) -> bool:
-        """Insert a report and return True, or return False if (trial, epoch) is there already."""
-        there = sa.select(REPORT.c.seq).where(
+        """Insert a report and return True, or return False if this epoch of the trial has one."""
+        existing = sa.select(REPORT.c.seq).where(
             REPORT.c.sweep == sweep, REPORT.c.trial == trial, REPORT.c.epoch == epoch
         )
-        if self._connection.execute(there).first() is not None:
+        if self._connection.execute(existing).first() is not None:
             return False
         self.insert(
             REPORT,
@@ -139,28 +172,29 @@ class Transaction:
         return True
 
     def decision(
-        self, sweep: str, cell: int, *, rung: int, verdict: str, value: float, why: str
+        self, sweep: str, cell: int, *, rung: int, verdict: Verdict, value: float, why: str
     ) -> None:
-        """Insert the verdict on a cell at a rung."""
-        stored = value if math.isfinite(value) else None
+        """Insert the verdict on a cell at a rung; a value that is not finite is stored as NULL."""
         self.insert(
             DECISION,
             sweep=sweep,
             cell=cell,
             rung=rung,
             verdict=verdict,
-            value=stored,
+            value=value if math.isfinite(value) else None,
             why=why,
             at=time.time(),
         )
 
-    def end(self, sweep: str, trial: int, state: str, why: str = "") -> None:
-        """Insert a trial's end."""
-        self.insert(END, sweep=sweep, trial=trial, state=state, why=why, at=time.time())
+    def end(self, sweep: str, trial: int, state: TrialState, reason: EndReason, why: str) -> None:
+        """Insert the end of a trial; `why` says the reason in a sentence."""
+        self.insert(
+            END, sweep=sweep, trial=trial, state=state, reason=reason, why=why, at=time.time()
+        )
 
     def update(self, table: sa.Table, where: sa.ColumnElement[bool], **values: Any) -> None:
         """Change columns of the rows that meet the condition."""
-        self._connection.execute(table.update().where(where).values(**values))
+        self._connection.execute(table.update().where(where).values(**_stored(values)))
 
     def delete(self, table: sa.Table, *where: sa.ColumnElement[bool]) -> None:
         """Delete the rows that meet every condition."""
@@ -169,32 +203,34 @@ class Transaction:
     def copy_reports(
         self, source: tuple[str, int], target: tuple[str, int], *, until: int | None = None
     ) -> None:
-        """Copy another sweep's reports of the same trial, times included; `until`: the last epoch to copy."""
-        condition = [REPORT.c.sweep == source[0], REPORT.c.trial == source[1]]
+        """Copy the reports of the same trial from another sweep, with their times.
+
+        Args:
+            source: (sweep, number) of the trial to copy from.
+            target: (sweep, number) of the trial to copy to.
+            until: the last epoch to copy; None copies all.
+        """
+        conditions = [REPORT.c.sweep == source[0], REPORT.c.trial == source[1]]
         if until is not None:
-            condition.append(REPORT.c.epoch <= until)
-        columns = (REPORT.c.epoch, REPORT.c.at, REPORT.c.seconds, REPORT.c.body)
-        for row in self._connection.execute(
-            sa.select(*columns).where(*condition).order_by(REPORT.c.epoch)
-        ).all():
-            epoch, at, seconds, body = row
-            self.insert(
-                REPORT,
-                sweep=target[0],
-                trial=target[1],
-                epoch=epoch,
-                at=at,
-                seconds=seconds,
-                body=body,
-            )
+            conditions.append(REPORT.c.epoch <= until)
+        query = sa.select(REPORT).where(*conditions).order_by(REPORT.c.epoch)
+        for row in self._connection.execute(query).mappings().all():
+            copied = {key: row[key] for key in ("epoch", "at", "seconds", "body")}
+            self.insert(REPORT, sweep=target[0], trial=target[1], **copied)
 
 
-def _durable_sqlite(connection: Any, _record: Any) -> None:
-    # WAL lets the MLflow writer read while the driver writes; FULL makes a commit survive a power cut, not only a kill.
+def _stored(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return column values with enumerations as their text: database drivers treat them differently."""
+    return {
+        name: value.value if isinstance(value, StrEnum) else value for name, value in values.items()
+    }
+
+
+def _make_sqlite_durable(connection: Any, _record: Any) -> None:
+    # WAL lets the MLflow writer read while the driver writes. FULL makes a commit survive a power
+    # cut, not only a kill.
     cursor = connection.cursor()
-    cursor.execute(
-        "PRAGMA busy_timeout=60000"
-    )  # first: the next line, too, may have to wait for another process
+    cursor.execute("PRAGMA busy_timeout=60000")  # first, as the next line may have to wait too
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()

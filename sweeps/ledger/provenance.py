@@ -9,18 +9,19 @@ from pathlib import Path
 
 
 def software() -> dict[str, str]:
-    """Return the versions and the commit that a number's reader wants to know."""
+    """Return the commit of this package and the versions of torch and Python."""
     import torch
 
-    here = Path(__file__).resolve().parent
+    folder = Path(__file__).resolve().parent
     git = subprocess.run(
-        ["git", "-C", str(here), "rev-parse", "HEAD"],
+        ["git", "-C", str(folder), "rev-parse", "HEAD"],
         capture_output=True,
         text=True,
         check=False,
         timeout=10,
     )
-    commit = (
-        git.stdout.strip() if git.returncode == 0 else f"release {metadata.version('vae-sweeps')}"
-    )
+    if git.returncode == 0:
+        commit = git.stdout.strip()
+    else:
+        commit = f"release {metadata.version('vae-sweeps')}"
     return {"git_commit": commit, "torch": torch.__version__, "python": platform.python_version()}

@@ -1,78 +1,96 @@
-"""Registers a sweep in the ledger, or checks that its spec has not changed."""
+"""Registers a sweep in the ledger, checks that its spec has not changed, takes failures back."""
 
 from __future__ import annotations
 
 import json
 import time
-from typing import Any
+from typing import Any, NamedTuple
 
 from sweeps.errors import SweepError
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.provenance import software
+from sweeps.ledger.states import AttemptOutcome, TrialState
 from sweeps.spec.sweep_spec import SweepSpec
 
-# Sections that decide no number and no choice of cells: a sweep may go on with others.
-FREE = ("resources", "budget", "store", "checkpoint", "published")
+CHANGEABLE = ("resources", "budget", "store", "checkpoint", "published")
+"""Sections that affect neither numbers nor the choice of cells: a sweep may resume with others."""
+
+
+class Difference(NamedTuple):
+    """One value that differs between two specs."""
+
+    path: str  # "objectives", "train.epochs", …
+    old: Any
+    new: Any
 
 
 def register_sweep(spec: SweepSpec, ledger: Ledger) -> None:
-    """Write the sweep's row, or check that the spec is the one that the sweep began with."""
+    """Write the row of a new sweep, or check the spec against the one that the sweep began with.
+
+    Raises:
+        SweepError: the sweep began with another spec; the message has a line per difference.
+    """
     row = ledger.sweep(spec.name)
-    new = spec.to_dict()
+    new_spec = spec.to_dict()
     if row is None:
         with ledger.transaction() as tx:
             tx.insert(
                 tables.SWEEP,
                 name=spec.name,
-                spec=json.dumps(new),
+                spec=json.dumps(new_spec),
                 created=time.time(),
                 software=json.dumps(software()),
             )
         return
-    changed = [line for line in differences(row["spec"], new) if not _free(line)]
-    if changed:
+    changes = [each for each in differences(row["spec"], new_spec) if not _is_allowed(each)]
+    if changes:
+        lines = [
+            f"  {change.path}: was {json.dumps(change.old)}, is {json.dumps(change.new)}"
+            for change in changes
+        ]
         raise SweepError(
-            f"sweep {spec.name!r} was begun with another spec:\n  "
-            + "\n  ".join(
-                f"{path}: was {json.dumps(old)}, is {json.dumps(value)}"
-                for path, old, value in changed
-            )
-            + "\nuse another name, or the old values; trials that both have in common are not trained twice"
+            f"sweep {spec.name!r} was begun with another spec:\n"
+            + "\n".join(lines)
+            + "\nuse another name, or the old values; trials that both have in common are not "
+            "trained twice"
         )
     with ledger.transaction() as tx:
-        tx.update(tables.SWEEP, tables.SWEEP.c.name == spec.name, spec=json.dumps(new))
+        tx.update(tables.SWEEP, tables.SWEEP.c.name == spec.name, spec=json.dumps(new_spec))
 
 
-def _free(change: tuple[str, Any, Any]) -> bool:
-    path, old, new = change
-    if path == "search.trials":
-        return old is not None and new is not None and new >= old  # more cells of the same sequence
-    return path.split(".")[0] in FREE
+def _is_allowed(change: Difference) -> bool:
+    """Return whether a sweep may resume with this change of its spec."""
+    if change.path == "search.trials":  # more cells of the same sequence
+        return change.old is not None and change.new is not None and change.new >= change.old
+    return change.path.split(".")[0] in CHANGEABLE
 
 
-def differences(old: Any, new: Any, path: str = "") -> list[tuple[str, Any, Any]]:
-    """Return (path, old, new) of every leaf in which two nested mappings differ."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        keys = [*old, *(key for key in new if key not in old)]
-        return [
-            line
-            for key in keys
-            for line in differences(
-                old.get(key), new.get(key), f"{path}.{key}" if path else str(key)
-            )
-        ]
-    return [] if old == new else [(path, old, new)]
+def differences(old: Any, new: Any, path: str = "") -> list[Difference]:
+    """Return every leaf in which two nested mappings differ."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return [] if old == new else [Difference(path, old, new)]
+    keys = [*old, *(key for key in new if key not in old)]
+    leaves: list[Difference] = []
+    for key in keys:
+        inner = f"{path}.{key}" if path else str(key)
+        leaves += differences(old.get(key), new.get(key), inner)
+    return leaves
 
 
 def retry_failed(ledger: Ledger, sweep: str) -> int:
-    """Take back the ends of a sweep's failed trials, and their lost attempts; returns how many."""
-    failed = [row["trial"] for row in ledger.of(tables.END, sweep) if row["state"] == "FAILED"]
+    """Take back the ends and the charged attempts of a sweep's failed trials; return their number."""
+    failed = [
+        row["trial"] for row in ledger.of(tables.END, sweep) if row["state"] == TrialState.FAILED
+    ]
+    attempts = tables.ATTEMPT.c
     with ledger.transaction() as tx:
         for trial in failed:
             tx.delete(tables.END, tables.END.c.sweep == sweep, tables.END.c.trial == trial)
-            mine = (tables.ATTEMPT.c.sweep == sweep) & (tables.ATTEMPT.c.trial == trial)
-            tx.update(
-                tables.ATTEMPT, mine & tables.ATTEMPT.c.outcome.is_not(None), outcome="forgiven"
+            ended = (
+                (attempts.sweep == sweep)
+                & (attempts.trial == trial)
+                & attempts.outcome.is_not(None)
             )
+            tx.update(tables.ATTEMPT, ended, outcome=AttemptOutcome.FORGIVEN)
     return len(failed)

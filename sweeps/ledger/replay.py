@@ -1,4 +1,4 @@
-"""The state of a sweep in memory: a fold over the ledger, and nothing that the ledger does not hold."""
+"""The state of a sweep in memory, read from the ledger. It holds nothing that the ledger does not hold."""
 
 from __future__ import annotations
 
@@ -8,78 +8,84 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from sweeps.cells import timeline
+from sweeps.cells.names import Bracket
 from sweeps.cells.timeline import Timeline
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
-from sweeps.ledger.states import CHARGED, COLLAPSED, ENDED
+from sweeps.ledger.states import CHARGED, AttemptOutcome, EndReason, TrialState, Verdict
 
 
 @dataclass
-class TrialState:
-    """One trial: a cell with a seed."""
+class TrialProgress:
+    """One trial (a cell with a seed), and how far it is."""
 
     number: int
     cell: int
     seed: int
     hash: str
     config: dict[str, Any]
-    epochs: int  # of the whole trial
-    reused_from: str = ""
+    epochs: int  # of the complete trial
+    reused_from: str = ""  # name of the sweep that had trained it before
     reported: dict[int, dict[str, float]] = field(default_factory=dict)  # epoch -> metrics
-    state: str = (
-        "WAITING"  # WAITING, RUNNING, PARKED (at a rung, for its cell's other seeds), or an end
-    )
-    why: str = ""
-    charged: int = 0  # attempts lost so far
+    state: TrialState = TrialState.WAITING
+    end_reason: EndReason | None = None
+    why: str = ""  # the end reason in a sentence
+    charged: int = 0  # attempts that count against `resources.retries`
     last_error: tuple[int, str] | None = None  # (epoch, last line) of the last exception
     attempt: int = 0  # row of the attempt that runs now
     since: float = 0.0  # monotonic time of its start or last report, for the watchdog
-    seconds: float = 0.0  # inside step(), all epochs
+    seconds: float = 0.0  # spent in `step()`, all epochs together
     first_steps: int = 0  # optimiser steps of its first epoch, 0 before that is reported
 
     @property
     def epoch(self) -> int:
-        """Last reported epoch, 0 if none."""
+        """The last reported epoch, 0 if there is none."""
         return max(self.reported, default=0)
 
     @property
     def ended(self) -> bool:
         """Whether the trial has an end in the ledger."""
-        return self.state in ENDED
+        return self.state.ended
 
     @property
     def collapsed(self) -> bool:
         """Whether no latent was active at its last report."""
-        return collapsed(self.reported.get(self.epoch, {}))
+        return has_collapsed(self.reported.get(self.epoch, {}))
 
     def at(self, epoch: int) -> dict[str, float] | None:
         """Return the metrics of an epoch, None before it is reported.
 
-        A trial that was ended for its collapse stands at its last ones for good: left out, it would flatter its cell.
+        A collapsed trial keeps its last metrics at later epochs: dropping it would raise the mean of its cell.
         """
-        gave_up = self.state == "PRUNED" and self.why.startswith(COLLAPSED)
-        return self.reported.get(self.epoch if gave_up and epoch > self.epoch else epoch)
+        if self.end_reason is EndReason.COLLAPSED and epoch > self.epoch:
+            return self.reported.get(self.epoch)
+        return self.reported.get(epoch)
 
 
 @dataclass
-class CellState:
-    """All parameters but the seed, with its trials and verdicts."""
+class CellProgress:
+    """A cell (all parameters without the seed) with its trials and verdicts."""
 
     number: int
     layout: int
     params: dict[str, Any]
-    bracket: str
+    bracket: Bracket
     timeline: Timeline
-    rungs: dict[int, int]  # position -> epoch
-    trials: list[TrialState] = field(default_factory=list)
-    verdicts: dict[int, bool] = field(default_factory=dict)  # position -> go
-    values: dict[int, float] = field(default_factory=dict)  # position -> mean over seeds
+    rungs: dict[int, int]  # index of the rung in `pruning.rungs` -> epoch
+    trials: list[TrialProgress] = field(default_factory=list)
+    verdicts: dict[int, Verdict] = field(default_factory=dict)  # index of the rung -> verdict
+    values: dict[int, float] = field(default_factory=dict)  # index of the rung -> mean over seeds
+
+    @property
+    def promotions(self) -> dict[int, bool]:
+        """Index of each judged rung -> whether it promoted the cell."""
+        return {rung: verdict is Verdict.PROMOTE for rung, verdict in self.verdicts.items()}
 
 
-def read_trials(ledger: Ledger, sweep: str) -> list[TrialState]:
-    """Return the trials of a sweep as the ledger has them; none is RUNNING or PARKED yet."""
+def read_trials(ledger: Ledger, sweep: str) -> list[TrialProgress]:
+    """Return the trials of a sweep in the order of their numbers. None of them is RUNNING or PARKED yet."""
     trials = [
-        TrialState(
+        TrialProgress(
             number=row["number"],
             cell=row["cell"],
             seed=row["seed"],
@@ -91,7 +97,8 @@ def read_trials(ledger: Ledger, sweep: str) -> list[TrialState]:
         for row in ledger.of(tables.TRIAL, sweep)
     ]
     for row in ledger.of(tables.REPORT, sweep):
-        trial, body = trials[row["trial"]], json.loads(row["body"])
+        trial = trials[row["trial"]]
+        body = json.loads(row["body"])
         trial.reported[row["epoch"]] = body["metrics"]
         trial.seconds += row["seconds"]
         if row["epoch"] == 1:
@@ -99,42 +106,41 @@ def read_trials(ledger: Ledger, sweep: str) -> list[TrialState]:
     for row in ledger.of(tables.ATTEMPT, sweep):
         trial = trials[row["trial"]]
         trial.charged += row["outcome"] in CHARGED
-        if row["outcome"] == "error":
+        if row["outcome"] == AttemptOutcome.ERROR:
             trial.last_error = (trial.epoch, last_line(row["message"] or ""))
     for row in ledger.of(tables.END, sweep):
-        trials[row["trial"]].state = row["state"]
-        trials[row["trial"]].why = row["why"]
+        trial = trials[row["trial"]]
+        trial.state = TrialState(row["state"])
+        trial.end_reason = EndReason(row["reason"])
+        trial.why = row["why"]
     return trials
 
 
-def collapsed(metrics: Mapping[str, float]) -> bool:
-    """Return whether the numbers of an epoch say that no latent is active: the posterior is the prior everywhere."""
+def has_collapsed(metrics: Mapping[str, float]) -> bool:
+    """Return whether no latent is active at an epoch: the posterior equals the prior everywhere."""
     return metrics.get("active_units") == 0
 
 
 def last_line(text: str) -> str:
-    """Return the last line of a traceback that says something: the exception itself."""
+    """Return the last line of a traceback that is not empty: the exception itself."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return lines[-1] if lines else ""
 
 
-def parked(ledger: Ledger, sweep: str, trials: Sequence[TrialState]) -> set[int]:
-    """Return the trials that stand at a rung which their cell's other seeds have not reached yet."""
+def parked_trials(ledger: Ledger, sweep: str, trials: Sequence[TrialProgress]) -> set[int]:
+    """Return the numbers of the trials that wait at a rung for other seeds of their cell."""
     row = ledger.sweep(sweep)
     pruning = None if row is None else row["spec"]["pruning"]
     if pruning is None:
         return set()
     judged = {(row["cell"], row["rung"]) for row in ledger.of(tables.DECISION, sweep)}
-    found: set[int] = set()
+    parked: set[int] = set()
     for trial in trials:
         if trial.ended or not trial.first_steps:
             continue
-        rungs = timeline.judged_rungs(
-            pruning["rungs"], timeline.of_config(trial.config, trial.first_steps)
-        )
-        if any(
-            epoch <= trial.epoch and (trial.cell, position) not in judged
-            for position, epoch in rungs.items()
-        ):
-            found.add(trial.number)
-    return found
+        trial_timeline = timeline.of_config(trial.config, trial.first_steps)
+        rungs = timeline.judged_rungs(pruning["rungs"], trial_timeline)
+        for rung, epoch in rungs.items():
+            if epoch <= trial.epoch and (trial.cell, rung) not in judged:
+                parked.add(trial.number)
+    return parked

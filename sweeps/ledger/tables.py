@@ -9,7 +9,6 @@ import sqlalchemy as sa
 
 META = sa.MetaData()
 
-
 SWEEP = sa.Table(
     "sweep",
     META,
@@ -19,9 +18,8 @@ SWEEP = sa.Table(
     sa.Column("software", sa.Text, nullable=False),
 )
 
-
-LIFE = sa.Table(  # one per driver process: the budget is a sum over lives
-    "life",
+DRIVER_RUN = sa.Table(  # one row per driver run; the budget is a sum over them
+    "life",  # the name of the table in the database, since its first version
     META,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("sweep", sa.String, sa.ForeignKey("sweep.name"), nullable=False, index=True),
@@ -33,23 +31,19 @@ LIFE = sa.Table(  # one per driver process: the budget is a sum over lives
     sa.Column("outcome", sa.String),
 )
 
-
 CELL = sa.Table(
     "cell",
     META,
     sa.Column("sweep", sa.String, sa.ForeignKey("sweep.name"), primary_key=True),
     sa.Column("number", sa.Integer, primary_key=True),
-    sa.Column(
-        "turn", sa.Integer, nullable=False
-    ),  # of the search; a turn that only repeats a cell is given up
+    sa.Column("turn", sa.Integer, nullable=False),  # of the search; some turns yield no cell
     sa.Column("layout", sa.Integer, nullable=False),
-    sa.Column(
-        "params", sa.Text, nullable=False
-    ),  # path -> value of everything laid out or searched
-    sa.Column("bracket", sa.String, nullable=False),
+    sa.Column("params", sa.Text, nullable=False),  # JSON: path -> value, laid out or searched
+    sa.Column("bracket", sa.String, nullable=False),  # the bracket as one text, for people
+    sa.Column("entry", sa.String),  # of the bracket; NULL until `upgrade` has filled old rows
+    sa.Column("fields", sa.Text),  # of the bracket: JSON list of [field, value as text]
     sa.Column("asked", sa.Float, nullable=False),
 )
-
 
 TRIAL = sa.Table(
     "trial",
@@ -66,23 +60,19 @@ TRIAL = sa.Table(
     sa.UniqueConstraint("sweep", "hash"),
 )
 
-
 ATTEMPT = sa.Table(
     "attempt",
     META,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("sweep", sa.String, nullable=False),
     sa.Column("trial", sa.Integer, nullable=False),
-    sa.Column("life", sa.Integer, nullable=False),
+    sa.Column("life", sa.Integer, nullable=False),  # the driver run
     sa.Column("started", sa.Float, nullable=False),
     sa.Column("ended", sa.Float),
-    sa.Column(
-        "outcome", sa.String
-    ),  # parked, complete, pruned, lost, timeout, error, diverged, interrupted
+    sa.Column("outcome", sa.String),  # an AttemptOutcome, NULL while it runs
     sa.Column("message", sa.Text),
     sa.Index("attempt_trial", "sweep", "trial"),
 )
-
 
 REPORT = sa.Table(
     "report",
@@ -92,24 +82,22 @@ REPORT = sa.Table(
     sa.Column("trial", sa.Integer, nullable=False),
     sa.Column("epoch", sa.Integer, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
-    sa.Column("seconds", sa.Float, nullable=False),  # inside step()
+    sa.Column("seconds", sa.Float, nullable=False),  # spent in `step()`
     sa.Column("body", sa.Text, nullable=False),
     sa.UniqueConstraint("sweep", "trial", "epoch"),
 )
-
 
 DECISION = sa.Table(
     "decision",
     META,
     sa.Column("sweep", sa.String, primary_key=True),
     sa.Column("cell", sa.Integer, primary_key=True),
-    sa.Column("rung", sa.Integer, primary_key=True),  # position in the spec's pruning.rungs
-    sa.Column("verdict", sa.String, nullable=False),  # "go" or "prune"
+    sa.Column("rung", sa.Integer, primary_key=True),  # index in the spec's pruning.rungs
+    sa.Column("verdict", sa.String, nullable=False),  # a Verdict
     sa.Column("value", sa.Float),  # mean of the pruning metric over seeds, NULL if not finite
     sa.Column("why", sa.Text, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
 )
-
 
 END = sa.Table(
     "end",
@@ -118,13 +106,13 @@ END = sa.Table(
     sa.Column("sweep", sa.String, nullable=False),
     sa.Column("trial", sa.Integer, nullable=False),
     sa.Column("state", sa.String, nullable=False),
+    sa.Column("reason", sa.String),  # an EndReason; NULL until `upgrade` has filled old rows
     sa.Column("why", sa.Text, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
     sa.UniqueConstraint("sweep", "trial"),
 )
 
-
-RESCORE = sa.Table(  # scores of stored codes after the sweep: each a `final/*` of its trial, at its last epoch
+RESCORE = sa.Table(  # scores of stored codes: each is a `final/*` of its trial at its last epoch
     "rescore",
     META,
     sa.Column("seq", sa.Integer, primary_key=True, autoincrement=True),
@@ -133,15 +121,12 @@ RESCORE = sa.Table(  # scores of stored codes after the sweep: each a `final/*` 
     sa.Column("metric", sa.String, nullable=False),
     sa.Column("epoch", sa.Integer, nullable=False),
     sa.Column("at", sa.Float, nullable=False),
-    sa.Column(
-        "run", sa.String, nullable=False
-    ),  # the MLflow run that has it, "" as long as none has
+    sa.Column("run", sa.String, nullable=False),  # the MLflow run that has it, "" if none has
     sa.Column("body", sa.Text, nullable=False),
     sa.UniqueConstraint("sweep", "trial", "metric"),
 )
 
-
-EXPORT = sa.Table(  # how far each trial has reached MLflow and Optuna's dashboard; losing it costs a replay, no more
+EXPORT = sa.Table(  # how far each trial is exported; if it is lost, everything is exported again
     "export",
     META,
     sa.Column("sweep", sa.String, primary_key=True),
@@ -152,9 +137,8 @@ EXPORT = sa.Table(  # how far each trial has reached MLflow and Optuna's dashboa
     sa.Column("state", sa.String, nullable=False),
 )
 
-
 ORDER: dict[sa.Table, sa.Column[Any]] = {
-    LIFE: LIFE.c.id,
+    DRIVER_RUN: DRIVER_RUN.c.id,
     CELL: CELL.c.number,
     TRIAL: TRIAL.c.number,
     ATTEMPT: ATTEMPT.c.id,
@@ -164,6 +148,6 @@ ORDER: dict[sa.Table, sa.Column[Any]] = {
     RESCORE: RESCORE.c.seq,
     EXPORT: EXPORT.c.trial,
 }
-
+"""The column that orders the rows of a table, oldest first."""
 
 Row = Mapping[str, Any]

@@ -25,6 +25,7 @@ from sweeps.report import markdown as report_markdown
 from sweeps.results import run_columns
 from sweeps.results.run_table import Runs
 from sweeps.results.table_file import table_bytes
+from sweeps.storage.workspace import WorkspacePaths
 
 MOST_SVG = 600_000
 """Bytes of an SVG up to which the page embeds it; a larger one (thousands of curves) goes in as PNG."""
@@ -67,7 +68,7 @@ def write_report(runs: Runs, *, folder: Path | None = None) -> Path:
         folder: where to; default `<workspace>/reports/<name>`.
     """
     runs = run_columns.framed(runs)
-    folder = runs.workspace / "reports" / runs.name if folder is None else folder
+    folder = WorkspacePaths(runs.workspace).report(runs.name) if folder is None else folder
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     drawn = pictures(runs)
     for name in figures.FIGURES:

@@ -8,17 +8,15 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
+from sweeps.ledger.states import UNFINISHED
 from sweeps.results.run_table import Runs
 
 METRICS = ("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl", "mig", "active_units")
 """The metrics of every epoch, in the order of the tables."""
 
 
-UNFINISHED = ("RUNNING", "WAITING", "PARKED")
-
-
 _IDENTITY = (
-    *("trial", "number", "cell", "bracket", "objective", "strength_name", "strength"),
+    *("trial", "number", "cell", "bracket", "entry", "bracket_fields", "objective", "strength_name", "strength"),
     *("seed", "state", "epoch", "epochs"),
 )
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 
 import numpy as np
 import pandas as pd
@@ -34,39 +33,32 @@ def strength_names(runs: Runs) -> list[str]:
 
 
 def series(runs: Runs) -> list[str]:
-    """Return the series of every trial, what a line of a figure joins: its bracket without the strength.
+    """Return the series of every trial: its bracket without the strength, as in `beta_vae latents=5`.
 
-    What all brackets of one entry have in common is left out, too: it tells nothing apart.
+    A field with the same value in all brackets of an entry is left out, as it tells nothing apart.
     """
-    split = [_split(str(bracket)) for bracket in runs.table["bracket"]]
-    values: dict[tuple[str, str], set[str]] = {}
-    for name, fields in split:
-        for field, value in fields.items():
-            values.setdefault((name, field), set()).add(value)
-    return [
-        " ".join(
-            [
-                name,
-                *(
-                    f"{field}={value}"
-                    for field, value in fields.items()
-                    if field != strength and len(values[name, field]) > 1
-                ),
-            ]
-        )
-        for (name, fields), strength in zip(split, runs.table["strength_name"], strict=True)
+    brackets = [
+        (str(entry), list(json.loads(fields)))
+        for entry, fields in zip(runs.table["entry"], runs.table["bracket_fields"], strict=True)
     ]
+    values: dict[tuple[str, str], set[str]] = {}
+    for entry, fields in brackets:
+        for field, value in fields:
+            values.setdefault((entry, field), set()).add(value)
+    names: list[str] = []
+    for (entry, fields), strength in zip(brackets, runs.table["strength_name"], strict=True):
+        telling = [
+            f"{field}={value}"
+            for field, value in fields
+            if field != strength and len(values[entry, field]) > 1
+        ]
+        names.append(" ".join([entry, *telling]))
+    return names
 
 
 def entries(runs: Runs) -> list[str]:
-    """Return what every trial's entry of the spec is called: `beta_vae`, `beta_vae(latents 5)`, `beta_vae#1`."""
-    return [_split(str(bracket))[0] for bracket in runs.table["bracket"]]
-
-
-def _split(bracket: str) -> tuple[str, dict[str, str]]:
-    """Return an entry's name and the values beside it: "beta_vae", {"beta": "4"}."""
-    name, *rest = re.split(r" (?=\w+=\S+(?: \w+=\S+)*$)", bracket)
-    return name, dict(part.split("=", 1) for part in (" ".join(rest).split(" ") if rest else []))
+    """Return the name of every trial's entry: `beta_vae`, `beta_vae(latents 5)`, `beta_vae#1`."""
+    return [str(entry) for entry in runs.table["entry"]]
 
 
 def distributions(table: pd.DataFrame) -> list[str]:

@@ -16,7 +16,8 @@ from sweeps.cells.timeline import Timeline
 from sweeps.ledger import tables
 from sweeps.ledger.flatten import flatten
 from sweeps.ledger.ledger import Ledger
-from sweeps.ledger.replay import TrialState, parked, read_trials
+from sweeps.ledger.replay import TrialProgress, parked_trials, read_trials
+from sweeps.ledger.states import TrialState
 from sweeps.spec.objective_settings import LENGTHS
 from sweeps.storage.workspace import TrialPaths
 from vae_core.config import TrainConfig
@@ -66,13 +67,7 @@ def load_runs(workspace: Path, name: str) -> Runs:
     """
     ledger = Ledger.existing(workspace)
     try:
-        row = ledger.sweep(name)
-        if row is None:
-            from vae_core.hyperparameters.registry import unknown
-
-            raise LookupError(
-                unknown("sweep", name, [other["name"] for other in ledger.rows(tables.SWEEP)])
-            )
+        row = ledger.require_sweep(name)
         return _fold(ledger, workspace, name, row)
     finally:
         ledger.close()
@@ -84,7 +79,7 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
     cells = {cell["number"]: cell for cell in ledger.of(tables.CELL, name)}
     by = row["spec"]["tradeoff"].get("by") or ()
     running = {attempt["trial"] for attempt in attempts if attempt["outcome"] is None}
-    waiting = parked(ledger, name, trials)
+    waiting = parked_trials(ledger, name, trials)
     courses = {
         trial.number: timeline.of_config(trial.config, trial.first_steps)
         for trial in trials
@@ -125,9 +120,9 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
     rows: list[dict[str, Any]] = []
     for trial in trials:
         if trial.number in running and not trial.ended:
-            trial.state = "RUNNING"
+            trial.state = TrialState.RUNNING
         elif trial.number in waiting:
-            trial.state = "PARKED"
+            trial.state = TrialState.PARKED
         rows.append(
             {
                 **_identity(trial, cells[trial.cell], by, workspace),
@@ -139,7 +134,7 @@ def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
                     if key != "seed"
                 },
                 **trial.reported.get(trial.epoch, {}),
-                **(finals.get(trial.number, {}) if trial.state == "COMPLETE" else {}),
+                **(finals.get(trial.number, {}) if trial.state is TrialState.COMPLETE else {}),
                 **{f"software/{key}": value for key, value in json.loads(row["software"]).items()},
             }
         )
@@ -184,7 +179,7 @@ def strength(
 
 
 def _identity(
-    trial: TrialState, cell: Mapping[str, Any], by: Sequence[str], workspace: Path
+    trial: TrialProgress, cell: Mapping[str, Any], by: Sequence[str], workspace: Path
 ) -> dict[str, Any]:
     name, value = strength(trial.config, json.loads(cell["params"]), by)
     return {
@@ -192,12 +187,15 @@ def _identity(
         "number": trial.number,
         "cell": str(trial.cell),
         "bracket": cell["bracket"],
+        "entry": cell["entry"],
+        "bracket_fields": cell["fields"],
         "objective": trial.config["objective"]["name"],
         "strength_name": name,
         "strength": value,
         "seed": trial.seed,
-        "state": trial.state,
+        "state": trial.state.value,
         "why": trial.why,
+        "end_reason": "" if trial.end_reason is None else trial.end_reason.value,
         "epoch": trial.epoch,
         "epochs": trial.epochs,
         "collapsed": trial.ended and trial.collapsed,

@@ -21,7 +21,8 @@ from sweeps.driver import run
 from sweeps.failpoints import failpoint
 from sweeps.ledger import provenance, tables
 from sweeps.ledger.ledger import Ledger
-from sweeps.ledger.replay import TrialState, read_trials
+from sweeps.ledger.replay import TrialProgress, read_trials
+from sweeps.ledger.states import TrialState
 from sweeps.scoring import codes_file
 from sweeps.scoring.codes_file import CodesFile, CodesFileError
 from sweeps.scoring.score_codes import ScoreError, missing
@@ -29,7 +30,6 @@ from sweeps.storage import lock
 from sweeps.storage.files import AbstractFiles, open_files
 from sweeps.storage.workspace import TrialPaths
 from vae_core.evaluation.final_scores import flattened
-from vae_core.hyperparameters.registry import unknown
 
 CODES = "codes.npz"
 
@@ -71,15 +71,15 @@ class _Work(NamedTuple):
     name: str
     ledger: Ledger
     files: AbstractFiles
-    trials: list[TrialState]  # all
+    trials: list[TrialProgress]  # all
     final: dict[
         int, dict[str, Any]
     ]  # number -> body of the report with the numbers of the whole set
     there: dict[tuple[int, str], dict[str, Any]]  # (number, metric) -> body of an earlier rescore
 
     @property
-    def complete(self) -> list[TrialState]:
-        return [trial for trial in self.trials if trial.state == "COMPLETE"]
+    def complete(self) -> list[TrialProgress]:
+        return [trial for trial in self.trials if trial.state is TrialState.COMPLETE]
 
 
 def rescore_sweep(name: str, asked: Sequence[str], workspace: Path) -> Rescored:
@@ -96,11 +96,7 @@ def rescore_sweep(name: str, asked: Sequence[str], workspace: Path) -> Rescored:
     _check_names(names)
     ledger = Ledger.existing(workspace)
     try:
-        row = ledger.sweep(name)
-        if row is None:
-            raise LookupError(
-                unknown("sweep", name, [other["name"] for other in ledger.rows(tables.SWEEP)])
-            )
+        row = ledger.require_sweep(name)
         store = row["spec"].get("store") or {}
         with lock.one_driver(name, workspace):
             work = _read(name, ledger, open_files(workspace, store.get("files")))
@@ -158,7 +154,7 @@ class _Stored:
         self._files = files
         self._kept: dict[str, CodesFile] = {}
 
-    def of(self, trial: TrialState) -> CodesFile:
+    def of(self, trial: TrialProgress) -> CodesFile:
         """Return a trial's codes; CodesFileError if they are missing or damaged."""
         if trial.hash not in self._kept:
             path = TrialPaths(trial.hash).artifact(CODES)
@@ -176,7 +172,7 @@ class _Stored:
             )
         return self._kept[trial.hash]
 
-    def keep(self, trials: Sequence[TrialState]) -> None:
+    def keep(self, trials: Sequence[TrialProgress]) -> None:
         """Let go of the codes of all other trials."""
         wanted = {trial.hash for trial in trials}
         self._kept = {hash_: codes for hash_, codes in self._kept.items() if hash_ in wanted}
@@ -219,7 +215,7 @@ def _outcomes(
             shown.done()
 
 
-def _outcome(work: _Work, trial: TrialState, name: str, stored: _Stored) -> Outcome:
+def _outcome(work: _Work, trial: TrialProgress, name: str, stored: _Stored) -> Outcome:
     def ended(state: State, value: float | None = None, why: str = "") -> Outcome:
         return Outcome(trial.number, trial.hash, name, state, value, why)
 
@@ -230,12 +226,12 @@ def _outcome(work: _Work, trial: TrialState, name: str, stored: _Stored) -> Outc
     if name in body.get("identity", {}) or name in trial.config["evaluation"]["final"]:
         return ended("trained", body["final"].get(name))
     needs = metrics.find(name).needs
-    others: list[TrialState] = []
+    others: list[TrialProgress] = []
     if "others" in needs:
         cell = [other for other in work.trials if other.cell == trial.cell and other is not trial]
         if not all(other.ended for other in cell):
             return ended("skipped", why="its cell has seeds that have not ended")
-        others = [other for other in cell if other.state == "COMPLETE"]
+        others = [other for other in cell if other.state is TrialState.COMPLETE]
         if not others:
             return ended("skipped", why="its cell has no other complete seed to compare with")
     try:
@@ -272,7 +268,7 @@ def _score(name: str, found: CodesFile, others: Sequence[Codes], *, seed: int) -
 
 
 def _record(
-    work: _Work, trial: TrialState, name: str, result: Score, final: dict[str, float]
+    work: _Work, trial: TrialProgress, name: str, result: Score, final: dict[str, float]
 ) -> None:
     """Write a score; a number that training has reported under the same key stays that one."""
     numbers = {key: value for key, value in flattened(name, result).items() if key not in final}

@@ -1,4 +1,4 @@
-"""Cells as Optuna trials."""
+"""Cells as Optuna trials, and spaces as Optuna distributions."""
 
 from __future__ import annotations
 
@@ -6,50 +6,63 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sweeps.search.cell_record import CellRecord
+from sweeps.search.cell_outcome import CellOutcome, OutcomeState
 from sweeps.spec.space import Choice, Grid, Int, LogInt, LogUniform, Space, Uniform
 
 
 def distribution(space: Space) -> Any:
-    """Return Optuna's distribution of a space; choices go by their JSON text, since Optuna takes scalars only."""
-    from optuna import distributions as od
+    """Return the Optuna distribution of a space.
+
+    The values of a grid or a choice go by their JSON text, since Optuna takes scalars only.
+    """
+    from optuna import distributions
 
     if isinstance(space, Uniform):
-        return od.FloatDistribution(space.low, space.high)
+        return distributions.FloatDistribution(space.low, space.high)
     if isinstance(space, LogUniform):
-        return od.FloatDistribution(space.low, space.high, log=True)
+        return distributions.FloatDistribution(space.low, space.high, log=True)
     if isinstance(space, Int):
-        return od.IntDistribution(space.low, space.high)
+        return distributions.IntDistribution(space.low, space.high)
     if isinstance(space, LogInt):
-        return od.IntDistribution(space.low, space.high, log=True)
-    return od.CategoricalDistribution([json.dumps(value) for value in space.values])
+        return distributions.IntDistribution(space.low, space.high, log=True)
+    return distributions.CategoricalDistribution([json.dumps(value) for value in space.values])
 
 
-def frozen_trial(told: CellRecord, searched: Mapping[str, Space], **attributes: Any) -> Any:
-    """Return a cell as Optuna's trial: complete only at full horizon, pruned with its curve, else failed."""
+def frozen_trial(outcome: CellOutcome, searched: Mapping[str, Space], **attributes: Any) -> Any:
+    """Return a cell as an Optuna trial.
+
+    It is complete only if the cell trained its whole length. Its intermediate values are the curve
+    of the pruning metric; a complete cell with several goals has none, since Optuna allows none.
+
+    Args:
+        outcome: of the cell.
+        searched: path -> space of the parameters to tell Optuna.
+        attributes: user attributes of the trial.
+    """
     from optuna.trial import TrialState, create_trial
 
-    state = {
-        "running": TrialState.RUNNING,
-        "complete": TrialState.COMPLETE,
-        "pruned": TrialState.PRUNED,
-        "failed": TrialState.FAIL,
-    }[told.state]
+    states = {
+        OutcomeState.RUNNING: TrialState.RUNNING,
+        OutcomeState.COMPLETE: TrialState.COMPLETE,
+        OutcomeState.PRUNED: TrialState.PRUNED,
+        OutcomeState.FAILED: TrialState.FAIL,
+    }
+    complete = outcome.state == OutcomeState.COMPLETE
     return create_trial(
-        state=state,
-        params={path: to_optuna(space, told.params[path]) for path, space in searched.items()},
+        state=states[outcome.state],
+        params={path: to_optuna(space, outcome.params[path]) for path, space in searched.items()},
         distributions={path: distribution(space) for path, space in searched.items()},
-        values=list(told.values) if told.state == "complete" else None,
-        intermediate_values={} if len(told.values) > 1 else dict(told.intermediate),
+        values=list(outcome.values) if complete else None,
+        intermediate_values={} if len(outcome.values) > 1 else dict(outcome.intermediate),
         user_attrs=attributes,
     )
 
 
 def to_optuna(space: Space, value: Any) -> Any:
-    """Return a value as Optuna holds it."""
+    """Return a value of a space as Optuna stores it."""
     return json.dumps(value) if isinstance(space, Choice | Grid) else value
 
 
 def from_optuna(space: Space, value: Any) -> Any:
-    """Return what `to_optuna` was given."""
+    """Return the value that `to_optuna` was given."""
     return json.loads(value) if isinstance(space, Choice | Grid) else value

@@ -1,7 +1,7 @@
-"""What to try next: a pure function of the sweep's history.
+"""Suggests the parameters of the next cell: a pure function of the history of a sweep.
 
-Every suggestion is computed afresh from (search seed, layout, number, history), so a driver that was killed suggests
-after its restart what it would have suggested without: no sampler state exists that could be lost.
+Every suggestion is computed from (search seed, layout, number, history) alone. So a driver that was killed suggests
+after its restart what it would have suggested without: there is no sampler state that could be lost.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from scipy.stats import qmc
 
-from sweeps.search.cell_record import CellRecord
+from sweeps.search.cell_outcome import CellOutcome
 from sweeps.search.optuna_trials import distribution, from_optuna, frozen_trial
 from sweeps.spec.space import Space, from_unit
 
@@ -22,17 +22,26 @@ from sweeps.spec.space import Space, from_unit
 def suggest(
     name: str,
     searched: Mapping[str, Space],
-    history: Sequence[CellRecord],
+    history: Sequence[CellOutcome],
     *,
     seed: int,
     layout: int,
     number: int,
     directions: Sequence[Literal["max", "min"]],
 ) -> dict[str, Any]:
-    """Return values for the searched paths of cell `number` (from 0) of a layout point.
+    """Return path -> value of the searched parameters of one cell.
 
-    `random` draws from a generator keyed by (seed, layout, number); `qmc` is point `number` of the scrambled Sobol
-    sequence keyed by (seed, layout); `tpe` asks Optuna's TPESampler, reseeded per ask and told the whole history.
+    `random` draws from a generator keyed by (seed, layout, number). `qmc` takes point `number` of the scrambled Sobol
+    sequence keyed by (seed, layout). `tpe` asks Optuna's TPESampler, seeded anew per cell and given all of the history.
+
+    Args:
+        name: of the sampler.
+        searched: path -> space.
+        history: the earlier cells of the same layout.
+        seed: of the search.
+        layout: index of the layout.
+        number: of the cell within its layout, from 0.
+        directions: the better end of each goal.
     """
     if not searched:
         return {}
@@ -40,24 +49,26 @@ def suggest(
     if name == "random":
         point = np.random.default_rng(key).random(len(searched))
     elif name == "qmc":
-        engine = qmc.Sobol(
-            len(searched), scramble=True, rng=np.random.default_rng(_seed(seed, layout, -1))
-        )
-        point = engine.fast_forward(number).random(1)[0] if number else engine.random(1)[0]
+        rng = np.random.default_rng(_seed(seed, layout, -1))
+        engine = qmc.Sobol(len(searched), scramble=True, rng=rng)
+        if number:
+            engine.fast_forward(number)
+        point = engine.random(1)[0]
     else:
-        return _tpe(searched, history, key % 2**32, directions)
+        return _suggest_by_tpe(searched, history, key % 2**32, directions)
     return {
         path: from_unit(space, float(u))
         for (path, space), u in zip(searched.items(), point, strict=True)
     }
 
 
-def _tpe(
+def _suggest_by_tpe(
     searched: Mapping[str, Space],
-    history: Sequence[CellRecord],
+    history: Sequence[CellOutcome],
     seed: int,
     directions: Sequence[str],
 ) -> dict[str, Any]:
+    """Return the suggestion of a TPESampler that is given the whole history."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -66,11 +77,12 @@ def _tpe(
         sampler=optuna.samplers.TPESampler(seed=seed),
     )
     distributions = {path: distribution(space) for path, space in searched.items()}
-    for told in history:
-        study.add_trial(frozen_trial(told, searched))
+    for outcome in history:
+        study.add_trial(frozen_trial(outcome, searched))
     trial = study.ask(distributions)
     return {path: from_optuna(space, trial.params[path]) for path, space in searched.items()}
 
 
 def _seed(*parts: int) -> int:
+    """Return a seed of 64 bits from whole numbers."""
     return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:8], "big")

@@ -11,14 +11,18 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from sweeps.errors import SweepError
+from sweeps.storage.workspace import WorkspacePaths
 
 
 @contextlib.contextmanager
 def one_driver(name: str, workspace: Path) -> Iterator[None]:
-    """Hold the sweep's lock: one driver at a time; the kernel frees it however this process ends."""
+    """Hold the lock of a sweep. The kernel frees it however this process ends.
+
+    Raises:
+        SweepError: another process holds the lock.
+    """
     workspace.mkdir(parents=True, exist_ok=True)
-    path = workspace / f".{name}.lock"
-    with open(path, "a+") as file:
+    with open(WorkspacePaths(workspace).lock(name), "a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -28,19 +32,16 @@ def one_driver(name: str, workspace: Path) -> Iterator[None]:
                 f"sweep {name!r} is being driven by {owner}; end that one first"
             ) from None
         file.truncate(0)
-        file.write(
-            f"pid {os.getpid()} on {platform.node()} since {time.strftime('%Y-%m-%d %H:%M:%S')}"
-        )
+        started = time.strftime("%Y-%m-%d %H:%M:%S")
+        file.write(f"pid {os.getpid()} on {platform.node()} since {started}")
         file.flush()
         yield
 
 
 def is_locked(workspace: Path, name: str) -> bool:
-    """Return whether some process holds the sweep's lock."""
-    import fcntl
-
+    """Return whether a process holds the lock of a sweep."""
     try:
-        with open(workspace / f".{name}.lock") as file:
+        with open(WorkspacePaths(workspace).lock(name)) as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except FileNotFoundError:
         return False

@@ -14,7 +14,7 @@ from mini_sweep import MINI
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.spec.yaml_writer import dump
-from sweeps.storage.workspace import tracking_uri
+from sweeps.storage.workspace import WorkspacePaths
 
 SPEC = {
     **MINI,
@@ -78,7 +78,7 @@ def assert_every_number_once(workspace, states=None):
         for n, found in epochs.items()
     ), epochs
 
-    client = mlflow.MlflowClient(tracking_uri(workspace, None))
+    client = mlflow.MlflowClient(WorkspacePaths(workspace).tracking_uri(None))
     experiment = client.get_experiment_by_name("mini")
     runs = client.search_runs([experiment.experiment_id])
     assert len(runs) == len(trials) + 1  # and the parent

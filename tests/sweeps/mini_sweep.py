@@ -9,7 +9,7 @@ from typing import Any
 from sweeps.driver.conductor import Assignment, Conductor
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
-from sweeps.ledger.replay import TrialState
+from sweeps.ledger.replay import TrialProgress
 from sweeps.spec.load import spec_from_mapping
 from sweeps.spec.sweep_spec import SweepSpec
 
@@ -29,7 +29,7 @@ MINI: dict[str, Any] = {
     "evaluation": {"images": 64, "samples": 16, "final": ["mig"]},
 }
 
-Curve = Callable[[TrialState, int], float]
+Curve = Callable[[TrialProgress, int], float]
 
 
 def spec(**changes: Any) -> SweepSpec:
@@ -50,12 +50,12 @@ def conductor(sweep: SweepSpec, workspace: Path) -> Conductor:
                 software="{}",
             )
         life = tx.insert(
-            tables.LIFE, sweep=sweep.name, host="here", pid=1, slots=2, started=0.0, seen=0.0
+            tables.DRIVER_RUN, sweep=sweep.name, host="here", pid=1, slots=2, started=0.0, seen=0.0
         )
-    return Conductor(sweep, ledger, fingerprint="f" * 64, n_data=N_DATA, life=life)
+    return Conductor(sweep, ledger, fingerprint="f" * 64, n_data=N_DATA, driver_run=life)
 
 
-def body(trial: TrialState, epoch: int, mig: float, active: float = 3.0) -> dict[str, Any]:
+def body(trial: TrialProgress, epoch: int, mig: float, active: float = 3.0) -> dict[str, Any]:
     """Return what an actor would report."""
     return {
         "number": trial.number,
@@ -79,12 +79,12 @@ def body(trial: TrialState, epoch: int, mig: float, active: float = 3.0) -> dict
     }
 
 
-def learning_rate_decides(trial: TrialState, epoch: int) -> float:
+def learning_rate_decides(trial: TrialProgress, epoch: int) -> float:
     """A score that grows with epochs and is higher for the higher learning rate, a little with the seed."""
     return epoch * float(trial.config["train"]["learning_rate"]) + 1e-4 * trial.seed
 
 
-def all_active(trial: TrialState, epoch: int) -> float:
+def all_active(trial: TrialProgress, epoch: int) -> float:
     """The number of active units of a trial that never collapses."""
     del trial, epoch
     return 3.0

@@ -14,7 +14,7 @@ from sweeps.driver.conductor import Conductor
 from sweeps.exports.mlflow_writer import MlflowWriter
 from sweeps.ledger.ledger import Ledger
 from sweeps.storage.files import LocalFiles
-from sweeps.storage.workspace import TrialPaths, tracking_uri
+from sweeps.storage.workspace import TrialPaths, WorkspacePaths
 
 FACTORS = np.indices((4, 3, 5)).reshape(3, -1).T
 PLAIN: dict[str, Any] = {"pruning": "none", "train": {"epochs": 2, "batch_size": 32}}
@@ -55,7 +55,7 @@ def points(workspace: Path, name: str = "mini") -> dict[int, Counter[tuple[str, 
     """Return, of every trial's run, how often MLflow has each (final metric, step)."""
     import mlflow
 
-    client = mlflow.MlflowClient(tracking_uri(workspace, None))
+    client = mlflow.MlflowClient(WorkspacePaths(workspace).tracking_uri(None))
     experiment = client.get_experiment_by_name(name)
     assert experiment is not None
     found: dict[int, Counter[tuple[str, int]]] = {}
@@ -84,7 +84,7 @@ def tags(workspace: Path, number: int) -> dict[str, str]:
 def _run(workspace: Path, number: int) -> Any:
     import mlflow
 
-    client = mlflow.MlflowClient(tracking_uri(workspace, None))
+    client = mlflow.MlflowClient(WorkspacePaths(workspace).tracking_uri(None))
     experiment = client.get_experiment_by_name("mini")
     assert experiment is not None
     (run,) = client.search_runs([experiment.experiment_id], f"tags.`sweep.trial` = 'mini/{number}'")

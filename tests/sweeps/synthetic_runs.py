@@ -89,6 +89,10 @@ def synthetic(
                             "number": number,
                             "cell": cell,
                             "bracket": bracket,
+                            "entry": objective,
+                            "bracket_fields": json.dumps(
+                                [] if strength is None else [["beta", f"{strength:g}"]]
+                            ),
                             "objective": objective,
                             "strength_name": ""
                             if strength is None

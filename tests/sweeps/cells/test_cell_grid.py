@@ -3,7 +3,7 @@
 from mini_sweep import spec
 
 from sweeps.cells.cell_grid import all_layouts, trial_config
-from sweeps.cells.names import bracket_name, entry_name
+from sweeps.cells.names import bracket, entry_name
 from sweeps.spec.load import load_spec
 
 
@@ -30,13 +30,13 @@ def test_brackets_are_objective_and_strength():
             {"name": "beta_vae", "beta": 8},
         ]
     )
-    names = [bracket_name(sweep, layout, layout.fixed) for layout in all_layouts(sweep)]
+    names = [bracket(sweep, layout, layout.fixed).name for layout in all_layouts(sweep)]
     assert names == ["vae", "vae", *["beta_vae#1 beta=4"] * 2, *["beta_vae#2 beta=8"] * 2]
 
 
 def test_tradeoff_by_names_the_bracket():
     sweep = spec(tradeoff={"by": ["learning_rate"]})
-    names = [bracket_name(sweep, layout, layout.fixed) for layout in all_layouts(sweep)]
+    names = [bracket(sweep, layout, layout.fixed).name for layout in all_layouts(sweep)]
     assert names == ["beta_vae learning_rate=0.01"] * 2 + ["beta_vae learning_rate=0.001"] * 2
 
 
@@ -46,7 +46,7 @@ def test_a_searched_strength_is_not_in_the_bracket():
         search={"name": "random", "trials": 2},
     )
     layout = all_layouts(sweep)[0]
-    assert bracket_name(sweep, layout, {**layout.fixed, "objective.beta": 3.0}) == "beta_vae"
+    assert bracket(sweep, layout, {**layout.fixed, "objective.beta": 3.0}).name == "beta_vae"
 
 
 def test_a_trial_is_the_specs_constants_the_cells_values_and_a_seed():
@@ -100,6 +100,6 @@ def test_entries_that_vary_another_field_each_are_called_by_it() -> None:
         "beta_tcvae(alpha)",
         "beta_tcvae(gamma)",
     ]
-    points = [bracket_name(sweep, layout, layout.fixed) for layout in all_layouts(sweep)]
+    points = [bracket(sweep, layout, layout.fixed).name for layout in all_layouts(sweep)]
     assert points[6] == "beta_tcvae(alpha) beta=1 alpha=2 gamma=1"
     assert len(set(points)) == len(points)

@@ -9,7 +9,8 @@ from mini_sweep import body, conductor, learning_rate_decides, play, spec
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.registration import retry_failed
-from sweeps.ledger.replay import parked, read_trials
+from sweeps.ledger.replay import parked_trials, read_trials
+from sweeps.search.cell_outcome import cell_outcome
 
 
 def states(sweep):
@@ -42,7 +43,7 @@ def test_beta_is_never_pruned_against_beta(tmp_path):
         trial.config["objective"]["beta"] for trial in sweep.trials if trial.state == "COMPLETE"
     }
     assert complete == {1, 4}
-    assert {cell.bracket for cell in sweep.cells} == {"beta_vae beta=1", "beta_vae beta=4"}
+    assert {cell.bracket.name for cell in sweep.cells} == {"beta_vae beta=1", "beta_vae beta=4"}
 
 
 @pytest.mark.parametrize("slots", [1, 2, 3, 8])
@@ -56,7 +57,7 @@ def test_a_rung_waits_for_all_seeds_of_a_cell_and_is_judged_once(tmp_path, slots
             trial.number: max(r["epoch"] for r in reports if r["trial"] == trial.number)
             for trial in cell.trials
         }
-        assert set(last.values()) == ({4} if cell.verdicts[0] else {2})
+        assert set(last.values()) == ({4} if cell.promotions[0] else {2})
     assert len(table(tmp_path, tables.DECISION)) == len(sweep.cells)
 
 
@@ -67,7 +68,7 @@ def test_a_rung_is_judged_on_the_mean_over_seeds(tmp_path):
     sweep = conductor(spec(objectives=one_beta), tmp_path)
     play(sweep, lambda trial, _: migs[trial.config["train"]["learning_rate"], trial.seed])
     assert [cell.values[0] for cell in sweep.cells] == pytest.approx([0.4, 0.35])
-    assert [cell.verdicts[0] for cell in sweep.cells] == [True, False]
+    assert [cell.promotions[0] for cell in sweep.cells] == [True, False]
 
 
 def test_every_report_is_written_once_and_a_repeat_changes_nothing(tmp_path):
@@ -113,7 +114,7 @@ def test_decisions_recomputed_from_the_ledger_are_the_recorded_ones(tmp_path):
         for row in table(tmp_path, tables.DECISION)
     }
     folded = {
-        (cell.number, rung): go for cell in second.cells for rung, go in cell.verdicts.items()
+        (cell.number, rung): go for cell in second.cells for rung, go in cell.promotions.items()
     }
     assert recorded == folded
     assert recorded
@@ -249,7 +250,10 @@ def test_stopping_leaves_trials_to_go_on_with(tmp_path):
 def test_complete_cells_are_told_their_mean_and_pruned_ones_no_value(tmp_path):
     sweep = conductor(spec(), tmp_path)
     play(sweep)
-    told = {told.state: told for told in map(sweep.told, sweep.cells)}
+    told = {
+        outcome.state: outcome
+        for outcome in (cell_outcome(cell, sweep.spec) for cell in sweep.cells)
+    }
     # Last epoch 4: 4 * 1e-2 and 4 * 1e-2 + 1e-4 for the two seeds.
     assert told["complete"].values == pytest.approx((0.04005,))
     assert told["pruned"].values == ()
@@ -358,7 +362,7 @@ def test_a_cell_that_collapsed_whole_is_judged_as_the_low_value_it_is(tmp_path):
         active=lambda trial, _: 0.0 if trial.config["train"]["learning_rate"] == 1e-3 else 3.0,
     )
     # Pruned at the first rung, it is not seen at the second, as any pruned cell.
-    assert [cell.verdicts for cell in sweep.cells] == [{0: True, 1: True}, {0: False}]
+    assert [cell.promotions for cell in sweep.cells] == [{0: True, 1: True}, {0: False}]
     assert {trial.why for trial in sweep.cells[1].trials} == {"collapsed (epoch 2)"}
 
 
@@ -366,8 +370,10 @@ def test_a_sampler_learns_of_a_stopped_seed_too(tmp_path):
     sweep = conductor(two_rates(), tmp_path)
     play(sweep, lambda trial, _: 0.4 * trial.seed, active=lambda trial, _: 3.0 * trial.seed)
     # Seed 0 stopped at MIG 0.0, seed 1 complete at 0.4: the cell's value is 0.2.
-    assert [sweep.told(cell).values for cell in sweep.cells] == [pytest.approx((0.2,))] * 2
-    assert set(sweep.told(sweep.cells[0]).intermediate) == {1, 2, 3, 4, 5}
+    assert [cell_outcome(cell, sweep.spec).values for cell in sweep.cells] == [
+        pytest.approx((0.2,))
+    ] * 2
+    assert set(cell_outcome(sweep.cells[0], sweep.spec).intermediate) == {1, 2, 3, 4, 5}
 
 
 def test_a_trial_that_stopped_elsewhere_stops_here_without_training(tmp_path):
@@ -409,10 +415,10 @@ def test_a_trial_at_a_rung_that_does_not_judge_it_is_not_parked(tmp_path):
     for epoch in (1, 2):
         assert sweep.record(trial.number, body(trial, epoch, 0.1))
     ledger = Ledger.of_workspace(tmp_path)
-    assert parked(ledger, "mini", read_trials(ledger, "mini")) == set()
+    assert parked_trials(ledger, "mini", read_trials(ledger, "mini")) == set()
     assert not sweep.record(trial.number, body(trial, 3, 0.1))
     assert trial.state == "PARKED"
-    assert parked(ledger, "mini", read_trials(ledger, "mini")) == {trial.number}
+    assert parked_trials(ledger, "mini", read_trials(ledger, "mini")) == {trial.number}
 
 
 def test_cells_of_an_earlier_version_meet_those_of_this_one_in_one_bracket(tmp_path):
@@ -422,5 +428,5 @@ def test_cells_of_an_earlier_version_meet_those_of_this_one_in_one_bracket(tmp_p
     with sweep._ledger.transaction() as tx:
         tx.update(tables.CELL, tables.CELL.c.number == 0, bracket="beta_vae#0 beta=1")
     again = conductor(spec(), tmp_path)
-    assert again.cells[0].bracket == "beta_vae beta=1"
+    assert again.cells[0].bracket.name == "beta_vae beta=1"
     assert again._ledger.of(tables.CELL, "mini")[0]["bracket"] == "beta_vae beta=1"

@@ -10,7 +10,7 @@ from sweeps.exports.mlflow_writer import MlflowWriter
 from sweeps.ledger.flatten import flatten
 from sweeps.ledger.ledger import Ledger
 from sweeps.storage.files import LocalFiles
-from sweeps.storage.workspace import TrialPaths, tracking_uri
+from sweeps.storage.workspace import TrialPaths, WorkspacePaths
 
 TAGS = {"git_commit": "abc", "torch": "2", "python": "3"}
 
@@ -27,7 +27,7 @@ def export(workspace, name="mini", uri=None):
 def client(workspace):
     import mlflow
 
-    return mlflow.MlflowClient(tracking_uri(workspace, None))
+    return mlflow.MlflowClient(WorkspacePaths(workspace).tracking_uri(None))
 
 
 def runs_of(workspace, name="mini"):

@@ -7,6 +7,7 @@ import pytest
 
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.states import EndReason, TrialState
 
 
 @pytest.fixture
@@ -39,7 +40,7 @@ def test_a_failed_transaction_leaves_nothing(ledger):
 
 def test_two_ledgers_on_one_file_see_each_other(ledger, tmp_path):
     with ledger.transaction() as tx:
-        tx.end("s", 0, "COMPLETE")
+        tx.end("s", 0, TrialState.COMPLETE, EndReason.COMPLETED, "")
     other = Ledger.of_workspace(tmp_path)
     assert [row["state"] for row in other.of(tables.END, "s")] == ["COMPLETE"]
 
@@ -60,6 +61,7 @@ def test_what_was_committed_survives_a_kill(tmp_path):
 import os, signal
 from pathlib import Path
 from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.states import EndReason, TrialState
 ledger = Ledger.of_workspace(Path({str(tmp_path)!r}))
 for epoch in range(1, 100):
     with ledger.transaction() as tx:

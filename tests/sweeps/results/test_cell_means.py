@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,8 @@ def tiny(
             "number": number,
             "cell": f"b_vae beta={beta} rate={rate}",
             "bracket": f"b_vae beta={beta}",
+            "entry": "b_vae",
+            "bracket_fields": json.dumps([["beta", str(beta)]]),
             "objective": "b_vae",
             "strength_name": "beta",
             "strength": beta,
@@ -206,14 +209,20 @@ def test_what_is_drawn_from_another_distribution_is_ranked_apart():
 
 
 def test_a_series_is_called_by_what_tells_it_apart():
-    brackets = [
-        "b(beta) beta=1 alpha=1",
-        "b(beta) beta=4 alpha=1",
-        "v width=0.1",
-        "v width=null",
-        "c(form abs, hidden (8, 8))",
+    brackets: list[tuple[str, list[list[str]]]] = [
+        ("b(beta)", [["beta", "1"], ["alpha", "1"]]),
+        ("b(beta)", [["beta", "4"], ["alpha", "1"]]),
+        ("v", [["width", "0.1"]]),
+        ("v", [["width", "null"]]),
+        ("c(form abs, hidden (8, 8))", []),
     ]
-    table = pd.DataFrame({"bracket": brackets, "strength_name": ["beta", "beta", "", "", ""]})
+    table = pd.DataFrame(
+        {
+            "entry": [entry for entry, _ in brackets],
+            "bracket_fields": [json.dumps(fields) for _, fields in brackets],
+            "strength_name": ["beta", "beta", "", "", ""],
+        }
+    )
     names = run_series.series(synthetic()._replace(table=table))
     assert names == [
         "b(beta)",

@@ -24,11 +24,11 @@ def test_rungs_are_epochs_before_the_end(fractions, epochs, expected):
 
 
 def test_the_first_to_arrive_goes_on():
-    assert judge(0.1, [], reduction=2, mode="max").go
+    assert judge(0.1, [], reduction=2, mode="max").promoted
 
 
 @pytest.mark.parametrize(
-    ("value", "others", "reduction", "go"),
+    ("value", "others", "reduction", "promoted"),
     [
         (0.2, [0.1], 2, True),  # best 1 of 2
         (0.1, [0.2], 2, False),
@@ -38,25 +38,25 @@ def test_the_first_to_arrive_goes_on():
         (0.25, [0.2, 0.3, 0.1], 4, False),  # best 1 of 4
     ],
 )
-def test_the_best_share_goes_on(value, others, reduction, go):
-    assert judge(value, others, reduction=reduction, mode="max").go is go
+def test_the_best_share_goes_on(value, others, reduction, promoted):
+    assert judge(value, others, reduction=reduction, mode="max").promoted is promoted
 
 
 def test_min_turns_the_order_round():
-    assert judge(0.1, [0.2], reduction=2, mode="min").go
-    assert not judge(0.2, [0.1], reduction=2, mode="min").go
+    assert judge(0.1, [0.2], reduction=2, mode="min").promoted
+    assert not judge(0.2, [0.1], reduction=2, mode="min").promoted
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
 def test_what_is_not_finite_never_goes_on(value):
     # Ray's ASHA compares nan < cutoff, which is False, and promotes it at every rung.
-    assert not judge(value, [0.1, 0.2], reduction=2, mode="max").go
-    assert not judge(value, [], reduction=2, mode="max").go
+    assert not judge(value, [0.1, 0.2], reduction=2, mode="max").promoted
+    assert not judge(value, [], reduction=2, mode="max").promoted
 
 
 def test_what_is_not_finite_is_not_counted_as_seen():
     # With the two nan counted this would be the best 2 of 4; of the two numbers it is the worse.
-    assert not judge(0.1, [math.nan, math.nan, 0.2], reduction=2, mode="max").go
+    assert not judge(0.1, [math.nan, math.nan, 0.2], reduction=2, mode="max").promoted
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from sweeps.search.cell_record import CellRecord
+from sweeps.search.cell_outcome import CellOutcome
 from sweeps.search.suggest import from_unit, suggest
 from sweeps.spec.space import Choice, Int, LogInt, LogUniform, Uniform
 
@@ -17,9 +17,9 @@ SPACES = {
 }
 
 
-def told(number: int, mig: float) -> CellRecord:
+def told(number: int, mig: float) -> CellOutcome:
     params = suggest("random", SPACES, [], seed=0, layout=0, number=number, directions=["max"])
-    return CellRecord(params, "complete", (mig,), {1: mig})
+    return CellOutcome(params, "complete", (mig,), {1: mig})
 
 
 def ask(name: str, number: int, history=(), seed: int = 0, layout: int = 0):
@@ -65,10 +65,10 @@ def test_tpe_goes_where_the_score_was():
     def score(beta: float) -> float:
         return -abs(math.log2(beta) - 2)  # best at 4
 
-    history: list[CellRecord] = []
+    history: list[CellOutcome] = []
     for number in range(30):
         drawn = suggest("tpe", space, history, seed=0, layout=0, number=number, directions=["max"])
-        history.append(CellRecord(drawn, "complete", (score(drawn["objective.beta"]),), {}))
+        history.append(CellOutcome(drawn, "complete", (score(drawn["objective.beta"]),), {}))
     late = [score(each.params["objective.beta"]) for each in history[15:]]
     early = [score(each.params["objective.beta"]) for each in history[:10]]
     assert sum(late) / len(late) > sum(early) / len(early)
@@ -77,9 +77,9 @@ def test_tpe_goes_where_the_score_was():
 def test_tpe_takes_pruned_failed_and_running_cells_in_its_history():
     history = [
         told(0, 0.1),
-        CellRecord(told(1, 0).params, "pruned", (), {1: 0.05}),
-        CellRecord(told(2, 0).params, "failed", (), {}),
-        CellRecord(told(3, 0).params, "running", (), {}),
+        CellOutcome(told(1, 0).params, "pruned", (), {1: 0.05}),
+        CellOutcome(told(2, 0).params, "failed", (), {}),
+        CellOutcome(told(3, 0).params, "running", (), {}),
     ]
     assert set(ask("tpe", 4, history)) == set(SPACES)
 
