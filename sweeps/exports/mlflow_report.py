@@ -1,22 +1,28 @@
-"""Logs a report to the MLflow run of its sweep."""
+"""Logs the report page to the MLflow run of its sweep."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from sweeps.exports.mlflow_client import find_run
 from sweeps.storage.workspace import WorkspacePaths
 
 
 def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> None:
-    """Log a report's files to the sweep's parent run, replacing those of an earlier report."""
+    """Log the files of a report page to the parent run of the sweep, replacing those of an earlier page.
+
+    Args:
+        name: of the sweep.
+        workspace: the folder of the sweep.
+        uri: of MLflow's server; None for the database in the workspace.
+        folder: with the files.
+    """
     import mlflow
 
     client = mlflow.MlflowClient(WorkspacePaths(workspace).tracking_uri(uri))
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return
-    found = client.search_runs(
-        [experiment.experiment_id], f"tags.`sweep.parent` = '{name}'", max_results=1
-    )
-    if found:
-        client.log_artifacts(found[0].info.run_id, str(folder), "report")
+    run = find_run(client, experiment.experiment_id, f"tags.`sweep.parent` = '{name}'")
+    if run is not None:
+        client.log_artifacts(run, str(folder), "report")

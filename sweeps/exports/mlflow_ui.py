@@ -1,4 +1,4 @@
-"""MLflow's own UI on a workspace."""
+"""MLflow's own pages on a workspace."""
 
 from __future__ import annotations
 
@@ -6,22 +6,26 @@ import os
 import sys
 from pathlib import Path
 
+from sweeps.storage.workspace import WorkspacePaths
+
 
 def serve(workspace: Path, port: int = 5000, *, host: str = "127.0.0.1") -> None:
-    """Replace this process by MLflow's server on the workspace's runs, until Ctrl-C.
+    """Replace this process by MLflow's server on the runs of a workspace, until Ctrl-C.
 
     Raises:
         LookupError: no sweep has run in the workspace.
     """
-    database = workspace.resolve() / "mlflow.db"
-    if not database.exists():
+    paths = WorkspacePaths(workspace.resolve())
+    if not paths.mlflow.exists():
         raise LookupError(
             f"no runs in {workspace}: it has no mlflow.db; name another with --workspace"
         )
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     arguments = [
-        sys.executable, "-m", "mlflow", "server", "--backend-store-uri", f"sqlite:///{database}",
-        "--artifacts-destination", str(database.parent / "artifacts"), "--host", host, "--port", str(port),
-    ]  # fmt: skip
+        *(sys.executable, "-m", "mlflow", "server"),
+        *("--backend-store-uri", paths.tracking_uri(None)),
+        *("--artifacts-destination", str(paths.mlflow_artifacts)),
+        *("--host", host, "--port", str(port)),
+    ]
     print(f"MLflow on {workspace}: http://{host}:{port} (Ctrl-C ends it)", flush=True)
     os.execv(sys.executable, arguments)

@@ -1,0 +1,131 @@
+"""Calls to MLflow's client: connect, find, create, log. mlflow is imported only in this room, and only in functions."""
+
+from __future__ import annotations
+
+import logging
+import math
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from sweeps.storage.files import AbstractFiles, LocalFiles
+from sweeps.storage.workspace import TrialPaths, WorkspacePaths
+
+PARAMETERS_PER_BATCH = 100
+METRICS_PER_BATCH = 1000
+"""MLflow's limits for one call of `log_batch`."""
+
+
+class Point(NamedTuple):
+    """One logged number."""
+
+    key: str
+    value: float
+    at: float  # unix seconds
+    epoch: int
+
+
+def connect(workspace: Path, server: str | None) -> Any:
+    """Return a client of the server, or of the database in the workspace if there is no server."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    # By default one call blocks for minutes when a server is away; the writer has its own patience.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    import mlflow
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+    return mlflow.MlflowClient(WorkspacePaths(workspace).tracking_uri(server))
+
+
+def find_run(client: Any, experiment: str, condition: str) -> str | None:
+    """Return the id of a run of an experiment that meets a condition, None if there is none."""
+    runs = client.search_runs([experiment], filter_string=condition, max_results=1)
+    return runs[0].info.run_id if runs else None
+
+
+def create_run(
+    client: Any, experiment: str, name: str, *, created: float, tags: Mapping[str, str]
+) -> str:
+    """Create a run that began at `created` (unix seconds), and return its id."""
+    run = client.create_run(
+        experiment, start_time=int(1000 * created), tags=dict(tags), run_name=name
+    )
+    return run.info.run_id
+
+
+def require_experiment(client: Any, name: str, workspace: Path, server: str | None) -> str:
+    """Return the id of an experiment; it is created if there is none, and restored if it was deleted."""
+    experiment = client.get_experiment_by_name(name)
+    if experiment is not None:
+        if experiment.lifecycle_stage == "deleted":
+            client.restore_experiment(experiment.experiment_id)
+        return experiment.experiment_id
+    # A server decides where artifacts go; without one they go into the workspace.
+    location = None if server else (WorkspacePaths(workspace).mlflow_artifacts / name).as_uri()
+    # With this tag MLflow's pages open on runs and charts instead of on traces of language models.
+    tags = {"mlflow.experimentKind": "custom_model_development"}
+    return client.create_experiment(name, artifact_location=location, tags=tags)
+
+
+def log_parameters(client: Any, run: str, parameters: Mapping[str, str]) -> None:
+    """Log parameters in batches."""
+    from mlflow.entities import Param
+
+    params = [Param(key, text) for key, text in parameters.items()]
+    for start in range(0, len(params), PARAMETERS_PER_BATCH):
+        client.log_batch(run, params=params[start : start + PARAMETERS_PER_BATCH])
+
+
+def log_points(client: Any, run: str, points: Iterable[Point]) -> None:
+    """Log numbers in batches. Keys with a value that is not finite are listed in the tag `not_finite`.
+
+    MLflow stores infinity as 1.8e308, which spoils every maximum.
+    """
+    from mlflow.entities import Metric
+
+    metrics: list[Any] = []
+    not_finite: set[str] = set()
+    for key, value, at, epoch in points:
+        if math.isfinite(value):
+            metrics.append(Metric(key, value, int(1000 * at), epoch))
+        else:
+            not_finite.add(key)
+    for start in range(0, len(metrics), METRICS_PER_BATCH):
+        client.log_batch(run, metrics=metrics[start : start + METRICS_PER_BATCH])
+    if not_finite:
+        earlier = client.get_run(run).data.tags.get("not_finite", "")
+        not_finite.update(key for key in earlier.split(", ") if key)
+        client.set_tag(run, "not_finite", ", ".join(sorted(not_finite)))
+
+
+def log_artifacts(client: Any, run: str, files: AbstractFiles, trial_hash: str) -> None:
+    """Log the artifacts of a trial: as hard links where both sides are folders of this machine."""
+    paths = TrialPaths(trial_hash)
+    names = files.names(paths.artifacts)
+    target = client.get_run(run).info.artifact_uri
+    if isinstance(files, LocalFiles) and target.startswith("file://"):
+        sources = [files.root / paths.artifact(name) for name in names]
+        link(sources, Path(target.removeprefix("file://")))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        for name in names:
+            copy = Path(folder, name)
+            copy.write_bytes(files.read(paths.artifact(name)))
+            client.log_artifact(run, str(copy))
+
+
+def link(files: Iterable[Path], folder: Path) -> None:
+    """Put files into a folder as hard links, or as copies where the file system refuses links."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        target = folder / file.name
+        target.unlink(missing_ok=True)
+        try:
+            os.link(file, target)
+        except OSError:
+            shutil.copy2(file, target)
