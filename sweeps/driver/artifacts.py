@@ -1,4 +1,4 @@
-"""What a trial leaves behind: codes, weights and pictures, as bytes by file name."""
+"""The artifacts of a trial: codes, weights and pictures, as bytes by file name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vae_core.types import Data, EpochReport
 
 
 def final_artifacts(config: TrialConfig, data: Data, report: EpochReport) -> dict[str, bytes]:
-    """Return the files of a trial's last report."""
+    """Return file name -> bytes of the artifacts of a trial's last report."""
     final = report.final
     assert final is not None
     kl = np.array([final.metrics[f"kl_latents/{j}"] for j in range(final.codes.mean.shape[1])])
@@ -30,7 +30,7 @@ def final_artifacts(config: TrialConfig, data: Data, report: EpochReport) -> dic
         codes["factor_names"] = np.array(data.factors.names)
         codes["factor_sizes"] = np.array(data.factors.sizes)
         distribution = config.train.distribution(data.factors)
-        if distribution is not None:  # what is scored later is then of the same distribution
+        if distribution is not None:  # so that later scores are under the same distribution
             codes["weights"] = distribution
     files = {
         "codes.npz": _npz(codes),
@@ -53,7 +53,7 @@ def final_artifacts(config: TrialConfig, data: Data, report: EpochReport) -> dic
 
 
 def snapshot_artifacts(report: EpochReport) -> dict[str, bytes]:
-    """Return the originals over their reconstructions at an epoch's end, nothing at most epochs."""
+    """Return a picture of originals above reconstructions if the report has a snapshot, else nothing."""
     if report.snapshot is None:
         return {}
     return {f"snapshot-{report.epoch:04d}.png": pictures.reconstructions_png(*report.snapshot)}

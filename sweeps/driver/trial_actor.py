@@ -1,7 +1,7 @@
 """The Tune trainable: one `step()` is one epoch of one trial, on a fraction of a device.
 
-An actor outlives its trials (`reuse_actors`). It imports neither Optuna nor MLflow nor the ledger, never touches the
-workspace, and answers every failure of a trial with a report, so that Tune hears only of processes that died.
+An actor outlives its trials (`reuse_actors`). It imports neither Optuna nor MLflow nor the ledger, and never touches the
+workspace. It reports every failure of a trial, so that for Tune only the death of a process is an error.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import gc
 import json
 import os
 import platform
-import sys
 import time
 import traceback
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ import torch
 from ray import tune
 
 from sweeps.driver.artifacts import final_artifacts, snapshot_artifacts
+from sweeps.driver.worker_log import log_sizes, log_tail
 from sweeps.failpoints import failpoint
 from vae_core import checkpoint
 from vae_core.config import TrialConfig
@@ -28,15 +28,12 @@ from vae_core.errors import Diverged
 from vae_core.training_loop import train
 from vae_core.types import Data, EpochReport
 
-LOG_TAIL = 8_000
-"""Bytes of a failed trial's output that are kept."""
-
 CHEAP = 0.02
-"""A checkpoint that took less than this share of the time since the one before it is taken every epoch."""
+"""A checkpoint is saved every epoch if saving takes less than this share of the time between two of them."""
 
 
 class TrialActor(tune.Trainable):
-    """Trains the trial that its config assigns: {"number", "attempt", "config", "device", "threads", …}."""
+    """Trains the trials that Tune assigns to it, one after the other (see `CellSearcher.suggest`)."""
 
     # `tune.with_parameters` adds data and store to Tune's own setup(config).
     def setup(self, config: dict[str, Any], data: Data, store: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -46,13 +43,13 @@ class TrialActor(tune.Trainable):
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Take the next trial in the same process; Tune does not call `cleanup` in between, so it frees here."""
+        """Take the next trial in the same process. Tune does not call `cleanup` in between."""
         self._free()
         self._begin(new_config)
         return True
 
     def cleanup(self) -> None:
-        """Let go of the trial."""
+        """Free the memory of the trial."""
         self._free()
 
     def step(self) -> dict[str, Any]:
@@ -61,7 +58,7 @@ class TrialActor(tune.Trainable):
         try:
             if self._setup_failure is not None:
                 raise self._setup_failure
-            body = self._next()
+            body = self._next_report()
         except Diverged as error:
             body = self._failure("diverged", str(error))
         except Exception:
@@ -77,18 +74,18 @@ class TrialActor(tune.Trainable):
         return {"report": json.dumps(body)}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
-        """Unused: Tune's checkpoints are off (see `vae_core.checkpoint` and the store)."""
+        """Do nothing: Tune's checkpoints are off; the store has those of `vae_core.checkpoint`."""
 
     def load_checkpoint(self, checkpoint: Any) -> None:
-        """Unused: see `save_checkpoint`."""
+        """Do nothing: see `save_checkpoint`."""
 
     def _begin(self, assigned: dict[str, Any]) -> None:
         self._assigned = assigned
-        self._log_start = _log_sizes()
+        self._log_start = log_sizes()
         self._setup_failure: Exception | None = None
         self._device_name = "cpu"
         self._epochs: Iterator[EpochReport] | None = None
-        self._emit_first: dict[str, Any] | None = None
+        self._repeated_report: dict[str, Any] | None = None
         self._saved_at = time.monotonic()
         self._save_seconds = 0.0
         try:
@@ -97,31 +94,34 @@ class TrialActor(tune.Trainable):
             self._setup_failure = error
 
     def _prepare(self) -> None:
-        # A handle inside a reference inside a list: the store keeps it without unpacking it (and importing torch).
-        self._store.enlist.remote(
-            self._assigned["number"], [ray.put(ray.get_runtime_context().current_actor)]
-        )
+        """Announce this actor to the store, choose the device, and resume from the newest checkpoint."""
+        # The handle is inside a reference inside a list: so the store keeps it without unpacking it,
+        # which would import torch there.
+        handle = ray.put(ray.get_runtime_context().current_actor)
+        self._store.enlist.remote(self._assigned["number"], [handle])
         torch.set_num_threads(self._assigned["threads"])
-        device = torch.device(
-            "cuda" if self._assigned["gpu"] > 0 and torch.cuda.is_available() else "cpu"
-        )
+        use_gpu = self._assigned["gpu"] > 0 and torch.cuda.is_available()
+        device = torch.device("cuda" if use_gpu else "cpu")
         if device.type == "cuda":
-            # Ray's fractions are bookkeeping only: without this cap one trial's batch starves its neighbours.
+            # Ray's fractions are bookkeeping only: without this cap one trial can take the memory
+            # of its neighbours.
             torch.cuda.set_per_process_memory_fraction(self._assigned["gpu"])
             self._device_name = torch.cuda.get_device_name()
         self._config = TrialConfig.from_dict(self._assigned["config"])
         resume = None
         blob: Any = ray.get(self._store.newest_checkpoint.remote(self._config.hash))
         if blob is not None:
-            found = checkpoint.loads(blob)
-            resume = found.state
-            # The process may have died between this checkpoint and its report: say it again, a repeat is a no-op.
-            self._emit_first = dict(found.report)
+            saved = checkpoint.loads(blob)
+            resume = saved.state
+            # The process may have died between this checkpoint and its report, so the report is sent
+            # again; the conductor ignores a repeated one.
+            self._repeated_report = dict(saved.report)
         self._epochs = train(self._config, self._data, resume=resume, device=device)
 
-    def _next(self) -> dict[str, Any]:
-        if self._emit_first is not None:
-            body, self._emit_first = self._emit_first, None
+    def _next_report(self) -> dict[str, Any]:
+        """Train one epoch, store its files, and return its report."""
+        if self._repeated_report is not None:
+            body, self._repeated_report = self._repeated_report, None
             return body
         assert self._epochs is not None
         report = next(self._epochs)
@@ -129,7 +129,7 @@ class TrialActor(tune.Trainable):
         files = snapshot_artifacts(report)
         if report.final is not None:
             files |= final_artifacts(self._config, self._data, report)
-        if files:  # before the checkpoint: who goes on from it does not come by this epoch again
+        if files:  # save before the checkpoint: a resumed trial skips this epoch
             ray.get(self._store.save_artifacts.remote(trial_hash, files))
         if self._checkpoint_due(report):
             started = time.monotonic()
@@ -142,7 +142,8 @@ class TrialActor(tune.Trainable):
         return checkpoint.report_dict(report)
 
     def _checkpoint_due(self, report: EpochReport) -> bool:
-        # A judged epoch must be there for a trial to go on from its rung, the last one for its report to be repeated.
+        # A promoted trial resumes from the epoch of its rung; a report of the last epoch is repeated
+        # from its checkpoint.
         if report.final is not None or report.epoch in self._assigned["judged"]:
             return True
         if report.epoch % self._assigned["checkpoint_every"]:
@@ -151,42 +152,12 @@ class TrialActor(tune.Trainable):
         return since >= self._assigned["checkpoint_seconds"] or self._save_seconds < CHEAP * since
 
     def _failure(self, kind: str, message: str) -> dict[str, Any]:
-        return {"failure": kind, "message": message, "log": _log_tail(self._log_start)}
+        return {"failure": kind, "message": message, "log": log_tail(self._log_start)}
 
     def _free(self) -> None:
         self._epochs = None
-        self._emit_first = None
+        self._repeated_report = None
         self._setup_failure = None
         gc.collect()
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-
-
-def _log_files() -> list[str]:
-    """Return the files that this process's stdout and stderr go to (Ray's worker logs), where the system can tell."""
-    found: list[str] = []
-    for descriptor in (1, 2):
-        try:
-            path = os.readlink(f"/proc/self/fd/{descriptor}")
-        except OSError:
-            continue
-        if os.path.isfile(path) and path not in found:
-            found.append(path)
-    return found
-
-
-def _log_sizes() -> dict[str, int]:
-    return {path: os.path.getsize(path) for path in _log_files()}
-
-
-def _log_tail(start: dict[str, int]) -> str:
-    """Return the end of what was written to the worker's logs since a trial began."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    text = b""
-    for path in _log_files():
-        with open(path, "rb") as file:
-            size = os.path.getsize(path)
-            file.seek(max(start.get(path, 0), size - LOG_TAIL))
-            text += file.read()
-    return text[-LOG_TAIL:].decode(errors="replace")

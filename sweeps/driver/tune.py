@@ -1,7 +1,7 @@
-"""Ray Tune as the executor: thin stand-ins for a searcher and a scheduler that ask the conductor.
+"""Ray Tune as the executor: a searcher and a scheduler for Tune that only ask the conductor.
 
-Tune pickles both when its Tuner is constructed, so they hold only the name under which the live desk is found.
-A Tune trial is one stretch of one of our trials: from a checkpoint until a rung, an end or a death.
+Tune pickles both when its Tuner is constructed, so they hold only the name of the sweep; `_DESKS` has the objects that
+they need. A Tune trial is one attempt of one of our trials: from a checkpoint until a rung, an end or a failure.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ from vae_core.types import Data
 
 
 class Desk(NamedTuple):
-    """What the stand-ins need while a sweep runs."""
+    """The objects that searcher, scheduler and watchdog need while a sweep runs."""
 
     conductor: Conductor
     files: AbstractFiles
     slots: int
-    gpu: float  # share of a GPU per trial; 0 where there is none, whatever the spec asks for
-    running: set[str]  # Tune's ids of the trials it has and has not given back
+    gpu: float  # share of a GPU per trial; 0 if the cluster has none
+    running: set[str]  # Tune's ids of the attempts that hold a slot
     expired: set[int]  # numbers of the trials that the watchdog ended
 
 
@@ -52,20 +52,20 @@ class CellSearcher(Searcher):
     def set_search_properties(
         self, metric: str | None, mode: str | None, config: dict[str, Any], **spec: Any
     ) -> bool:
-        """Accept everything: the space is the sweep's own."""
+        """Accept everything: the sweep has spaces of its own."""
         return True
 
     def suggest(self, trial_id: str) -> Any:
-        """Return the next assignment, None if there is none just now, FINISHED if there will be none."""
+        """Return the next attempt, None if there is none now, FINISHED if there will be none."""
         desk = _DESKS[self._name]
         if len(desk.running) >= desk.slots:
             return None
-        found = desk.conductor.next()
-        if found is None:
+        assignment = desk.conductor.next()
+        if assignment is None:
             return None
-        if found == "finished":
+        if assignment == "finished":
             return Searcher.FINISHED
-        trial, spec = found.trial, desk.conductor.spec
+        trial, spec = assignment.trial, desk.conductor.spec
         desk.running.add(trial_id)
         desk.files.write(
             TrialPaths(trial.hash).artifact("config.yaml"), dump(trial.config).encode()
@@ -74,7 +74,7 @@ class CellSearcher(Searcher):
             "number": trial.number,
             "attempt": trial.attempt,
             "config": trial.config,
-            "judged": list(found.judged),
+            "judged": list(assignment.judged),
             "threads": max(1, int(spec.resources.cpu)),
             "gpu": desk.gpu,
             "checkpoint_every": spec.checkpoint.every,
@@ -102,18 +102,18 @@ class CellScheduler(FIFOScheduler):
         self._name = name
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Record a report; Tune calls this for every one, as no trial ever calls itself done."""
+        """Record a report. Tune calls this for every report, as no trial ever calls itself done."""
         body = json.loads(result["report"])
         desk = _DESKS[self._name]
-        goes_on = desk.conductor.record(body["number"], body)
+        keeps_training = desk.conductor.record(body["number"], body)
         if "failure" in body:
-            ours = desk.conductor.trials[body["number"]]
+            trial_hash = desk.conductor.trials[body["number"]].hash
             text = f"{body['message']}\n--- end of its output ---\n{body['log']}"
-            desk.files.write(TrialPaths(ours.hash).artifact("failure.txt"), text.encode())
-        return TrialScheduler.CONTINUE if goes_on else TrialScheduler.STOP
+            desk.files.write(TrialPaths(trial_hash).artifact("failure.txt"), text.encode())
+        return TrialScheduler.CONTINUE if keeps_training else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Take note that a trial's process died."""
+        """Record that the process of a trial died."""
         desk = _DESKS[self._name]
         number = trial.config["number"]
         path = Path(trial.error_file) if trial.error_file else None
@@ -128,61 +128,71 @@ class CellScheduler(FIFOScheduler):
 def execute(
     conductor: Conductor, data: Data, files: AbstractFiles, store: Any, *, slots: int, gpu: float
 ) -> None:
-    """Run trials until the conductor has none left, or until a signal stops Tune."""
-    spec = conductor.spec
+    """Run trials until the conductor has none left, or until a signal stops Tune.
+
+    Args:
+        conductor: says which trial runs next.
+        data: of all trials; Ray keeps one copy per node.
+        files: where `config.yaml` and `failure.txt` of a trial are written.
+        store: handle of the store actor.
+        slots: number of trials that run at once.
+        gpu: share of a GPU per trial.
+    """
+    name = conductor.spec.name
     desk = Desk(conductor, files, slots, gpu, set(), set())
-    _DESKS[spec.name] = desk
-    silent = threading.Event()
+    _DESKS[name] = desk
+    stop = threading.Event()
     watchdog = threading.Thread(
-        target=_watch, args=(desk, store, silent), daemon=True, name="watchdog"
+        target=_watch, args=(desk, store, stop), daemon=True, name="watchdog"
     )
     watchdog.start()
     try:
         with tempfile.TemporaryDirectory(
             prefix="sweeps-tune-", ignore_cleanup_errors=True
         ) as scratch:
-            trainable = tune.with_resources(
-                tune.with_parameters(TrialActor, data=data, store=store),
-                {"cpu": spec.resources.cpu, "gpu": gpu},
-            )
-            tuner = tune.Tuner(
-                trainable,
-                tune_config=tune.TuneConfig(
-                    search_alg=CellSearcher(spec.name),
-                    scheduler=CellScheduler(spec.name),
-                    num_samples=10**9,  # the conductor says when it is finished
-                    reuse_actors=True,
-                    trial_name_creator=_short_name,
-                    trial_dirname_creator=_short_name,
-                ),
-                run_config=tune.RunConfig(
-                    name=spec.name,
-                    storage_path=scratch,
-                    verbose=0,
-                    # A stretch that dies is over; the conductor decides whether its trial gets another.
-                    failure_config=tune.FailureConfig(max_failures=0),
-                    checkpoint_config=tune.CheckpointConfig(
-                        checkpoint_frequency=0, checkpoint_at_end=False
-                    ),
-                ),
-            )
-            tuner.fit()
+            _tuner(desk, data, store, scratch).fit()
     finally:
-        silent.set()
+        stop.set()
         watchdog.join()
-        del _DESKS[spec.name]
+        del _DESKS[name]
+
+
+def _tuner(desk: Desk, data: Data, store: Any, scratch: str) -> tune.Tuner:
+    """Return a Tuner that decides nothing on its own; its files go into a scratch folder."""
+    spec = desk.conductor.spec
+    trainable = tune.with_resources(
+        tune.with_parameters(TrialActor, data=data, store=store),
+        {"cpu": spec.resources.cpu, "gpu": desk.gpu},
+    )
+    tune_config = tune.TuneConfig(
+        search_alg=CellSearcher(spec.name),
+        scheduler=CellScheduler(spec.name),
+        num_samples=10**9,  # the conductor says when it is finished
+        reuse_actors=True,
+        trial_name_creator=_short_name,
+        trial_dirname_creator=_short_name,
+    )
+    run_config = tune.RunConfig(
+        name=spec.name,
+        storage_path=scratch,
+        verbose=0,
+        # A failed attempt is over; the conductor decides whether its trial gets another one.
+        failure_config=tune.FailureConfig(max_failures=0),
+        checkpoint_config=tune.CheckpointConfig(checkpoint_frequency=0, checkpoint_at_end=False),
+    )
+    return tune.Tuner(trainable, tune_config=tune_config, run_config=run_config)
 
 
 def _short_name(trial: Any) -> str:
     return f"{trial.config['number']:05d}-{trial.trial_id}"
 
 
-def _watch(desk: Desk, store: Any, silent: threading.Event) -> None:
-    """End the process of a trial that has said nothing for `resources.trial_timeout`."""
+def _watch(desk: Desk, store: Any, stop: threading.Event) -> None:
+    """End the process of a trial that has not reported for `resources.trial_timeout`."""
     limit = desk.conductor.spec.resources.trial_timeout
     if limit is None:
         return
-    while not silent.wait(min(limit / 4, 10.0)):
+    while not stop.wait(min(limit / 4, 10.0)):
         with desk.conductor.lock:
             hung = [
                 trial.number
@@ -196,4 +206,4 @@ def _watch(desk: Desk, store: Any, silent: threading.Event) -> None:
                     desk.expired.add(number)
                     ray.kill(actor)
             except RayError:
-                continue  # the process died meanwhile, and its handle with it: Tune says so on its own
+                continue  # the process has died meanwhile; Tune reports that by itself

@@ -1,4 +1,4 @@
-"""Checkpoints of running trials, two generations each."""
+"""The checkpoints of running trials, two generations of each."""
 
 from __future__ import annotations
 
@@ -10,22 +10,20 @@ from sweeps.storage.workspace import TrialPaths
 
 log = logging.getLogger(__name__)
 
-
 GENERATIONS = 2
-"""Checkpoints kept of a running trial: the newest, and the one before in case the newest cannot be read."""
-
+"""Checkpoints kept of a running trial: the newest, and the one before in case that is damaged."""
 
 _DIGEST = hashlib.sha256().digest_size
 
 
 class Checkpoints:
-    """The checkpoints of trials, two generations; a blob begins with the sha256 of its rest (`vae_core.checkpoint`)."""
+    """The checkpoints of trials. A checkpoint begins with the sha256 of its rest (`vae_core.checkpoint`)."""
 
     def __init__(self, files: AbstractFiles) -> None:
         self._files = files
 
     def save(self, trial_hash: str, epoch: int, blob: bytes) -> str:
-        """Store the checkpoint of an epoch, drop generations before the last two, and return its sha256."""
+        """Write the checkpoint of an epoch, delete all but the last two, and return its sha256."""
         paths = TrialPaths(trial_hash)
         self._files.write(paths.checkpoint(epoch), blob)
         for name in self._files.names(paths.checkpoints)[:-GENERATIONS]:
@@ -33,7 +31,7 @@ class Checkpoints:
         return blob[:_DIGEST].hex()
 
     def newest(self, trial_hash: str) -> bytes | None:
-        """Return the newest checkpoint that is whole, falling back a generation with a warning, or None."""
+        """Return the newest undamaged checkpoint, None if there is none; a damaged one is logged."""
         paths = TrialPaths(trial_hash)
         for name in reversed(self._files.names(paths.checkpoints)):
             blob = self._files.read(f"{paths.checkpoints}/{name}")
@@ -45,7 +43,7 @@ class Checkpoints:
         return None
 
     def clear(self, trial_hash: str) -> None:
-        """Delete a trial's checkpoints."""
+        """Delete the checkpoints of a trial."""
         paths = TrialPaths(trial_hash)
         for name in self._files.names(paths.checkpoints):
             self._files.delete(f"{paths.checkpoints}/{name}")

@@ -1,8 +1,4 @@
-"""Where a trial's bytes live: checkpoints and artifacts, written whole or not at all.
-
-Trial actors never touch the workspace. They hand bytes to a `Store`, an actor on the driver's node, through Ray's
-object store; it writes aside, syncs, renames and only then acknowledges. The same path serves one machine and many.
-"""
+"""The files of a workspace, local or remote. A file is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -16,15 +12,19 @@ from pyarrow import fs
 
 
 class AbstractFiles(abc.ABC):
-    """A folder of small files, here or far, with atomic writes."""
+    """A folder of small files, local or remote, with atomic writes."""
 
     @abc.abstractmethod
     def write(self, path: str, content: bytes) -> None:
-        """Write a whole file or leave what was there."""
+        """Write a complete file, or leave the old one."""
 
     @abc.abstractmethod
     def read(self, path: str) -> bytes:
-        """Return a file's bytes; FileNotFoundError if there is none."""
+        """Return the bytes of a file.
+
+        Raises:
+            FileNotFoundError: there is no such file.
+        """
 
     @abc.abstractmethod
     def names(self, folder: str) -> list[str]:
@@ -32,7 +32,7 @@ class AbstractFiles(abc.ABC):
 
     @abc.abstractmethod
     def delete(self, path: str) -> None:
-        """Delete a file; none there is no mistake."""
+        """Delete a file, if it exists."""
 
 
 class LocalFiles(AbstractFiles):
@@ -58,7 +58,7 @@ class LocalFiles(AbstractFiles):
             raise
         folder = os.open(target.parent, os.O_RDONLY)
         try:
-            os.fsync(folder)  # the rename itself must survive a power cut
+            os.fsync(folder)  # so that the rename survives a power cut
         finally:
             os.close(folder)
 
@@ -80,7 +80,10 @@ class LocalFiles(AbstractFiles):
 
 
 class RemoteFiles(AbstractFiles):
-    """Files below a URI that pyarrow can reach (`s3://bucket/prefix?endpoint_override=…`, `gs://…`, `file:///…`)."""
+    """Files below a URI that pyarrow can reach.
+
+    Examples: `s3://bucket/prefix?endpoint_override=…`, `gs://…`, `file:///…`.
+    """
 
     def __init__(self, uri: str) -> None:
         self._fs, self._root = fs.FileSystem.from_uri(uri)
@@ -88,7 +91,8 @@ class RemoteFiles(AbstractFiles):
     def write(self, path: str, content: bytes) -> None:
         target = f"{self._root}/{path}"
         self._fs.create_dir(target.rsplit("/", 1)[0], recursive=True)
-        # An object store shows an object when its upload is complete; the rename serves file systems, which show parts.
+        # An object store shows an object only when its upload is complete. The rename serves file
+        # systems, which show parts of a file.
         aside = f"{target}.part"
         with self._fs.open_output_stream(aside) as stream:
             stream.write(content)
@@ -100,12 +104,8 @@ class RemoteFiles(AbstractFiles):
 
     def names(self, folder: str) -> list[str]:
         selector = fs.FileSelector(f"{self._root}/{folder}", allow_not_found=True)
-        found = self._fs.get_file_info(selector)
-        return sorted(
-            info.base_name
-            for info in found
-            if info.is_file and not info.base_name.endswith(".part")
-        )
+        files = [info for info in self._fs.get_file_info(selector) if info.is_file]
+        return sorted(file.base_name for file in files if not file.base_name.endswith(".part"))
 
     def delete(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError):
@@ -113,5 +113,5 @@ class RemoteFiles(AbstractFiles):
 
 
 def open_files(workspace: Path, uri: str | None) -> AbstractFiles:
-    """Return the files of a workspace, or of a URI where the spec's `store.files` names one."""
+    """Return the files of a URI if the spec's `store.files` names one, else those of the workspace."""
     return LocalFiles(workspace.resolve()) if uri is None else RemoteFiles(uri)

@@ -1,4 +1,4 @@
-"""The actor through which trials reach the workspace."""
+"""The actor on the driver's node through which trials reach the workspace."""
 
 from __future__ import annotations
 
@@ -12,7 +12,11 @@ from sweeps.storage.workspace import TrialPaths
 
 
 class Store:
-    """The actor on the driver's node through which trials reach the workspace."""
+    """Writes the checkpoints and artifacts of trials, and knows which actor runs which trial.
+
+    Trial actors never touch the workspace: they hand bytes to this actor through Ray's object store. It acknowledges
+    only what is durable. The same way serves one machine and many.
+    """
 
     def __init__(self, workspace: Path, uri: str | None) -> None:
         self._files = open_files(workspace, uri)
@@ -20,7 +24,7 @@ class Store:
         self._actors: dict[int, list[Any]] = {}
 
     def enlist(self, number: int, actor: list[Any]) -> None:
-        """Remember which actor runs a trial ([reference to its handle]), for the watchdog."""
+        """Remember the actor that runs a trial, for the watchdog: [reference to its handle]."""
         self._actors[number] = actor
 
     def actor_of(self, number: int) -> list[Any]:
@@ -28,14 +32,14 @@ class Store:
         return self._actors.get(number, [])
 
     def save_checkpoint(self, trial_hash: str, epoch: int, blob: bytes) -> str:
-        """Store a checkpoint; returns its sha256 when it is durable."""
+        """Write a checkpoint; return its sha256 when it is durable."""
         return self._checkpoints.save(trial_hash, epoch, blob)
 
     def newest_checkpoint(self, trial_hash: str) -> bytes | None:
-        """Return the newest whole checkpoint."""
+        """Return the newest undamaged checkpoint of a trial, None if there is none."""
         return self._checkpoints.newest(trial_hash)
 
     def save_artifacts(self, trial_hash: str, artifacts: Mapping[str, bytes]) -> None:
-        """Store files by name; returns when all are durable."""
+        """Write files by name; return when all are durable."""
         for name, content in artifacts.items():
             self._files.write(TrialPaths(trial_hash).artifact(name), content)
