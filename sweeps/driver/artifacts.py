@@ -53,7 +53,9 @@ def final_artifacts(config: TrialConfig, data: Data, report: EpochReport) -> dic
 
 
 def snapshot_artifacts(report: EpochReport) -> dict[str, bytes]:
-    """Return a picture of originals above reconstructions if the report has a snapshot, else nothing."""
+    """Return a picture of originals above reconstructions if the report has a snapshot, else
+    nothing.
+    """
     if report.snapshot is None:
         return {}
     return {f"snapshot-{report.epoch:04d}.png": pictures.reconstructions_png(*report.snapshot)}

@@ -1,7 +1,8 @@
 """Decides which trial runs next, and after every report whether the trial keeps training.
 
-`record(report)` writes report, verdict and end in one transaction and returns the decision; a repeated report changes
-nothing and gets the same answer. The conductor knows nothing of Ray: Tune drives it in a sweep, plain calls in tests.
+`record(report)` writes report, verdict and end in one transaction and returns the decision; a
+repeated report changes nothing and gets the same answer. The conductor knows nothing of Ray: Tune
+drives it in a sweep, plain calls in tests.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ class Conductor:
     # ---- what runs next
 
     def next(self) -> Assignment | Literal["finished"] | None:
-        """Return the next trial to run, None if there is none now, "finished" if there will be none."""
+        """Return the next trial, None if there is none now, "finished" if none will come."""
         with self.lock:
             if self.stopping:
                 return "finished"
@@ -129,7 +130,7 @@ class Conductor:
         return next((trial for trial in self.trials if trial.state is TrialState.WAITING), None)
 
     def _ask(self) -> None:
-        """Add the next cell and its trials, or give its turn up if the sampler only repeats cells."""
+        """Add the next cell and its trials, or give up its turn if the sampler repeats cells."""
         turn = self._turn
         layout = self._layouts[turn % len(self._layouts)]
         history = [
@@ -179,7 +180,7 @@ class Conductor:
         failpoint("driver.asked")
 
     def _insert_trial(self, tx: Transaction, trial: TrialProgress) -> None:
-        """Write a new trial, with the reports of the same trial in another sweep if there are any."""
+        """Write a new trial, with its reports in another sweep if there are any."""
         sweep = self.spec.name
         elsewhere = {row["state"]: row for row in self._ledger.trials_elsewhere(sweep, trial.hash)}
         source = elsewhere.get(TrialState.COMPLETE) or elsewhere.get(TrialState.PRUNED)
@@ -247,8 +248,8 @@ class Conductor:
     def _settle(self, tx: Transaction, cell: CellProgress) -> None:
         """Apply all rules to a cell: collapse first, then its rungs in order.
 
-        A rung is judged when the last seed of the cell has reached it. Until then the seeds that are there are parked,
-        and later rungs are not looked at.
+        A rung is judged when the last seed of the cell has reached it. Until then the seeds that
+        are there are parked, and later rungs are not looked at.
         """
         self._stop_collapsed(tx, cell)
         for rung, epoch in cell.rungs.items():
@@ -316,8 +317,8 @@ class Conductor:
     def _record_failure(self, trial: TrialProgress, body: Mapping[str, Any]) -> None:
         """Write a failure that a trial reported.
 
-        A loss that is not finite fails the trial. An exception is tried again, unless it is the same as the last one
-        at the same epoch.
+        A loss that is not finite fails the trial. An exception is tried again, unless it is the
+        same as the last one at the same epoch.
         """
         kind, message, log = str(body["failure"]), str(body["message"]), str(body["log"])
         error = (trial.epoch, last_line(message))
@@ -327,7 +328,7 @@ class Conductor:
         self._lose(trial, EndReason(kind), text, why=f"{kind}: {error[1]}", final=final)
 
     def lost(self, number: int, kind: Literal["lost", "timeout"], message: str) -> None:
-        """Write that the process of a trial died or was ended for its silence; the trial is tried again."""
+        """Write that the process of a trial died or was ended for its silence."""
         with self.lock:
             trial = self.trials[number]
             if trial.state is TrialState.RUNNING:
@@ -337,7 +338,7 @@ class Conductor:
     def _lose(
         self, trial: TrialProgress, reason: EndReason, message: str, *, why: str, final: bool
     ) -> None:
-        """Close the attempt of a trial that failed, and end the trial if it gets no further attempt."""
+        """Close the attempt of a trial that failed; end the trial if it gets no further one."""
         with self._ledger.transaction() as tx:
             self._close_attempt(tx, trial, AttemptOutcome(reason.value), message)
             trial.charged += 1

@@ -1,4 +1,7 @@
-"""The heartbeat of a driver run: notes in the ledger that it is alive, and stops the sweep when its budget is spent."""
+"""The heartbeat of a driver run: it notes in the ledger that the driver is alive.
+
+It also stops the sweep when its budget is spent.
+"""
 
 from __future__ import annotations
 

@@ -79,7 +79,8 @@ class LiveView:
     def _progress(self) -> tuple[float, float]:
         """Return epochs done and epochs expected in all.
 
-        Expected is what is trained if every rung that is not judged yet promotes its share of the cells.
+        Expected is what is trained if every rung that is not judged yet promotes its share of the
+        cells.
         """
         conductor = self._conductor
         pruning = conductor.spec.pruning

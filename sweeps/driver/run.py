@@ -51,8 +51,9 @@ def run_sweep(
         retry: whether failed trials get further attempts.
 
     Raises:
-        SweepError: the sweep cannot run as asked: another driver runs it, another spec has its name, the data cannot
-            be loaded, no node has the resources of a trial, or a GPU is required and there is none.
+        SweepError: the sweep cannot run as asked: another driver runs it, another spec has its
+            name, the data cannot be loaded, no node has the resources of a trial, or a GPU is
+            required and there is none.
     """
     console = console or Console(stderr=True)
     ledger = Ledger.of_workspace(workspace, spec.store.ledger)
@@ -137,7 +138,7 @@ def _drive(
 
 
 def _export_studies(run: _DriverRun) -> None:
-    """Bring `optuna.db` up to date. An error there does not fail the sweep; the next driver run tries again."""
+    """Bring `optuna.db` up to date. An error there does not fail the sweep."""
     try:
         optuna_db.export_studies(run.spec, run.conductor.cells, run.ledger, run.workspace)
     except Exception as error:
@@ -145,7 +146,7 @@ def _export_studies(run: _DriverRun) -> None:
 
 
 def _run_trials(run: _DriverRun, address: str | None, view: LiveView) -> bool:
-    """Connect to Ray and run the trials that are left; return whether the sweep stopped before its end."""
+    """Connect to Ray and run the trials that are left; return whether the sweep stopped early."""
     # Tune's own snapshots would copy a growing state every ten seconds, and nothing reads them.
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1000000000"
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
@@ -242,7 +243,10 @@ def _clear_checkpoints(conductor: Conductor, files: AbstractFiles) -> None:
 
 @contextlib.contextmanager
 def _sigterm_as_sigint() -> Iterator[None]:
-    """Let SIGTERM (a scheduler's notice, such as Slurm's) end the sweep as Ctrl-C does, so that it can be resumed."""
+    """Let SIGTERM end the sweep as Ctrl-C does, so that it can be resumed.
+
+    Schedulers such as Slurm send SIGTERM before their time limit.
+    """
 
     def forward(_signal: int, _frame: object) -> None:
         signal.raise_signal(signal.SIGINT)

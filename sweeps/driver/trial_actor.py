@@ -1,7 +1,8 @@
 """The Tune trainable: one `step()` is one epoch of one trial, on a fraction of a device.
 
-An actor outlives its trials (`reuse_actors`). It imports neither Optuna nor MLflow nor the ledger, and never touches the
-workspace. It reports every failure of a trial, so that for Tune only the death of a process is an error.
+An actor outlives its trials (`reuse_actors`). It imports neither Optuna nor MLflow nor the ledger,
+and never touches the workspace. It reports every failure of a trial, so that for Tune only the
+death of a process is an error.
 """
 
 from __future__ import annotations
@@ -29,11 +30,13 @@ from vae_core.training_loop import train
 from vae_core.types import Data, EpochReport
 
 CHEAP = 0.02
-"""A checkpoint is saved every epoch if saving takes less than this share of the time between two of them."""
+"""A checkpoint is saved every epoch if saving takes less than this share of the time between two of
+them.
+"""
 
 
 class TrialActor(tune.Trainable):
-    """Trains the trials that Tune assigns to it, one after the other (see `CellSearcher.suggest`)."""
+    """Trains the trials that Tune assigns to it, one after the other."""
 
     # `tune.with_parameters` adds data and store to Tune's own setup(config).
     def setup(self, config: dict[str, Any], data: Data, store: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
@@ -94,9 +97,11 @@ class TrialActor(tune.Trainable):
             self._setup_failure = error
 
     def _prepare(self) -> None:
-        """Announce this actor to the store, choose the device, and resume from the newest checkpoint."""
-        # The handle is inside a reference inside a list: so the store keeps it without unpacking it,
-        # which would import torch there.
+        """Announce this actor to the store, choose the device, and resume from the newest
+        checkpoint.
+        """
+        # The handle is inside a reference inside a list: so the store keeps it without unpacking
+        # it, which would import torch there.
         handle = ray.put(ray.get_runtime_context().current_actor)
         self._store.enlist.remote(self._assigned["number"], [handle])
         torch.set_num_threads(self._assigned["threads"])
@@ -113,8 +118,8 @@ class TrialActor(tune.Trainable):
         if blob is not None:
             saved = checkpoint.loads(blob)
             resume = saved.state
-            # The process may have died between this checkpoint and its report, so the report is sent
-            # again; the conductor ignores a repeated one.
+            # The process may have died between this checkpoint and its report, so the report is
+            # sent again; the conductor ignores a repeated one.
             self._repeated_report = dict(saved.report)
         self._epochs = train(self._config, self._data, resume=resume, device=device)
 
@@ -142,8 +147,8 @@ class TrialActor(tune.Trainable):
         return checkpoint.report_dict(report)
 
     def _checkpoint_due(self, report: EpochReport) -> bool:
-        # A promoted trial resumes from the epoch of its rung; a report of the last epoch is repeated
-        # from its checkpoint.
+        # A promoted trial resumes from the epoch of its rung; a report of the last epoch is
+        # repeated from its checkpoint.
         if report.final is not None or report.epoch in self._assigned["judged"]:
             return True
         if report.epoch % self._assigned["checkpoint_every"]:

@@ -1,7 +1,8 @@
 """Ray Tune as the executor: a searcher and a scheduler for Tune that only ask the conductor.
 
-Tune pickles both when its Tuner is constructed, so they hold only the name of the sweep; `_DESKS` has the objects that
-they need. A Tune trial is one attempt of one of our trials: from a checkpoint until a rung, an end or a failure.
+Tune pickles both when its Tuner is constructed, so they hold only the name of the sweep; `_DESKS`
+has the objects that they need. A Tune trial is one attempt of one of our trials: from a checkpoint
+until a rung, an end or a failure.
 """
 
 from __future__ import annotations

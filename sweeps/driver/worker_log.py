@@ -10,7 +10,7 @@ LOG_TAIL = 8_000
 
 
 def log_sizes() -> dict[str, int]:
-    """Return the size of every log file of this process: where the output of the next trial begins."""
+    """Return the size of every log file: where the output of the next trial begins."""
     return {path: os.path.getsize(path) for path in _log_files()}
 
 

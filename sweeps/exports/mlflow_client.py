@@ -1,4 +1,7 @@
-"""Calls to MLflow's client: connect, find, create, log. mlflow is imported only in this room, and only in functions."""
+"""Calls to MLflow's client: connect, find, create, log.
+
+mlflow is imported only in this room, and only inside functions.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +62,7 @@ def create_run(
 
 
 def require_experiment(client: Any, name: str, workspace: Path, server: str | None) -> str:
-    """Return the id of an experiment; it is created if there is none, and restored if it was deleted."""
+    """Return the id of an experiment; create it if there is none, restore it if it was deleted."""
     experiment = client.get_experiment_by_name(name)
     if experiment is not None:
         if experiment.lifecycle_stage == "deleted":
@@ -82,7 +85,8 @@ def log_parameters(client: Any, run: str, parameters: Mapping[str, str]) -> None
 
 
 def log_points(client: Any, run: str, points: Iterable[Point]) -> None:
-    """Log numbers in batches. Keys with a value that is not finite are listed in the tag `not_finite`.
+    """Log numbers in batches. Keys with a value that is not finite are listed in the tag
+    `not_finite`.
 
     MLflow stores infinity as 1.8e308, which spoils every maximum.
     """

@@ -9,7 +9,8 @@ from sweeps.storage.workspace import WorkspacePaths
 
 
 def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> None:
-    """Log the files of a report page to the parent run of the sweep, replacing those of an earlier page.
+    """Log the files of a report page to the parent run of the sweep, replacing those of an earlier
+    page.
 
     Args:
         name: of the sweep.

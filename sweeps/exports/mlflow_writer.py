@@ -1,8 +1,8 @@
-"""Exports the ledger to MLflow: one writer thread in the driver, in batches, with the times of the ledger.
+"""Exports the ledger to MLflow, in one writer thread of the driver.
 
-Writing again changes nothing: a run is found by its tag before one is created, and MLflow keeps one of several equal
-points (run, key, value, time, step). A tracking server that is away stops no training: what it lacks waits in the
-ledger.
+It writes in batches, with the times of the ledger. Writing again changes nothing: a run is found by
+its tag before one is created, and MLflow keeps one of several equal points (run, key, value, time,
+step). A tracking server that is away stops no training: what it lacks waits in the ledger.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ LONGEST_PAUSE = 60.0
 """Longest pause in seconds between two passes while the server is away."""
 
 LONGEST_VALUE = 6000
-"""Characters of a parameter's value that MLflow takes. A longer one (a table of weights) is cut; the ledger has all."""
+"""Characters of a parameter's value that MLflow takes. A longer one (a table of weights) is cut;
+the ledger has all.
+"""
 
 RUN_STATUS = {
     TrialState.COMPLETE: "FINISHED",
@@ -103,7 +105,9 @@ class MlflowWriter(threading.Thread):
     # ---- one pass
 
     def _write_new(self, last: bool) -> None:
-        """Write everything that the ledger has and MLflow does not; `last` closes what has not ended."""
+        """Write everything that the ledger has and MLflow does not; `last` closes what has not
+        ended.
+        """
         if self._client is None:
             self._client = self._connect()
         # Read ends, then reports, then trials: every row read then refers to rows that exist.
@@ -132,7 +136,9 @@ class MlflowWriter(threading.Thread):
         )
 
     def _connect(self) -> Any:
-        """Return a client; find or create the experiment and the parent run; read how far each run is."""
+        """Return a client; find or create the experiment and the parent run; read how far each run
+        is.
+        """
         client = mlflow_client.connect(self._workspace, self._uri)
         self._experiment = mlflow_client.require_experiment(
             client, self._sweep, self._workspace, self._uri

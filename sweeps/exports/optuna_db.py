@@ -1,4 +1,4 @@
-"""Exports the ledger to `optuna.db`: the sweep as Optuna studies for optuna-dashboard. It is never read back."""
+"""Exports the ledger to `optuna.db`: the sweep as Optuna studies for optuna-dashboard."""
 
 from __future__ import annotations
 
@@ -20,7 +20,9 @@ from sweeps.storage.workspace import WorkspacePaths
 def export_studies(
     spec: SweepSpec, cells: Sequence[CellProgress], ledger: Ledger, workspace: Path
 ) -> None:
-    """Add every ended cell that the studies do not hold yet, and note in the ledger which trials they hold.
+    """Add every ended cell that the studies do not hold yet.
+
+    The ledger then notes which trials they hold.
 
     There is one study per entry of `objectives`, named `sweep/index-objective`.
     """
@@ -75,7 +77,9 @@ def _add_to_study(
 
 
 def _spaces(layouts: Sequence[Layout], entry: int) -> dict[str, Space]:
-    """Return path -> space of every parameter that varies in an entry; grid values as one grid each."""
+    """Return path -> space of every parameter that varies in an entry; grid values as one grid
+    each.
+    """
     entry_layouts = [layout for layout in layouts if layout.objective == entry]
     spaces: dict[str, Space] = {}
     for path in entry_layouts[0].fixed:

@@ -1,8 +1,9 @@
-"""The durable record of every event of every sweep of a workspace, written in one transaction per event.
+"""The durable record of every event of every sweep of a workspace.
 
-The ledger is SQLite in the workspace by default, or PostgreSQL by URL. The rungs of ASHA, the history of the sampler,
-MLflow, the run table and the budget are computed from its rows; after a crash nothing else is read. Reports are unique
-on (sweep, trial, epoch): writing one a second time changes nothing.
+Each event is one transaction. The ledger is SQLite in the workspace by default, or PostgreSQL by
+URL. The rungs of ASHA, the history of the sampler, MLflow, the run table and the budget are
+computed from its rows; after a crash nothing else is read. Reports are unique on (sweep, trial,
+epoch): writing one a second time changes nothing.
 """
 
 from __future__ import annotations
@@ -220,7 +221,7 @@ class Transaction:
 
 
 def _stored(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return column values with enumerations as their text: database drivers treat them differently."""
+    """Return column values with enumerations as texts: database drivers treat them differently."""
     return {
         name: value.value if isinstance(value, StrEnum) else value for name, value in values.items()
     }

@@ -79,7 +79,7 @@ def differences(old: Any, new: Any, path: str = "") -> list[Difference]:
 
 
 def retry_failed(ledger: Ledger, sweep: str) -> int:
-    """Take back the ends and the charged attempts of a sweep's failed trials; return their number."""
+    """Take back the ends and charged attempts of failed trials; return how many trials."""
     failed = [
         row["trial"] for row in ledger.of(tables.END, sweep) if row["state"] == TrialState.FAILED
     ]

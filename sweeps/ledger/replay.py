@@ -1,4 +1,4 @@
-"""The state of a sweep in memory, read from the ledger. It holds nothing that the ledger does not hold."""
+"""The state of a sweep in memory: it holds nothing that the ledger does not hold."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ class TrialProgress:
     def at(self, epoch: int) -> dict[str, float] | None:
         """Return the metrics of an epoch, None before it is reported.
 
-        A collapsed trial keeps its last metrics at later epochs: dropping it would raise the mean of its cell.
+        A collapsed trial keeps its last metrics at later epochs: dropping it would raise the mean
+        of its cell.
         """
         if self.end_reason is EndReason.COLLAPSED and epoch > self.epoch:
             return self.reported.get(self.epoch)
@@ -83,7 +84,7 @@ class CellProgress:
 
 
 def read_trials(ledger: Ledger, sweep: str) -> list[TrialProgress]:
-    """Return the trials of a sweep in the order of their numbers. None of them is RUNNING or PARKED yet."""
+    """Return the trials of a sweep by number. None of them is RUNNING or PARKED yet."""
     trials = [
         TrialProgress(
             number=row["number"],

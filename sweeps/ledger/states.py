@@ -1,4 +1,4 @@
-"""States and end reasons of trials, outcomes of attempts, verdicts at rungs: the words that the ledger stores."""
+"""The words that the ledger stores: states, end reasons, outcomes of attempts, verdicts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class TrialState(StrEnum):
-    """The state of a trial. The last three are ends and are stored; the others follow from the events."""
+    """The state of a trial. The last three are ends, which are stored."""
 
     WAITING = "WAITING"  # may run as soon as a slot is free
     RUNNING = "RUNNING"
@@ -54,7 +54,9 @@ class AttemptOutcome(StrEnum):
 
 
 CHARGED = (AttemptOutcome.LOST, AttemptOutcome.TIMEOUT, AttemptOutcome.ERROR)
-"""Outcomes that count against `resources.retries`. The death of a driver or a stop at a rung does not."""
+"""Outcomes that count against `resources.retries`. The death of a driver or a stop at a rung does
+not.
+"""
 
 
 class Verdict(StrEnum):

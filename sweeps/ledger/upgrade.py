@@ -1,7 +1,8 @@
-"""Brings the ledger of an older version up to date: adds new columns and fills them from the texts beside them.
+"""Brings the ledger of an older version up to date: adds new columns and fills them from the texts
+beside them.
 
-Versions before these columns stored the bracket of a cell and the end reason of a trial only as a text. The texts are
-parsed here, once, and nowhere else.
+Versions before these columns stored the bracket of a cell and the end reason of a trial only as a
+text. The texts are parsed here, once, and nowhere else.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ ADDED: dict[sa.Table, tuple[sa.Column[str], ...]] = {
 
 
 def upgrade(engine: sa.Engine) -> None:
-    """Add the columns that an older version did not have, and fill the rows that lack their values."""
+    """Add the columns that an older version did not have, and fill them."""
     for table, columns in ADDED.items():
         for column in columns:
             _add_column(engine, table, column)
@@ -41,7 +42,9 @@ def upgrade(engine: sa.Engine) -> None:
 
 
 def parse_bracket(text: str) -> tuple[str, list[list[str]]]:
-    """Return entry and fields of a bracket's text: `beta_vae beta=4` -> ("beta_vae", [["beta", "4"]])."""
+    """Return entry and fields of a bracket's text: `beta_vae beta=4` -> ("beta_vae", [["beta",
+    "4"]]).
+    """
     entry, *rest = re.split(r" (?=\w+=\S+(?: \w+=\S+)*$)", text)
     words = " ".join(rest).split(" ") if rest else []
     return entry, [word.split("=", 1) for word in words]

@@ -35,8 +35,8 @@ class CellOutcome(NamedTuple):
 def cell_outcome(cell: CellProgress, spec: SweepSpec) -> CellOutcome:
     """Return the outcome of a cell: means over the seeds that did not fail.
 
-    Values exist only if a seed is complete, at the last epoch. A collapsed seed counts with its last metrics, as at a
-    rung.
+    Values exist only if a seed is complete, at the last epoch. A collapsed seed counts with its
+    last metrics, as at a rung.
     """
     trials = [trial for trial in cell.trials if trial.state is not TrialState.FAILED]
     curve: dict[int, float] = {}
@@ -66,6 +66,8 @@ def all_reached(trials: Sequence[TrialProgress], epoch: int) -> bool:
 
 
 def mean_at(trials: Sequence[TrialProgress], epoch: int, metric: str) -> float:
-    """Return the mean of a metric over trials at an epoch, NaN if a trial lacks it or there is none."""
+    """Return the mean of a metric over trials at an epoch, NaN if a trial lacks it or there is
+    none.
+    """
     values = [(trial.at(epoch) or {}).get(metric, math.nan) for trial in trials]
     return float(np.mean(values)) if values else math.nan

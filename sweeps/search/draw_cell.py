@@ -13,7 +13,8 @@ from sweeps.spec.sweep_spec import SweepSpec
 from vae_core.config import TrialConfig
 
 REDRAWS = 20
-"""How often a sampler may repeat an earlier cell before its turn is given up: choices can run out."""
+"""How often a sampler may repeat an earlier cell before its turn is given up: choices can run out.
+"""
 
 
 class DrawnCell(NamedTuple):

@@ -1,7 +1,8 @@
 """ASHA on cells: asynchronous successive halving inside a bracket, judged on the mean over seeds.
 
-Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2, in its stopping form: a cell that
-reaches a rung is promoted if it is among the best 1/reduction of the cells of its bracket seen at that rung so far.
+Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", algorithm 2, in its
+stopping form: a cell that reaches a rung is promoted if it is among the best 1/reduction of the
+cells of its bracket seen at that rung so far.
 """
 
 from __future__ import annotations
@@ -28,10 +29,12 @@ class RungVerdict(NamedTuple):
 def judge(
     value: float, others: Sequence[float], *, reduction: float, mode: Literal["max", "min"]
 ) -> RungVerdict:
-    """Return the verdict on a cell, given the values of the other cells of its bracket at the same rung.
+    """Return the verdict on a cell, given the values of the other cells of its bracket at the same
+    rung.
 
-    Of n cells seen (this one included) the best max(1, floor(n / reduction)) are promoted, and all that tie with the
-    last of them. So the first cell to arrive is promoted. A value that is not finite is never promoted and not counted.
+    Of n cells seen (this one included) the best max(1, floor(n / reduction)) are promoted, and all
+    that tie with the last of them. So the first cell to arrive is promoted. A value that is not
+    finite is never promoted and not counted.
 
     Args:
         value: of the cell, a mean over its seeds.

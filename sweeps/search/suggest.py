@@ -1,7 +1,8 @@
 """Suggests the parameters of the next cell: a pure function of the history of a sweep.
 
-Every suggestion is computed from (search seed, layout, number, history) alone. So a driver that was killed suggests
-after its restart what it would have suggested without: there is no sampler state that could be lost.
+Every suggestion is computed from (search seed, layout, number, history) alone. So a driver that was
+killed suggests after its restart what it would have suggested without: there is no sampler state
+that could be lost.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ def suggest(
 ) -> dict[str, Any]:
     """Return path -> value of the searched parameters of one cell.
 
-    `random` draws from a generator keyed by (seed, layout, number). `qmc` takes point `number` of the scrambled Sobol
-    sequence keyed by (seed, layout). `tpe` asks Optuna's TPESampler, seeded anew per cell and given all of the history.
+    `random` draws from a generator keyed by (seed, layout, number). `qmc` takes point `number` of
+    the scrambled Sobol sequence keyed by (seed, layout). `tpe` asks Optuna's TPESampler, seeded
+    anew per cell and given all of the history.
 
     Args:
         name: of the sampler.

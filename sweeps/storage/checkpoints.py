@@ -17,7 +17,9 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 class Checkpoints:
-    """The checkpoints of trials. A checkpoint begins with the sha256 of its rest (`vae_core.checkpoint`)."""
+    """The checkpoints of trials. A checkpoint begins with the sha256 of its rest
+    (`vae_core.checkpoint`).
+    """
 
     def __init__(self, files: AbstractFiles) -> None:
         self._files = files
@@ -31,7 +33,7 @@ class Checkpoints:
         return blob[:_DIGEST].hex()
 
     def newest(self, trial_hash: str) -> bytes | None:
-        """Return the newest undamaged checkpoint, None if there is none; a damaged one is logged."""
+        """Return the newest undamaged checkpoint, None if there is none; log damaged ones."""
         paths = TrialPaths(trial_hash)
         for name in reversed(self._files.names(paths.checkpoints)):
             blob = self._files.read(f"{paths.checkpoints}/{name}")

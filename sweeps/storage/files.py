@@ -113,5 +113,5 @@ class RemoteFiles(AbstractFiles):
 
 
 def open_files(workspace: Path, uri: str | None) -> AbstractFiles:
-    """Return the files of a URI if the spec's `store.files` names one, else those of the workspace."""
+    """Return the files of a URI (the spec's `store.files`), or of the workspace if it is None."""
     return LocalFiles(workspace.resolve()) if uri is None else RemoteFiles(uri)

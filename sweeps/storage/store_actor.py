@@ -14,8 +14,8 @@ from sweeps.storage.workspace import TrialPaths
 class Store:
     """Writes the checkpoints and artifacts of trials, and knows which actor runs which trial.
 
-    Trial actors never touch the workspace: they hand bytes to this actor through Ray's object store. It acknowledges
-    only what is durable. The same way serves one machine and many.
+    Trial actors never touch the workspace: they hand bytes to this actor through Ray's object
+    store. It acknowledges only what is durable. The same way serves one machine and many.
     """
 
     def __init__(self, workspace: Path, uri: str | None) -> None:

@@ -24,7 +24,8 @@ def table(workspace, which, name="mini"):
 def test_a_grid_sweep_ends_with_half_of_each_bracket_pruned(tmp_path):
     sweep = conductor(spec(), tmp_path)
     play(sweep)
-    # 2 learning rates x 2 beta x 2 seeds; in each bracket (a beta) the first, higher learning rate goes on.
+    # 2 learning rates x 2 beta x 2 seeds; in each bracket (a beta) the first, higher learning rate
+    # goes on.
     assert states(sweep) == {"COMPLETE": 4, "PRUNED": 4}
     pruned = {
         trial.config["train"]["learning_rate"] for trial in sweep.trials if trial.state == "PRUNED"
@@ -324,7 +325,9 @@ def test_a_driver_that_died_stops_the_same_collapsed_trials(tmp_path, stop_after
 
 
 def two_rates(**pruning):
-    """Two cells of one bracket; a plain beta-VAE has no schedule, so epoch 2 may stop a trial already."""
+    """Two cells of one bracket; a plain beta-VAE has no schedule, so epoch 2 may stop a trial
+    already.
+    """
     return spec(
         train={"epochs": 5, "batch_size": 32, "learning_rate": {"grid": [1e-2, 1e-3]}},
         objectives=[{"name": "beta_vae", "beta": 4}],
@@ -333,8 +336,8 @@ def two_rates(**pruning):
 
 
 def test_a_stopped_seed_counts_at_a_rung_with_its_last_value(tmp_path):
-    # The second cell: seed 0 is stopped in epoch 2 at MIG 0.0, seed 1 has 0.6. Their mean 0.3 is below the first cell's
-    # 0.4; seed 1 alone would have passed.
+    # The second cell: seed 0 is stopped in epoch 2 at MIG 0.0, seed 1 has 0.6. Their mean 0.3 is
+    # below the first cell's 0.4; seed 1 alone would have passed.
     migs = {(1e-2, 0): 0.4, (1e-2, 1): 0.4, (1e-3, 0): 0.0, (1e-3, 1): 0.6}
 
     def key(trial):

@@ -82,7 +82,10 @@ for epoch in range(1, 100):
 
 def test_a_reader_may_come_while_the_ledger_is_being_made(tmp_path):
     # `sweeps status` beside a sweep that just begins: both find no tables and both make them.
-    program = f"from pathlib import Path; from sweeps.ledger.ledger import Ledger; Ledger.of_workspace(Path({str(tmp_path)!r}))"
+    program = (
+        "from pathlib import Path; from sweeps.ledger.ledger import Ledger; "
+        f"Ledger.of_workspace(Path({str(tmp_path)!r}))"
+    )
     together = [
         subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.PIPE) for _ in range(8)
     ]
