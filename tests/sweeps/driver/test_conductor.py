@@ -251,14 +251,14 @@ def test_stopping_leaves_trials_to_go_on_with(tmp_path):
 def test_complete_cells_are_told_their_mean_and_pruned_ones_no_value(tmp_path):
     sweep = conductor(spec(), tmp_path)
     play(sweep)
-    told = {
+    outcomes = {
         outcome.state: outcome
         for outcome in (cell_outcome(cell, sweep.spec) for cell in sweep.cells)
     }
     # Last epoch 4: 4 * 1e-2 and 4 * 1e-2 + 1e-4 for the two seeds.
-    assert told["complete"].values == pytest.approx((0.04005,))
-    assert told["pruned"].values == ()
-    assert set(told["pruned"].intermediate) == {1, 2}
+    assert outcomes["complete"].values == pytest.approx((0.04005,))
+    assert outcomes["pruned"].values == ()
+    assert set(outcomes["pruned"].intermediate) == {1, 2}
 
 
 # One cell of 6 epochs of 12 steps, two seeds; C grows until step 36, the end of epoch 3.

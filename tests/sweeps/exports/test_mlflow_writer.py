@@ -33,9 +33,9 @@ def client(workspace):
 def runs_of(workspace, name="mini"):
     mlflow = client(workspace)
     experiment = mlflow.get_experiment_by_name(name)
-    found = mlflow.search_runs([experiment.experiment_id], max_results=1000)
-    parents = [run for run in found if "sweep.parent" in run.data.tags]
-    return parents, [run for run in found if "sweep.trial" in run.data.tags]
+    runs = mlflow.search_runs([experiment.experiment_id], max_results=1000)
+    parents = [run for run in runs if "sweep.parent" in run.data.tags]
+    return parents, [run for run in runs if "sweep.trial" in run.data.tags]
 
 
 @pytest.fixture(scope="module")

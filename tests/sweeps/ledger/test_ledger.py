@@ -12,11 +12,11 @@ from sweeps.ledger.states import EndReason, TrialState
 
 @pytest.fixture
 def ledger(tmp_path):
-    found = Ledger.of_workspace(tmp_path)
-    with found.transaction() as tx:
+    ledger = Ledger.of_workspace(tmp_path)
+    with ledger.transaction() as tx:
         tx.insert(tables.SWEEP, name="s", spec="{}", created=0.0, software="{}")
-    yield found
-    found.close()
+    yield ledger
+    ledger.close()
 
 
 def test_a_report_is_kept_once(ledger):

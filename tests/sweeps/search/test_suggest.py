@@ -17,7 +17,7 @@ SPACES = {
 }
 
 
-def told(number: int, mig: float) -> CellOutcome:
+def outcome(number: int, mig: float) -> CellOutcome:
     params = suggest("random", SPACES, [], seed=0, layout=0, number=number, directions=["max"])
     return CellOutcome(params, "complete", (mig,), {1: mig})
 
@@ -30,7 +30,7 @@ def ask(name: str, number: int, history=(), seed: int = 0, layout: int = 0):
 
 @pytest.mark.parametrize("name", ["random", "qmc", "tpe"])
 def test_values_lie_in_their_spaces(name):
-    history = [told(n, n / 20) for n in range(12)]
+    history = [outcome(n, n / 20) for n in range(12)]
     for number in range(8):
         drawn = ask(name, number, history)
         assert list(drawn) == list(SPACES)
@@ -43,7 +43,7 @@ def test_values_lie_in_their_spaces(name):
 
 @pytest.mark.parametrize("name", ["random", "qmc", "tpe"])
 def test_the_same_history_gives_the_same_suggestion(name):
-    history = [told(n, n / 20) for n in range(12)]
+    history = [outcome(n, n / 20) for n in range(12)]
     assert ask(name, 12, history) == ask(name, 12, history)
 
 
@@ -76,10 +76,10 @@ def test_tpe_goes_where_the_score_was():
 
 def test_tpe_takes_pruned_failed_and_running_cells_in_its_history():
     history = [
-        told(0, 0.1),
-        CellOutcome(told(1, 0).params, "pruned", (), {1: 0.05}),
-        CellOutcome(told(2, 0).params, "failed", (), {}),
-        CellOutcome(told(3, 0).params, "running", (), {}),
+        outcome(0, 0.1),
+        CellOutcome(outcome(1, 0).params, "pruned", (), {1: 0.05}),
+        CellOutcome(outcome(2, 0).params, "failed", (), {}),
+        CellOutcome(outcome(3, 0).params, "running", (), {}),
     ]
     assert set(ask("tpe", 4, history)) == set(SPACES)
 
