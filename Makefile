@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 WORKSPACE ?= results
 BIN := $(VENV)/bin
+# Processes that run tests at the same time; `auto` is one per core.
+WORKERS ?= auto
 INSTALLED := $(VENV)/.installed
 
 .PHONY: help install quickstart test lint types layers unit test-slow test-gpu bench clean
@@ -16,9 +18,11 @@ help:
 	@echo "make clean        remove $(VENV)"
 
 # The constraints are the tested set, exactly; pyproject.toml keeps ranges. Installed again only when one of them changes.
+# pip reads dependency groups from version 25.1 on; a new venv may have an older one.
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	$(BIN)/pip install --quiet --upgrade 'pip>=25.1'
+	$(BIN)/pip install --quiet --constraint constraints.txt --group dev --editable .
 	@touch $@
 
 install: $(INSTALLED)
@@ -43,7 +47,7 @@ layers: $(INSTALLED)
 	$(BIN)/lint-imports
 
 unit: $(INSTALLED)
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadgroup
 
 test-slow: $(INSTALLED)
 	$(BIN)/pytest -m slow
