@@ -45,7 +45,7 @@ def reference(name: str, metric: Metric, factors: Factors, options: Mapping[str,
 
 
 def own_codes(factors: Factors, *, discrete: bool = False) -> Codes:
-    """Return codes that are the factors: one latent per factor, its levels spaced evenly in [-1, 1].
+    """Return codes that are the factors: one latent per factor, levels spaced evenly in [-1, 1].
 
     The standard deviation of each posterior is a tenth of the distance between neighbouring
     levels. Each level is then one code (their mixtures overlap by less than 1e-6), yet wide enough

@@ -100,9 +100,10 @@ class GaussianTerms(NamedTuple):
 
 
 def decomposition(spread: Array, noise: Array) -> GaussianTerms:
-    """Return the parts of the KL of a linear-Gaussian channel: mu ~ N(0, A), q(z|x) = N(mu, diag(s)).
+    """Return the parts of the KL of a linear-Gaussian channel.
 
-    Then q(z) = N(0, T) with T = A + diag(s), and
+    The channel is mu ~ N(0, A) and q(z|x) = N(mu, diag(s)). Then q(z) = N(0, T) with
+    T = A + diag(s), and
 
         MI = 1/2 (ln det T - sum_j ln s_j)
         TC = 1/2 (sum_j ln T_jj - ln det T)
