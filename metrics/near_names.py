@@ -9,7 +9,7 @@ from collections.abc import Iterable
 def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Return "; did you mean 'x'?" with the nearest known name, or ";" if no name is near.
 
-    The hint stands between the unknown name and the list of known ones:
+    A message puts the hint between the unknown name and the known ones:
     f"unknown metric {name!r}{did_you_mean(name, known)} known: …".
 
     Args:

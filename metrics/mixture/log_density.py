@@ -92,7 +92,8 @@ def _totals(mixture: _Mixture, z: Array, joints: range, target: torch.device) ->
     # each other ten thousand times, and long whenever another process keeps one of them busy.
     with device.one_thread(), ThreadPoolExecutor(threads) as pool:
         jobs = [
-            pool.submit(mixture.sums, points, joints, rows) for points in sets for rows in parts
+            pool.submit(mixture.sums, points, joints, rows)
+            for points, rows in itertools.product(sets, parts)
         ]
         sums = [job.result() for job in progress.steps(jobs, "densities of the mixture")]
     totals: list[_Sums] = []

@@ -136,7 +136,7 @@ def test_identity_names_the_distribution_whatever_its_unit():
 
 
 def test_ceiling_under_a_correlation_is_what_two_perfect_latents_share():
-    # One row per joint level, of weight p(a, b). The second best latent for a is that of b, whose
+    # One row per joint level, of weight p(a, b). The second best latent for a is that of b: its
     # information about a is I(a; b).
     grid = grid_factors(4, 4)
     p = np.exp(-((grid.values[:, 0] - grid.values[:, 1]) ** 2) / (2 * 9 * 0.3**2)).reshape(4, 4)
