@@ -1,4 +1,18 @@
-"""Estimators of disentanglement: arrays in, numbers out."""
+"""Estimators of disentanglement: arrays in, numbers out.
+
+Score codes of a data set with two factors, where each latent is one factor and noise:
+
+>>> import itertools
+>>> import numpy as np
+>>> from metrics import Codes, Factors, score
+>>> levels = list(itertools.product(range(3), range(4)))
+>>> factors = Factors(levels, names=["shape", "scale"], sizes=[3, 4])
+>>> noise = np.random.default_rng(0).normal(scale=0.1, size=(12, 2))
+>>> codes = Codes(mean=levels + noise, logvar=np.full((12, 2), -4.0))
+>>> result = score("mig", codes, factors)
+>>> result.chance < result.value <= 1.0
+True
+"""
 
 from __future__ import annotations
 
@@ -16,12 +30,16 @@ from metrics.types import MAX_LOGVAR, Array, Codes, Factors, Inputs, Metric, Sco
 
 
 def find(name: str) -> Metric:
-    """The row of `METRICS` that a name, or a name with a variant, stands for; ValueError if it is unknown."""
+    """Return the row of `METRICS` for a name, with or without a variant.
+
+    Raises:
+        ValueError: unknown name.
+    """
     return checks.find(name, METRICS)[0]
 
 
 def names() -> tuple[str, ...]:
-    """Every name that `score` takes: metrics, and metrics with a variant."""
+    """Return every name that `score` takes: metrics, and metrics with a variant."""
     return checks.names(METRICS)
 
 
@@ -37,33 +55,33 @@ def score(
     reference: bool = True,
     **options: Any,
 ) -> Score:
-    """Score codes with one metric of `METRICS`.
+    """Return the score of codes by one metric of `METRICS`.
 
     Args:
         name: a key of `METRICS`, or `metric.variant` with one of its variants.
         codes: codes of N images.
-        factors: ground truth of the same N images, in the same order; where the metric needs it.
-        images: (N, …) pixel values in [0, 1]; where needed.
-        reconstructions: probabilities in the shape of `images`; where needed.
-        others: codes of other models on the same images; where needed.
+        factors: ground truth of the same N images, in the same order, if the metric needs it.
+        images: (N, …) pixel values in [0, 1], if the metric needs them.
+        reconstructions: probabilities in the shape of `images`, if the metric needs them.
+        others: codes of other models on the same images, if the metric needs them.
         seed: of every draw the metric makes.
-        reference: also find chance and ceiling: six more scores on codes of the factors themselves, once per
-            metric, factors and options in a process. False leaves both None.
-        options: the metric's own, by keyword.
+        reference: also compute chance and ceiling: six more scores, of codes that are the factors,
+            once per metric, factors and options in a process. False leaves both None.
+        options: the metric's own options, by keyword.
 
     Raises:
         ValueError: unknown metric, missing input, or numbers of rows that differ.
         TypeError: an option the metric does not have.
     """
-    metric, variant = checks.find(name, METRICS)
-    chosen = checks.complete_options(name, metric, {**variant, **options})
-    given = Inputs(codes, factors, images, reconstructions, tuple(others), seed)
-    checks.check(name, metric, given)
-    result = metric.function(given, **chosen)
+    metric, variant_options = checks.find(name, METRICS)
+    all_options = checks.complete_options(name, metric, {**variant_options, **options})
+    inputs = Inputs(codes, factors, images, reconstructions, tuple(others), seed)
+    checks.check(name, metric, inputs)
+    result = metric.function(inputs, **all_options)
     chance = ceiling = None
     if reference and factors is not None:
-        chance, ceiling = chance_and_ceiling.reference(name, metric, factors, chosen)
-    identity = {"metric": name, **result.identity, **chosen, "images": len(codes)}
+        chance, ceiling = chance_and_ceiling.reference(name, metric, factors, all_options)
+    identity = {"metric": name, **result.identity, **all_options, "images": len(codes)}
     if "factors" in metric.needs and factors is not None:
         identity["factors"] = factors.names
     if factors is not None and factors.weights is not None:

@@ -1,16 +1,17 @@
-"""Checks at the border: what the user gave against what a metric needs, every mistake named."""
+"""Checks of what the user gave against what a metric needs. A message names every problem."""
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Mapping
 from typing import Any
 
 from metrics.codes import latents
+from metrics.near_names import did_you_mean
 from metrics.types import Codes, Inputs, Metric
 
-_HOW = {
+# How a message names each need of a metric.
+_WORDS_FOR_NEEDS = {
     "mean": "codes (Codes with a mean)",
     "posterior": "posteriors (codes.logvar)",
     "discrete": "discrete codes (codes.discrete)",
@@ -22,36 +23,41 @@ _HOW = {
 
 
 def names(known: Mapping[str, Metric]) -> tuple[str, ...]:
-    """Every name that `find` takes: the rows, each followed by its variants."""
-    return tuple(
-        full
-        for name, row in known.items()
-        for full in (name, *(f"{name}.{variant}" for variant in row.variants))
-    )
+    """Return every name that `find` takes: each metric, followed by its variants."""
+    every: list[str] = []
+    for name, metric in known.items():
+        every.append(name)
+        every += [f"{name}.{variant}" for variant in metric.variants]
+    return tuple(every)
 
 
 def find(name: str, known: Mapping[str, Metric]) -> tuple[Metric, Mapping[str, Any]]:
-    """The registry's row of a name, and the options of its variant where the name is `metric.variant`.
+    """Return the metric of a name, and the options of its variant if the name has one.
+
+    Args:
+        name: `metric` or `metric.variant`.
+        known: the registry.
 
     Raises:
-        ValueError: unknown name; names the nearest known one and all others.
+        ValueError: unknown name. The message gives the nearest known name and all known names.
     """
-    row, dot, variant = name.partition(".")
-    if row in known and (not dot or variant in known[row].variants):
-        return known[row], known[row].variants[variant] if variant else {}
-    near = difflib.get_close_matches(name, names(known), n=1)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
-    listed = known[row].variants if row in known else None
-    rest = (
-        ", ".join(known)
-        if listed is None
-        else ", ".join(f"{row}.{v}" for v in listed) or "no variants"
-    )
-    raise ValueError(f"unknown metric {name!r}{hint} known: {rest}")
+    metric_name, dot, variant = name.partition(".")
+    metric = known.get(metric_name)
+    if metric is not None and not dot:
+        return metric, {}
+    if metric is not None and variant in metric.variants:
+        return metric, metric.variants[variant]
+    hint = did_you_mean(name, names(known))
+    if metric is None:
+        candidates = ", ".join(known)
+    else:
+        full_names = [f"{metric_name}.{variant}" for variant in metric.variants]
+        candidates = ", ".join(full_names) or "no variants"
+    raise ValueError(f"unknown metric {name!r}{hint} known: {candidates}")
 
 
 def complete_options(name: str, metric: Metric, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The metric's options with defaults filled in.
+    """Return the metric's options, with defaults for those that are not given.
 
     Raises:
         TypeError: an option that the metric does not have.
@@ -68,43 +74,59 @@ def complete_options(name: str, metric: Metric, given: Mapping[str, Any]) -> dic
 
 
 def check(name: str, metric: Metric, inputs: Inputs) -> None:
-    """Hold the inputs against the metric's needs and against each other.
+    """Check the inputs against the metric's needs and against each other.
 
     Raises:
-        ValueError: something needed is missing, or the numbers of rows differ.
+        ValueError: a needed input is missing, the metric takes no weights, there is no row or no
+            latent, or the numbers of rows differ.
     """
-    given = {
+    _check_needs(name, metric, inputs)
+    if inputs.factors is not None and inputs.factors.weights is not None and not metric.weighted:
+        raise ValueError(
+            f"metric {name!r} takes no weights: draw rows by their weights, and score those"
+        )
+    if not len(inputs.codes):
+        raise ValueError(f"metric {name!r} needs at least one row of codes")
+    if metric.needs & {"mean", "posterior"} and not latents.count(inputs.codes):
+        raise ValueError(f"metric {name!r} needs at least one latent, got codes with none")
+    _check_rows(inputs)
+
+
+def _check_needs(name: str, metric: Metric, inputs: Inputs) -> None:
+    """Raise ValueError if an input that the metric needs is missing; name all that are."""
+    discrete = inputs.codes.discrete
+    available = {
         "mean": True,
         "posterior": inputs.codes.logvar is not None,
-        "discrete": inputs.codes.discrete is not None and inputs.codes.discrete.shape[1] > 0,
+        "discrete": discrete is not None and discrete.shape[1] > 0,
         "factors": inputs.factors is not None,
         "images": inputs.images is not None,
         "reconstructions": inputs.reconstructions is not None,
         "others": len(inputs.others) > 0,
     }
-    missing = [how for need, how in _HOW.items() if need in metric.needs and not given[need]]
+    missing = [
+        words
+        for need, words in _WORDS_FOR_NEEDS.items()
+        if need in metric.needs and not available[need]
+    ]
     if missing:
         raise ValueError(f"metric {name!r} needs {', '.join(missing)}")
-    if inputs.factors is not None and inputs.factors.weights is not None and not metric.weighted:
-        raise ValueError(
-            f"metric {name!r} takes no weights: draw rows by their weights, and score those"
-        )
+
+
+def _check_rows(inputs: Inputs) -> None:
+    """Raise ValueError if an input does not have one row per row of the codes."""
     rows = len(inputs.codes)
-    if not rows:
-        raise ValueError(f"metric {name!r} needs at least one row of codes")
-    if not latents.count(inputs.codes) and "mean" in metric.needs | {
-        "mean" if "posterior" in metric.needs else ""
-    }:
-        raise ValueError(f"metric {name!r} needs at least one latent, got codes with none")
-    sized: dict[str, Any] = {
+    by_name: dict[str, Any] = {
         "factors": inputs.factors,
         "images": inputs.images,
         "reconstructions": inputs.reconstructions,
     }
-    sized |= {f"others[{i}]": other for i, other in enumerate(inputs.others)}
-    for what, thing in sized.items():
-        if thing is not None and len(thing) != rows:
-            verb = "has" if isinstance(thing, Codes) else "have"
-            raise ValueError(
-                f"codes have {rows} rows but {what} {verb} {len(thing)}; pass the same subset to both"
-            )
+    by_name |= {f"others[{i}]": other for i, other in enumerate(inputs.others)}
+    for input_name, value in by_name.items():
+        if value is None or len(value) == rows:
+            continue
+        verb = "has" if isinstance(value, Codes) else "have"
+        raise ValueError(
+            f"codes have {rows} rows but {input_name} {verb} {len(value)}; "
+            "pass the same subset to both"
+        )

@@ -1,4 +1,4 @@
-"""Where the heavy array work is done: on a GPU if torch sees one."""
+"""The device of heavy array work: a GPU if torch has one, else the CPU."""
 
 # torch's thread settings carry no types.
 # pyright: reportUnknownMemberType=false
@@ -12,15 +12,19 @@ import torch
 
 
 def pick() -> torch.device:
-    """The CUDA device if there is one, else the CPU."""
+    """Return the CUDA device if there is one, else the CPU."""
     return torch.device("cuda") if torch.cuda.is_available() else torch.device("cpu")
 
 
 @contextmanager
 def one_thread(*, when: bool = True) -> Generator[None]:
-    """Let torch work on one core inside: for many small operations, whose threads would wait for each other.
+    """Keep torch to one CPU thread inside the block.
 
-    On cores that are shared with other trials that waiting costs ten times the work.
+    For many small operations: with several threads, the threads would wait for each other after
+    each operation. If other trials share the cores, that waiting costs ten times the work.
+
+    Args:
+        when: False changes nothing.
     """
     before = torch.get_num_threads()
     torch.set_num_threads(1 if when else before)

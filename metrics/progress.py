@@ -1,7 +1,7 @@
-"""How far a long computation is, for whoever wants to show it; metrics themselves print nothing.
+"""Progress of a long computation, for a caller that shows it; metrics themselves print nothing.
 
-A metric wraps its outer loop in `steps`; a caller that wants to know wraps the call in `listening`. Nothing is passed
-through the functions in between, and without a listener `steps` is the loop itself.
+A metric wraps its outer loop in `steps`; a caller that wants to know wraps the call in `listening`.
+The functions in between pass nothing on. Without a listener, `steps` is the plain loop.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from typing import TypeVar
 T = TypeVar("T")
 
 Listener = Callable[[str, int, int], None]
-"""listener(what, done, total), called before the first step and after each."""
+"""listener(what, done, total), called before the first step and after each step."""
 
 _listener: ContextVar[Listener | None] = ContextVar("progress", default=None)
 
 
 @contextmanager
 def listening(listener: Listener) -> Generator[None]:
-    """Tell a function how far the metrics computed inside are."""
+    """Call a listener on the progress of the metrics that are computed inside the block."""
     token = _listener.set(listener)
     try:
         yield
@@ -30,7 +30,12 @@ def listening(listener: Listener) -> Generator[None]:
 
 
 def steps(items: Sequence[T], what: str) -> Iterator[T]:
-    """The items one by one, telling the listener after each that it is done; `what` says what a step is."""
+    """Yield the items one by one, and call the listener when each is done.
+
+    Args:
+        items: what the loop runs over.
+        what: what one step is, for the listener.
+    """
     listener = _listener.get()
     if listener is None:
         yield from items

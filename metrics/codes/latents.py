@@ -1,7 +1,8 @@
-"""Latents as columns: what classifiers and votes read of codes that may be continuous, discrete or both.
+"""Latents as columns: the input of classifiers and votes on codes, continuous, discrete or both.
 
-Latents are counted through: the d continuous ones first, then the m discrete ones. A discrete latent of c categories
-has no scale; as a predictor it is c indicator columns, whose importances belong to the one latent.
+Latents are numbered: the d continuous ones first, then the m discrete ones. A discrete latent of c
+categories has no scale. As a predictor it is c indicator columns, and their importances belong to
+the one latent.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from metrics.types import Array, Codes
 
 MIN_VARIANCE = 0.01
-"""A continuous latent whose posterior mean varies less is dead (Burda et al. 2016, section 5.2)."""
+"""A continuous latent is dead if its mean varies less (Burda et al. 2016, section 5.2)."""
 
 
 class Features(NamedTuple):
@@ -24,24 +25,25 @@ class Features(NamedTuple):
 
 
 def count(codes: Codes) -> int:
-    """Number of latents, continuous and discrete."""
-    return codes.mean.shape[1] + (0 if codes.discrete is None else codes.discrete.shape[1])
+    """Return the number of latents, continuous and discrete."""
+    discrete = 0 if codes.discrete is None else codes.discrete.shape[1]
+    return codes.mean.shape[1] + discrete
 
 
 def names(codes: Codes) -> list[str]:
-    """ "latent 0", "latent 1", …: how a score's `excluded` calls them."""
+    """Return "latent 0", "latent 1", …: the names of latents in a score's `excluded`."""
     return [f"latent {j}" for j in range(count(codes))]
 
 
 def discrete_columns(codes: Codes) -> list[Array]:
-    """The discrete latents, each (N,) with its categories numbered from 0 in their order."""
+    """Return the discrete latents, (N,) each, with categories numbered from 0 in their order."""
     if codes.discrete is None:
         return []
     return [np.unique(column, return_inverse=True)[1] for column in codes.discrete.T]
 
 
 def features(codes: Codes) -> Features:
-    """Means as they are, each discrete latent as one indicator column per category it shows."""
+    """Return the means, and one indicator column for each category that a discrete latent uses."""
     blocks = [codes.mean.astype(np.float64)]
     latent = list(range(codes.mean.shape[1]))
     for j, column in enumerate(discrete_columns(codes), start=codes.mean.shape[1]):
@@ -52,15 +54,21 @@ def features(codes: Codes) -> Features:
 
 
 def variances(codes: Codes, shares: Array | None = None) -> Array:
-    """Var_x(mu_j), (d,): over images that all count alike, or by their shares (N,)."""
+    """Return Var_x(mu_j), (d,): over images that all count alike, or by their shares (N,)."""
     mean = codes.mean.astype(np.float64)
-    return mean.var(axis=0) if shares is None else shares @ np.square(mean - shares @ mean)
+    if shares is None:
+        return mean.var(axis=0)
+    return shares @ np.square(mean - shares @ mean)
 
 
 def active(
     codes: Codes, *, min_variance: float = MIN_VARIANCE, shares: Array | None = None
 ) -> Array:
-    """Which latents say anything: Var_x(mu_j) > min_variance, or more than one category. (d + m,) bool."""
+    """Return which latents are active, (d + m,) bool.
+
+    A continuous latent is active if Var_x(mu_j) > min_variance, a discrete one if it uses more than
+    one category.
+    """
     varies = variances(codes, shares) > min_variance
-    used = [int(column.max()) > 0 for column in discrete_columns(codes)]
-    return np.concatenate([varies, np.array(used, dtype=bool)])
+    uses_several = [int(column.max()) > 0 for column in discrete_columns(codes)]
+    return np.concatenate([varies, np.array(uses_several, dtype=bool)])

@@ -1,4 +1,4 @@
-"""Rows that do not all count alike: p_n, the share of row n, takes the place of 1/N."""
+"""Rows that do not all count alike: p_n, the share of row n, replaces 1/N."""
 
 from __future__ import annotations
 
@@ -11,29 +11,32 @@ from metrics.types import Array, Codes, Inputs, require_weights
 
 
 def of(inputs: Inputs) -> Array | None:
-    """How often each row counts, (N,) in any unit; None where all count alike."""
+    """Return how often each row counts, (N,) in any unit; None if all count alike."""
     return None if inputs.factors is None else inputs.factors.weights
 
 
 def counted(codes: Codes, weights: Array | None) -> tuple[Codes, Array | None]:
-    """Codes without the rows that weigh nothing, and the shares of the others; None where these count alike.
+    """Return the codes without rows of weight 0, and the shares of the rows that are left.
+
+    The shares are None if these rows all count alike.
 
     Raises:
         TypeError: weights are not floats.
-        ValueError: not one weight per row, a negative one, or all zero.
+        ValueError: not one weight per row, a negative weight, or all weights are zero.
     """
     if weights is None:
         return codes, None
     require_weights("weights", weights, len(codes))
-    kept = weights > 0
-    rest = weights[kept]
-    return codes if kept.all() else rows(codes, kept), None if (rest == rest[0]).all() else shares(
-        rest
-    )
+    has_weight = weights > 0
+    kept_codes = codes if has_weight.all() else rows(codes, has_weight)
+    kept_weights = weights[has_weight]
+    if (kept_weights == kept_weights[0]).all():
+        return kept_codes, None
+    return kept_codes, shares(kept_weights)
 
 
 def rows(codes: Codes, which: Array) -> Codes:
-    """Codes of some rows, by number or by a mask."""
+    """Return the codes of some rows, given by their indices or by a mask."""
     return Codes(
         codes.mean[which],
         None if codes.logvar is None else codes.logvar[which],
@@ -42,40 +45,54 @@ def rows(codes: Codes, which: Array) -> Codes:
 
 
 def shares(weights: Array) -> Array:
-    """p_n, (N,) float64; they sum to 1."""
+    """Return p_n, (N,) float64; they sum to 1."""
     p = weights.astype(np.float64)
     return p / p.sum()
 
 
 def mean(terms: Array, p: Array | None) -> Array:
-    """Mean over rows of (N, …); None: all count alike."""
+    """Return the mean over rows of (N, …) by their shares; p is None if all count alike."""
     return terms.mean(axis=0) if p is None else p @ terms
 
 
 def stratified(p: Array, count: int, rng: np.random.Generator) -> Array:
-    """Rows (S,) drawn from p, one from each of S equal slices of the cumulative shares.
+    """Return rows (S,) drawn from p, one from each of S equal slices of the cumulative shares.
 
-    A row of share p_n comes less than two times more or less often than S p_n: means over the rows vary less than those
-    of independent draws, whose standard errors are therefore on the safe side.
+    The number of draws of a row of share p_n differs from S p_n by less than two. Means over the
+    rows therefore vary less than means over independent draws, and standard errors computed as for
+    independent draws are too large rather than too small.
+
+    Args:
+        p: (N,) shares.
+        count: S.
+        rng: source of the draws.
     """
     cumulative = np.cumsum(p)
-    at = (np.arange(count) + rng.random(count)) / count
-    # Below 1, so that rounding reaches no row beyond the last that weighs something.
-    return np.searchsorted(
-        cumulative / cumulative[-1], np.minimum(at, np.nextafter(1.0, 0.0)), side="right"
-    )
+    position = (np.arange(count) + rng.random(count)) / count
+    # Keep below 1, so that rounding does not reach a row after the last one with weight.
+    position = np.minimum(position, np.nextafter(1.0, 0.0))
+    return np.searchsorted(cumulative / cumulative[-1], position, side="right")
 
 
 def effective_rows(weights: Array) -> float:
-    """1 / sum_n p_n^2: as many rows that count alike give means of the same variance (Kish 1965)."""
+    """Return the effective number of rows, 1 / sum_n p_n^2 (Kish 1965).
+
+    That many rows of equal weight give means of the same variance.
+    """
     return float(1 / np.square(shares(weights)).sum())
 
 
 def entropy_of_rows(p: Array | None, count: int) -> float:
-    """-sum_n p_n ln p_n, nats: the most that anything can know of which row it is; ln N where all count alike."""
+    """Return -sum_n p_n ln p_n in nats; ln N if all rows count alike.
+
+    It is the largest information that a code can have about the index of the row.
+    """
     return math.log(count) if p is None else float(-(p * np.log(p)).sum())
 
 
 def name(weights: Array) -> str:
-    """16 hex digits of the distribution of rows: in whatever unit, to float32's precision."""
+    """Return 16 hex digits that identify the distribution of rows.
+
+    They do not depend on the unit of the weights. Shares count to float32's precision.
+    """
     return hashlib.sha256(shares(weights).astype("<f4").tobytes()).hexdigest()[:16]

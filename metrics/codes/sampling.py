@@ -1,4 +1,4 @@
-"""Samples z ~ q(z|x) of seeded images, and what a mean over them is worth."""
+"""Samples z ~ q(z|x) of seeded images, and the standard errors of means over them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from metrics import gaussian
 from metrics.codes import row_weights
-from metrics.gaussian import LOG_2PI
 from metrics.types import Array, Codes
 
 Precision = type[np.float32] | type[np.float64]
@@ -17,15 +17,22 @@ Precision = type[np.float32] | type[np.float64]
 class Samples(NamedTuple):
     """S draws z_s ~ q(z | x_s)."""
 
-    z: Array  # (S, d) float64, every number one that `precision` can hold
+    z: Array  # (S, d) float64; each number is exact in `precision`
     log_qzx: Array  # (S, d) log q(z_sj | x_s), nats
-    precision: Precision  # in which densities of these codes are formed
+    precision: Precision  # of the densities of these codes
 
 
 def draw(codes: Codes, *, samples: int, seed: int, shares: Array | None = None) -> Samples:
-    """Draw images, without replacement if samples <= N, else with it, and one z from the posterior of each.
+    """Return one z from the posterior of each of some drawn images.
 
-    With shares (N,) images are drawn from these (`weights.stratified`).
+    Images are drawn without replacement if samples <= N, else with it. With shares, they are drawn
+    from these (`row_weights.stratified`).
+
+    Args:
+        codes: mean and logvar of N images.
+        samples: S.
+        seed: of the images and the noise.
+        shares: (N,) p_n, or None if all images count alike.
 
     Raises:
         ValueError: codes without logvar, no rows, or samples < 1.
@@ -42,17 +49,19 @@ def draw(codes: Codes, *, samples: int, seed: int, shares: Array | None = None) 
     else:
         images = row_weights.stratified(shares, samples, rng)
     precision = _precision(codes.mean, codes.logvar)
-    mean, logvar = codes.mean[images].astype(np.float64), codes.logvar[images].astype(np.float64)
+    mean = codes.mean[images].astype(np.float64)
+    logvar = codes.logvar[images].astype(np.float64)
     z = mean + np.exp(0.5 * logvar) * rng.standard_normal(mean.shape)
-    # The samples are what the working precision can hold; every density is of these very numbers.
+    # Round the samples to the working precision: every density is then of exactly these numbers.
     z = z.astype(precision).astype(np.float64)
-    log_qzx = -0.5 * (np.square((z - mean) * np.exp(-0.5 * logvar)) + logvar + LOG_2PI)
-    return Samples(z, log_qzx, precision)
+    return Samples(z, gaussian.log_density_of_arrays(z, mean, logvar), precision)
 
 
 def standard_errors(terms: Array) -> Array:
-    """Standard errors of the means over samples: (S, T) -> (T,)."""
-    # One sample has no spread to estimate from: its error is unknown, said as infinity.
+    """Return the standard errors of the means over samples: (S, T) -> (T,).
+
+    One sample has no spread, so its error is unknown; it is reported as infinity.
+    """
     if len(terms) == 1:
         return np.full_like(terms[0], math.inf)
     spread: Array = terms.std(axis=0, ddof=1)
@@ -60,19 +69,18 @@ def standard_errors(terms: Array) -> Array:
 
 
 def _precision(mean: Array, logvar: Array) -> Precision:
-    """The precision in which densities are formed; sums are float64 always.
+    """Return the precision of densities; sums are always float64.
 
-    Differences z - mu of nearby float32 numbers are exact, so float32 codes lose nothing until a posterior is
-    as narrow as the spacing of float32 numbers around its mean, or the widths span more than float32's range.
+    Differences z - mu of nearby float32 numbers are exact. Float32 codes therefore lose nothing
+    until a posterior is as narrow as the spacing of float32 numbers around its mean, or until the
+    widths span more than float32's range.
     """
     if mean.dtype == np.float64:
         return np.float64
     if not mean.size:
         return np.float32
-    narrow = float(logvar.min()) < 2 * math.log(
-        1e-5 * max(1.0, float(mean.max()), -float(mean.min()))
-    )
-    uneven = (
-        float((logvar.max(axis=0) - logvar.min(axis=0)).max()) > 60
-    )  # the own posterior stays above e^-50
+    largest = max(1.0, float(mean.max()), -float(mean.min()))
+    narrow = float(logvar.min()) < 2 * math.log(1e-5 * largest)
+    # Up to 60, the density of a sample under its own posterior stays above e^-50.
+    uneven = float((logvar.max(axis=0) - logvar.min(axis=0)).max()) > 60
     return np.float64 if narrow or uneven else np.float32

@@ -1,1 +1,1 @@
-"""Mutual information between latents and factors: estimators and the matrix that they fill."""
+"""Mutual information between latents and factors: its estimators, and the matrix they fill."""

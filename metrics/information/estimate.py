@@ -1,4 +1,4 @@
-"""Which mutual information: one name for each way of estimating it, for the scores that are made of it."""
+"""The estimators of mutual information by name, for the scores that are made of it."""
 
 from __future__ import annotations
 
@@ -20,15 +20,20 @@ Estimator = Literal["quadrature", "monte_carlo", "histogram"]
 
 ESTIMATORS = ("quadrature", "monte_carlo", "histogram")
 
+ALL_CONSTANT = "every factor is constant in the given rows"
+
 
 def measure(
     inputs: Inputs, estimator: Estimator, *, samples: int = 10_000, bins: int = 20
 ) -> Information:
-    """Mutual information of every latent with every factor; discrete codes are further latents with the plug-in I.
+    """Return the mutual information of every latent with every factor.
+
+    Discrete codes are further latents; their information is the plug-in value.
 
     Args:
-        inputs: codes and factors; posteriors for all but "histogram".
-        estimator: "quadrature" or "monte_carlo" of the posterior mixtures, or "histogram" of posterior means.
+        inputs: codes and factors; posteriors for all estimators but "histogram".
+        estimator: "quadrature" or "monte_carlo" of the posterior mixtures, or "histogram" of
+            posterior means.
         samples: of every mixture, for "monte_carlo".
         bins: for "histogram".
 
@@ -48,27 +53,30 @@ def measure(
 
 
 def with_discrete(information: Information, codes: Codes, factors: Factors) -> Information:
-    """The information of continuous latents, followed by that of the discrete ones."""
+    """Return the information of continuous latents, followed by that of the discrete ones."""
     if codes.discrete is None or not codes.discrete.shape[1]:
         return information
-    further = discrete_information(codes.discrete, factors)
+    of_discrete = discrete_information(codes.discrete, factors)
     marginal, conditional = information.marginal_variance, information.conditional_variance
+    # A plug-in value is not sampled: its variance is 0, and only `error` has its bias.
+    if marginal is not None:
+        marginal = np.concatenate([marginal, np.zeros(len(of_discrete.matrix))])
+    if conditional is not None:
+        conditional = np.concatenate([conditional, np.zeros_like(of_discrete.matrix)])
     return Information(
-        np.concatenate([information.matrix, further.matrix]),
-        np.concatenate([information.error, further.error]),
+        np.concatenate([information.matrix, of_discrete.matrix]),
+        np.concatenate([information.error, of_discrete.error]),
         information.entropies,
-        # A count is not sampled: its variance is 0, and its bias stands in `error` only.
-        None if marginal is None else np.concatenate([marginal, np.zeros(len(further.matrix))]),
-        None
-        if conditional is None
-        else np.concatenate([conditional, np.zeros_like(further.matrix)]),
+        marginal,
+        conditional,
     )
 
 
 def supported(information: Information, codes: Codes) -> Information:
-    """The same with 0 where a continuous latent's I is no larger than the error of its integration.
+    """Return the information, with 0 where it is no larger than the error of its integration.
 
-    For scores that divide by what a latent knows: of a latent that knows nothing they would see rounding only.
+    This concerns continuous latents only. It is for scores that divide by the information in a
+    latent: without it, they would divide rounding by rounding if the latent knows nothing.
     """
     integrated = np.arange(len(information.matrix))[:, None] < codes.mean.shape[1]
     unknown = integrated & (information.matrix <= information.error)
@@ -76,18 +84,15 @@ def supported(information: Information, codes: Codes) -> Information:
 
 
 def given(inputs: Inputs) -> Factors:
-    """The factors, which `score` has made sure of."""
+    """Return the factors; `score` has checked that there are any."""
     assert inputs.factors is not None, "score() checks needs"
     return inputs.factors
 
 
 def constant_factors(information: Information, factors: Factors) -> dict[str, str]:
-    """What a score excludes: factors of zero entropy, by name, with the reason."""
+    """Return what a score excludes: factors of zero entropy, by name, with the reason."""
     return {
         name: "one level only in the given rows: zero entropy"
         for name, entropy in zip(factors.names, information.entropies, strict=True)
         if not entropy > 0
     }
-
-
-ALL_CONSTANT = "every factor is constant in the given rows"

@@ -1,4 +1,4 @@
-"""A score that is a gap between the two latents that know most of a factor, from an information matrix."""
+"""Scores that are a gap between the two latents with the most information about a factor."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ Average = Literal["factors", "entropy"]
 
 
 def gaps(information: Array, entropies: Array) -> tuple[Array, Array]:
-    """Normalised gap per factor and the best latent per factor; factors of zero entropy get NaN and -1.
+    """Return the normalised gap and the best latent of each factor.
+
+    Factors of zero entropy get NaN and -1.
 
     Args:
-        information: (d, K) nats. A single latent has a gap to 0, as if a dead one stood beside it.
+        information: (d, K) nats. The gap of a single latent is its distance to 0, as if there were
+            a dead latent too.
         entropies: (K,) nats.
     """
     padded = np.concatenate([information, np.zeros((2, information.shape[1]))])
@@ -26,7 +29,8 @@ def gaps(information: Array, entropies: Array) -> tuple[Array, Array]:
     kept = entropies > 0
     gap = np.full(len(entropies), np.nan)
     gap[kept] = (best[kept] - second[kept]) / entropies[kept]
-    return gap, np.where(kept, padded.argmax(axis=0) if len(information) else -1, -1)
+    best_latent = padded.argmax(axis=0) if len(information) else -1
+    return gap, np.where(kept, best_latent, -1)
 
 
 def gap_score(
@@ -38,7 +42,7 @@ def gap_score(
     average: Average,
     identity: dict[str, Any],
 ) -> Score:
-    """Mean gap, its error and what it is made of.
+    """Return the mean gap with its error and details.
 
     Args:
         information: of all latents and factors.
@@ -47,6 +51,9 @@ def gap_score(
         excluded: which of them do not count, and why.
         average: over "factors", each alike, or by "entropy", each by its normaliser.
         identity: says which score it is; the names of the factors that count are added as `scored`.
+
+    Raises:
+        ValueError: an unknown average.
     """
     shares = gap_shares(normalisers, factors, excluded, average)
     kept = shares > 0
@@ -65,7 +72,7 @@ def gap_score(
             "no factor is left to score" if information.entropies.any() else ALL_CONSTANT
         )
         return Score(math.nan, details=details, identity=identity)
-    # A sampled I may pass H(v); their mean may not.
+    # A sampled I may exceed H(v); a score may not exceed 1.
     value = min(1.0, float(np.average(gap[kept], weights=(shares * normalisers)[kept])))
     error = information.error_of(coefficients(information.matrix, shares))
     return Score(value, error, details=details, identity=identity)
@@ -74,7 +81,9 @@ def gap_score(
 def gap_shares(
     normalisers: Array, factors: Factors, excluded: dict[str, str], average: Average
 ) -> Array:
-    """What a nat of every factor's gap adds to the score: (K,); 0 for factors that do not count.
+    """Return what one nat of each factor's gap adds to the score, (K,).
+
+    It is 0 for factors that do not count.
 
     Raises:
         ValueError: an unknown average.
@@ -82,24 +91,26 @@ def gap_shares(
     check_choice("average", average, ("factors", "entropy"))
     kept = np.array([name not in excluded for name in factors.names], dtype=bool)
     weights = kept * (np.ones(len(kept)) if average == "factors" else normalisers)
-    return np.divide(
-        weights / max(float(weights.sum()), 1e-300),
-        normalisers,
-        out=np.zeros(len(kept)),
-        where=kept,
-    )
+    normalised = weights / max(float(weights.sum()), 1e-300)
+    return np.divide(normalised, normalisers, out=np.zeros(len(kept)), where=kept)
 
 
 def coefficients(information: Array, shares: Array) -> Array:
-    """The score as a linear function of I near this one: (d, K), + for the best latent, - for the second."""
+    """Return the score as a linear function of I near this one, (d, K).
+
+    The coefficient of the best latent of a factor is +share, that of the second best -share.
+    """
     signs = np.zeros_like(information)
     order = np.argsort(-information, axis=0, kind="stable")
-    for place, sign in zip(range(min(2, len(order))), (1.0, -1.0), strict=False):
-        signs[order[place], np.arange(len(shares))] = sign
+    columns = np.arange(len(shares))
+    if len(order) > 0:
+        signs[order[0], columns] = 1.0
+    if len(order) > 1:
+        signs[order[1], columns] = -1.0
     return signs * shares
 
 
 def check_choice(option: str, value: str, known: tuple[str, ...]) -> None:
-    """ValueError if an option is none of the known ones."""
+    """Raise ValueError if the value of an option is none of the known ones."""
     if value not in known:
         raise ValueError(f"{option} must be one of {', '.join(known)}, got {value!r}")

@@ -1,4 +1,7 @@
-"""Mutual information of posterior mixtures by sampling, as the MIG was published (Chen et al. 2018, section 4.1)."""
+"""Mutual information of posterior mixtures by sampling, as the MIG was published.
+
+Chen et al. 2018, section 4.1.
+"""
 
 # torch's reductions carry no types.
 # pyright: reportUnknownMemberType=false
@@ -12,6 +15,7 @@ import numpy as np
 import torch
 
 from metrics import device, progress
+from metrics.gaussian import LOG_2PI
 from metrics.information.matrix import (
     Information,
     factor_entropies,
@@ -22,10 +26,9 @@ from metrics.information.matrix import (
 )
 from metrics.types import Array, Codes, Factors
 
-_BLOCK = 1 << 20  # densities held at a time, samples x rows: 8 MB
-_LEAST = (
-    -700.0
-)  # smaller exponents are raised to this: exp is a hundred times slower where it underflows
+_BLOCK = 1 << 20  # densities in memory at a time, samples x rows: 8 MB
+# Smaller exponents are raised to this: exp is a hundred times slower if its result underflows.
+_LEAST = -700.0
 
 
 class _Mixture(NamedTuple):
@@ -39,14 +42,15 @@ class _Mixture(NamedTuple):
 def monte_carlo_information(
     codes: Codes, factors: Factors, *, samples: int, seed: int
 ) -> Information:
-    """Mutual information with entropies of the mixtures as means over samples of them.
+    """Return mutual information, with the entropy of each mixture as a mean over samples of it.
 
-    H(z_j) is the mean of -ln q(z) over S draws z ~ q(z_j), and H(z_j | v_k = v) that of -ln q(z | v) over S draws
-    z ~ q(z_j | v_k = v), with the exact mixture over all rows (that show v) as density; every draw picks a row by its
-    weight and a point of its posterior, independently of all others. An estimate of I below 0 is 0, as in the authors'
-    code; one above H(v_k) stays, since cutting it off would bias the mean.
+    H(z_j) is the mean of -ln q(z) over S draws z ~ q(z_j), and H(z_j | v_k = v) that of
+    -ln q(z | v) over S draws z ~ q(z_j | v_k = v). The density is that of the exact mixture over
+    all rows (with level v). Every draw picks a row by its weight and a point of its posterior,
+    independently of all other draws. An estimate of I below 0 becomes 0, as in the authors' code.
+    One above H(v_k) stays, since cutting it off would bias the mean.
 
-    Densities cost S N (1 + K) per latent, streamed through blocks of fixed size.
+    The cost is S N (1 + K) densities per latent, streamed through blocks of fixed size.
 
     Args:
         codes: mean and logvar, (N, d) each.
@@ -64,16 +68,13 @@ def monte_carlo_information(
         raise ValueError(f"samples must be >= 2, for a standard error, got {samples}")
     codes, factors = present(codes, factors)
     rng, weights, logvar = np.random.default_rng(seed), row_weights(factors), posterior(codes)
-    entropies = factor_entropies(factors)
     levels = [numbered_levels(column) for column in factors.values.T]
     shape = (codes.mean.shape[1], len(levels))
     matrix, conditional, marginal = np.zeros(shape), np.zeros(shape), np.zeros(shape[0])
     with device.one_thread(when=samples * len(codes) < _BLOCK * 16):
         for j in progress.steps(range(shape[0]), "information by sampling: latent"):
-            mean, std = (
-                codes.mean[:, j].astype(np.float64),
-                np.exp(0.5 * logvar[:, j].astype(np.float64)),
-            )
+            mean = codes.mean[:, j].astype(np.float64)
+            std = np.exp(0.5 * logvar[:, j].astype(np.float64))
             latent = _Mixture(mean, np.maximum(std, 1e-100), weights)
             entropy, marginal[j] = _entropy(latent, samples, rng)
             for k, level in enumerate(levels):
@@ -81,53 +82,57 @@ def monte_carlo_information(
                     continue  # a constant factor carries no information
                 information = entropy
                 for share, mixture in _by_level(latent, level):
-                    part, variance = _entropy(mixture, samples, rng)
-                    information -= share * part
+                    of_level, variance = _entropy(mixture, samples, rng)
+                    information -= share * of_level
                     conditional[j, k] += share**2 * variance
                 matrix[j, k] = max(0.0, information)
     error = np.where(conditional > 0, np.sqrt(marginal[:, None] + conditional), 0.0)
-    return Information(matrix, error, entropies, marginal, conditional)
+    return Information(matrix, error, factor_entropies(factors), marginal, conditional)
 
 
 def _by_level(latent: _Mixture, level: Array) -> list[tuple[float, _Mixture]]:
-    """The share of every level and the mixture of the rows that show it."""
+    """Return the share of every level, and the mixture of the rows that have it."""
     order = np.argsort(level, kind="stable")
     ends = np.cumsum(np.bincount(level))
-    found: list[tuple[float, _Mixture]] = []
+    mixtures: list[tuple[float, _Mixture]] = []
     for rows in np.split(order, ends[:-1]):
         share = float(latent.weight[rows].sum())
-        found.append(
-            (share, _Mixture(latent.mean[rows], latent.std[rows], latent.weight[rows] / share))
-        )
-    return found
+        of_level = _Mixture(latent.mean[rows], latent.std[rows], latent.weight[rows] / share)
+        mixtures.append((share, of_level))
+    return mixtures
 
 
 def _entropy(mixture: _Mixture, samples: int, rng: np.random.Generator) -> tuple[float, float]:
-    """Mean of -ln q over samples of q, and the variance of this mean: nats, nats squared."""
-    # A place on the line of all weights: what `choice` does, without its checks.
+    """Return the mean of -ln q over samples of q, and the variance of this mean.
+
+    The units are nats and nats squared.
+    """
+    # Draw rows by their cumulative weights. `rng.choice` does the same, with checks.
     ends: Array = np.cumsum(mixture.weight)
-    rows: Array = np.minimum(
-        np.searchsorted(ends, rng.random(samples) * float(ends[-1]), side="right"), len(ends) - 1
-    )
+    position = rng.random(samples) * float(ends[-1])
+    rows: Array = np.minimum(np.searchsorted(ends, position, side="right"), len(ends) - 1)
     z = mixture.mean[rows] + mixture.std[rows] * rng.standard_normal(samples)
     surprise: Array = -_log_density(mixture, z)
     return float(surprise.mean()), float(surprise.var(ddof=1)) / samples
 
 
 def _log_density(mixture: _Mixture, z: Array) -> Array:
-    """ln q(z) at every sample: (S,). The own posterior of a sample keeps the sum from underflowing."""
-    where = device.pick()
-    points = torch.as_tensor(z, device=where)[:, None]
-    total = torch.zeros(len(z), dtype=torch.float64, device=where)
+    """Return ln q(z) at every sample: (S,).
+
+    The posterior that a sample was drawn from keeps the sum from underflowing.
+    """
+    target = device.pick()
+    points = torch.as_tensor(z, device=target)[:, None]
+    total = torch.zeros(len(z), dtype=torch.float64, device=target)
     # Heights are relative to the highest peak, so that the narrowest posterior cannot overflow.
     height: Array = np.log(mixture.weight) - np.log(mixture.std)
     peak = float(height.max())
     step = max(1, _BLOCK // len(z))
     for start in range(0, len(mixture.mean), step):
         rows = slice(start, start + step)
-        centre = torch.as_tensor(mixture.mean[rows], device=where)
-        scale = torch.as_tensor(math.sqrt(0.5) / mixture.std[rows], device=where)
+        centre = torch.as_tensor(mixture.mean[rows], device=target)
+        scale = torch.as_tensor(math.sqrt(0.5) / mixture.std[rows], device=target)
         work = points - centre
-        work.mul_(scale).square_().neg_().add_(torch.as_tensor(height[rows] - peak, device=where))
+        work.mul_(scale).square_().neg_().add_(torch.as_tensor(height[rows] - peak, device=target))
         total += work.clamp_(min=_LEAST).exp_().sum(dim=1)
-    return total.log().cpu().numpy() + (peak - 0.5 * math.log(2 * math.pi))
+    return total.log().cpu().numpy() + (peak - 0.5 * LOG_2PI)

@@ -1,21 +1,24 @@
-"""Mixtures of 1-D Gaussians of many widths on one grid, at a cost that hardly grows with their number.
+"""Mixtures of 1-D Gaussians of many widths on one grid; the cost hardly grows with their number.
 
-A posterior N(mu, s^2) is spread over neighbouring grid points (in mu) and over the two nearest of a ladder of
-widths (in s), such that its variance is kept. The density of any mixture is then a sum over widths of histogram *
-Gaussian, taken in Fourier space, where
+A posterior N(mu, s^2) is spread over neighbouring grid points (in mu) and over the two nearest of a
+ladder of widths (in s), such that its variance is kept. The density of any mixture is then a sum
+over widths of histogram * Gaussian, computed in Fourier space:
 
-- the Gaussian is exp(-1/2 s^2 w^2), exactly;
-- spreading in mu by cubic B-splines is divided out as sinc(w h / 2)^4 (as in particle-mesh Ewald sums, Essmann 1995);
-- spreading in s, which leaves every component a fourth cumulant, is divided out on average over each width's
-  components, as 1 + cumulant w^4 / 24;
-- a histogram of width s needs a step h <= s / 2 only: above the highest frequency of that coarse grid its Gaussian
-  is below 1e-8, so its short spectrum is the low part of the long one.
+- The Gaussian is exp(-1/2 s^2 w^2), exactly.
+- The spreading in mu by cubic B-splines is divided out as sinc(w h / 2)^4 (as in particle-mesh
+  Ewald sums, Essmann 1995).
+- The spreading in s gives every component a fourth cumulant. It is divided out on average over each
+  width's components, as 1 + cumulant w^4 / 24.
+- A histogram of width s needs a step h <= s / 2 only. Above the highest frequency of that coarse
+  grid its Gaussian is below 1e-8, so its short spectrum is the low part of the long one.
 
-Posteriors too narrow for this grid are left to the finer ones of `mixture_blocks`, laid only where such posteriors are.
+Posteriors too narrow for this grid are left to the finer grids of `quadrature_blocks`, which lie
+only around such posteriors.
 """
 
 # torch.fft and split carry no types.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 
 from __future__ import annotations
 
@@ -30,17 +33,16 @@ from torch import Tensor
 
 from metrics.types import Array
 
-SMALLEST, LARGEST = 256, 1 << 13  # points, where one grid is fine enough for every posterior
+SMALLEST, LARGEST = 256, 1 << 13  # points of the grid, if one grid serves every posterior
 BASE = 1 << 11  # points of the first of several grids
-REFINEMENT = 4  # how much finer each further grid is
+REFINEMENT = 4  # ratio of the steps of two successive grids
 BLOCK = 128  # points of a grid that are laid together
-_MOST_BLOCKS = (
-    1 << 16
-)  # a grid of more is not laid (half a gigabyte): posteriors are widened instead
+# A grid of more blocks (half a gigabyte) is not laid: posteriors are widened instead.
+_MOST_BLOCKS = 1 << 16
 _PER_OCTAVE = 4  # widths on the ladder between s and 2 s
 _STEPS = 2.0  # points in a width, at least
-_POINTS = 1 << 17  # of densities held at a time: a MB
-_CELLS = 1 << 21  # of histograms held at a time
+_POINTS = 1 << 17  # of densities in memory at a time: a MB
+_CELLS = 1 << 21  # of histograms in memory at a time
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ class Ladder:
 
     Args:
         low: position of the first point.
-        length: from there on; the period of the first grid.
+        length: of the range from there on; the period of the first grid.
         size: number of points of the first grid, a power of two.
         depth: number of grids.
         widths: (L,) increasing standard deviations.
@@ -64,25 +66,29 @@ class Ladder:
     grids: Array
 
     def step(self, grid: int) -> float:
-        """The distance between the points of a grid."""
+        """Return the distance between the points of a grid."""
         return self.length / (self.size * REFINEMENT**grid)
 
     def stride(self, rung: int, *, most: int) -> int:
-        """How many points of its grid lie between those of a width's histogram; a power of two."""
+        """Return how many steps of its grid make one step of a width's histogram.
+
+        It is a power of two.
+        """
         points = float(self.widths[rung]) / (_STEPS * self.step(int(self.grids[rung])))
         return min(most, 1 << max(0, math.floor(math.log2(points) + 1e-9)))
 
 
 class Spread(NamedTuple):
-    """Posteriors taken apart into components of the ladder's widths.
+    """Posteriors divided into components of the ladder's widths.
 
     Args:
         position: (E,) means.
         rung: (E,) which width.
         mass: (E,) share of all mass.
-        row: (E,) the posterior it is a part of.
-        cumulant: (L,) mean fourth cumulant of what each width's components stand for, in excess of a Gaussian's.
-        kurtosis: mean excess kurtosis of a posterior made of two widths; 0 where one width is enough.
+        row: (E,) the posterior that a component belongs to.
+        cumulant: (L,) mean fourth cumulant of the posteriors that a width's components stand for,
+            in excess of a Gaussian's.
+        kurtosis: mean excess kurtosis of posteriors made of two widths; 0 if there is one width.
         widened: (N,) bool, posteriors narrower than the smallest width.
     """
 
@@ -95,7 +101,11 @@ class Spread(NamedTuple):
     widened: Array
 
     def kept(self, components: Array) -> Spread:
-        """Some of the components only. Args: (E,) bool."""
+        """Return some of the components only.
+
+        Args:
+            components: (E,) bool.
+        """
         return self._replace(
             position=self.position[components],
             rung=self.rung[components],
@@ -105,11 +115,12 @@ class Spread(NamedTuple):
 
 
 def make_ladder(mean: Array, std: Array, *, mixtures: int) -> Ladder:
-    """Grids over mean +- 7 std whose steps follow the posteriors' widths, everywhere.
+    """Return grids over mean +- 7 std whose steps follow the posteriors' widths everywhere.
 
     Args:
         mean, std: (N,) float64 each, std > 0.
-        mixtures: the most that a factor's levels make; with the posteriors, it limits how fine the grids may be.
+        mixtures: the largest number of mixtures in one set of them. Together with the posteriors,
+            it limits how fine the grids may be.
     """
     # 7 widths: what wraps around the period is below e^-24 of a component.
     low, high = float((mean - 7 * std).min()), float((mean + 7 * std).max())
@@ -118,14 +129,14 @@ def make_ladder(mean: Array, std: Array, *, mixtures: int) -> Ladder:
     if size <= LARGEST:
         widths = _widths(narrowest, broadest)
         return Ladder(low, high - low, size, 1, widths, np.zeros(len(widths), dtype=np.int64))
-    # A block to spare at either end: the windows of finer grids reach beyond the posteriors in them.
+    # One block more at either end: the windows of finer grids reach beyond the posteriors in them.
     inner = BASE - 2 * BLOCK
     low, length = low - (high - low) * BLOCK / inner, (high - low) * BASE / inner
     depth, step = 1, length / BASE
-    while (
-        narrowest < _STEPS * step
-        and _blocks(mean[std < 1.2 * _STEPS * step] - low, step, mixtures) <= _MOST_BLOCKS
-    ):
+    while narrowest < _STEPS * step:
+        offset = mean[std < 1.2 * _STEPS * step] - low
+        if _blocks(offset, step, mixtures) > _MOST_BLOCKS:
+            break
         depth, step = depth + 1, step / REFINEMENT
     widths = _widths(max(narrowest, _STEPS * step), broadest)
     finer = np.log(np.maximum(1.0, _STEPS * length / BASE / widths)) / math.log(REFINEMENT)
@@ -134,7 +145,12 @@ def make_ladder(mean: Array, std: Array, *, mixtures: int) -> Ladder:
 
 
 def spread(ladder: Ladder, mean: Array, std: Array, weight: Array) -> Spread:
-    """Take posteriors apart into components of the ladder's widths. Args: (N,) float64 each; weights sum to 1."""
+    """Return posteriors divided into components of the ladder's widths.
+
+    Args:
+        ladder: of the latent.
+        mean, std, weight: (N,) float64 each; weights sum to 1.
+    """
     rows = np.arange(len(mean))
     widened = std < ladder.widths[0] * (1 - 1e-9)
     if len(ladder.widths) == 1:
@@ -161,82 +177,60 @@ def spread(ladder: Ladder, mean: Array, std: Array, weight: Array) -> Spread:
 def densities(
     ladder: Ladder, parts: Spread, columns: list[Array], device: torch.device
 ) -> Iterator[tuple[int, Tensor]]:
-    """Densities on the first grid of what it carries, a few mixtures at a time.
+    """Yield densities on the first grid of the components that it carries, some mixtures at a time.
 
     Args:
         ladder, parts: of one latent.
-        columns: for every set of mixtures, (N,) the mixture that a posterior belongs to, numbered on from set to set.
-        device: where the Fourier transforms are done.
+        columns: for every set of mixtures, (N,) the mixture that a posterior belongs to, numbered
+            through all sets.
+        device: of the Fourier transforms.
 
     Yields:
-        The number of the first of them, and (mixtures, points) densities, each of the mass of its mixture.
+        The number of the first of these mixtures, and (mixtures, points) densities, each of the
+        mass of its mixture.
     """
     rungs = np.flatnonzero(ladder.grids == 0)
     if not len(rungs):  # all posteriors are narrow: their densities begin on finer grids
-        yield (
-            0,
-            torch.zeros(
-                (int(columns[-1].max()) + 1, ladder.size), dtype=torch.float64, device=device
-            ),
-        )
+        shape = (int(columns[-1].max()) + 1, ladder.size)
+        yield 0, torch.zeros(shape, dtype=torch.float64, device=device)
         return
     strides = [ladder.stride(int(rung), most=ladder.size // 16) for rung in rungs]
     kernels = [
-        kernel(ladder, parts, int(rung), size=ladder.size // stride, length=ladder.length).to(
-            device
-        )
+        kernel(ladder, parts, int(rung), size=ladder.size // stride, length=ladder.length)
         for rung, stride in zip(rungs, strides, strict=True)
     ]
-    sizes = np.zeros(len(ladder.widths), dtype=np.int64)
-    sizes[rungs] = ladder.size // np.array(strides)
-    starts, cells = np.cumsum(sizes) - sizes, int(sizes.sum())
-    if ladder.depth > 1:
-        parts = parts.kept(ladder.grids[parts.rung] == 0)
-    size = sizes[parts.rung]
-    first, splines = cubic_spline((parts.position - ladder.low) * (size / ladder.length))
-    index = starts[parts.rung] + (
-        (first + np.arange(4)[:, None]) & (size - 1)
-    )  # sizes are powers of two
-    weight = (splines * parts.mass).ravel()
+    kernels = [factor.to(device) for factor in kernels]
+    counts = _counts(ladder, parts, rungs, ladder.size // np.array(strides))
+    sizes = counts.sizes[rungs].tolist()
     step = max(1, _POINTS // ladder.size)
-    for first_mixture, together in _batches(columns, most=max(1, _CELLS // cells)):
-        mixtures = int(together[-1].max()) + 1 - first_mixture
-        table = np.zeros(mixtures * cells)
-        for column in together:
-            lowest = int(column.min())
-            flat = (index + ((column - lowest) * cells)[parts.row]).ravel()
-            counted = np.bincount(flat, weight)
-            start = (lowest - first_mixture) * cells
-            table[start : start + len(counted)] = counted
-        for start in range(0, mixtures, step):
-            histograms = torch.as_tensor(
-                table.reshape(mixtures, cells)[start : start + step], device=device
-            )
+    for first_mixture, together in _batches(columns, most=max(1, _CELLS // counts.cells)):
+        table = counts.table(together, first_mixture)
+        for start in range(0, len(table), step):
+            histograms = torch.as_tensor(table[start : start + step], device=device)
             spectrum = torch.zeros(
                 (len(histograms), ladder.size // 2 + 1), dtype=torch.complex128, device=device
             )
-            for factor, part in zip(
-                kernels, histograms.split(sizes[rungs].tolist(), dim=1), strict=True
-            ):
+            for factor, part in zip(kernels, histograms.split(sizes, dim=1), strict=True):
                 spectrum[:, : len(factor)] += torch.fft.rfft(part, dim=1) * factor
-            density = torch.fft.irfft(spectrum, n=ladder.size, dim=1) * (
-                ladder.size / ladder.length
-            )
+            density = torch.fft.irfft(spectrum, n=ladder.size, dim=1)
+            density = density * (ladder.size / ladder.length)
             yield first_mixture + start, density
 
 
 def kernel(ladder: Ladder, parts: Spread, rung: int, *, size: int, length: float) -> Tensor:
-    """What turns a width's spectrum of splines into one of Gaussians: (size / 2 + 1,)."""
+    """Return what turns a width's spectrum of splines into one of Gaussians: (size / 2 + 1,)."""
     ramp = torch.arange(size // 2 + 1, dtype=torch.float64)
     frequency = ramp * (2 * math.pi / length)
     gaussian = torch.exp(-0.5 * (float(ladder.widths[rung]) * frequency).square())
-    return gaussian / (
-        torch.sinc(ramp / size) ** 4 * (1 + float(parts.cumulant[rung]) / 24 * frequency**4)
-    )
+    of_cumulant = 1 + float(parts.cumulant[rung]) / 24 * frequency**4
+    return gaussian / (torch.sinc(ramp / size) ** 4 * of_cumulant)
 
 
 def cubic_spline(position: Array) -> tuple[Array, Array]:
-    """The first of the four points that a position touches, (E,), and their weights, (4, E), which sum to 1."""
+    """Return the first of the four points that a position touches, (E,), and their weights, (4, E).
+
+    The weights of a position sum to 1.
+    """
     left = np.floor(position)
     t = position - left
     r = 1 - t
@@ -246,8 +240,56 @@ def cubic_spline(position: Array) -> tuple[Array, Array]:
     return left.astype(np.int64) - 1, weights
 
 
+class _Counts(NamedTuple):
+    """What each component adds to the histograms of its mixture: one histogram per width.
+
+    The histograms of one mixture stand one after another in a row of `cells` cells.
+    """
+
+    sizes: Array  # (L,) cells of the histogram of each width
+    cells: int  # of one mixture
+    cell_index: Array  # (4, E) cells of a component's spline
+    weight: Array  # (4 E,) what it adds there
+    row: Array  # (E,) the posterior that a component belongs to
+
+    def table(self, columns: list[Array], first_mixture: int) -> Array:
+        """Return the histograms of some sets of mixtures: (mixtures, cells)."""
+        mixtures = int(columns[-1].max()) + 1 - first_mixture
+        table = np.zeros(mixtures * self.cells)
+        for column in columns:
+            lowest = int(column.min())
+            flat = (self.cell_index + ((column - lowest) * self.cells)[self.row]).ravel()
+            counted = np.bincount(flat, self.weight)
+            start = (lowest - first_mixture) * self.cells
+            table[start : start + len(counted)] = counted
+        return table.reshape(mixtures, self.cells)
+
+
+def _counts(ladder: Ladder, parts: Spread, rungs: Array, histogram_sizes: Array) -> _Counts:
+    """Return the counts of the components that the first grid carries.
+
+    Args:
+        ladder, parts: of one latent.
+        rungs: the widths that the first grid carries.
+        histogram_sizes: cells of the histogram of each of them, powers of two.
+    """
+    sizes = np.zeros(len(ladder.widths), dtype=np.int64)
+    sizes[rungs] = histogram_sizes
+    starts = np.cumsum(sizes) - sizes
+    if ladder.depth > 1:
+        parts = parts.kept(ladder.grids[parts.rung] == 0)
+    size = sizes[parts.rung]
+    first, splines = cubic_spline((parts.position - ladder.low) * (size / ladder.length))
+    cell = (first + np.arange(4)[:, None]) & (size - 1)  # modulo size, a power of two
+    cell_index = starts[parts.rung] + cell
+    return _Counts(sizes, int(sizes.sum()), cell_index, (splines * parts.mass).ravel(), parts.row)
+
+
 def _batches(columns: list[Array], *, most: int) -> Iterator[tuple[int, list[Array]]]:
-    """Sets of mixtures in runs of at most some number of mixtures together, with the number of the first mixture."""
+    """Yield successive sets of mixtures, with the number of the first mixture in them.
+
+    Sets come together as long as they have at most `most` mixtures.
+    """
     run: list[Array] = []
     for column in columns:
         if run and int(column.max()) + 1 - int(run[0].min()) > most:
@@ -258,16 +300,25 @@ def _batches(columns: list[Array], *, most: int) -> Iterator[tuple[int, list[Arr
 
 
 def _blocks(offset: Array, step: float, mixtures: int) -> int:
-    """About how many blocks the grid after one of this step would need: for each posterior, three and their rims."""
-    found = np.unique((offset / (BLOCK * step / REFINEMENT)).astype(np.int64))
-    return 5 * min(len(offset), len(found) * mixtures)
+    """Return about how many blocks the grid after one of this step would need.
+
+    For each posterior these are three blocks and the two at their rims.
+
+    Args:
+        offset: positions of the posteriors that need the grid.
+        step: of the grid before.
+        mixtures: the largest number of mixtures in a set.
+    """
+    distinct = np.unique((offset / (BLOCK * step / REFINEMENT)).astype(np.int64))
+    return 5 * min(len(offset), len(distinct) * mixtures)
 
 
 def _widths(smallest: float, largest: float) -> Array:
+    """Return the ladder's widths from the smallest to the largest, `_PER_OCTAVE` per octave."""
     steps = max(0, math.ceil(_PER_OCTAVE * math.log2(max(1.0, largest / smallest)) - 1e-9))
     return smallest * 2.0 ** (np.arange(steps + 1) / _PER_OCTAVE)
 
 
 def _power_of_two(number: float) -> int:
-    """The smallest power of two >= number."""
+    """Return the smallest power of two >= number."""
     return 1 << max(0, math.ceil(math.log2(number)))

@@ -1,1 +1,1 @@
-"""Predicting factors from codes: row splits, importance, logistic regression."""
+"""Prediction of factors from codes: row splits, importance, logistic regression."""

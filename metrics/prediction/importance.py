@@ -1,8 +1,9 @@
-"""How much a model that predicts one factor relies on each latent: the columns of DCI's importance matrix."""
+"""How much a model that predicts one factor relies on each latent: DCI's importance matrix."""
 
-# scikit-learn ships no types; what comes out of a model is made an array where it is used.
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false, reportArgumentType=false
+# scikit-learn ships no types; what a model returns becomes an array where it is used.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportArgumentType=false
 
 from __future__ import annotations
 
@@ -15,12 +16,16 @@ import numpy as np
 from metrics.prediction.row_splits import one_thread, standardised
 from metrics.types import Array
 
-_FLOOR = 1e-12  # least probability of the right level, also where training never showed it
+# Least probability of the correct level, also for a level that the training rows do not have.
+_FLOOR = 1e-12
 _FOLDS = 5  # of the lasso's cross validation
 
 SIGNIFICANT = 4.0
-"""Standard errors by which a permuted latent must raise the log loss to have any importance: of fifty pairs of a latent
-and a factor, one in 600 times one of mere noise does (a single one would be a perfectly disentangled code)."""
+"""Standard errors by which a permuted latent must raise the log loss to have any importance.
+
+Of fifty pairs of a latent and a factor, a pair of pure noise exceeds it one time in 600. (A single
+such pair would be a perfectly disentangled code.)
+"""
 
 
 class Task(NamedTuple):
@@ -36,7 +41,7 @@ class Task(NamedTuple):
 
 
 class Reliance(NamedTuple):
-    """What one model says about its factor."""
+    """How much one model relies on each latent, and how well it predicts."""
 
     importance: Array  # (latents,) >= 0
     held_out: float  # accuracy of a classifier, R² of a regression, on the test rows
@@ -44,13 +49,17 @@ class Reliance(NamedTuple):
 
 @dataclass(frozen=True)
 class Model:
-    """A way of finding importances.
+    """A model, with the way to compute importances from it.
 
     Args:
+        name: a key of `MODELS`.
         trees: trees of a forest, rounds of boosting.
-        min_leaf: rows that a leaf holds at least.
+        min_leaf: least number of rows in a leaf.
         repeats: permutations of each latent.
         alpha: strength of the lasso's penalty; None chooses it by cross validation.
+
+    Raises:
+        ValueError: unknown name, or an option outside its range.
     """
 
     name: str
@@ -64,7 +73,8 @@ class Model:
             raise ValueError(f"dci: model must be one of {', '.join(MODELS)}, got {self.name!r}")
         if min(self.trees, self.min_leaf, self.repeats) < 1:
             raise ValueError(
-                f"dci: trees, min_leaf and repeats must be >= 1, got {self.trees}, {self.min_leaf} and {self.repeats}"
+                "dci: trees, min_leaf and repeats must be >= 1, "
+                f"got {self.trees}, {self.min_leaf} and {self.repeats}"
             )
         if self.alpha is not None and not self.alpha > 0:
             raise ValueError(
@@ -73,17 +83,17 @@ class Model:
 
     @property
     def classifies(self) -> bool:
-        """Whether it predicts levels as names (accuracy) or as numbers (R²)."""
+        """Whether the model predicts levels as names (accuracy) or as numbers (R²)."""
         return self.name not in ("linear", "lasso")
 
     def fit(self, task: Task) -> Reliance:
-        """Train on the task's training rows, judge on its test rows; on one thread."""
+        """Return the reliance of a model fitted to the training rows; uses one thread."""
         with one_thread():
             return MODELS[self.name][1](self, task)
 
     @property
     def estimator(self) -> str:
-        """What to call it beside a score."""
+        """The name of the estimator in a score's identity."""
         return MODELS[self.name][0]
 
 
@@ -92,12 +102,15 @@ class _Scaled(NamedTuple):
 
     x: Array  # (n, D)
     y: Array  # (n,) the level
-    x_test: Array
-    y_test: Array
+    x_test: Array  # (m, D)
+    y_test: Array  # (m,)
 
 
 def _forest(model: Model, task: Task) -> Reliance:
-    """Impurity importance; every tree sees every latent: denied the right one, it would credit wrong ones."""
+    """Return the impurity importance of a random forest.
+
+    Every tree sees every latent: a tree without the correct latent would credit other ones.
+    """
     from sklearn.ensemble import RandomForestClassifier
 
     forest = RandomForestClassifier(
@@ -111,7 +124,10 @@ def _forest(model: Model, task: Task) -> Reliance:
 
 
 def _published(model: Model, task: Task) -> Reliance:
-    """Impurity importance of gradient boosting, one regression tree of depth 3 per level and round."""
+    """Return the impurity importance of gradient boosting.
+
+    Each round fits one regression tree of depth 3 per level.
+    """
     from sklearn.ensemble import GradientBoostingClassifier
 
     boosted = GradientBoostingClassifier(
@@ -121,11 +137,12 @@ def _published(model: Model, task: Task) -> Reliance:
 
 
 def _boosting(model: Model, task: Task) -> Reliance:
-    """Permutation importance on held-out rows of boosted trees on histograms.
+    """Return the permutation importance, on held-out rows, of boosted trees on histograms.
 
-    Importance of a latent: by how many nats the log loss on the test rows rises when its values are dealt out among
-    them anew, averaged over `repeats`; 0 unless that is `SIGNIFICANT` standard errors (over rows) above 0, so that
-    what the model fitted to noise counts nothing. Scaled to sum to 1, as impurity importances do.
+    The importance of a latent is the rise of the log loss on the test rows, in nats, when its
+    values are permuted among them, averaged over `repeats`. It is 0 unless the rise is
+    `SIGNIFICANT` standard errors (over rows) above 0, so that what the model fitted to noise counts
+    nothing. Importances are scaled to sum to 1, as impurity importances do.
     """
     from sklearn.ensemble import HistGradientBoostingClassifier
 
@@ -137,12 +154,13 @@ def _boosting(model: Model, task: Task) -> Reliance:
     ).fit(task.train, task.train_level)
     classes = np.asarray(boosted.classes_)
     column = np.minimum(np.searchsorted(classes, task.test_level), len(classes) - 1)
-    known = classes[column] == task.test_level
+    seen_in_training = classes[column] == task.test_level
 
     def losses(x: Array) -> tuple[Array, Array]:
+        """Return the log loss and the predicted level of every row."""
         p = np.asarray(boosted.predict_proba(x))
-        right = np.where(known, p[np.arange(len(p)), column], 0.0)
-        return -np.log(np.maximum(right, _FLOOR)), classes[p.argmax(axis=1)]
+        p_correct = np.where(seen_in_training, p[np.arange(len(p)), column], 0.0)
+        return -np.log(np.maximum(p_correct, _FLOOR)), classes[p.argmax(axis=1)]
 
     before, predicted = losses(task.test)
     rng = np.random.default_rng(task.seed)
@@ -157,46 +175,45 @@ def _boosting(model: Model, task: Task) -> Reliance:
         if rise.mean() > SIGNIFICANT * rise.std() / np.sqrt(len(rise)):
             importance[latent] = rise.mean()
     total = importance.sum()
-    return Reliance(
-        importance / total if total > 0 else importance,
-        float(np.mean(predicted == task.test_level)),
-    )
+    if total > 0:
+        importance = importance / total
+    return Reliance(importance, float(np.mean(predicted == task.test_level)))
 
 
 def _linear(model: Model, task: Task) -> Reliance:
-    """Least squares of the standardised level on standardised latents."""
+    """Return the weights of least squares of the standardised level on standardised latents."""
     del model
     scaled = _scaled(task)
-    # Of least norm: indicator columns of a discrete latent sum to one, duplicated latents share the weight.
+    # lstsq takes the weights of least norm: indicator columns of a discrete latent sum to one, and
+    # duplicated latents share the weight.
     return _by_weight(np.linalg.lstsq(scaled.x, scaled.y)[0], scaled, task)
 
 
 def _lasso(model: Model, task: Task) -> Reliance:
-    """Least squares with alpha |w|_1 added to half the mean squared error."""
+    """Return the weights of least squares with alpha |w|_1 added to half the mean squared error."""
     from sklearn.linear_model import Lasso
 
     scaled = _scaled(task)
-    lasso = Lasso(
-        alpha=model.alpha if model.alpha is not None else _sparsest(scaled), random_state=0
-    )
+    alpha = model.alpha if model.alpha is not None else _sparsest(scaled)
+    lasso = Lasso(alpha=alpha, random_state=0)
     return _by_weight(np.asarray(lasso.fit(scaled.x, scaled.y).coef_), scaled, task)
 
 
 def _sparsest(scaled: _Scaled) -> float:
-    """The largest alpha whose cross-validated error is within one standard error (over folds) of the least.
+    """Return the largest alpha with a cross-validated error within one standard error of the least.
 
-    The least error itself is reached with some weights fitted to noise: on codes of mere noise one or two such
-    weights, which are perfectly disentangled.
+    (The standard error is over folds.) At the least error itself some weights are fitted to noise:
+    on codes of pure noise one or two such weights, which are perfectly disentangled.
     """
     from sklearn.linear_model import LassoCV
 
     if len(scaled.x) < _FOLDS or not scaled.x.any():
-        return 1.0  # nothing to choose by; no standardised latent has a weight at 1
+        return 1.0  # nothing to choose by; at 1 no standardised latent has a weight
     path = LassoCV(cv=_FOLDS, n_jobs=1, random_state=0).fit(scaled.x, scaled.y)
     errors = np.asarray(path.mse_path_)  # alphas from large to small, folds
     mean, spread = errors.mean(axis=1), errors.std(axis=1, ddof=1) / np.sqrt(_FOLDS)
-    enough = mean <= (mean + spread)[mean.argmin()]
-    return float(np.asarray(path.alphas_)[enough].max())
+    small_enough = mean <= (mean + spread)[mean.argmin()]
+    return float(np.asarray(path.alphas_)[small_enough].max())
 
 
 MODELS: dict[str, tuple[str, Callable[[Model, Task], Reliance]]] = {
@@ -209,6 +226,7 @@ MODELS: dict[str, tuple[str, Callable[[Model, Task], Reliance]]] = {
 
 
 def _by_impurity(of_columns: Array, predicted: Array, task: Task) -> Reliance:
+    """Return importances of columns as those of latents, with the accuracy of a classifier."""
     importance = np.bincount(task.latent, weights=np.asarray(of_columns), minlength=task.latents)
     return Reliance(importance, float(np.mean(np.asarray(predicted) == task.test_level)))
 
@@ -222,11 +240,15 @@ def _scaled(task: Task) -> _Scaled:
 
 
 def _by_weight(weights: Array, scaled: _Scaled, task: Task) -> Reliance:
-    """|w_j|, for a discrete latent the standard deviation of its columns' sum: the same thing for one column."""
+    """Return |w_j| as importances, with R² on the test rows.
+
+    For a discrete latent, the importance is the standard deviation of the sum of its weighted
+    columns; with one column this is |w_j|.
+    """
     importance = np.zeros(task.latents)
     for latent in np.unique(task.latent):
         block = task.latent == latent
         importance[latent] = (scaled.x[:, block] @ weights[block]).std()
-    nothing = float(np.mean(scaled.y_test**2))  # of guessing the training rows' mean
-    rest = float(np.mean((scaled.y_test - scaled.x_test @ weights) ** 2))
-    return Reliance(importance, 1 - rest / nothing if nothing > 0 else 0.0)
+    error_of_mean = float(np.mean(scaled.y_test**2))  # of guessing the training rows' mean
+    error = float(np.mean((scaled.y_test - scaled.x_test @ weights) ** 2))
+    return Reliance(importance, 1 - error / error_of_mean if error_of_mean > 0 else 0.0)

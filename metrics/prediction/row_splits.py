@@ -1,6 +1,7 @@
-"""What classifiers on codes need: rows to learn from, rows to be judged on, columns of one scale, few threads."""
+"""What classifiers on codes need: training and test rows, columns of one scale, one thread."""
 
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false
 
 from __future__ import annotations
 
@@ -11,18 +12,26 @@ import numpy as np
 
 from metrics.types import Array
 
-_ROUNDING = 1e-6  # a column that varies less, relative to its largest value, varies by rounding (float32 means)
+# A column whose deviation is smaller, relative to its largest value, varies by rounding only
+# (float32 means).
+_ROUNDING = 1e-6
 
 
 def held_out(
     metric: str, rows: int, *, train_rows: int, test_rows: int, rng: np.random.Generator
 ) -> tuple[Array, Array]:
-    """Rows to train and to test on, drawn without replacement: no row is in both.
+    """Return rows to train on and rows to test on, drawn without replacement; no row is in both.
 
-    A set smaller than train_rows + test_rows is divided in that proportion.
+    If there are fewer than train_rows + test_rows rows, they are divided in that proportion.
+
+    Args:
+        metric: the name of the metric, for messages.
+        rows: how many rows there are.
+        train_rows, test_rows: how many are wanted.
+        rng: source of the draw.
 
     Raises:
-        ValueError: less than one row is asked for, or fewer than two are there.
+        ValueError: train_rows or test_rows is below 1, or there are fewer than two rows.
     """
     if min(train_rows, test_rows) < 1:
         raise ValueError(
@@ -31,13 +40,17 @@ def held_out(
     if rows < 2:
         raise ValueError(f"{metric} needs at least 2 rows to train and to test on, got {rows}")
     share = min(1.0, rows / (train_rows + test_rows))
-    first = min(rows - 1, max(1, int(train_rows * share)))
+    train_count = min(rows - 1, max(1, int(train_rows * share)))
+    test_count = max(1, int(test_rows * share))
     drawn = rng.permutation(rows)
-    return drawn[:first], drawn[first : first + max(1, int(test_rows * share))]
+    return drawn[:train_count], drawn[train_count : train_count + test_count]
 
 
 def standardised(train: Array, test: Array) -> tuple[Array, Array]:
-    """Both with the columns of `train` at mean 0 and variance 1; columns that are constant there become 0."""
+    """Return both arrays scaled so that the columns of `train` have mean 0 and variance 1.
+
+    Columns that are constant in `train` become 0.
+    """
     mean, std = train.mean(axis=0), train.std(axis=0)
     varies = std > _ROUNDING * np.abs(train).max(axis=0, initial=0.0)
     scale = np.divide(1.0, std, out=np.zeros_like(std), where=varies)
@@ -46,10 +59,11 @@ def standardised(train: Array, test: Array) -> tuple[Array, Array]:
 
 @contextmanager
 def one_thread() -> Generator[None]:
-    """Keep scikit-learn and products of matrices to one thread.
+    """Keep scikit-learn and matrix products to one thread inside the block.
 
-    Trials side by side own one core each; and boosting opens a parallel region per tree, so that on two cores that
-    others use too its waiting threads made it five to fifteen times slower than one thread, on idle ones hardly faster.
+    Trials that run side by side have one core each. Boosting opens a parallel region per tree: on
+    two cores that other processes used too, its waiting threads made it five to fifteen times
+    slower than one thread; on idle cores two threads were hardly faster than one.
     """
     from threadpoolctl import threadpool_limits
 

@@ -1,4 +1,4 @@
-"""Slow, plain float64 versions of what `metrics` computes fast, and small data with a known answer."""
+"""Slow, simple float64 versions of what `metrics` computes fast, and small known data."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def log_mean_exp(values):
 
 
 def elbo_by_loops(codes, *, samples, seed):
-    """MI, TC, dimension-wise KL on the draws that `elbo_decomposition` makes with this seed."""
+    """Return MI, TC, dimension-wise KL on the draws that `elbo_decomposition` makes."""
     mean, std = codes.mean.astype(np.float64), np.exp(0.5 * codes.logvar.astype(np.float64))
     rng = np.random.default_rng(seed)
     images = rng.choice(len(mean), size=samples, replace=samples > len(mean))
@@ -36,19 +36,18 @@ def elbo_by_loops(codes, *, samples, seed):
 
 
 def densities_by_loops(z, codes):
-    """log q(z_1 … z_i) of every prefix and log q(z_j) of every latent at each sample, (d, S) each, in float64."""
+    """Return log q(z_1 … z_i) of every prefix and log q(z_j) of every latent, (d, S) each."""
     mean, std = codes.mean.astype(np.float64), np.exp(0.5 * codes.logvar.astype(np.float64))
     joint, marginal = [], []
     for point in z:
         log_q = log_normal(point, mean, std)  # image n, latent j
-        for logs, into in ((log_q.cumsum(axis=1), joint), (log_q, marginal)):
-            top = logs.max(axis=0)
-            into.append(top + np.log(np.exp(logs - top).mean(axis=0)))
+        joint.append(_log_mean_exp_of_rows(log_q.cumsum(axis=1)))
+        marginal.append(_log_mean_exp_of_rows(log_q))
     return np.array(joint).T, np.array(marginal).T
 
 
 def mixture_information(mean, std, level, points=40_001):
-    """I(z; v) of one latent: densities of all images on a dense grid, -p ln p by the trapezoid rule."""
+    """Return I(z; v) of one latent: -p ln p by the trapezoid rule on a dense grid."""
     grid = np.linspace((mean - 9 * std).min(), (mean + 9 * std).max(), points)
 
     def entropy(rows):
@@ -61,8 +60,8 @@ def mixture_information(mean, std, level, points=40_001):
 
 
 def grid_factors(*sizes, names=None):
-    """Every combination of levels once."""
-    values = np.array(list(itertools.product(*(range(size) for size in sizes))), dtype=np.int64)
+    """Return factors with every combination of levels once."""
+    values = np.array(list(itertools.product(*map(range, sizes))), dtype=np.int64)
     return Factors(values, names or tuple(f"factor{k}" for k in range(len(sizes))), tuple(sizes))
 
 
@@ -72,14 +71,18 @@ def sharp_codes(mean, std=1e-3):
 
 
 def noisy_codes(factors, *, latents, seed, noise=0.3):
-    """Codes of a plausible model: one latent per factor with noise, the rest dead; float32."""
+    """Return float32 codes of a plausible model: one noisy latent per factor, the rest dead."""
     rng = np.random.default_rng(seed)
     mean = 0.05 * rng.standard_normal((len(factors), latents))
     std = np.full((len(factors), latents), 0.97)
     for k, size in enumerate(factors.sizes[:latents]):
         scale = max(size - 1, 1)
-        mean[:, k] = (
-            3 * factors.values[:, k] / scale - 1.5 + noise * rng.standard_normal(len(factors))
-        )
+        spread = noise * rng.standard_normal(len(factors))
+        mean[:, k] = 3 * factors.values[:, k] / scale - 1.5 + spread
         std[:, k] = 0.08 + 0.2 * rng.random(len(factors))
     return Codes(mean.astype(np.float32), (2 * np.log(std)).astype(np.float32))
+
+
+def _log_mean_exp_of_rows(logs):
+    top = logs.max(axis=0)
+    return top + np.log(np.exp(logs - top).mean(axis=0))

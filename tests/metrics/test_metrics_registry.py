@@ -1,4 +1,4 @@
-"""One suite over every metric: a new row of METRICS is tested by being there."""
+"""One suite over every metric: a new row of METRICS is tested without further work."""
 
 import math
 
@@ -13,7 +13,8 @@ from metrics import Codes, Factors, score
 from metrics.chance_and_ceiling import own_codes
 from metrics.registry import METRICS
 
-# Small enough for a forest per factor; cheap options where the default is sized for whole data sets.
+# Small enough for a forest per factor; cheap options for metrics whose default is for whole data
+# sets.
 FACTORS = grid_factors(3, 4, 8, 6)
 CODES = noisy_codes(FACTORS, latents=5, seed=0)
 IMAGES = np.random.default_rng(1).random((len(FACTORS), 1, 4, 4))
@@ -32,7 +33,8 @@ SUPERVISED = [name for name, metric in METRICS.items() if "factors" in metric.ne
 OF_CODES = [
     name for name, metric in METRICS.items() if not metric.needs & {"images", "reconstructions"}
 ]
-# Classifiers and forests break ties by the place of a column: what a metric without an error of its own may move by.
+# Classifiers and forests break ties by the index of a column: how far a metric without an error
+# may move.
 WOBBLE = {"dci": 0.1}
 
 
@@ -44,19 +46,19 @@ def run(name, codes=CODES, factors=FACTORS, *, seed=0, reference=False, variant=
     needs = METRICS[name].needs
     if "discrete" in needs and codes.discrete is None:
         codes = Codes(codes.mean, codes.logvar, factors.values[:, ::-1])
-    given = {
+    available = {
         "images": IMAGES,
         "reconstructions": np.full_like(IMAGES, 0.4),
         "others": (codes, codes),
     }
-    extra = {key: value for key, value in given.items() if key in needs}
+    needed = {key: value for key, value in available.items() if key in needs}
     return score(
         name + variant,
         codes,
         factors,
         seed=seed,
         reference=reference,
-        **extra,
+        **needed,
         **CHEAP.get(name, {}),
     )
 
@@ -72,9 +74,9 @@ def with_dead_latent(codes):
     return Codes(np.concatenate([codes.mean, zero], 1), np.concatenate([codes.logvar, zero], 1))
 
 
-def close(name, here, there):
-    tolerance = 1e-6 if here.error is None else 4 * math.sqrt(2) * here.error + 1e-6
-    return abs(here.value - there.value) <= max(tolerance, WOBBLE.get(name, 0.0))
+def close(name, first, second):
+    tolerance = 1e-6 if first.error is None else 4 * math.sqrt(2) * first.error + 1e-6
+    return abs(first.value - second.value) <= max(tolerance, WOBBLE.get(name, 0.0))
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -84,7 +86,7 @@ def test_value_lies_in_the_declared_range(name):
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_value_is_a_float_and_so_are_error_and_names(name):
+def test_value_and_error_are_floats_and_the_identity_has_name_and_number_of_images(name):
     result = run(name)
     assert type(result.value) is float
     assert result.error is None or (type(result.error) is float and result.error >= 0)
@@ -93,12 +95,19 @@ def test_value_is_a_float_and_so_are_error_and_names(name):
 
 
 @pytest.mark.parametrize("name", METRICS)
+def test_excluded_and_reason_are_those_of_the_details(name):
+    result = run(name)
+    assert result.excluded == result.details.get("excluded", {})
+    assert result.reason == result.details.get("reason", "")
+
+
+@pytest.mark.parametrize("name", METRICS)
 def test_a_seed_decides_the_value(name):
     assert run(name, seed=3).value == run(name, seed=3).value
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_inputs_are_left_alone(name):
+def test_inputs_are_not_changed(name):
     before = [array.copy() for array in (CODES.mean, CODES.logvar, FACTORS.values)]
     run(name)
     for old, new in zip(before, (CODES.mean, CODES.logvar, FACTORS.values), strict=True):
@@ -109,13 +118,12 @@ def test_inputs_are_left_alone(name):
 @pytest.mark.parametrize("name", OF_CODES)
 def test_known_codes_get_their_known_score(name, kind):
     assert name in KNOWN, (
-        f"say in known_scores.py what {name} gives for identity, constant, … codes"
+        f"write into known_scores.py what {name} gives for identity, constant, … codes"
     )
     low, high = KNOWN[name][kind]
     codes = KNOWN_CODES[kind]
-    if (
-        "discrete" not in METRICS[name].needs
-    ):  # where it may be there it is further latents, twice the same here
+    if "discrete" not in METRICS[name].needs:
+        # Optional discrete codes would be further latents that repeat the continuous ones.
         codes = Codes(codes.mean, codes.logvar)
     result = run(name, codes, KNOWN_FACTORS)
     assert low <= result.value <= high or (
@@ -129,34 +137,33 @@ def test_order_of_latents_does_not_matter(name):
 
 
 @pytest.mark.parametrize("name", claiming("dead"))
-def test_dead_latent_changes_nothing(name):
+def test_a_dead_latent_changes_nothing(name):
     assert close(name, run(name), run(name, with_dead_latent(CODES)))
 
 
 @pytest.mark.parametrize("name", claiming("scale"))
 def test_scales_of_latents_do_not_matter(name):
-    scale = np.array(
-        [2.0, 0.5, 30.0, 7.0, 4.0]
-    )  # the fifth, noise of deviation .05, stays below any threshold or not
-    scaled = Codes(
-        CODES.mean.astype(np.float64) * scale, CODES.logvar.astype(np.float64) + 2 * np.log(scale)
-    )
-    here = Codes(CODES.mean.astype(np.float64), CODES.logvar.astype(np.float64))
-    assert close(name, run(name, here), run(name, scaled))
+    # The fifth latent is noise of deviation .05: it may or may not pass a threshold of dead ones.
+    scale = np.array([2.0, 0.5, 30.0, 7.0, 4.0])
+    mean, logvar = CODES.mean.astype(np.float64), CODES.logvar.astype(np.float64)
+    unscaled = Codes(mean, logvar)
+    scaled = Codes(mean * scale, logvar + 2 * np.log(scale))
+    assert close(name, run(name, unscaled), run(name, scaled))
 
 
 @pytest.mark.parametrize("name", claiming("levels"))
 def test_new_names_for_levels_change_nothing(name):
     rng = np.random.default_rng(0)
-    renamed = np.stack(
-        [rng.permutation(size)[v] for v, size in zip(FACTORS.values.T, FACTORS.sizes, strict=True)],
-        1,
-    )
-    assert close(name, run(name), run(name, factors=Factors(renamed, FACTORS.names, FACTORS.sizes)))
+    renamed = [
+        rng.permutation(size)[column]
+        for column, size in zip(FACTORS.values.T, FACTORS.sizes, strict=True)
+    ]
+    factors = Factors(np.stack(renamed, axis=1), FACTORS.names, FACTORS.sizes)
+    assert close(name, run(name), run(name, factors=factors))
 
 
 @pytest.mark.parametrize("name", METRICS)
-def test_every_variant_gives_a_number_and_says_which_it_is(name):
+def test_every_variant_gives_a_number_and_has_an_identity_of_its_own(name):
     for variant in METRICS[name].variants:
         result = run(name, variant=f".{variant}")
         assert math.isfinite(result.value) or "reason" in result.details
@@ -182,6 +189,7 @@ def test_constant_factor_is_excluded_by_name(name):
     values = np.concatenate([FACTORS.values, np.zeros((len(FACTORS), 1), np.int64)], axis=1)
     result = run(name, factors=Factors(values, (*FACTORS.names, "colour"), (*FACTORS.sizes, 1)))
     assert "colour" in result.details["excluded"]
+    assert "colour" in result.excluded
     assert close(name, run(name), result)
 
 
@@ -189,6 +197,7 @@ def test_constant_factor_is_excluded_by_name(name):
 def test_only_constant_factors_never_give_nan_without_a_reason(name):
     result = run(name, factors=Factors(np.zeros((len(FACTORS), 2), np.int64), ("a", "b"), (1, 1)))
     assert "reason" in result.details
+    assert result.reason
 
 
 @pytest.mark.parametrize("name", SUPERVISED)
@@ -199,10 +208,9 @@ def test_chance_is_below_the_ceiling(name):
 
 
 @pytest.mark.parametrize("name", SUPERVISED)
-def test_the_factors_own_codes_reach_the_ceiling(name):
-    result = run(
-        name, own_codes(FACTORS, discrete="discrete" in METRICS[name].needs), reference=True
-    )
+def test_codes_that_are_the_factors_reach_the_ceiling(name):
+    codes = own_codes(FACTORS, discrete="discrete" in METRICS[name].needs)
+    result = run(name, codes, reference=True)
     assert result.value == result.ceiling
 
 

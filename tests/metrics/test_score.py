@@ -1,13 +1,22 @@
+import doctest
+
 import numpy as np
 import pytest
 from metric_references import grid_factors, noisy_codes
 
 import metrics
-from metrics import Codes, Factors, Metric, Score, chance_and_ceiling, score
+from metrics import Codes, Factors, Inputs, Metric, Score, score
+from metrics.chance_and_ceiling import own_codes
 from metrics.registry import METRICS
 
 FACTORS = grid_factors(4, 5, 3)
 CODES = noisy_codes(FACTORS, latents=4, seed=0)
+
+
+def test_the_example_of_the_package_runs():
+    results = doctest.testmod(metrics)
+    assert results.attempted > 0
+    assert results.failed == 0
 
 
 def test_unknown_metric_names_the_nearest():
@@ -17,6 +26,18 @@ def test_unknown_metric_names_the_nearest():
         score("mig_hist", CODES, FACTORS)
 
 
+def test_unknown_variant_names_the_nearest_and_the_variants():
+    with pytest.raises(
+        ValueError, match=r"unknown metric 'sap.dlab'; did you mean 'sap.dlib'\? known: sap.dlib$"
+    ):
+        score("sap.dlab", CODES, FACTORS)
+
+
+def test_a_metric_without_variants_names_none():
+    with pytest.raises(ValueError, match=r"unknown metric 'rmig.x'.* known: no variants$"):
+        score("rmig.x", CODES, FACTORS)
+
+
 def test_unknown_option_names_the_known_ones():
     with pytest.raises(
         TypeError, match="metric 'mig_hist20' has no option 'bin'; its options: bins"
@@ -24,7 +45,7 @@ def test_unknown_option_names_the_known_ones():
         score("mig_hist20", CODES, FACTORS, bin=10)
 
 
-def test_a_metric_without_options_says_so():
+def test_a_metric_without_options_names_none():
     with pytest.raises(TypeError, match="its options: none"):
         score("gaussian_tc", CODES, samples=3)
 
@@ -47,7 +68,7 @@ def test_options_are_part_of_the_identity():
     assert score("mig_hist20", CODES, FACTORS).identity["bins"] == 20
 
 
-def test_reference_is_paid_for_once(monkeypatch):
+def test_reference_is_computed_once(monkeypatch):
     calls = []
 
     def counted(inputs):
@@ -63,22 +84,47 @@ def test_reference_is_paid_for_once(monkeypatch):
 
 
 def test_chance_is_the_mean_over_five_permutations():
-    inputs = metrics.Inputs
-    own = chance_and_ceiling.own_codes(FACTORS)
+    codes = own_codes(FACTORS)
     values = []
     for seed in range(5):
         rows = np.random.default_rng(seed).permutation(60)
         shuffled = Factors(FACTORS.values[rows], FACTORS.names, FACTORS.sizes)
-        values.append(METRICS["mig"].function(inputs(own, shuffled)).value)
+        values.append(METRICS["mig"].function(Inputs(codes, shuffled)).value)
     assert score("mig", CODES, FACTORS).chance == pytest.approx(np.mean(values))
 
 
-def test_own_codes_are_one_to_one():
-    own = chance_and_ceiling.own_codes(FACTORS)
+def test_codes_that_are_the_factors_are_one_to_one():
+    codes = own_codes(FACTORS)
     for k, size in enumerate(FACTORS.sizes):
-        np.testing.assert_allclose(np.unique(own.mean[:, k]), np.linspace(-1, 1, size))
+        np.testing.assert_allclose(np.unique(codes.mean[:, k]), np.linspace(-1, 1, size))
 
 
 def test_discrete_codes_are_latents_of_mig():
     codes = Codes(np.zeros((60, 1)), np.zeros((60, 1)), FACTORS.values[:, :1])
     np.testing.assert_allclose(score("mig", codes, FACTORS).details["gaps"], [1, 0, 0], atol=1e-9)
+
+
+def test_excluded_and_reason_come_from_the_details():
+    excluded = {"shape": "one level only"}
+    result = Score(np.nan, details={"excluded": excluded, "reason": "nothing varies"})
+    assert result.excluded == excluded
+    assert result.reason == "nothing varies"
+    assert result.details == {"excluded": excluded, "reason": "nothing varies"}
+
+
+def test_without_details_nothing_is_excluded_and_there_is_no_reason():
+    assert Score(0.5).excluded == {}
+    assert Score(0.5).reason == ""
+
+
+def test_score_keeps_excluded_and_reason():
+    constant = Factors(np.zeros((60, 1), np.int64), ("shape",), (3,))
+    result = score("mig", CODES, constant)
+    assert result.excluded == result.details["excluded"]
+    assert list(result.excluded) == ["shape"]
+    assert result.reason == result.details["reason"] != ""
+
+
+def test_others_may_be_a_list():
+    as_list = score("udr", CODES, others=[CODES, CODES]).value
+    assert as_list == score("udr", CODES, others=(CODES, CODES)).value

@@ -25,33 +25,32 @@ def test_quadrature_agrees_with_a_dense_grid(std, spread):
     rng = np.random.default_rng(int(1000 * std) + int(10 * spread))
     level = np.arange(60) % 4
     mean = rng.standard_normal(60) + 0.5 * level
-    widths = std * np.exp(
-        spread * rng.uniform(-1, 1, 60)
-    )  # spread 2: a factor of 55 between widths
+    # With spread 2, a factor of 55 lies between the widths.
+    widths = std * np.exp(spread * rng.uniform(-1, 1, 60))
     ours = quadrature_information(one_latent(mean, widths), one_factor(level))
     exact = mixture_information(mean, widths, level)
-    assert abs(ours.matrix[0, 0] - exact) < min(
-        3e-4, ours.error[0, 0]
-    )  # interpolation between widths
+    # 3e-4: interpolation between widths
+    assert abs(ours.matrix[0, 0] - exact) < min(3e-4, ours.error[0, 0])
 
 
 def test_equal_widths_leave_no_interpolation_error():
     rng = np.random.default_rng(0)
     mean, level = rng.standard_normal(80), np.arange(80) % 5
     ours = quadrature_information(one_latent(mean, np.full(80, 0.1)), one_factor(level))
-    # Binning at half a width with cubic splines: relative 1e-4 of the roughest part of the densities, of changing sign.
+    # Binning at half a width with cubic splines changes the roughest part of the densities by a
+    # relative 1e-4, of changing sign.
     exact = mixture_information(mean, np.full(80, 0.1), level)
     assert abs(ours.matrix[0, 0] - exact) < min(2e-5, ours.error[0, 0])
 
 
 def test_a_broad_posterior_beside_very_narrow_ones():
     mean = np.concatenate([np.linspace(-1, 1, 40), [3.0]])
-    std = np.concatenate(
-        [np.full(40, 1e-7), [5.0]]
-    )  # the broad one stretches the grid to 10^9 narrow widths
+    # The broad one stretches the grid to 10^9 narrow widths.
+    std = np.concatenate([np.full(40, 1e-7), [5.0]])
     level = np.arange(41) % 2
     ours = quadrature_information(one_latent(mean, std), one_factor(level))
-    # No two of 41 overlap but where the broad one is 1e-6 of a narrow one: I = H(v) of 21 and 20.
+    # No two of the 41 overlap, but for the broad one, which is 1e-6 of a narrow one there: I is
+    # H(v) of 21 and 20 rows.
     h = -(21 / 41 * np.log(21 / 41) + 20 / 41 * np.log(20 / 41))
     assert abs(ours.matrix[0, 0] - h) < 2e-5
     assert ours.error[0, 0] < 1e-3
@@ -67,12 +66,12 @@ def test_one_value_per_level_is_the_factors_entropy():
 def test_float32_codes_are_enough():
     rng = np.random.default_rng(1)
     mean, level = rng.standard_normal(50), np.arange(50) % 5
-    wide = one_latent(mean, np.full(50, 0.1))
-    narrow = Codes(wide.mean.astype(np.float32), wide.logvar.astype(np.float32))
-    first, second = (
-        quadrature_information(codes, one_factor(level)).matrix for codes in (wide, narrow)
-    )
-    np.testing.assert_allclose(first, second, atol=1e-5)  # float32 means: 1e-7 / 0.1 of a width
+    double = one_latent(mean, np.full(50, 0.1))
+    single = Codes(double.mean.astype(np.float32), double.logvar.astype(np.float32))
+    of_double = quadrature_information(double, one_factor(level)).matrix
+    of_single = quadrature_information(single, one_factor(level)).matrix
+    # float32 means: 1e-7 / 0.1 of a width
+    np.testing.assert_allclose(of_double, of_single, atol=1e-5)
 
 
 def test_levels_that_are_missing_do_not_count():
@@ -95,12 +94,12 @@ def test_histogram_of_a_constant_latent_is_zero():
 
 
 def test_histogram_bias_of_noise_is_its_error():
-    # Noise against 10 levels: truth 0, plug-in mean (20 - 1)(10 - 1) / (2 * 4000) = .0214 (Miller 1955).
+    # Noise against 10 levels: the truth is 0, the plug-in mean
+    # (20 - 1)(10 - 1) / (2 * 4000) = .0214 (Miller 1955).
     rng = np.random.default_rng(0)
     ours = histogram_information(rng.uniform(size=(4000, 8)), one_factor(rng.integers(0, 10, 4000)))
-    np.testing.assert_allclose(
-        ours.matrix.mean(), ours.error.mean(), rtol=0.2
-    )  # 8 latents x 171 cells
+    # 8 latents x 171 cells
+    np.testing.assert_allclose(ours.matrix.mean(), ours.error.mean(), rtol=0.2)
 
 
 def test_discrete_code_that_is_the_factor_has_its_entropy():

@@ -15,9 +15,8 @@ def test_samples_agree_with_quadrature_within_four_standard_errors():
     sampled = monte_carlo_information(CODES, FACTORS, samples=4000, seed=0)
     exact = quadrature_information(CODES, FACTORS)
     assert (np.abs(sampled.matrix - exact.matrix) < 4 * sampled.error + exact.error).all()
-    assert (
-        sampled.error < 0.03
-    ).all()  # deviations of -ln q are about .7: twice .7 / sqrt(4000) and some
+    # Deviations of -ln q are about .7: twice .7 / sqrt(4000), and some more.
+    assert (sampled.error < 0.03).all()
 
 
 def test_standard_error_is_that_of_repeated_draws():
@@ -26,7 +25,8 @@ def test_standard_error_is_that_of_repeated_draws():
         for s in range(200)
     ]
     spread = np.std([run.value for run in runs], ddof=1)
-    # The deviation of 200 draws is known to 5 %, four of them; the best two latents do not change here.
+    # The deviation of 200 draws is known to 5 %; allow four times that. The best two latents do not
+    # change here.
     assert np.mean([run.error for run in runs]) == pytest.approx(spread, rel=0.2)
 
 
@@ -35,13 +35,13 @@ def test_error_falls_with_the_root_of_the_samples():
         score("mig.monte_carlo", CODES, FACTORS, samples=s, reference=False).error
         for s in (250, 4000)
     )
-    assert few / many == pytest.approx(4, rel=0.15)  # variances of 250 samples are known to 9 %
+    # Variances of 250 samples are known to 9 %.
+    assert few / many == pytest.approx(4, rel=0.15)
 
 
 def test_negative_information_is_zero():
-    noise = Codes(
-        np.zeros((96, 3)), np.zeros((96, 3))
-    )  # I = 0: half of the estimates would be below
+    # I = 0: half of the estimates would be below it.
+    noise = Codes(np.zeros((96, 3)), np.zeros((96, 3)))
     ours = monte_carlo_information(noise, FACTORS, samples=50, seed=0)
     assert (ours.matrix >= 0).all()
     assert (ours.matrix == 0).any()
@@ -49,11 +49,10 @@ def test_negative_information_is_zero():
 
 
 def test_blocks_do_not_change_the_value(monkeypatch):
-    whole = monte_carlo_information(CODES, FACTORS, samples=300, seed=1).matrix
+    in_one_block = monte_carlo_information(CODES, FACTORS, samples=300, seed=1).matrix
     monkeypatch.setattr(monte_carlo, "_BLOCK", 1000)
-    np.testing.assert_allclose(
-        monte_carlo_information(CODES, FACTORS, samples=300, seed=1).matrix, whole, atol=1e-12
-    )
+    in_several_blocks = monte_carlo_information(CODES, FACTORS, samples=300, seed=1).matrix
+    np.testing.assert_allclose(in_several_blocks, in_one_block, atol=1e-12)
 
 
 def test_very_narrow_beside_very_broad_posteriors_do_not_overflow():
@@ -65,7 +64,7 @@ def test_very_narrow_beside_very_broad_posteriors_do_not_overflow():
 
 
 def test_draws_follow_the_weights():
-    # Two posteriors, one of three times the weight: H of the mixture is H(1/4) + H(N(0, .01)).
+    # Two posteriors, one with three times the weight: H of the mixture is H(1/4) + H(N(0, .01)).
     codes = Codes(np.array([[0.0], [1.0], [0.0], [1.0]]), np.full((4, 1), 2 * np.log(0.01)))
     factors = Factors(np.array([[0], [1], [0], [1]]), ("v",), (2,), np.array([2.0, 1.0, 1.0, 0.0]))
     ours = monte_carlo_information(codes, factors, samples=10_000, seed=0)

@@ -1,4 +1,4 @@
-"""Quadrature of posterior mixtures against dense integration, wherever widths differ, and its estimate of its error."""
+"""Quadrature of posterior mixtures, and its estimate of its error, against dense integration."""
 
 import numpy as np
 import pytest
@@ -16,6 +16,7 @@ from metrics.information.quadrature_grid import make_ladder, spread
 
 
 def of(mean, std, level, weights=None):
+    """Return the information by quadrature."""
     mean, std = np.asarray(mean, dtype=float), np.asarray(std, dtype=float)
     codes = Codes(mean[:, None], 2 * np.log(std)[:, None])
     factors = Factors(np.asarray(level)[:, None], ("factor",), (int(np.max(level)) + 1,), weights)
@@ -23,7 +24,7 @@ def of(mean, std, level, weights=None):
 
 
 def adaptive_information(mean, std, level):
-    """As `mixture_information`, on points a tenth of a width apart around every posterior, whatever its width."""
+    """Return I of one latent, by points a tenth of a width apart at every posterior."""
     around = mean[:, None] + std[:, None] * np.linspace(-9, 9, 181)
     between = np.linspace(around.min(), around.max(), 4001)
     grid = np.unique(np.concatenate([around.ravel(), between]))
@@ -39,7 +40,7 @@ def adaptive_information(mean, std, level):
 
 
 def realistic(kind, rng, n=240):
-    """Means by level with noise; widths of a latent that is sure of some images and not of others."""
+    """Return means by level with noise, widths that differ by image, and levels."""
     level = np.arange(n) % 4
     mean = 0.8 * level + rng.standard_normal(n)
     std = {
@@ -58,7 +59,8 @@ def realistic(kind, rng, n=240):
 def test_sharp_and_broad_posteriors_in_one_latent_are_integrated_to_a_thousandth(kind):
     mean, std, level = realistic(kind, np.random.default_rng(0))
     ours = of(mean, std, level)
-    # 16 or so to 40,000 points: a step of .4 of the sharpest width, where the trapezoid rule is exact to e^-100.
+    # A range of 16 or so has 40,000 points: a step of .4 of the sharpest width, where the trapezoid
+    # rule is exact to e^-100.
     exact = mixture_information(mean, std, level)
     assert abs(ours.matrix[0, 0] - exact) < min(1e-3, ours.error[0, 0])
     assert ours.error[0, 0] < 2e-3
@@ -91,41 +93,40 @@ def test_the_step_follows_the_width():
     assert ladder.widths[0] == pytest.approx(1e-5)
     for width, grid in zip(ladder.widths, ladder.grids, strict=True):
         assert 2 * ladder.step(grid) <= width * (1 + 1e-9)
-    assert ladder.step(0) > 100 * 1e-5  # and is coarse where nothing is sharp
+    assert ladder.step(0) > 100 * 1e-5  # coarse where nothing is sharp
 
 
-def laid(mean, std):
-    """Every grid's blocks of one mixture of all posteriors."""
+def blocks_of_grids(mean, std):
+    """Return the ladder, and every grid's blocks of one mixture of all posteriors."""
     column = np.zeros(len(mean), dtype=np.int64)
     ladder = make_ladder(mean, std, mixtures=1)
     parts = spread(ladder, mean, std, np.full(len(mean), 1 / len(mean)))
-    found = [all_blocks(ladder, torch.zeros((1, ladder.size), dtype=torch.float64))]
+    grids = [all_blocks(ladder, torch.zeros((1, ladder.size), dtype=torch.float64))]
     for grid in range(1, ladder.depth):
         parts = parts.kept(ladder.grids[parts.rung] >= grid)
-        found.append(refine(ladder, parts, [column[parts.row]], np.ones(1), found[-1], grid))
-    return ladder, found
+        grids.append(refine(ladder, parts, [column[parts.row]], np.ones(1), grids[-1], grid))
+    return ladder, grids
 
 
 def test_windows_of_all_grids_add_up_to_one():
     rng = np.random.default_rng(1)
-    ladder, found = laid(rng.standard_normal(30), 10 ** rng.uniform(-5, 0, 30))
-    assert len(found) > 4
-    covered = sum(
-        float(windows(blocks, finer).sum()) * ladder.step(grid)
-        for grid, (blocks, finer) in enumerate(zip(found, [*found[1:], None], strict=True))
-    )
-    assert covered == pytest.approx(
-        ladder.length, rel=1e-9
-    )  # the windows' rise is cut off at 5 deviations
+    ladder, grids = blocks_of_grids(rng.standard_normal(30), 10 ** rng.uniform(-5, 0, 30))
+    assert len(grids) > 4
+    covered = 0.0
+    for grid, blocks in enumerate(grids):
+        finer = grids[grid + 1] if grid + 1 < len(grids) else None
+        covered += float(windows(blocks, finer).sum()) * ladder.step(grid)
+    # The windows' rise is cut off at 5 deviations.
+    assert covered == pytest.approx(ladder.length, rel=1e-9)
 
 
 def test_fine_blocks_lie_around_narrow_posteriors_only():
     std = np.full(400, 1.0)
     std[:3] = 1e-4
-    ladder, found = laid(np.linspace(-2, 2, 400), std)
-    # Three around a posterior and a rim on either side, of as many as the length has.
-    assert len(found[-1].keys) <= 15 < found[-1].per_mixture / 100
-    assert ladder.depth == len(found)
+    ladder, grids = blocks_of_grids(np.linspace(-2, 2, 400), std)
+    # Three blocks around each of three posteriors and a rim on either side, of all in the length.
+    assert len(grids[-1].keys) <= 15 < grids[-1].per_mixture / 100
+    assert ladder.depth == len(grids)
 
 
 @pytest.mark.parametrize("std", [2.0, 2.5, 4.0])
@@ -135,13 +136,12 @@ def test_interpolation_of_a_density_of_two_steps_is_exact(std):
     coarse = np.arange(len(weights)) - margin
     fine = np.arange(quadrature_grid.BLOCK) / 4
     centre = 13.3
-    found = np.exp(-0.5 * ((coarse - centre) / std) ** 2) @ weights
-    np.testing.assert_allclose(
-        found, np.exp(-0.5 * ((fine - centre) / std) ** 2), atol=2e-6
-    )  # of a peak of 1
+    interpolated = np.exp(-0.5 * ((coarse - centre) / std) ** 2) @ weights
+    exact = np.exp(-0.5 * ((fine - centre) / std) ** 2)
+    np.testing.assert_allclose(interpolated, exact, atol=2e-6)  # of a peak of 1
 
 
-def test_what_is_widened_is_said_to_be_uncertain(monkeypatch):
+def test_the_error_covers_widened_posteriors(monkeypatch):
     rng = np.random.default_rng(2)
     level = np.arange(60) % 3
     mean, std = rng.standard_normal(60), np.where(np.arange(60) % 2, 1e-6, 1.0)
@@ -153,45 +153,43 @@ def test_what_is_widened_is_said_to_be_uncertain(monkeypatch):
 
 
 def test_one_posterior_has_the_entropy_of_a_gaussian():
-    found = mixture_entropies(
-        np.zeros(1), np.full(1, 0.3), np.ones(1), [np.zeros(1, dtype=np.int64)]
-    )
-    assert found.values[0] == pytest.approx(0.5 * np.log(2 * np.pi * np.e * 0.09), abs=1e-5)
+    column = np.zeros(1, dtype=np.int64)
+    entropies = mixture_entropies(np.zeros(1), np.full(1, 0.3), np.ones(1), [column])
+    assert entropies.values[0] == pytest.approx(0.5 * np.log(2 * np.pi * np.e * 0.09), abs=1e-5)
 
 
 def test_equal_narrow_posteriors_of_one_width_need_no_coarse_grid():
-    # Forty separate points, ten to a level: I = H(v) = ln 4. No posterior is carried by the first grid.
+    # Forty separate points, ten per level: I = H(v) = ln 4. The first grid carries no posterior.
     ours = of(np.arange(40.0), np.full(40, 1e-5), np.arange(40) % 4)
     assert ours.matrix[0, 0] == pytest.approx(np.log(4), abs=1e-6)
 
 
 @pytest.mark.parametrize("scale", [1e-6, 1e6])
-def test_scale_and_place_change_nothing(scale):
+def test_scale_and_position_change_nothing(scale):
     mean, std, level = realistic("every width", np.random.default_rng(3), n=60)
-    here, there = (
-        of(mean, std, level).matrix,
-        of(scale * mean + 7 * scale, scale * std, level).matrix,
-    )
-    np.testing.assert_allclose(
-        here, there, atol=1e-6
-    )  # another place on the grid: aliases of the binning
+    original = of(mean, std, level).matrix
+    moved = of(scale * mean + 7 * scale, scale * std, level).matrix
+    # Another position on the grid: aliases of the binning.
+    np.testing.assert_allclose(original, moved, atol=1e-6)
 
 
 @pytest.mark.gpu
 def test_a_gpu_gives_the_same(monkeypatch):
     mean, std, level = realistic("every width", np.random.default_rng(4))
-    there = of(mean, std, level).matrix
+    on_gpu = of(mean, std, level).matrix
     monkeypatch.setattr("metrics.device.pick", lambda: torch.device("cpu"))
-    np.testing.assert_allclose(there, of(mean, std, level).matrix, atol=1e-9)
+    np.testing.assert_allclose(on_gpu, of(mean, std, level).matrix, atol=1e-9)
 
 
 def test_all_of_dsprites_with_sharp_and_broad_posteriors_is_within_a_thousandth():
-    """737,280 rows whose exact value is known: every level has one mean, and widths are independent of it."""
+    """Has 737,280 rows with a known exact value.
+
+    Every level has one mean, and widths are independent of the level.
+    """
     level = np.arange(737_280) % 32
     std = np.where(np.arange(737_280) // 32 % 2, 1e-3, 1.0)
     ours = of(3.4 * (level / 31 - 0.5), std, level)
-    few = np.arange(64)  # of each level one sharp and one broad: the same mixtures
-    exact = mixture_information(
-        3.4 * (level[few] / 31 - 0.5), np.where(few // 32 % 2, 1e-3, 1.0), level[few]
-    )
+    rows = np.arange(64)  # one sharp and one broad row of each level: the same mixtures
+    few_means = 3.4 * (level[rows] / 31 - 0.5)
+    exact = mixture_information(few_means, np.where(rows // 32 % 2, 1e-3, 1.0), level[rows])
     assert abs(ours.matrix[0, 0] - exact) < min(1e-3, ours.error[0, 0])

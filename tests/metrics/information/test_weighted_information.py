@@ -1,4 +1,4 @@
-"""Rows that weigh more are rows that occur more often."""
+"""A row of weight 3 counts as three equal rows."""
 
 import numpy as np
 import pytest
@@ -7,9 +7,9 @@ from metric_references import grid_factors, noisy_codes
 from metrics import Codes, Factors, score
 
 GRID = grid_factors(3, 4, 5)
-COUNTS = np.random.default_rng(0).integers(0, 4, len(GRID))  # some rows weigh nothing
-PLAIN = noisy_codes(GRID, latents=4, seed=0)
-CODES = Codes(PLAIN.mean, PLAIN.logvar, GRID.values[:, :1] % 2)
+COUNTS = np.random.default_rng(0).integers(0, 4, len(GRID))  # some rows have weight 0
+CONTINUOUS = noisy_codes(GRID, latents=4, seed=0)
+CODES = Codes(CONTINUOUS.mean, CONTINUOUS.logvar, GRID.values[:, :1] % 2)
 ROWS = np.repeat(np.arange(len(GRID)), COUNTS)
 REPEATED = Codes(CODES.mean[ROWS], CODES.logvar[ROWS], CODES.discrete[ROWS])
 NAMES = [
@@ -31,7 +31,7 @@ def weighted(unit=1.0):
 
 @pytest.mark.parametrize("unit", [1.0, 0.37])
 @pytest.mark.parametrize("name", NAMES)
-def test_weights_are_repetitions(name, unit):
+def test_weights_act_as_repetitions(name, unit):
     ours = score(name, CODES, weighted(unit), reference=False)
     repeated = Factors(GRID.values[ROWS], GRID.names, GRID.sizes)
     theirs = score(name, REPEATED, repeated, reference=False)
@@ -41,13 +41,11 @@ def test_weights_are_repetitions(name, unit):
 
 
 @pytest.mark.parametrize("name", [*NAMES, "mig_hist20.dlib", "mig.monte_carlo"])
-def test_a_level_whose_rows_weigh_nothing_is_not_there(name):
-    factors = Factors(
-        GRID.values, GRID.names, GRID.sizes, np.where(GRID.values[:, 2] == 1, 1.0, 0.0)
-    )
-    ours = score(
-        name, CODES, factors, reference=False, **({"samples": 20} if "monte" in name else {})
-    )
+def test_a_level_with_rows_of_weight_zero_only_does_not_count(name):
+    weights = np.where(GRID.values[:, 2] == 1, 1.0, 0.0)
+    factors = Factors(GRID.values, GRID.names, GRID.sizes, weights)
+    options = {"samples": 20} if "monte" in name else {}
+    ours = score(name, CODES, factors, reference=False, **options)
     assert "factor2" in ours.details["excluded"]
     assert np.isfinite(ours.value)
 
@@ -58,8 +56,9 @@ def test_sampled_mixtures_are_of_the_weighted_rows():
     assert abs(ours.value - exact.value) < 4 * ours.error + exact.error
 
 
-def test_equal_weights_are_none():
+def test_equal_weights_change_nothing():
     even = Factors(GRID.values, GRID.names, GRID.sizes, np.full(len(GRID), 3.0))
     for name in NAMES:
-        ours, plain = (score(name, CODES, f, reference=False).value for f in (even, GRID))
-        assert ours == pytest.approx(plain, abs=1e-12)
+        weighted_value = score(name, CODES, even, reference=False).value
+        value = score(name, CODES, GRID, reference=False).value
+        assert weighted_value == pytest.approx(value, abs=1e-12)

@@ -12,10 +12,9 @@ def test_no_row_is_trained_and_tested_on(rows):
     assert not set(train) & set(test)
 
 
-def test_a_small_set_is_divided_in_proportion():
-    train, test = held_out(
-        "sap", 90, train_rows=10_000, test_rows=5_000, rng=np.random.default_rng(0)
-    )
+def test_a_small_number_of_rows_is_divided_in_proportion():
+    rng = np.random.default_rng(0)
+    train, test = held_out("sap", 90, train_rows=10_000, test_rows=5_000, rng=rng)
     assert (len(train), len(test)) == (60, 30)
 
 
@@ -28,5 +27,5 @@ def test_standard_units_come_from_training_rows():
 
 def test_a_column_that_varies_by_rounding_is_constant():
     column = np.full((1000, 1), 0.1, np.float32).astype(float)
-    column[0] += 1e-9  # below float32's own step of 7e-9 at .1
+    column[0] += 1e-9  # below the step of float32 numbers at .1, 7e-9
     assert not standardised(column, column)[0].any()
