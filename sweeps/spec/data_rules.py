@@ -1,4 +1,4 @@
-"""Rules about the data set: trials fit its size, objectives find its factors, networks its images."""
+"""Rules about the data set: its size, its factors and its images suit trials and networks."""
 
 from __future__ import annotations
 

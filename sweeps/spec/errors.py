@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 SpecPath = tuple[str | int, ...]
-"""Where a value stands in a spec: keys and indices from the top, as `("objectives", 1, "beta")`."""
+"""Keys and indices from the top of a spec to a value, as in `("objectives", 1, "beta")`."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Reads the sections of a spec, each alone, so that a problem of one hides no problem of another."""
+"""Reads the sections of a spec, each alone: a problem of one hides no problem of another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Published numbers that a spec sets beside its own: their source, and the cells to compare with."""
+"""Published numbers that a spec sets beside its own: source, and the cells to compare with."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Spaces: what may stand for one value of a spec, a set of values or an interval.
 
-`{grid: [1, 2, 4]}` is always laid out. A sampler searches the other spaces. Without a sampler (search
-grid) a `choice` is laid out as well.
+`{grid: [1, 2, 4]}` is always laid out. A sampler searches the other spaces. Without a sampler
+(search grid) a `choice` is laid out as well.
 """
 
 from __future__ import annotations
