@@ -36,15 +36,15 @@ def check_lengths(draft: Draft, problems: Problems) -> None:
 def _check_rungs(
     draft: Draft, pruning: PruningSpec, index: int, epochs: int, problems: Problems
 ) -> None:
-    """Check that every rung is reached in a trial of one entry that has so many epochs."""
+    """Check that a trial of one entry has every rung, if it trains for `epochs` epochs."""
     section = draft.deciding_section(index, "train", *LENGTHS, "batch_size", "images_per_epoch")
-    whose_trial = "" if section == ("train",) else f" ({spell(section)})"
+    section_note = "" if section == ("train",) else f" ({spell(section)})"
     reached = rungs.rung_epochs(pruning.rungs, epochs)
     for rung, fraction in enumerate(pruning.rungs):
         if rung not in reached:
             rule = "must come before the last epoch, at an epoch without another rung"
             remedy = "leave it out, or train longer"
-            trial = f"{fraction} of a trial of {epochs} epochs{whose_trial}"
+            trial = f"{fraction} of a trial of {epochs} epochs{section_note}"
             problems.add(("pruning", "rungs"), f"pruning.rungs: {trial} {rule}; {remedy}")
 
 

@@ -49,16 +49,16 @@ class Draft:
 
     @property
     def settings_of_entries(self) -> Sequence[EntrySettings]:
-        """The settings of each entry.
+        """Return the settings of each entry.
 
-        If `objectives` has a problem, these are the settings of one entry that gives none: then
-        the rules still check the shared sections.
+        If `objectives` has a problem, return the settings of one entry that gives none: the
+        rules then still check the shared sections.
         """
         return ({},) if self.entry_settings is None else self.entry_settings
 
     @property
     def lacks_factors(self) -> bool:
-        """Whether the data set has no ground-truth factors."""
+        """Return whether the data set has no ground-truth factors."""
         return self.outline is not None and not self.outline.factor_names
 
     def networks(self) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 SpecPath = tuple[str | int, ...]
-"""Keys and indices from the top of a spec to a value, as in `("objectives", 1, "beta")`."""
+"""Keys and indices from the top of a spec to a value: `("objectives", 1, "beta")`."""
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Problem:
     """One thing that is wrong with a spec.
 
     Args:
-        line: line in the file, from 1; None if it is not known, or if the value is not from the file.
+        line: line in the file, from 1; None if it is not known or the value is not from the file.
         path: path of the value.
         message: rule, value and remedy, with the path as the user wrote it.
         origin: the override that set the value (`--set seeds=0`); None if the file did.

@@ -135,16 +135,16 @@ def _read_network(value: Any, path: SpecPath, problems: Problems, shared: Shared
     named = {"name": shared.network_name} if "name" in value else {}
     fields = {key: item for key, item in value.items() if key != "name"}
     cls = NETWORKS[shared.network_name]
-    called = f"network {shared.network_name}"
+    label = f"network {shared.network_name}"
     if shared.network is None:
         block = registry_blocks.read_each_field(
-            cls, fields, path, problems, spaces=True, called=called
+            cls, fields, path, problems, spaces=True, label=label
         )
         return {**named, **block}
     in_force = shared_fields_in_force("network", shared.network, value)
     shared_fields = {key: item for key, item in in_force.items() if key != "name"}
     block = registry_blocks.read_fields(
-        cls, fields, path, problems, spaces=True, called=called, shared=shared_fields
+        cls, fields, path, problems, spaces=True, label=label, shared=shared_fields
     )
     return {**named, **block}
 

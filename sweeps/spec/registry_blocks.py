@@ -59,7 +59,7 @@ def read_named(
         path,
         problems,
         spaces=spaces,
-        called=f"{kind} {name}",
+        label=f"{kind} {name}",
         other_keys=other_keys,
     )
     return {"name": name, **block}
@@ -72,7 +72,7 @@ def read_fields(
     problems: Problems,
     *,
     spaces: bool,
-    called: str | None = None,
+    label: str | None = None,
     shared: Mapping[str, Any] | None = None,
     other_keys: Collection[str] = (),
 ) -> dict[str, Any]:
@@ -84,13 +84,13 @@ def read_fields(
         path: path of the value in the spec.
         problems: gets every problem of the value.
         spaces: whether a space may stand for a value.
-        called: what messages call the dataclass; None: the path.
+        label: the name of the dataclass in messages; None: the path.
         shared: valid fields under this block. They count where the block does not give a field.
         other_keys: keys that are allowed beside the fields, as a suggestion for an unknown key.
     """
     field_problems = Problems()
     block = read_each_field(
-        cls, value, path, field_problems, spaces=spaces, called=called, other_keys=other_keys
+        cls, value, path, field_problems, spaces=spaces, label=label, other_keys=other_keys
     )
     if not isinstance(value, Mapping):
         problems.extend(field_problems)
@@ -98,7 +98,7 @@ def read_fields(
     shared = shared or {}
     for name in _required_fields(cls):
         if name not in value and name not in shared:
-            message = f"{spell((*path, name))} is missing; {called or spell(path)} needs it"
+            message = f"{spell((*path, name))} is missing; {label or spell(path)} needs it"
             field_problems.add(path, message)
     problems.extend(field_problems)
 
@@ -118,7 +118,7 @@ def read_each_field(
     problems: Problems,
     *,
     spaces: bool,
-    called: str | None = None,
+    label: str | None = None,
     other_keys: Collection[str] = (),
 ) -> dict[str, Any]:
     """Return the block of a dataclass; check each field alone, and no rule between fields.
@@ -134,7 +134,7 @@ def read_each_field(
         field_path = (*path, key)
         if key not in adapters:
             hint = _suggest_field(key, [*adapters, *other_keys])
-            rule = f"{called or spell(path)} has no such field; {hint}"
+            rule = f"{label or spell(path)} has no such field; {hint}"
             problems.add(field_path, f"{spell(field_path)}: {rule}")
         elif spaces and isinstance(item, Mapping) and not _fits(adapters[key], item):
             block[key] = _read_space(adapters[key], item, field_path, problems)

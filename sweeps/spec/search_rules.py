@@ -29,7 +29,7 @@ def check_repeated_entries(draft: Draft, problems: Problems) -> None:
 def _trained(draft: Draft) -> list[tuple[Any, Any, Any]]:
     """Return objective, network and training of each entry: all that its trials are trained on.
 
-    If a shared section has a problem, the entry's own settings stand for network and training.
+    If a shared section has a problem, the fields that the entry gives for it are compared alone.
     """
     if draft.objectives is None:
         return []

@@ -47,7 +47,7 @@ _TAGS = {
 class Document(NamedTuple):
     """The content of a file.
 
-    `problems` are those that leave the file readable, as a key that stands twice.
+    `problems` are those that leave the file readable, as a key that is given twice.
     """
 
     mapping: dict[str, Any]
