@@ -72,7 +72,9 @@ def entry_name(spec: SweepSpec, position: int, *, beside: Collection[str] = ()) 
     same = [at for at, objective in enumerate(spec.objectives) if objective["name"] == name]
     if len(same) == 1:
         return name
-    numbers = any(section in spec.own[at] for at in same for section in ("network", "train"))
+    numbers = any(
+        section in spec.entry_settings[at] for at in same for section in ("network", "train")
+    )
     whole = {at: {**_default_parameters(spec, at), **given_parameters(spec, at)} for at in same}
     telling = [
         path for path in whole[position] if _tells(path, list(whole.values()), numbers=numbers)
@@ -102,7 +104,7 @@ def _tells(path: str, whole: Sequence[Mapping[str, Any]], *, numbers: bool) -> b
 def _words(own: Mapping[str, Any], paths: Sequence[str]) -> str:
     """Return "adam, latents 5": a word says itself, what is not given says nothing."""
     values = {path.partition(".")[2]: own[path] for path in paths if own[path] not in (None, ())}
-    words = {field: _short(type_hints.listed(value)) for field, value in values.items()}
+    words = {field: _short(type_hints.tuples_to_lists(value)) for field, value in values.items()}
     return ", ".join(
         word if isinstance(values[field], str) and word == values[field] else f"{field} {word}"
         for field, word in words.items()

@@ -123,7 +123,12 @@ def _decay(spec: SweepSpec) -> Iterator[str]:
     for position in range(len(spec.objectives)):
         where = spell(
             objective_settings.deciding_section(
-                spec.own, position, "train", "decay_every", "learning_rate_decay", *LENGTHS
+                spec.entry_settings,
+                position,
+                "train",
+                "decay_every",
+                "learning_rate_decay",
+                *LENGTHS,
             )
         )
         for _, sample in registry_blocks.samples(spec.parts(position).train):

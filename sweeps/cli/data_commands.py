@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeps.console import printing
-from sweeps.spec.errors import Places, Problem, SpecError
+from sweeps.spec.errors import Locations, Problem, Problems, SpecError
 
 if TYPE_CHECKING:
     from vae_core.data import AbstractDataset
@@ -129,7 +129,11 @@ def download(
 
 
 def _dataset(source: str | None, overrides: list[str]) -> AbstractDataset:
-    """Return the data set that a spec or name and `--set` ask for; raises SpecError naming every mistake."""
+    """Return the data set of a spec or name, with the options of `--set`.
+
+    Raises:
+        SpecError: it has every problem of the options.
+    """
     from sweeps.spec import load, registry_blocks
     from sweeps.spec.overrides import apply_overrides
     from vae_core.data import DATASETS
@@ -139,15 +143,13 @@ def _dataset(source: str | None, overrides: list[str]) -> AbstractDataset:
         block = {"name": source or "dsprites"}
     else:
         block = registry.describe(load.load_spec(source).data, DATASETS)
-    places, found = Places(), []
-    problems = apply_overrides(block, places, overrides)
-    options = registry_blocks.named("data set", block, DATASETS, (), found, spaces=False)
-    problems += [
-        places.problem(path, message.removeprefix(".").removeprefix(": "))
-        for path, message in found
-    ]
-    if problems:
-        raise SpecError(problems)
+    locations = Locations()
+    override_problems = apply_overrides(block, locations, overrides)
+    problems = Problems()
+    options = registry_blocks.read_named("data set", block, DATASETS, (), problems, spaces=False)
+    all_problems = [*override_problems, *(locations.locate(problem) for problem in problems)]
+    if all_problems:
+        raise SpecError(all_problems)
     return registry.build("data set", options, DATASETS)
 
 

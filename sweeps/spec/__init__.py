@@ -1,1 +1,1 @@
-"""What a user states, checked: YAML in, `SweepSpec` out, every problem at once."""
+"""What a user asks for, checked: YAML in, `SweepSpec` out, every problem reported at once."""

@@ -1,65 +1,121 @@
-"""What is wrong with a spec: every mistake at once, each with its line, rule, value and remedy."""
+"""Problems of a spec: all of them at once, each with its line and a message.
+
+A message states the rule, the value that breaks it, and the remedy.
+"""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-Path = tuple[str | int, ...]
-"""Where a value stands in a spec: keys and indices from the top."""
+SpecPath = tuple[str | int, ...]
+"""Keys and indices from the top of a spec to a value: `("objectives", 1, "beta")`."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One mistake.
+    """One thing that is wrong with a spec.
 
     Args:
-        line: in the file, from 1; None when the value came from somewhere else.
-        path: of the value.
-        message: rule, value and remedy, naming the value as the user wrote it.
-        origin: what the value came from if not from the file (`--set seeds=0`).
+        line: line in the file, from 1; None if it is not known or the value is not from the file.
+        path: path of the value.
+        message: rule, value and remedy, with the path as the user wrote it.
+        origin: the override that set the value (`--set seeds=0`); None if the file did.
     """
 
     line: int | None
-    path: Path
+    path: SpecPath
     message: str
     origin: str | None = None
 
 
+class Problems:
+    """Collects the problems of a spec while its sections are read.
+
+    Every reader gets the collector and adds to it instead of raising, so that a problem of one
+    value hides no problem of another. Lines are not known here; `Locations.locate` adds them.
+    """
+
+    def __init__(self) -> None:
+        self._problems: list[Problem] = []
+
+    def add(self, path: SpecPath, message: str) -> None:
+        """Add a problem of the value at a path."""
+        self._problems.append(Problem(None, path, message))
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        """Add the problems of another collector or list."""
+        self._problems.extend(problems)
+
+    def any_under(self, path: SpecPath) -> bool:
+        """Return whether the value at a path, or any value inside it, has a problem."""
+        return any(problem.path[: len(path)] == path for problem in self._problems)
+
+    def __iter__(self) -> Iterator[Problem]:
+        return iter(self._problems)
+
+    def __len__(self) -> int:
+        return len(self._problems)
+
+
 class SpecError(ValueError):
-    """A spec that cannot be run; `str()` has one line per problem, in the order of the file."""
+    """A spec that cannot be run.
+
+    Args:
+        problems: its problems. They are kept in the order of their lines, each once.
+        source: name of the file or bundled spec, for the text of the error.
+
+    `str()` has one line per problem.
+    """
 
     def __init__(self, problems: Iterable[Problem], *, source: str = "") -> None:
         self.problems = sorted(dict.fromkeys(problems), key=lambda problem: problem.line or 0)
         self.source = source
-        super().__init__("\n".join(self._sentence(problem) for problem in self.problems))
+        super().__init__("\n".join(self._line_of_text(problem) for problem in self.problems))
 
-    def _sentence(self, problem: Problem) -> str:
-        place = problem.origin or self.source
-        if problem.line is not None and problem.origin is None:
-            place = f"{place}:{problem.line}"
-        return f"{place}: {problem.message}" if place else problem.message
+    def _line_of_text(self, problem: Problem) -> str:
+        if problem.origin is not None:
+            return f"{problem.origin}: {problem.message}"
+        where = self.source
+        if problem.line is not None:
+            where = f"{where}:{problem.line}"
+        return f"{where}: {problem.message}" if where else problem.message
 
 
 @dataclass(frozen=True)
-class Places:
-    """Where each value of a spec was written: lines of the file, or the override that set it."""
+class Locations:
+    """Where each value of a spec was written.
 
-    lines: dict[Path, tuple[int, int]] = dataclasses.field(default_factory=dict)
-    origins: dict[Path, str] = dataclasses.field(default_factory=dict)
+    Args:
+        lines: path -> (line, column) in the file, both from 1.
+        origins: path -> the override that set the value. Such a path has no line.
+    """
 
-    def problem(self, path: Path, message: str) -> Problem:
-        """Return the problem of a value, placed at it or at the nearest value around it that was written."""
+    lines: dict[SpecPath, tuple[int, int]] = dataclasses.field(default_factory=dict)
+    origins: dict[SpecPath, str] = dataclasses.field(default_factory=dict)
+
+    def locate(self, problem: Problem) -> Problem:
+        """Return a problem with the line or the override of its value.
+
+        If the value itself was not written (a missing key), the nearest value around it counts.
+        """
+        path = problem.path
         for length in range(len(path), -1, -1):
-            if path[:length] in self.origins:
-                return Problem(None, path, message, self.origins[path[:length]])
-            if path[:length] in self.lines:
-                return Problem(self.lines[path[:length]][0], path, message)
-        return Problem(None, path, message)
+            outer = path[:length]
+            if outer in self.origins:
+                return dataclasses.replace(problem, origin=self.origins[outer])
+            if outer in self.lines:
+                return dataclasses.replace(problem, line=self.lines[outer][0])
+        return problem
 
 
-def spell(path: Path) -> str:
+def spell(path: SpecPath) -> str:
     """Return a path as a user writes it: `objectives[1].beta`."""
     text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return text.removeprefix(".")
+
+
+def spell_message(path: SpecPath, message: str) -> str:
+    """Return a message with its path before it (`data.path: …`), or alone if the path is empty."""
+    return f"{spell(path)}: {message}" if path else message

@@ -1,4 +1,4 @@
-"""What there is to say about the fields of a registry's dataclass: type, bounds, default, meaning."""
+"""Describes the fields of a registry's dataclass: type, bounds, default, meaning."""
 
 from __future__ import annotations
 
@@ -18,32 +18,24 @@ class Field(NamedTuple):
     schema: dict[str, Any]  # JSON schema of its hint
     required: bool
     default: Any  # None if required
-    meaning: str  # from the docstring's Args, "" if it says nothing
+    meaning: str  # from the section Args of the docstring; "" if the field is not there
 
 
 def fields(cls: type) -> list[Field]:
     """Return the fields of a dataclass, in order."""
-    meanings = _arguments(inspect.getdoc(cls) or "")
+    meanings = _argument_meanings(inspect.getdoc(cls) or "")
     adapters = type_hints.adapters(cls)
-    described: list[Field] = []
-    for field in dataclasses.fields(cls):
-        if field.name not in adapters:
-            continue
-        made = field.default_factory is not dataclasses.MISSING
-        required = field.default is dataclasses.MISSING and not made
-        default = field.default_factory() if made else field.default  # pyright: ignore[reportCallIssue]
-        schema = adapters[field.name].json_schema()
-        meaning = meanings.get(field.name, "")
-        described.append(
-            Field(
-                field.name,
-                schema,
-                required,
-                None if required else type_hints.listed(default),
-                meaning,
-            )
+    return [
+        Field(
+            name=field.name,
+            schema=adapters[field.name].json_schema(),
+            required=_is_required(field),
+            default=type_hints.tuples_to_lists(_default(field)),
+            meaning=meanings.get(field.name, ""),
         )
-    return described
+        for field in dataclasses.fields(cls)
+        if field.name in adapters
+    ]
 
 
 def summary(thing: object) -> str:
@@ -61,7 +53,10 @@ _SIGNS = {"minimum": ">=", "exclusiveMinimum": ">", "maximum": "<=", "exclusiveM
 
 
 def words(schema: Mapping[str, Any]) -> str:
-    """Return in words what a JSON schema allows: `number >= 0`, `one of mws, mss`, `list of (whole number)`."""
+    """Return in words what a JSON schema allows.
+
+    `number >= 0`, `one of mws, mss`, `list of (whole number)`.
+    """
     if "anyOf" in schema:
         return " or ".join(dict.fromkeys(words(branch) for branch in schema["anyOf"]))
     if "enum" in schema:
@@ -72,22 +67,37 @@ def words(schema: Mapping[str, Any]) -> str:
     if kind == "null":
         return "null"
     if kind == "array":
-        if "prefixItems" in schema:
-            each = schema["prefixItems"]
-            return f"list of {len(each)} ({', '.join(dict.fromkeys(map(words, each)))})"
-        return f"list of ({words(schema['items'])})" if schema.get("items") else "list"
+        return _list_words(schema)
     if kind == "object":
         items = schema.get("additionalProperties")
         return f"mapping to ({words(items)})" if isinstance(items, Mapping) and items else "mapping"
-    limits = " and ".join(
-        f"{sign} {schema[key]:g}" for key, sign in _SIGNS.items() if key in schema
-    )
-    return f"{_SIMPLE.get(kind, 'value')} {limits}".strip()
+    limits = [f"{sign} {schema[key]:g}" for key, sign in _SIGNS.items() if key in schema]
+    return f"{_SIMPLE.get(kind, 'value')} {' and '.join(limits)}".strip()
 
 
-def _arguments(docstring: str) -> dict[str, str]:
-    """Return the meaning of every argument in a docstring's `Args:` section."""
+def _list_words(schema: Mapping[str, Any]) -> str:
+    if "prefixItems" in schema:  # a list of fixed length
+        items = schema["prefixItems"]
+        kinds = dict.fromkeys(words(item) for item in items)
+        return f"list of {len(items)} ({', '.join(kinds)})"
+    return f"list of ({words(schema['items'])})" if schema.get("items") else "list"
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    has_factory = field.default_factory is not dataclasses.MISSING
+    return field.default is dataclasses.MISSING and not has_factory
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    """Return the default of a field; None if there is none."""
+    if field.default_factory is not dataclasses.MISSING:
+        return field.default_factory()
+    return None if field.default is dataclasses.MISSING else field.default
+
+
+def _argument_meanings(docstring: str) -> dict[str, str]:
+    """Return argument -> meaning, as the section `Args:` of a docstring says it."""
     _, _, section = docstring.partition("\nArgs:\n")
     section = re.split(r"\n(?=\S)", section)[0]
-    found = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, flags=re.MULTILINE)
-    return {name: re.sub(r"\s+", " ", text).rstrip(".") for name, text in found}
+    arguments = re.findall(r"^ {4}(\w+): (.*(?:\n {8}.*)*)", section, flags=re.MULTILINE)
+    return {name: re.sub(r"\s+", " ", text).rstrip(".") for name, text in arguments}

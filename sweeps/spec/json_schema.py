@@ -1,4 +1,4 @@
-"""The JSON schema of a spec, for editors: generated from the same hints that check it."""
+"""The JSON schema of a spec, for editors. It is made from the same hints that check a spec."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Schema = dict[str, Any]
 
 
 def json_schema() -> Schema:
-    """Return the schema; it knows every bound of a value, and none of the rules between parts of a spec."""
+    """Return the schema. It has every bound of a value, and no rule between sections."""
     properties: Schema = {
         "name": {},
         "data": _one_of(DATASETS, spaces=False),
@@ -29,11 +29,13 @@ def json_schema() -> Schema:
         "objectives": {"type": "array", "minItems": 1, "items": _entries()},
         "evaluation": _evaluation(),
     }
-    definitions: Schema = {f"own_{section}": read() for section, read in _OWN.items()}
+    definitions: Schema = {}
+    for section, make_schema in _ENTRY_SECTIONS.items():
+        definitions[f"own_{section}"] = make_schema()
     for key, (hint, _) in SECTIONS.items():
-        section = TypeAdapter(hint).json_schema()
-        definitions |= section.pop("$defs", {})
-        properties[key] = section if key in REQUIRED else {"anyOf": [section, {"type": "null"}]}
+        schema = TypeAdapter(hint).json_schema()
+        definitions |= schema.pop("$defs", {})
+        properties[key] = schema if key in REQUIRED else {"anyOf": [schema, {"type": "null"}]}
     properties["goal"]["anyOf"].append({"$ref": "#/$defs/Goal"})
     properties["pruning"]["anyOf"].append({"const": "none"})
     return {
@@ -48,21 +50,27 @@ def json_schema() -> Schema:
 
 
 def _entries() -> Schema:
-    """Return the union of objectives, each with settings of its own beside its fields."""
+    """Return the union of objectives, each with the entry settings beside its fields."""
     entries = _one_of(OBJECTIVES, spaces=True)
     for row in entries["oneOf"]:
-        row["properties"] |= {section: {"$ref": f"#/$defs/own_{section}"} for section in _OWN}
+        for section in _ENTRY_SECTIONS:
+            row["properties"][section] = {"$ref": f"#/$defs/own_{section}"}
     return entries
 
 
 def _one_of(registry: Mapping[str, type[Any]], *, spaces: bool) -> Schema:
-    """Return the union of a registry's rows, told apart by `name`."""
+    """Return the union of a registry's dataclasses. The value of `name` chooses one of them."""
     rows = [_row(cls, spaces=spaces, name=name) for name, cls in registry.items()]
-    named = {"properties": {"name": {"enum": list(registry)}}, "required": ["name"]}
-    return {"type": "object", **named, "oneOf": rows}
+    return {
+        "type": "object",
+        "properties": {"name": {"enum": list(registry)}},
+        "required": ["name"],
+        "oneOf": rows,
+    }
 
 
 def _row(cls: type, *, spaces: bool, name: str | None = None) -> Schema:
+    """Return the schema of a dataclass's fields, with `name` if it is a row of a registry."""
     properties: Schema = {"name": {"const": name}} if name is not None else {}
     required = list(properties)
     for field in field_docs.fields(cls):
@@ -84,16 +92,17 @@ def _row(cls: type, *, spaces: bool, name: str | None = None) -> Schema:
 
 
 def _with_spaces(value: Schema) -> Schema:
-    """Return what a value's schema allows, or a space of such values; intervals for numbers only."""
-    kinds = {part.get("type") for part in value.get("anyOf", [value])}
+    """Return the schema of a value or a space of such values. Only numbers have intervals."""
+    types = {branch.get("type") for branch in value.get("anyOf", [value])}
     finite = {"type": "array", "items": value, "minItems": 1, "uniqueItems": True}
     spaces = [_space(kind, finite) for kind in FINITE]
-    if kinds & {"number", "integer"}:
-        ends = {"type": "array", "items": value, "minItems": 2, "maxItems": 2}
-        whole = "number" not in kinds
-        spaces += [
-            _space(kind, ends) for kind in INTERVALS if not whole or kind in ("int", "logint")
-        ]
+    intervals: list[str] = []
+    if "number" in types:
+        intervals = list(INTERVALS)
+    elif "integer" in types:
+        intervals = ["int", "logint"]
+    ends = {"type": "array", "items": value, "minItems": 2, "maxItems": 2}
+    spaces += [_space(kind, ends) for kind in intervals]
     return {"anyOf": [value, *spaces]}
 
 
@@ -107,7 +116,7 @@ def _space(kind: str, values: Schema) -> Schema:
 
 
 def _train() -> Schema:
-    """Return the schema of `train`, where `images_per_epoch` may be spelled `all`."""
+    """Return the schema of `train`, in which `images_per_epoch` may be the word `all`."""
     row = _row(TrainConfig, spaces=True)
     row["properties"]["images_per_epoch"]["anyOf"].append({"const": "all"})
     return row
@@ -115,7 +124,7 @@ def _train() -> Schema:
 
 def _evaluation() -> Schema:
     row = _row(EvaluationConfig, spaces=False)
-    row["properties"]["final"]["items"] = {"enum": _servable()}
+    row["properties"]["final"]["items"] = {"enum": _final_metrics()}
     row["properties"]["best"] = {
         **row["properties"]["best"],
         "anyOf": [{"enum": list(SELECTING)}, {"type": "null"}],
@@ -123,29 +132,38 @@ def _evaluation() -> Schema:
     return {"anyOf": [row, {"type": "null"}]}
 
 
-def _servable() -> list[str]:
-    """Return the metrics that one trial can be scored with: those that compare several models come after the sweep."""
+def _final_metrics() -> list[str]:
+    """Return the metrics that one trial can be scored with: all but those that compare models."""
     return [name for name in metrics.names() if "others" not in metrics.find(name).needs]
 
 
-def _own_network() -> Schema:
-    """Return what an objective may say of its network: some fields, and a name where it is another one."""
-    parts = [_row(cls, spaces=True, name=name) for name, cls in NETWORKS.items()]
-    for part in parts:
-        part["required"] = []
-    return {"anyOf": [*parts, {"type": "null"}]}
+def _entry_network() -> Schema:
+    """Return what an entry may give of its network: any fields, and a name if it is another one."""
+    rows = [_row(cls, spaces=True, name=name) for name, cls in NETWORKS.items()]
+    for row in rows:
+        row["required"] = []
+    return {"anyOf": [*rows, {"type": "null"}]}
 
 
-def _own_train() -> Schema:
+def _entry_train() -> Schema:
     return {"anyOf": [_train(), {"type": "null"}]}
 
 
-def _own_evaluation() -> Schema:
-    final = _row(EvaluationConfig, spaces=False)["properties"]["final"] | {
-        "items": {"enum": _servable()}
+def _entry_evaluation() -> Schema:
+    """Return what an entry may give of its evaluation: the final metrics."""
+    final = _row(EvaluationConfig, spaces=False)["properties"]["final"]
+    final["items"] = {"enum": _final_metrics()}
+    only_final = {
+        "type": "object",
+        "properties": {"final": final},
+        "additionalProperties": False,
     }
-    only = {"type": "object", "properties": {"final": final}, "additionalProperties": False}
-    return {"anyOf": [only, {"type": "null"}]}
+    return {"anyOf": [only_final, {"type": "null"}]}
 
 
-_OWN = {"network": _own_network, "train": _own_train, "evaluation": _own_evaluation}
+_ENTRY_SECTIONS = {
+    "network": _entry_network,
+    "train": _entry_train,
+    "evaluation": _entry_evaluation,
+}
+"""Section of the entry settings -> the function that makes its schema."""

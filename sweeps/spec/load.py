@@ -5,80 +5,85 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping, Sequence
 from importlib import resources
-from pathlib import Path as File
+from pathlib import Path
 from typing import Any
 
 from sweeps.spec import parse, yaml_reader
-from sweeps.spec.errors import Places, Problem, SpecError
+from sweeps.spec.errors import Locations, Problem, Problems, SpecError
 from sweeps.spec.overrides import apply_overrides
-from sweeps.spec.registry_blocks import Findings
 from sweeps.spec.sweep_spec import SweepSpec
 
 
 def load_spec(
-    source: str | File, *, overrides: Sequence[str] = (), files: bool = True
+    source: str | Path, *, overrides: Sequence[str] = (), files: bool = True
 ) -> SweepSpec:
     """Return the spec of a file or of a bundled name.
 
     Args:
-        source: path of a YAML file, or a name of `bundled()`.
-        overrides: `path=value` each, set before anything is checked; see `sweeps.overrides`.
-        files: whether the files of the data set must be there.
+        source: path of a YAML file, or a name of `bundled_specs()`.
+        overrides: `path=value` each, set before anything is checked; see `sweeps.spec.overrides`.
+        files: whether the files of the data set must exist.
 
     Raises:
-        SpecError: naming every mistake, with its line.
+        SpecError: it has every problem of the spec, with its line.
     """
     file, label = _find(source)
     document = yaml_reader.read(file, source=label)
-    problems = [*document.problems, *apply_overrides(document.mapping, document.places, overrides)]
+    override_problems = apply_overrides(document.mapping, document.locations, overrides)
     return spec_from_mapping(
-        document.mapping, places=document.places, problems=problems, source=label, files=files
+        document.mapping,
+        locations=document.locations,
+        problems=[*document.problems, *override_problems],
+        source=label,
+        files=files,
     )
 
 
-def bundled_specs() -> dict[str, File]:
-    """Return the specs that come with the package, by name."""
-    folder = File(str(resources.files("sweeps"))) / "specs"
+def bundled_specs() -> dict[str, Path]:
+    """Return name -> file of the specs that come with the package."""
+    folder = Path(str(resources.files("sweeps"))) / "specs"
     return {file.stem: file for file in sorted(folder.glob("*.yaml"))}
 
 
 def spec_from_mapping(
     mapping: Mapping[str, Any],
     *,
-    places: Places | None = None,
+    locations: Locations | None = None,
     problems: Sequence[Problem] = (),
     source: str = "",
     files: bool = True,
 ) -> SweepSpec:
-    """Return the spec of a plain mapping.
+    """Return the spec of a mapping.
 
     Args:
         mapping: as YAML gives it.
-        places: lines of its values, for messages.
-        problems: what was already found wrong with it.
-        source: what it was read from, for messages.
-        files: whether the files of the data set must be there.
+        locations: where its values were written, for messages.
+        problems: problems that are known already, as a key that the file has twice.
+        source: the file or name it was read from, for messages.
+        files: whether the files of the data set must exist.
 
     Raises:
-        SpecError: naming every mistake.
+        SpecError: it has every problem of the spec.
     """
-    found: Findings = []
-    parts = parse.read(mapping, found, files=files)
-    placed = places or Places()
-    problems = [*problems, *(placed.problem(path, message) for path, message in found)]
-    if problems:
-        raise SpecError(problems, source=source)
-    return SweepSpec.model_construct(**parts)
+    new_problems = Problems()
+    sections = parse.read(mapping, new_problems, files=files)
+    locations = locations or Locations()
+    all_problems = [*problems, *(locations.locate(problem) for problem in new_problems)]
+    if all_problems:
+        raise SpecError(all_problems, source=source)
+    return SweepSpec.model_construct(**sections)
 
 
-def _find(source: str | File) -> tuple[File, str]:
-    """Return the file of a source and what messages call it."""
-    known = bundled_specs()
-    if str(source) in known and not File(source).is_file():
-        return known[str(source)], f"sweeps/specs/{source}.yaml"
-    if File(source).exists() or File(source).suffix or len(File(source).parts) > 1:
-        return File(source), str(source)
-    near = difflib.get_close_matches(str(source), known, n=1, cutoff=0.5)
+def _find(source: str | Path) -> tuple[Path, str]:
+    """Return the file of a source, and the name that messages use for it."""
+    bundled = bundled_specs()
+    path = Path(source)
+    if str(source) in bundled and not path.is_file():
+        return bundled[str(source)], f"sweeps/specs/{source}.yaml"
+    is_meant_as_path = path.exists() or path.suffix or len(path.parts) > 1
+    if is_meant_as_path:
+        return path, str(source)
+    near = difflib.get_close_matches(str(source), bundled, n=1, cutoff=0.5)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    message = f"no such file and no bundled spec; {hint}known: {', '.join(known)}"
+    message = f"no such file and no bundled spec; {hint}known: {', '.join(bundled)}"
     raise SpecError([Problem(None, (), message)], source=str(source))

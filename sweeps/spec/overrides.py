@@ -4,79 +4,109 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from sweeps.spec import yaml_reader
-from sweeps.spec.errors import Path, Places, Problem, SpecError
+from sweeps.spec.errors import Locations, Problem, SpecError, SpecPath
 
 _INDEX = re.compile(r"\[(\d+|\*)\]")
 
 
 def apply_overrides(
-    mapping: dict[str, Any], places: Places, overrides: Sequence[str]
+    mapping: dict[str, Any], locations: Locations, overrides: Sequence[str]
 ) -> list[Problem]:
-    """Set every `path=value` in a spec's mapping, in order, and note where the values now come from.
+    """Set every `path=value` in a spec's mapping, in order; note which override set each value.
 
-    A path is keys and indices with dots (`objectives.0.beta` or `objectives[0].beta`); `*` stands for all.
+    A path is keys and indices with dots (`objectives.0.beta` or `objectives[0].beta`). `*` means
+    every key or index.
+
+    Args:
+        mapping: the spec as YAML gives it. It is changed.
+        locations: where its values were written. It is changed.
+        overrides: `path=value` each.
 
     Returns:
-        those that change nothing: without `=`, a value that is not YAML, a path that leads nowhere.
+        a problem for each override that changes nothing: it has no `=`, its value is not YAML, or
+        its path does not exist.
     """
     problems: list[Problem] = []
     for override in overrides:
-        origin = f"--set {override}"
-        text, equals, value = override.partition("=")
-        parts = _INDEX.sub(r".\1", text.strip()).split(".")
-        if not equals or not all(parts):
-            problems.append(Problem(None, (), "must be path=value, as in train.epochs=3", origin))
-            continue
-        try:
-            parsed = yaml_reader.scalar_or_flow(value)
-        except SpecError as error:
-            problems.extend(
-                Problem(None, (), problem.message, origin) for problem in error.problems
-            )
-            continue
-        try:
-            # Each place gets a value of its own: two of them must not share one list.
-            for target, key, path in list(_targets(mapping, parts, ())):
-                target[key] = (
-                    yaml_reader.scalar_or_flow(value) if isinstance(parsed, list | dict) else parsed
-                )
-                for old in [place for place in places.lines if place[: len(path)] == path]:
-                    del places.lines[old]
-                for length in range(1, len(path) + 1):
-                    if length == len(path) or path[:length] not in places.lines:
-                        places.origins[path[:length]] = origin
-        except LookupError as error:
-            problems.append(Problem(None, (), str(error.args[0]), origin))
+        problems += _apply_override(mapping, locations, override)
     return problems
 
 
-def _targets(node: Any, parts: list[str], path: Path) -> Iterator[tuple[Any, Any, Path]]:
-    """Yield (container, key, path) of every place that a path names; missing mappings are made."""
-    head, rest = parts[0], parts[1:]
-    for key in _keys(node, head, path):
-        here = (*path, key)
+class _Target(NamedTuple):
+    """A value that a path names: `container[key]`."""
+
+    container: Any  # a dict or a list
+    key: Any
+    path: SpecPath
+
+
+def _apply_override(mapping: dict[str, Any], locations: Locations, override: str) -> list[Problem]:
+    origin = f"--set {override}"
+    path_text, equals, value_text = override.partition("=")
+    parts = _INDEX.sub(r".\1", path_text.strip()).split(".")
+    if not equals or not all(parts):
+        return [Problem(None, (), "must be path=value, as in train.epochs=3", origin)]
+    try:
+        value = yaml_reader.scalar_or_flow(value_text)
+    except SpecError as error:
+        return [Problem(None, (), problem.message, origin) for problem in error.problems]
+    try:
+        for target in list(_targets(mapping, parts, ())):
+            if isinstance(value, list | dict):
+                # Parse again, so that two targets never share one list.
+                target.container[target.key] = yaml_reader.scalar_or_flow(value_text)
+            else:
+                target.container[target.key] = value
+            _note_origin(locations, target.path, origin)
+    except LookupError as error:
+        return [Problem(None, (), str(error.args[0]), origin)]
+    return []
+
+
+def _note_origin(locations: Locations, path: SpecPath, origin: str) -> None:
+    """Note that an override set the value at a path, and the mappings around it that it made."""
+    replaced = [old for old in locations.lines if old[: len(path)] == path]
+    for old in replaced:
+        del locations.lines[old]
+    for length in range(1, len(path) + 1):
+        outer = path[:length]
+        if outer == path or outer not in locations.lines:
+            locations.origins[outer] = origin
+
+
+def _targets(node: Any, parts: list[str], path: SpecPath) -> Iterator[_Target]:
+    """Yield every value that a path names; make the mappings on the way that are missing."""
+    first, rest = parts[0], parts[1:]
+    for key in _keys(node, first, path):
+        inner_path = (*path, key)
         if not rest:
-            yield node, key, here
+            yield _Target(node, key, inner_path)
             continue
         if isinstance(node, dict):
             node.setdefault(key, {})
-        yield from _targets(node[key], rest, here)
+        yield from _targets(node[key], rest, inner_path)
 
 
-def _keys(node: Any, head: str, path: Path) -> list[str | int]:
-    where = ".".join(map(str, path)) or "the spec"
+def _keys(node: Any, part: str, path: SpecPath) -> list[str | int]:
+    """Return the keys or indices that one part of a path names in a dict or a list.
+
+    Raises:
+        LookupError: the node is neither, or a list without this index.
+    """
+    node_name = ".".join(map(str, path))
     if isinstance(node, dict):
-        return list(node) if head == "*" else [head]
+        return list(node) if part == "*" else [part]
     if isinstance(node, list):
-        if head == "*":
+        if part == "*":
             return list(range(len(node)))
-        if not head.isdigit() or int(head) >= len(node):
-            last = len(node) - 1
-            raise LookupError(
-                f"{where} is a list: use an index from 0 to {last}, or *, got {head!r}"
-            )
-        return [int(head)]
-    raise LookupError(f"{where} is {node!r}, which has no {head!r} inside")
+        if not node:
+            raise LookupError(f"{node_name} is an empty list; set {node_name} itself")
+        if not part.isdigit() or int(part) >= len(node):
+            allowed = f"use an index from 0 to {len(node) - 1}, or *"
+            raise LookupError(f"{node_name} is a list: {allowed}, got {part!r}")
+        return [int(part)]
+    rule = f"{node_name} is {node!r}, which has no {part!r} inside"
+    raise LookupError(f"{rule}; set {node_name} itself")

@@ -1,4 +1,4 @@
-"""Published numbers that a spec sets beside its own: what they are, whence they come, which cells they are about."""
+"""Published numbers that a spec sets beside its own: source, and the cells to compare with."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from annotated_types import Ge, MinLen
 from pydantic import BeforeValidator, model_validator
 
 import metrics
-from sweeps.spec.errors import Path, spell
-from sweeps.spec.registry_blocks import Findings
+from sweeps.spec.errors import Problems, SpecPath, spell
 from sweeps.spec.sections import EPOCH_METRICS, Section
 from vae_core.hyperparameters import registry
 
@@ -23,52 +22,56 @@ Text = Annotated[str, MinLen(1)]
 
 
 Tag = Literal["read", "seed document", "recalled"]
-"""How sure a number is: read in the source or its repository, given by a document this project started from, or
-remembered and to be verified before it is quoted."""
+"""How sure a number is.
+
+`read`: read in the source or its repository. `seed document`: given by a document that this project
+started from. `recalled`: remembered, to be verified before it is quoted.
+"""
 
 
 class PublishedNumber(Section):
-    """A mean over seeds, with its standard deviation and the best seed's value where they are printed."""
+    """A mean over seeds, with its standard deviation and the best seed's value if printed."""
 
     mean: float
     sd: Annotated[float, Ge(0)] | None = None
     best: float | None = None
 
 
-def _number(value: Any) -> Any:
-    return (
-        {"mean": value} if isinstance(value, int | float) and not isinstance(value, bool) else value
-    )
+def _mean_alone(value: Any) -> Any:
+    """Return the mapping of a number that is given without sd and best."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return {"mean": value} if is_number else value
 
 
 Number = Annotated[
-    PublishedNumber, BeforeValidator(_number, json_schema_input_type=float | PublishedNumber)
+    PublishedNumber, BeforeValidator(_mean_alone, json_schema_input_type=float | PublishedNumber)
 ]
 
 
 class PublishedRow(Section):
     """The numbers of one method.
 
-    `where` names an objective and values of its own, the network's or training's parameters: the cells to compare.
+    `where` says which cells to compare with: the name of an objective, and values of its
+    parameters, of the network's or of training's.
     """
 
     where: Annotated[dict[str, Scalar], MinLen(1)]
     values: Annotated[dict[str, Number], MinLen(1)]
 
     @model_validator(mode="after")
-    def _whose(self) -> PublishedRow:
+    def _names_an_objective(self) -> PublishedRow:
         if not isinstance(self.where.get("objective"), str):
-            raise ValueError(
-                f"where must name an objective, as in {{objective: beta_vae, beta: 4}}, got {self.where}"
-            )
+            example = "{objective: beta_vae, beta: 4}"
+            raise ValueError(f"where must name an objective, as in {example}, got {self.where}")
         return self
 
 
 class Published(Section):
-    """A published table, or what a published figure shows in words.
+    """A published table, or a published figure in words.
 
-    `n`: seeds behind each of its numbers, null if that is not known. `differences`: of its protocol from this sweep's.
-    `weights`: with which of ours it compares, those at the end or those of the epoch that `evaluation.best` chose.
+    `n`: number of seeds behind each number; null if it is not known. `differences`: how its
+    protocol differs from this sweep's. `weights`: which of our weights it compares with, those of
+    the last epoch or those of the epoch that `evaluation.best` chose.
     """
 
     source: Text
@@ -80,24 +83,25 @@ class Published(Section):
     rows: tuple[PublishedRow, ...] = ()
 
     @model_validator(mode="after")
-    def _something(self) -> Published:
+    def _has_content(self) -> Published:
         if not self.says and not self.rows:
-            raise ValueError("must have rows, or says: what a figure shows in words")
+            raise ValueError("must have rows, or says: what a figure shows in words, got neither")
         return self
 
 
-def _list(value: Any) -> Any:
+def _one_to_tuple(value: Any) -> Any:
+    """Return a tuple for one table that is given without a list."""
     return (value,) if isinstance(value, Mapping) else value
 
 
 PublishedTables = Annotated[
     tuple[Published, ...],
-    BeforeValidator(_list, json_schema_input_type=Published | tuple[Published, ...]),
+    BeforeValidator(_one_to_tuple, json_schema_input_type=Published | tuple[Published, ...]),
 ]
 
 
 def better(metric: str) -> Literal["max", "min"] | None:
-    """Return a metric's better end, None if neither is.
+    """Return which end of a metric is better; None if neither is.
 
     Raises:
         ValueError: no metric has this name.
@@ -109,54 +113,69 @@ def better(metric: str) -> Literal["max", "min"] | None:
 
 
 def check(
-    tables: Sequence[Published], objectives: Sequence[str], parameters: Sequence[str]
-) -> Findings:
-    """Return what is wrong with the names in published tables, given the spec's objectives and parameters."""
-    found: Findings = []
-    for at, table in enumerate(tables):
-        for place, row in enumerate(table.rows):
-            path: Path = ("published", at, "rows", place)
-            named = str(row.where["objective"])
-            if named not in objectives:
-                here = (*path, "where", "objective")
-                found.append(
-                    (
-                        here,
-                        f"{spell(here)}: {registry.unknown('objective of this spec', named, objectives)}",
-                    )
-                )
-            for name in row.where:
-                if name not in ("objective", *parameters):
-                    here = (*path, "where", name)
-                    found.append(
-                        (here, f"{spell(here)}: {registry.unknown('parameter', name, parameters)}")
-                    )
-            for name in row.values:
-                here = (*path, "values", name)
-                try:
-                    better(name)
-                except ValueError as error:
-                    found.append((here, f"{spell(here)}: {error}"))
-    return found
+    tables: Sequence[Published],
+    objectives: Sequence[str],
+    parameters: Sequence[str],
+    problems: Problems,
+) -> None:
+    """Check the names in published tables.
+
+    Args:
+        tables: the section `published`.
+        objectives: names of the spec's objectives.
+        parameters: names of the parameters of these objectives, of their networks and of training.
+        problems: gets every unknown name.
+    """
+    for table_index, table in enumerate(tables):
+        for row_index, row in enumerate(table.rows):
+            path: SpecPath = ("published", table_index, "rows", row_index)
+            _check_row(row, path, objectives, parameters, problems)
+
+
+def _check_row(
+    row: PublishedRow,
+    path: SpecPath,
+    objectives: Sequence[str],
+    parameters: Sequence[str],
+    problems: Problems,
+) -> None:
+    objective = str(row.where["objective"])
+    if objective not in objectives:
+        name_path = (*path, "where", "objective")
+        unknown = registry.unknown("objective of this spec", objective, objectives)
+        problems.add(name_path, f"{spell(name_path)}: {unknown}")
+    for name in row.where:
+        if name not in ("objective", *parameters):
+            name_path = (*path, "where", name)
+            unknown = registry.unknown("parameter", name, parameters)
+            problems.add(name_path, f"{spell(name_path)}: {unknown}")
+    for name in row.values:
+        name_path = (*path, "values", name)
+        try:
+            better(name)
+        except ValueError as error:
+            problems.add(name_path, f"{spell(name_path)}: {error}")
 
 
 def matches(record: Mapping[Any, Any], where: Mapping[str, Scalar]) -> bool:
-    """Return whether a trial with these values of "objective", "objective.beta", "network.latents", … is meant."""
-    return all(
-        any(_equal(record[path], value) for path in _paths(name) if path in record)
-        for name, value in where.items()
-    )
+    """Return whether a trial has all the values of a row's `where`.
+
+    Args:
+        record: the trial's values of "objective", "objective.beta", "network.latents", and so on.
+        where: parameter -> value. A parameter may be of the objective, of training or the network.
+    """
+    return all(_has_value(record, name, value) for name, value in where.items())
 
 
-def _paths(name: str) -> list[str]:
-    return (
-        ["objective"]
-        if name == "objective"
-        else [f"{part}.{name}" for part in ("objective", "train", "network")]
-    )
+def _has_value(record: Mapping[Any, Any], name: str, value: Scalar) -> bool:
+    if name == "objective":
+        keys = ["objective"]
+    else:
+        keys = [f"{section}.{name}" for section in ("objective", "train", "network")]
+    return any(key in record and _equal(record[key], value) for key in keys)
 
 
-def _equal(given: Any, wanted: Scalar) -> bool:
-    if isinstance(given, numbers.Real) and isinstance(wanted, int | float):
-        return math.isclose(float(given), float(wanted), rel_tol=1e-12)
-    return str(given) == str(wanted)
+def _equal(value: Any, published: Scalar) -> bool:
+    if isinstance(value, numbers.Real) and isinstance(published, int | float):
+        return math.isclose(float(value), float(published), rel_tol=1e-12)
+    return str(value) == str(published)

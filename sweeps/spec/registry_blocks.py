@@ -1,6 +1,7 @@
-"""Reads the parts of a spec that name a dataclass: the data set, networks, training, objectives, evaluation.
+"""Reads the sections of a spec that are dataclasses: data, network, train, objectives, evaluation.
 
-A block is a mapping of the dataclass's fields; in some of them a space may stand for a value.
+A **block** is a mapping of a dataclass's fields. Where spaces are allowed, a `Space` may stand for
+the value of a field. If the dataclass is chosen by name, the block also has the registry `name`.
 """
 
 from __future__ import annotations
@@ -10,209 +11,261 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from sweeps.spec import space, type_hints
-from sweeps.spec.errors import Path, spell
-from sweeps.spec.space import Grid, Space
+from sweeps.spec.errors import Problems, SpecPath, spell, spell_message
+from sweeps.spec.space import Choice, Grid, Space
 from vae_core.hyperparameters import registry
 
-Findings = list[tuple[Path, str]]
-"""Whole sentences and the path of what each is about."""
 
-
-def named(
+def read_named(
     kind: str,
     value: Any,
     known: Mapping[str, type[Any]],
-    path: Path,
-    found: Findings,
+    path: SpecPath,
+    problems: Problems,
     *,
     spaces: bool,
-    beside: Collection[str] = (),
+    other_keys: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Return the block of a registry row, `name` first, with spaces parsed; mistakes are added to `found`.
+    """Return the block of a dataclass that is chosen by name, `name` first.
 
-    Keys in `beside` may stand there too; they are not read.
+    Args:
+        kind: what messages call a row of the registry, as in "objective".
+        value: as YAML gives it.
+        known: the registry: name -> dataclass.
+        path: path of the value in the spec.
+        problems: gets every problem of the value.
+        spaces: whether a space may stand for a value.
+        other_keys: keys that are allowed beside the fields. They are not read.
     """
     if not isinstance(value, Mapping):
-        found.append(
-            (path, f"{spell(path)} must be a mapping with a name, got {type_hints.shown(value)}")
-        )
+        value_text = type_hints.value_text(value)
+        problems.add(path, f"{spell(path)} must be a mapping with a name, got {value_text}")
         return {}
     if "name" not in value:
-        found.append((path, f"{spell(path)} must have a name; known: {', '.join(known)}"))
+        problems.add(path, f"{spell(path)} must have a name; known: {', '.join(known)}")
         return {}
     name = value["name"]
     if not isinstance(name, str) or name not in known:
-        found.append(
-            ((*path, "name"), f"{spell((*path, 'name'))}: {registry.unknown(kind, name, known)}")
-        )
+        name_path = (*path, "name")
+        problems.add(name_path, f"{spell(name_path)}: {registry.unknown(kind, name, known)}")
         return {}
-    rest = {key: item for key, item in value.items() if key != "name" and key not in beside}
-    called = f"{kind} {name}"
-    return {
-        "name": name,
-        **fields(known[name], rest, path, found, spaces=spaces, called=called, beside=beside),
-    }
+    fields = {key: item for key, item in value.items() if key != "name" and key not in other_keys}
+    block = read_fields(
+        known[name],
+        fields,
+        path,
+        problems,
+        spaces=spaces,
+        label=f"{kind} {name}",
+        other_keys=other_keys,
+    )
+    return {"name": name, **block}
 
 
-def fields(
+def read_fields(
     cls: type,
     value: Any,
-    path: Path,
-    found: Findings,
+    path: SpecPath,
+    problems: Problems,
     *,
     spaces: bool,
-    called: str | None = None,
-    over: Mapping[str, Any] | None = None,
-    beside: Collection[str] = (),
+    label: str | None = None,
+    shared: Mapping[str, Any] | None = None,
+    other_keys: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Return the fields of a dataclass as its hints want them, with spaces parsed; mistakes go to `found`.
+    """Return the block of a dataclass; check each field, then the rules between fields.
 
     Args:
         cls: the dataclass.
         value: as YAML gives it.
-        path: of the value in the spec.
-        found: gets path and sentence of every mistake.
+        path: path of the value in the spec.
+        problems: gets every problem of the value.
         spaces: whether a space may stand for a value.
-        called: what messages call the dataclass; the path if None.
-        over: sound fields that these are laid over: what is missing is there, and both together must be sound.
-        beside: keys that may stand beside the fields, to name the nearest to an unknown one.
+        label: the name of the dataclass in messages; None: the path.
+        shared: valid fields under this block. They count where the block does not give a field.
+        other_keys: keys that are allowed beside the fields, as a suggestion for an unknown key.
     """
-    before = len(found)
-    read = partly(cls, value, path, found, spaces=spaces, called=called, beside=beside)
-    if not isinstance(value, Mapping):
-        return read
-    beneath = over or {}
-    for field in dataclasses.fields(cls):
-        required = (
-            field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        )
-        if required and field.init and field.name not in value and field.name not in beneath:
-            found.append(
-                (path, f"{spell((*path, field.name))} is missing; {called or spell(path)} needs it")
-            )
-    clean = len(found) == before
-    wrong = {inner[: len(path) + 1] for inner, _ in found[before:]}
-    sound = {key: value for key, value in read.items() if (*path, key) not in wrong}
-    # What is said of a sound field stands though others are wrong; what is said of them together may not.
-    found.extend(
-        row
-        for row in _construct_samples(cls, {**beneath, **sound}, path)
-        if clean or row[0] != path
+    field_problems = Problems()
+    block = read_each_field(
+        cls, value, path, field_problems, spaces=spaces, label=label, other_keys=other_keys
     )
-    return read
+    if not isinstance(value, Mapping):
+        problems.extend(field_problems)
+        return block
+    shared = shared or {}
+    for name in _required_fields(cls):
+        if name not in value and name not in shared:
+            message = f"{spell((*path, name))} is missing; {label or spell(path)} needs it"
+            field_problems.add(path, message)
+    problems.extend(field_problems)
+
+    valid = {key: item for key, item in block.items() if not field_problems.any_under((*path, key))}
+    # While a field is invalid or missing, keep only the problems of other fields: a problem of the
+    # whole block may come from the field that is left out.
+    for problem in _problems_of_samples(cls, {**shared, **valid}, path):
+        if len(field_problems) == 0 or problem.path != path:
+            problems.add(problem.path, problem.message)
+    return block
 
 
-def partly(
+def read_each_field(
     cls: type,
     value: Any,
-    path: Path,
-    found: Findings,
+    path: SpecPath,
+    problems: Problems,
     *,
     spaces: bool,
-    called: str | None = None,
-    beside: Collection[str] = (),
+    label: str | None = None,
+    other_keys: Collection[str] = (),
 ) -> dict[str, Any]:
-    """Return some fields of a dataclass as `fields` does, each judged alone."""
+    """Return the block of a dataclass; check each field alone, and no rule between fields.
+
+    The arguments are those of `read_fields`.
+    """
     if not isinstance(value, Mapping):
-        found.append((path, f"{spell(path)} must be a mapping, got {type_hints.shown(value)}"))
+        problems.add(path, f"{spell(path)} must be a mapping, got {type_hints.value_text(value)}")
         return {}
     adapters = type_hints.adapters(cls)
-    read: dict[str, Any] = {}
+    block: dict[str, Any] = {}
     for key, item in value.items():
-        here = (*path, key)
+        field_path = (*path, key)
         if key not in adapters:
-            nearest = _nearest(key, [*adapters, *beside])
-            found.append(
-                (here, f"{spell(here)}: {called or spell(path)} has no such field; {nearest}")
-            )
+            hint = _suggest_field(key, [*adapters, *other_keys])
+            rule = f"{label or spell(path)} has no such field; {hint}"
+            problems.add(field_path, f"{spell(field_path)}: {rule}")
         elif spaces and isinstance(item, Mapping) and not _fits(adapters[key], item):
-            read[key] = _space(adapters[key], item, here, found)
+            block[key] = _read_space(adapters[key], item, field_path, problems)
         else:
-            read[key] = type_hints.read(adapters[key], item, here, found)
-    return read
+            block[key] = type_hints.read(adapters[key], item, field_path, problems)
+    return block
 
 
 def samples(block: Mapping[str, Any]) -> Iterator[tuple[str | None, dict[str, Any]]]:
-    """Yield blocks without spaces that together show every point to check, with the field that was varied.
+    """Yield blocks without spaces, with the field that was varied.
 
-    The first has the first point of every space (and no field); each space then runs alone.
+    Together they hold every value to check. The first sample has the first value of every space
+    (and None for the field); after it, each space takes its other values while the rest stays.
     """
-    base = {
+    first_sample = {
         key: space.points(value)[0] if isinstance(value, Space) else value
         for key, value in block.items()
     }
-    yield None, base
+    yield None, first_sample
     for key, value in block.items():
         if isinstance(value, Space):
             for point in space.points(value)[1:]:
-                yield key, {**base, key: point}
+                yield key, {**first_sample, key: point}
 
 
-def plain(block: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the mapping that `named` or `fields` reads back as this block."""
-    return {
-        key: space.to_dict(value) if isinstance(value, Space) else type_hints.listed(value)
-        for key, value in block.items()
-    }
+def block_to_dict(block: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the JSON-ready mapping that `read_named` or `read_fields` reads back as this block."""
+    mapping: dict[str, Any] = {}
+    for key, value in block.items():
+        if isinstance(value, Space):
+            mapping[key] = space.to_dict(value)
+        else:
+            mapping[key] = type_hints.tuples_to_lists(value)
+    return mapping
 
 
-def _construct_samples(cls: type, read: Mapping[str, Any], path: Path) -> Findings:
-    """Build the dataclass at every sample: rules between fields are its own to state."""
-    told: set[str] = set()
-    found: Findings = []
-    for varied, sample in samples(read):
+def _required_fields(cls: type) -> list[str]:
+    """Return the names of the fields without a default."""
+    return [
+        field.name
+        for field in dataclasses.fields(cls)
+        if field.init
+        and field.default is dataclasses.MISSING
+        and field.default_factory is dataclasses.MISSING
+    ]
+
+
+def _problems_of_samples(cls: type, block: Mapping[str, Any], path: SpecPath) -> Problems:
+    """Return the problems that the dataclass itself finds at any sample of a block.
+
+    The rules between fields are written in the dataclass, so it is built at every sample.
+    """
+    problems = Problems()
+    messages: set[str] = set()
+    for varied_field, sample in samples(block):
         try:
             cls(**sample)
         except (ValueError, TypeError, OSError) as error:
-            if str(error) not in told:
-                told.add(str(error))
-                found.extend(_told_apart(str(error), sample, path, varied))
-    return found
+            if str(error) not in messages:
+                messages.add(str(error))
+                problems.extend(_split_message(str(error), sample, path, varied_field))
+    return problems
 
 
-def _told_apart(message: str, block: Mapping[str, Any], path: Path, varied: str | None) -> Findings:
-    """Return a dataclass's message as one finding per field that it speaks of.
+def _split_message(
+    message: str, sample: Mapping[str, Any], path: SpecPath, varied_field: str | None
+) -> Problems:
+    """Return one problem for each field that a dataclass's message names.
 
-    A dataclass names its fields from within (`stride.pos_x must …; path must …`), a spec from the top.
+    A dataclass names its fields without the path in the spec, and joins its messages by "; ":
+    `stride.pos_x must …; path must …`. A part that names no field belongs to the field that was
+    varied, or else to the whole block.
     """
-    starts = "|".join(re.escape(key) for key in block) or "$."
-    findings: Findings = []
-    for part in re.split(rf"; (?=(?:{starts})\b)", message):
-        inner: list[str] = []
-        place: Any = block
-        for key in re.match(r"[\w.]*", part)[0].split("."):  # pyright: ignore[reportOptionalSubscript]
-            if not isinstance(place, Mapping) or key not in place:
-                break
-            inner.append(key)
-            place = place[key]
-        joint = "." if inner else ": "
-        at = (*path, *inner) if inner or varied is None else (*path, varied)
-        findings.append((at, f"{spell(path)}{joint}{part}"))
-    return findings
+    problems = Problems()
+    names = "|".join(re.escape(key) for key in sample) or "$."
+    for part in re.split(rf"; (?=(?:{names})\b)", message):
+        inner_path = _leading_path(part, sample)
+        if inner_path:
+            text = f"{spell(path)}.{part}" if path else part
+            problems.add((*path, *inner_path), text)
+        else:
+            text = spell_message(path, part)
+            problems.add(path if varied_field is None else (*path, varied_field), text)
+    return problems
 
 
-def _space(adapter: Any, item: Mapping[str, Any], path: Path, found: Findings) -> Any:
+def _leading_path(message: str, sample: Mapping[str, Any]) -> SpecPath:
+    """Return the path of the field that a message begins with: ("stride", "pos_x"), or ()."""
+    match = re.match(r"[\w.]*", message)
+    keys = match[0].split(".") if match else []
+    path: list[str | int] = []
+    inner: Any = sample
+    for key in keys:
+        if not isinstance(inner, Mapping) or key not in inner:
+            break
+        path.append(key)
+        inner = inner[key]
+    return tuple(path)
+
+
+def _read_space(
+    adapter: TypeAdapter[Any], mapping: Mapping[str, Any], path: SpecPath, problems: Problems
+) -> Any:
+    """Return the space of a mapping, its values checked by the field's hint."""
     try:
-        parsed = space.parse(item)
+        parsed = space.parse(mapping)
     except ValueError as error:
-        found.append((path, f"{spell(path)}: {error}"))
-        return item
-    (kind,) = item
+        problems.add(path, f"{spell(path)}: {error}")
+        return mapping
+    (kind,) = mapping
     values = [
-        type_hints.read(adapter, point, (*path, kind, at), found)
-        for at, point in enumerate(space.points(parsed))
+        type_hints.read(adapter, point, (*path, kind, index), problems)
+        for index, point in enumerate(space.points(parsed))
     ]
-    # Values as the field holds them (1 as 1.0), so that equal trials have equal configurations.
-    return type(parsed)(tuple(values)) if isinstance(parsed, Grid | space.Choice) else parsed
+    if isinstance(parsed, Grid | Choice):
+        # Keep the values as the field holds them (1 as 1.0): equal trials then have equal hashes.
+        return type(parsed)(tuple(values))
+    return parsed
 
 
-def _fits(adapter: Any, item: Mapping[str, Any]) -> bool:
-    """Whether a mapping is a value of the field rather than a space."""
-    wrong: Findings = []
-    type_hints.read(adapter, item, (), wrong)
-    return not set(item) & set(space.SPACES) and not wrong
+def _fits(adapter: TypeAdapter[Any], mapping: Mapping[str, Any]) -> bool:
+    """Return whether a mapping is a value of the field, and not a space."""
+    if set(mapping) & set(space.SPACES):
+        return False
+    problems = Problems()
+    type_hints.read(adapter, mapping, (), problems)
+    return len(problems) == 0
 
 
-def _nearest(key: str, known: Collection[str]) -> str:
-    return registry.unknown("field", key, known).partition("; ")[2] if known else "it has none"
+def _suggest_field(key: str, known: Collection[str]) -> str:
+    """Return `did you mean 'epochs'? known: …` for an unknown field."""
+    if not known:
+        return "it has no fields"
+    return registry.unknown("field", key, known).partition("; ")[2]

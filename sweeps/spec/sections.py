@@ -1,4 +1,7 @@
-"""The sections of a spec that are the sweep's own: search, goal, pruning, resources, budget, stores."""
+"""The sections of a spec about the sweep itself: search, goal, pruning, resources, budget, stores.
+
+The sections about trials (data, network, train, objectives, evaluation) are in `registry_blocks`.
+"""
 
 from __future__ import annotations
 
@@ -26,17 +29,23 @@ EPOCH_METRICS: dict[str, Literal["max", "min"] | None] = {
     "mig": "max",
     "active_units": None,
 }
-"""Metrics that every epoch reports, so what goals and pruning can be about; with their better end."""
+"""Metrics that every epoch reports -> their better end, None if neither is.
+
+Goals and pruning use these and no others.
+"""
 
 NEED_FACTORS = frozenset({"mig"})
-"""Those of them that need ground-truth factors."""
+"""The metrics of `EPOCH_METRICS` that need ground-truth factors."""
 
 Mode = Literal["max", "min"]
 MetricName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(EPOCH_METRICS)})]
 
 
 def _leave_out(*names: str) -> ConfigDict:
-    """Return the setting by which a schema does not ask for fields that are filled in."""
+    """Return a model's setting that makes some fields optional in its JSON schema.
+
+    The model fills these fields in before it is checked, so a user may leave them out.
+    """
 
     def relax(schema: dict[str, Any]) -> None:
         schema["required"] = [name for name in schema.get("required", []) if name not in names]
@@ -45,13 +54,13 @@ def _leave_out(*names: str) -> ConfigDict:
 
 
 class Section(BaseModel):
-    """A part of a spec: frozen, and unknown keys are mistakes."""
+    """A section of a spec: frozen. An unknown key is a problem."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
 class SearchSpec(Section):
-    """How cells are proposed: laid out (`grid`), or `trials` cells per layout point by a sampler."""
+    """How cells are chosen: `grid` lays out every one, a sampler chooses `trials` per layout."""
 
     name: Literal["grid", "random", "qmc", "tpe"] = "grid"
     trials: Annotated[int, Ge(1)] | None = None
@@ -59,16 +68,16 @@ class SearchSpec(Section):
 
 
 def _with_mode(value: Any) -> Any:
-    """Fill in a mode that the metric itself tells."""
-    if isinstance(value, Mapping) and value.get("mode") is None:
-        # A metric that nobody knows is a mistake of its own: its mode is then not asked for.
-        mode = EPOCH_METRICS.get(str(value.get("metric")), "max")
-        return {**value, "mode": mode} if mode is not None else value
-    return value
+    """Return the mapping of a goal or pruning with the mode that follows from its metric."""
+    if not isinstance(value, Mapping) or value.get("mode") is not None:
+        return value
+    # An unknown metric is a problem already; "max" keeps the missing mode from being another.
+    mode = EPOCH_METRICS.get(str(value.get("metric")), "max")
+    return value if mode is None else {**value, "mode": mode}
 
 
 class Goal(Section):
-    """What the sweep looks for; the mode may be left out where the metric has a better end."""
+    """What the sweep looks for. The mode may be left out if the metric has a better end."""
 
     model_config = _leave_out("mode")
 
@@ -79,7 +88,7 @@ class Goal(Section):
 
 
 class TradeoffSpec(Section):
-    """Which laid-out parameters span the trade-off: cells compete only at equal values of them."""
+    """Which laid-out parameters span the trade-off: cells compete only at equal values of these."""
 
     by: tuple[str, ...] | None = None
 
@@ -93,10 +102,11 @@ def _increasing(rungs: tuple[float, ...]) -> tuple[float, ...]:
 
 
 class PruningSpec(Section):
-    """Successive halving inside a bracket: at each rung the best 1/reduction of the cells go on.
+    """Successive halving inside a bracket: each rung promotes the best 1/reduction of the cells.
 
-    No rung judges a cell before the schedules of its objective have ended. With `stop_collapsed` a trial ends early,
-    too, if no latent is active at the ends of two epochs in a row after them; `rungs: []` then leaves it at that.
+    No rung judges a cell before the schedules of its objective have ended. With `stop_collapsed` a
+    trial also ends early if, after its schedules, no latent is active at the end of two epochs in a
+    row. `rungs: []` with `stop_collapsed` prunes for that reason alone.
     """
 
     model_config = _leave_out("metric", "mode")
@@ -111,11 +121,10 @@ class PruningSpec(Section):
     _mode = model_validator(mode="before")(_with_mode)
 
     @model_validator(mode="after")
-    def _something(self) -> PruningSpec:
+    def _can_prune(self) -> PruningSpec:
         if not self.rungs and not self.stop_collapsed:
-            raise ValueError(
-                "must have a rung, or stop_collapsed: true, got rungs [] and stop_collapsed false"
-            )
+            rule = "must have a rung, or stop_collapsed: true"
+            raise ValueError(f"{rule}, got rungs [] and stop_collapsed false")
         return self
 
 
@@ -125,32 +134,31 @@ _DURATION = re.compile(r"([0-9]*\.?[0-9]+)\s*([smhd])")
 
 def _seconds(value: Any) -> Any:
     """Return seconds for `2h`, `90m`, `30s` or a number."""
+    if value is None:
+        return None
     match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
-    number = float(match[1]) * _UNITS[match[2]] if match else value
-    if number is not None and (
-        isinstance(number, bool) or not isinstance(number, int | float) or not number > 0
-    ):
-        raise ValueError(
-            f"must be a duration > 0 such as 2h, 90m, 30s, or seconds, or null for none, got {value!r}"
-        )
-    return None if number is None else float(number)
+    number: Any = float(match[1]) * _UNITS[match[2]] if match else value
+    is_number = isinstance(number, int | float) and not isinstance(number, bool)
+    if not is_number or not number > 0:  # not "number <= 0": NaN is refused too
+        rule = "must be a duration > 0 such as 2h, 90m, 30s, or seconds, or null for none"
+        raise ValueError(f"{rule}, got {value!r}")
+    return float(number)
 
 
-def _share(value: float) -> float:
+def _share_of_device(value: float) -> float:
     if not 0 <= value <= 1:
-        raise ValueError(
-            f"must be 0, or a fraction in (0, 1], got {value}; a trial uses one device at most"
-        )
+        rule = "must be 0, or a fraction in (0, 1]"
+        raise ValueError(f"{rule}, got {value}; a trial uses one device at most")
     return value
 
 
 class ResourceSpec(Section):
-    """What one trial takes of the cluster, and how often and how long it may try."""
+    """What one trial takes of the cluster, how long it may run and how often it is tried again."""
 
     cpu: Annotated[float, Gt(0)] = 1.0
     gpu: Annotated[
         float,
-        AfterValidator(_share),
+        AfterValidator(_share_of_device),
         WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1}),
     ] = 0.0
     max_concurrent: Literal["auto"] | Annotated[int, Ge(1)] = "auto"
@@ -170,7 +178,7 @@ class BudgetSpec(Section):
 
 
 class CheckpointSpec(Section):
-    """How often a running trial is saved: every so many epochs, `min_seconds` apart at least."""
+    """How often a running trial is saved: after `every` epochs, `min_seconds` apart at least."""
 
     every: Annotated[int, Ge(1)] = 1
     min_seconds: Annotated[float, Ge(0)] = 30.0
@@ -178,22 +186,24 @@ class CheckpointSpec(Section):
 
 def _server(value: str | None) -> str | None:
     if value is not None and ("://" not in value or value.startswith("file:")):
-        raise ValueError(
-            f"must be a server or a database (http://…, sqlite:///…, postgresql://…), got {value!r}; "
-            "MLflow's folder of files loses metrics, leave it null to keep the runs in the workspace"
-        )
+        rule = "must be a server or a database (http://…, sqlite:///…, postgresql://…)"
+        reason = "MLflow's folder of files loses metrics"
+        remedy = "leave it null to keep the runs in the workspace"
+        raise ValueError(f"{rule}, got {value!r}; {reason}, {remedy}")
     return value
 
 
 def _database(value: str | None) -> str | None:
-    scheme = (value or "").partition(":")[0].partition("+")[0]
-    if value is not None and ("://" not in value or scheme not in ("sqlite", "postgresql")):
+    if value is None:
+        return None
+    scheme = value.partition(":")[0].partition("+")[0]
+    if "://" not in value or scheme not in ("sqlite", "postgresql"):
         raise ValueError(f"must be a sqlite:///… or postgresql://… URL, got {value!r}")
     return value
 
 
 class StoreSpec(Section):
-    """Where runs, ledger and files are kept; null: inside the workspace."""
+    """Where MLflow's runs, the ledger and files are kept; null: inside the workspace."""
 
     mlflow: Annotated[str | None, AfterValidator(_server)] = None
     ledger: Annotated[str | None, AfterValidator(_database)] = None
@@ -204,29 +214,27 @@ SEED_LIMIT = 2**31
 
 
 def _seed_list(value: Any) -> Any:
-    """Return the seeds of a number N (0 to N−1) or of a list."""
+    """Return the seeds of a number N (0 to N − 1) or of a list."""
     if isinstance(value, bool) or not isinstance(value, int | list | tuple):
         raise ValueError(f"must be a whole number >= 1 or a list of seeds, got {value!r}")
-    if isinstance(value, int):
-        if not 1 <= value <= 100_000:
-            raise ValueError(
-                f"must be a number of seeds from 1 to 100000, or a list of seeds, got {value}"
-            )
-        return tuple(range(value))
-    return tuple(value)
+    if not isinstance(value, int):
+        return tuple(value)
+    if not 1 <= value <= 100_000:
+        rule = "must be a number of seeds from 1 to 100000, or a list of seeds"
+        raise ValueError(f"{rule}, got {value}")
+    return tuple(range(value))
 
 
 def _distinct_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if not seeds:
         raise ValueError("must hold at least one seed, got an empty list")
-    doubled = sorted({seed for seed in seeds if seeds.count(seed) > 1})
-    if doubled:
-        raise ValueError(
-            f"must not repeat a seed, got {', '.join(map(str, doubled))} more than once"
-        )
-    wrong = [seed for seed in seeds if not 0 <= seed < SEED_LIMIT]
-    if wrong:
-        raise ValueError(f"must lie in [0, {SEED_LIMIT}), got {', '.join(map(str, wrong))}")
+    repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if repeated:
+        numbers = ", ".join(map(str, repeated))
+        raise ValueError(f"must not repeat a seed, got {numbers} more than once")
+    outside = [seed for seed in seeds if not 0 <= seed < SEED_LIMIT]
+    if outside:
+        raise ValueError(f"must lie in [0, {SEED_LIMIT}), got {', '.join(map(str, outside))}")
     return seeds
 
 
@@ -251,6 +259,7 @@ Seeds = Annotated[
 
 
 def _goal_list(value: Any) -> Any:
+    """Return a tuple of goals; one goal may be given without a list."""
     if isinstance(value, Mapping):
         return (value,)
     return tuple(value) if isinstance(value, list) else value
@@ -259,18 +268,18 @@ def _goal_list(value: Any) -> Any:
 Goals = Annotated[tuple[Goal, ...], BeforeValidator(_goal_list), MinLen(1)]
 
 
-def _none(value: Any) -> Any:
+def _none_to_null(value: Any) -> Any:
+    """Return None for the word `none`."""
     return None if value == "none" else value
 
 
-Pruning = Annotated[PruningSpec | None, BeforeValidator(_none)]
+Pruning = Annotated[PruningSpec | None, BeforeValidator(_none_to_null)]
 
 
 def _sweep_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]+", value) or value in (".", ".."):
-        raise ValueError(
-            f"must be letters, digits, - _ . only, got {value!r}; it names a folder and an experiment"
-        )
+        rule = "must be letters, digits, - _ . only"
+        raise ValueError(f"{rule}, got {value!r}; it names a folder and an experiment")
     return value
 
 

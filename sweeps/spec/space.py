@@ -1,6 +1,7 @@
-"""What may stand for one value of a spec: a set of values to lay out, or a range to search.
+"""Spaces: what may stand for one value of a spec, a set of values or an interval.
 
-`{grid: [1, 2, 4]}` is laid out, always; the others are searched by a sampler (`choice` can be laid out too).
+`{grid: [1, 2, 4]}` is always laid out. A sampler searches the other spaces. Without a sampler
+(search grid) a `choice` is laid out as well.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Any, TypeAlias
 
 @dataclass(frozen=True)
 class Grid:
-    """Values to lay out, each with every combination of the other grids."""
+    """Values to lay out: each value meets every combination of the other grids."""
 
     values: tuple[Any, ...]
 
@@ -24,7 +25,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Choice:
-    """Values without an order, of which a sampler picks one."""
+    """Values without an order. A sampler picks one of them."""
 
     values: tuple[Any, ...]
 
@@ -40,9 +41,9 @@ class Uniform:
     high: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "low", _number("uniform", self.low))
-        object.__setattr__(self, "high", _number("uniform", self.high))
-        _ordered("uniform", self.low, self.high)
+        object.__setattr__(self, "low", _finite_number("uniform", self.low))
+        object.__setattr__(self, "high", _finite_number("uniform", self.high))
+        _check_ordered("uniform", self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,10 @@ class LogUniform:
     high: float
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "low", _number("loguniform", self.low))
-        object.__setattr__(self, "high", _number("loguniform", self.high))
-        _ordered("loguniform", self.low, self.high)
-        _positive("loguniform", self.low)
+        object.__setattr__(self, "low", _finite_number("loguniform", self.low))
+        object.__setattr__(self, "high", _finite_number("loguniform", self.high))
+        _check_ordered("loguniform", self.low, self.high)
+        _check_positive("loguniform", self.low)
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class Int:
     high: int
 
     def __post_init__(self) -> None:
-        _whole("int", self.low, self.high)
-        _ordered("int", self.low, self.high)
+        _check_whole("int", self.low, self.high)
+        _check_ordered("int", self.low, self.high)
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,9 @@ class LogInt:
     high: int
 
     def __post_init__(self) -> None:
-        _whole("logint", self.low, self.high)
-        _ordered("logint", self.low, self.high)
-        _positive("logint", self.low)
+        _check_whole("logint", self.low, self.high)
+        _check_ordered("logint", self.low, self.high)
+        _check_positive("logint", self.low)
 
 
 Finite: TypeAlias = Grid | Choice
@@ -105,9 +106,8 @@ def parse(mapping: Mapping[str, Any]) -> Space:
         ValueError: more or fewer than one key, an unknown kind, or values that the kind refuses.
     """
     if len(mapping) != 1:
-        raise ValueError(
-            f"a space has one key of {', '.join(SPACES)}, got {', '.join(map(str, mapping)) or 'none'}"
-        )
+        keys = ", ".join(map(str, mapping)) or "none"
+        raise ValueError(f"a space has one key of {', '.join(SPACES)}, got {keys}")
     ((kind, values),) = mapping.items()
     if kind not in SPACES:
         near = difflib.get_close_matches(kind, SPACES, n=1, cutoff=0.5)
@@ -123,18 +123,22 @@ def parse(mapping: Mapping[str, Any]) -> Space:
 
 
 def to_dict(space: Space) -> dict[str, Any]:
-    """Return the mapping that `parse` reads."""
+    """Return the mapping that `parse` reads back as this space."""
     kind = next(key for key, cls in SPACES.items() if cls is type(space))
     return {kind: [list(v) if isinstance(v, tuple) else v for v in points(space)]}
 
 
 def points(space: Space) -> tuple[Any, ...]:
-    """Return the values to check a space by: all of a finite one, both ends of an interval."""
+    """Return the values to check a space by: all of a finite space, both ends of an interval."""
     return space.values if isinstance(space, Grid | Choice) else (space.low, space.high)
 
 
 def from_unit(space: Space, u: float) -> Any:
-    """Return the value at u in [0, 1) of a space: uniform, uniform in the logarithm, or equal parts for choices."""
+    """Return the value of a space at u in [0, 1).
+
+    Uniform u gives: every value of a finite space with equal probability; a uniform number; or a
+    number with a uniform logarithm (`loguniform`, `logint`).
+    """
     if isinstance(space, Choice | Grid):
         return space.values[min(int(u * len(space.values)), len(space.values) - 1)]
     if isinstance(space, Uniform):
@@ -143,50 +147,54 @@ def from_unit(space: Space, u: float) -> Any:
         return math.exp(math.log(space.low) + u * (math.log(space.high) - math.log(space.low)))
     if isinstance(space, Int):
         return min(space.low + int(u * (space.high - space.low + 1)), space.high)
-    # LogInt: uniform in the logarithm over [low - 1/2, high + 1/2], so that both ends get their share.
+    # LogInt: the logarithm is uniform over [low - 1/2, high + 1/2], so that rounding gives both
+    # ends their full share.
     low, high = math.log(space.low - 0.5), math.log(space.high + 0.5)
     return min(max(round(math.exp(low + u * (high - low))), space.low), space.high)
 
 
 def _distinct(kind: str, values: Sequence[Any]) -> tuple[Any, ...]:
-    values = tuple(_frozen(value) for value in values)
+    """Return the values as a tuple; raise ValueError if there is none or one is repeated."""
+    values = tuple(_lists_to_tuples(value) for value in values)
     if not values:
         raise ValueError(f"{kind} must hold at least one value, got an empty list")
-    keys = [_key(value) for value in values]
-    doubled = [value for at, value in enumerate(values) if keys[at] in keys[:at]]
-    if doubled:
-        raise ValueError(
-            f"{kind} must not repeat a value, got {', '.join(map(repr, doubled))} more than once"
-        )
+    repeated: list[Any] = []
+    keys: list[tuple[bool, Any]] = []
+    for value in values:
+        # 1 and 1.0 are one value, 1 and true are two, although Python calls all three equal.
+        key = (isinstance(value, bool), value)
+        if key in keys:
+            repeated.append(value)
+        keys.append(key)
+    if repeated:
+        words = ", ".join(map(repr, repeated))
+        raise ValueError(f"{kind} must not repeat a value, got {words} more than once")
     return values
 
 
-def _key(value: Any) -> tuple[bool, Any]:
-    """Return what tells values apart: 1 and 1.0 are one value, 1 and true are two."""
-    return (isinstance(value, bool), value)
+def _lists_to_tuples(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        return tuple(_lists_to_tuples(item) for item in value)
+    return value
 
 
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(item) for item in value) if isinstance(value, list | tuple) else value
-
-
-def _number(kind: str, value: Any) -> float:
+def _finite_number(kind: str, value: Any) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise ValueError(f"{kind} must be given two finite numbers, got {value!r}")
     return float(value)
 
 
-def _whole(kind: str, *ends: Any) -> None:
+def _check_whole(kind: str, *ends: Any) -> None:
     for value in ends:
         if isinstance(value, bool) or not isinstance(value, int):
             raise ValueError(f"{kind} must be given two whole numbers, got {value!r}")
 
 
-def _ordered(kind: str, low: float, high: float) -> None:
+def _check_ordered(kind: str, low: float, high: float) -> None:
     if not low < high:
         raise ValueError(f"{kind} must have low < high, got low={low:g} and high={high:g}")
 
 
-def _positive(kind: str, low: float) -> None:
+def _check_positive(kind: str, low: float) -> None:
     if low <= 0:
         raise ValueError(f"{kind} must have low > 0, got low={low:g}")

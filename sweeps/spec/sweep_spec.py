@@ -1,4 +1,4 @@
-"""A sweep as a user states it: YAML in, `SweepSpec` out, every mistake at once."""
+"""`SweepSpec`: a sweep as a user asks for it, checked."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from sweeps.spec import objective_settings, registry_blocks
+from sweeps.spec import objective_settings
 from sweeps.spec.objective_settings import Parts
 from sweeps.spec.published import Published
+from sweeps.spec.registry_blocks import block_to_dict
 from sweeps.spec.sections import (
     BudgetSpec,
     CheckpointSpec,
@@ -28,11 +29,12 @@ from vae_core.hyperparameters import registry
 
 
 class SweepSpec(BaseModel):
-    """A whole sweep, checked; only `load_spec` and `spec_from_mapping` make one.
+    """A sweep, checked. Only `load_spec` and `spec_from_mapping` make one.
 
-    `network`, `train` and each of `objectives` hold the fields that were given, a value or a `Space` each;
-    `network` and the objectives have their registry `name` beside them. `own` has, for each of `objectives`, the
-    settings that its entry carries (section -> fields); `parts` lays them over the shared sections.
+    `network`, `train` and each of `objectives` hold the fields that were given, each a value or a
+    `Space`. `network` and the objectives also have their registry `name`. `entry_settings` has, for
+    each of `objectives`, the settings of its entry (section -> fields). `parts` lays them over the
+    shared sections.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
@@ -42,7 +44,7 @@ class SweepSpec(BaseModel):
     network: dict[str, Any]
     train: dict[str, Any]
     objectives: tuple[dict[str, Any], ...]
-    own: tuple[dict[str, dict[str, Any]], ...]
+    entry_settings: tuple[dict[str, dict[str, Any]], ...]
     seeds: Seeds
     search: SearchSpec
     goal: tuple[Goal, ...]
@@ -55,14 +57,17 @@ class SweepSpec(BaseModel):
     store: StoreSpec
     published: tuple[Published, ...]
 
-    def parts(self, position: int) -> Parts:
-        """Return what the trials of one objective are made of."""
-        own = self.own[position]
+    def parts(self, index: int) -> Parts:
+        """Return what the trials of one entry of `objectives` are made of."""
+        settings = self.entry_settings[index]
+        overlay = objective_settings.overlay
         return Parts(
-            objective=self.objectives[position],
-            network=objective_settings.network(self.network, own.get("network", {})),
-            train=objective_settings.train(self.train, own.get("train", {})),
-            evaluation=objective_settings.evaluation(self.evaluation, own.get("evaluation", {})),
+            objective=self.objectives[index],
+            network=overlay("network", self.network, settings.get("network", {})),
+            train=overlay("train", self.train, settings.get("train", {})),
+            evaluation=objective_settings.overlay_evaluation(
+                self.evaluation, settings.get("evaluation", {})
+            ),
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -70,13 +75,9 @@ class SweepSpec(BaseModel):
         return {
             "name": self.name,
             "data": registry.describe(self.data, DATASETS),
-            "network": registry_blocks.plain(self.network),
-            "train": registry_blocks.plain(self.train),
-            "objectives": [
-                registry_blocks.plain(objective)
-                | {section: registry_blocks.plain(fields) for section, fields in own.items()}
-                for objective, own in zip(self.objectives, self.own, strict=True)
-            ],
+            "network": block_to_dict(self.network),
+            "train": block_to_dict(self.train),
+            "objectives": self._entries(),
             "seeds": list(self.seeds),
             "search": self.search.model_dump(mode="json"),
             "goal": [goal.model_dump(mode="json") for goal in self.goal],
@@ -92,5 +93,17 @@ class SweepSpec(BaseModel):
             ],
         }
 
+    def _entries(self) -> list[dict[str, Any]]:
+        """Return the entries of `objectives`: fields of the objective, then the entry settings."""
+        entries: list[dict[str, Any]] = []
+        for objective, settings in zip(self.objectives, self.entry_settings, strict=True):
+            entry = block_to_dict(objective)
+            for section, fields in settings.items():
+                entry[section] = block_to_dict(fields)
+            entries.append(entry)
+        return entries
+
     def __eq__(self, other: object) -> bool:
-        return self.to_dict() == other.to_dict() if isinstance(other, SweepSpec) else NotImplemented
+        if not isinstance(other, SweepSpec):
+            return NotImplemented
+        return self.to_dict() == other.to_dict()

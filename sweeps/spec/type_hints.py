@@ -1,7 +1,8 @@
-"""Checks one value against a type hint, and says in words what is wrong with it.
+"""Checks one value against a type hint, and says in words which rule the value breaks.
 
-The hints of the registries' dataclasses and of the spec's own sections are the only statement of types and
-bounds; pydantic reads them, this file turns what it finds into sentences.
+The hints of the registries' dataclasses and of the spec's sections are the only place where types
+and bounds are written. Pydantic checks values against them; this file turns pydantic's errors into
+messages.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from torch import Tensor
 
-from sweeps.spec.errors import Path, spell
+from sweeps.spec.errors import Problems, SpecPath, spell
 from vae_core.hyperparameters import registry
 
 
@@ -37,38 +38,41 @@ def adapters(cls: type) -> dict[str, TypeAdapter[Any]]:
 def read(
     adapter: TypeAdapter[Any],
     value: Any,
-    path: Path,
-    found: list[tuple[Path, str]],
+    path: SpecPath,
+    problems: Problems,
     *,
-    known: Iterable[str] = (),
+    known_keys: Iterable[str] = (),
 ) -> Any:
-    """Return a plain value as its hint wants it (lists as tuples, 1 as 1.0); mistakes go to `found`.
+    """Return a value as its hint wants it: lists as tuples, 1 as 1.0.
 
     Args:
-        adapter: of the hint.
-        value: as YAML gives it.
-        path: of the value in the spec.
-        found: gets the path and the sentence (`train.epochs must be >= 1, got 0`) of every mistake.
-        known: keys of the mapping, to name the nearest to an unknown one.
+        adapter: validator of the hint.
+        value: as YAML gives it. It is returned as it is if it breaks the hint.
+        path: path of the value in the spec.
+        problems: gets every problem of the value (`train.epochs must be >= 1, got 0`).
+        known_keys: keys of the mapping, to name the nearest to an unknown one.
     """
     try:
-        return adapter.validate_python(_tupled(value), strict=True)
+        return adapter.validate_python(lists_to_tuples(value), strict=True)
     except ValidationError as error:
-        details = error.errors(include_url=False)
-    groups: dict[Path, list[ErrorDetails]] = {}
-    for detail in details:
-        if detail["type"] in _KEYS:
-            found.append(_about_key(detail, value, path, known))
+        all_details = error.errors(include_url=False)
+    details_by_path: dict[SpecPath, list[ErrorDetails]] = {}
+    for details in all_details:
+        if details["type"] in _KEY_ERRORS:
+            _add_key_problem(details, value, path, problems, known_keys=known_keys)
         else:
-            groups.setdefault(_written(detail["loc"], value), []).append(detail)
-    for inner, group in groups.items():
-        # A union complains once per branch: the branch that came further in is the one that was meant.
-        if not any(other[: len(inner)] == inner and other != inner for other in groups):
-            found.append(((*path, *inner), f"{spell((*path, *inner))} {_rule(group)}"))
+            inner_path = _path_inside(value, details["loc"])
+            details_by_path.setdefault(inner_path, []).append(details)
+    for inner_path, path_details in details_by_path.items():
+        # A union gives errors of every branch. The branch that came furthest into the value is the
+        # one that the user meant.
+        if not _is_outside_of_another(inner_path, details_by_path):
+            full_path = (*path, *inner_path)
+            problems.add(full_path, f"{spell(full_path)} {_broken_rule(path_details)}")
     return value
 
 
-_KEYS = ("extra_forbidden", "missing")
+_KEY_ERRORS = ("extra_forbidden", "missing")
 _BOUNDS = {
     "greater_than_equal": ">= {ge}",
     "greater_than": "> {gt}",
@@ -93,97 +97,126 @@ _KINDS = {
 }
 
 
-def _written(location: tuple[str | int, ...], value: Any) -> Path:
-    """Return pydantic's location without what the user did not write: branches of a union, a list of one."""
+def _path_inside(value: Any, location: tuple[str | int, ...]) -> SpecPath:
+    """Return the parts of pydantic's location that the user wrote.
+
+    Pydantic's location also holds branches of a union, and the index 0 of a list that the user
+    wrote as one element without a list.
+    """
     path: list[str | int] = []
-    place: Any = value
+    inner: Any = value
     for part in location:
-        if (isinstance(place, Mapping) and part in place) or (
-            isinstance(place, list | tuple) and isinstance(part, int) and part < len(place)
-        ):
-            place = place[part]  # pyright: ignore[reportArgumentType, reportCallIssue]
+        if _has_part(inner, part):
+            inner = inner[part]
             path.append(part)
     return tuple(path)
 
 
-def _about_key(
-    detail: ErrorDetails, value: Any, path: Path, known: Iterable[str]
-) -> tuple[Path, str]:
-    key = detail["loc"][-1]
-    inside = (*path, *_written(detail["loc"][:-1], value))
-    if detail["type"] == "missing":
-        return inside, f"{spell((*inside, key))} is missing"
-    return (*inside, key), f"{spell((*inside, key))}: {registry.unknown('key', key, known)}"
+def _has_part(value: Any, part: str | int) -> bool:
+    if isinstance(value, Mapping):
+        return part in value
+    return isinstance(value, list | tuple) and isinstance(part, int) and part < len(value)
 
 
-def _rule(group: list[ErrorDetails]) -> str:
-    """Return the rule that a value breaks, and the value."""
-    first = group[0]
-    if "value_error" in {detail["type"] for detail in group}:
-        return str(
-            next(detail for detail in group if detail["type"] == "value_error").get("ctx", {})[
-                "error"
-            ]
-        )
-    bounds = [detail for detail in group if detail["type"] in _BOUNDS]
-    if bounds:
-        limits = {key: _whole(limit) for key, limit in bounds[0].get("ctx", {}).items()}
-        rule = _BOUNDS[bounds[0]["type"]].format(**limits)
-        return f"must be {rule}, got {shown(first['input'])}"
-    kinds = list(dict.fromkeys(_kind(detail) for detail in group))
-    names = [
-        name
-        for detail in group
-        for name in re.findall(r"'([^']+)'", detail.get("ctx", {}).get("expected", ""))
-    ]
-    near = difflib.get_close_matches(str(first["input"]), names, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ""
-    return f"must be {' or '.join(kinds)}, got {shown(first['input'])}{hint}"
+def _is_outside_of_another(path: SpecPath, paths: Iterable[SpecPath]) -> bool:
+    """Return whether one of several paths leads further into the value at this path."""
+    return any(other != path and other[: len(path)] == path for other in paths)
 
 
-def _kind(detail: ErrorDetails) -> str:
-    if detail["type"] == "literal_error":
-        return (
-            str(detail.get("ctx", {})["expected"])
-            .replace("'", "")
-            .replace(" or ", ", ")
-            .join(("one of ", ""))
-        )
-    return _KINDS.get(detail["type"], detail["msg"])
+def _add_key_problem(
+    details: ErrorDetails,
+    value: Any,
+    path: SpecPath,
+    problems: Problems,
+    *,
+    known_keys: Iterable[str],
+) -> None:
+    """Add the problem of a key that is missing or unknown."""
+    key = details["loc"][-1]
+    mapping_path = (*path, *_path_inside(value, details["loc"][:-1]))
+    key_path = (*mapping_path, key)
+    if details["type"] == "missing":
+        message = f"{spell(key_path)} is missing; {spell(mapping_path)} needs it"
+        problems.add(mapping_path, message)
+    else:
+        problems.add(key_path, f"{spell(key_path)}: {registry.unknown('key', key, known_keys)}")
+
+
+def _broken_rule(all_details: list[ErrorDetails]) -> str:
+    """Return the rule that a value breaks, and the value: `must be >= 1, got 0`."""
+    for details in all_details:
+        if details["type"] == "value_error":  # raised by one of our own validators
+            return str(details.get("ctx", {})["error"])
+    value = all_details[0]["input"]
+    for details in all_details:
+        if details["type"] in _BOUNDS:
+            return f"must be {_bound(details)}, got {value_text(value)}"
+    kinds = dict.fromkeys(_kind(details) for details in all_details)
+    hint = _nearest_choice(value, all_details)
+    return f"must be {' or '.join(kinds)}, got {value_text(value)}{hint}"
+
+
+def _bound(details: ErrorDetails) -> str:
+    limits = {key: _without_decimals(limit) for key, limit in details.get("ctx", {}).items()}
+    return _BOUNDS[details["type"]].format(**limits)
+
+
+def _kind(details: ErrorDetails) -> str:
+    if details["type"] == "literal_error":
+        expected = str(details.get("ctx", {})["expected"])
+        choices = expected.replace("'", "").replace(" or ", ", ")
+        return f"one of {choices}"
+    return _KINDS.get(details["type"], details["msg"])
+
+
+def _nearest_choice(value: Any, all_details: list[ErrorDetails]) -> str:
+    """Return `; did you mean 'grid'?` if the value is close to one of the allowed words, or ""."""
+    choices: list[str] = []
+    for details in all_details:
+        choices += re.findall(r"'([^']+)'", details.get("ctx", {}).get("expected", ""))
+    near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 def _without_tensors(hint: Any) -> Any:
-    """Return a hint as a spec sees it: a `Knob` (float or tensor) is a number."""
+    """Return a hint as a spec sees it: a hyperparameter that may be a float or a tensor is a float.
+
+    Tensors stand for hyperparameters only where several trials train in one call.
+    """
     origin = get_origin(hint)
     if origin is Annotated:
-        return Annotated[(_without_tensors(get_args(hint)[0]), *hint.__metadata__)]  # pyright: ignore[reportInvalidTypeForm]
+        inner = _without_tensors(get_args(hint)[0])
+        return Annotated[(inner, *hint.__metadata__)]  # pyright: ignore[reportInvalidTypeForm]
     if origin in (Union, UnionType):
-        return Union[tuple(_without_tensors(part) for part in get_args(hint) if part is not Tensor)]  # noqa: UP007
+        branches = tuple(_without_tensors(part) for part in get_args(hint) if part is not Tensor)
+        return Union[branches]  # noqa: UP007
     return hint
 
 
-def _tupled(value: Any) -> Any:
-    """Return YAML's lists as tuples, the only sequences that our hints have."""
+def lists_to_tuples(value: Any) -> Any:
+    """Return a value with tuples for YAML's lists: tuples are the only sequences in our hints."""
     if isinstance(value, list | tuple):
-        return tuple(_tupled(item) for item in value)
+        return tuple(lists_to_tuples(item) for item in value)
     if isinstance(value, Mapping):
-        return {key: _tupled(item) for key, item in value.items()}
+        return {key: lists_to_tuples(item) for key, item in value.items()}
     return value
 
 
-def listed(value: Any) -> Any:
-    """Return tuples as lists, as YAML and messages show them."""
+def tuples_to_lists(value: Any) -> Any:
+    """Return a value with lists for tuples, as YAML and messages write them."""
     if isinstance(value, list | tuple):
-        return [listed(item) for item in value]
+        return [tuples_to_lists(item) for item in value]
     if isinstance(value, Mapping):
-        return {key: listed(item) for key, item in value.items()}
+        return {key: tuples_to_lists(item) for key, item in value.items()}
     return value
 
 
-def shown(value: Any) -> str:
-    """Return a value as a message shows it."""
-    return {"None": "null", "True": "true", "False": "false"}.get(text := repr(listed(value)), text)
+def value_text(value: Any) -> str:
+    """Return a value as a message writes it."""
+    text = repr(tuples_to_lists(value))
+    return {"None": "null", "True": "true", "False": "false"}.get(text, text)
 
 
-def _whole(limit: Any) -> Any:
+def _without_decimals(limit: Any) -> Any:
+    """Return a bound 2.0 as 2, so that a message says `>= 2`."""
     return int(limit) if isinstance(limit, float) and limit.is_integer() else limit

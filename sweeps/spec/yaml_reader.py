@@ -1,13 +1,13 @@
-"""Reads YAML 1.2 into plain Python and remembers the line of every value.
+"""Reads YAML 1.2 into Python's dicts, lists and scalars, and notes the line of every value.
 
-The scalars are those of the YAML 1.2 core schema (https://yaml.org/spec/1.2.2/, 10.3.2): `1e-3` is a number,
-`on` a string, `0o17` fifteen, `1_000` a string. Keys are text always.
+Scalars follow the core schema of YAML 1.2 (https://yaml.org/spec/1.2.2/, 10.3.2): `1e-3` is a
+number, `on` is text, `0o17` is fifteen, `1_000` is text. Keys are always text.
 """
 
 from __future__ import annotations
 
 import re
-from pathlib import Path as File
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
@@ -24,7 +24,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from sweeps.spec.errors import Path, Places, Problem, SpecError
+from sweeps.spec.errors import Locations, Problem, SpecError, SpecPath
 
 _NULL = re.compile(r"null|Null|NULL|~|")
 _TRUE = re.compile(r"true|True|TRUE")
@@ -37,7 +37,7 @@ _INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)")
 _NAN = re.compile(r"\.(nan|NaN|NAN)")
 
 _TOO_LARGE = 2**63
-_DIGITS = 4000  # more than Python reads into an int; far too large anyway
+_DIGITS = 4000  # Python refuses to read longer integers; any of this length is too large
 
 _TAGS = {
     f"tag:yaml.org,2002:{name}" for name in ("str", "map", "seq", "int", "float", "bool", "null")
@@ -45,49 +45,58 @@ _TAGS = {
 
 
 class Document(NamedTuple):
-    """A file's mapping, where its values stand, and mistakes that left it readable (doubled keys)."""
+    """The content of a file.
+
+    `problems` are those that leave the file readable, as a key that is given twice.
+    """
 
     mapping: dict[str, Any]
-    places: Places
+    locations: Locations
     problems: list[Problem]
 
 
-def read(file: File, *, source: str | None = None) -> Document:
-    """Return what a file says.
+def read(file: Path, *, source: str | None = None) -> Document:
+    """Return the content of a file.
+
+    Args:
+        file: the file.
+        source: the name that messages use for it; None: its path.
 
     Raises:
-        SpecError: the file cannot be read, is not text, not YAML, or not a mapping.
+        SpecError: the file cannot be read, or is no text, no YAML or no mapping.
     """
     source = source if source is not None else str(file)
     try:
         text = file.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise SpecError(
-            [Problem(None, (), f"cannot be read: {error.strerror}")], source=source
-        ) from error
+        problem = Problem(None, (), f"cannot be read: {error.strerror}")
+        raise SpecError([problem], source=source) from error
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        raise SpecError(
-            [Problem(line, (), f"is not UTF-8 text: {error.reason}")], source=source
-        ) from error
+        message = f"is not UTF-8 text: {error.reason}; save it as UTF-8"
+        raise SpecError([Problem(line, (), message)], source=source) from error
     return parse(text, source=source)
 
 
 def parse(text: str, *, source: str = "") -> Document:
-    """Return what a text says; raises SpecError as `read` does."""
+    """Return the content of a text; raise SpecError as `read` does."""
     value, reader = _parse(text, source)
     if isinstance(value, dict):
-        return Document(value, Places(lines=reader.lines), reader.problems)
-    message = (
-        f"must be a mapping at the top, got {'a list' if isinstance(value, list) else repr(value)}"
-    )
+        return Document(value, Locations(lines=reader.lines), reader.problems)
     if value is None:
         message = "is empty; a spec is a mapping with name, data, network, train and objectives"
+    else:
+        kind = "a list" if isinstance(value, list) else repr(value)
+        message = f"must be a mapping at the top, got {kind}"
     raise SpecError([*reader.problems, Problem(1, (), message)], source=source)
 
 
 def scalar_or_flow(text: str, *, source: str = "") -> Any:
-    """Return the value of a YAML text of any kind (`0.5`, `{grid: [1, 2]}`), as `--set` needs it."""
+    """Return the value of a YAML text of any kind (`0.5`, `{grid: [1, 2]}`), for `--set`.
+
+    Raises:
+        SpecError: the text is no YAML.
+    """
     value, reader = _parse(text, source)
     if reader.problems:
         raise SpecError(reader.problems, source=source)
@@ -95,19 +104,18 @@ def scalar_or_flow(text: str, *, source: str = "") -> Any:
 
 
 def _parse(text: str, source: str) -> tuple[Any, _Reader]:
+    """Return the value of a text, and the reader with its lines and problems."""
     try:
-        events = list(YAML(typ="safe", pure=True).parse(text))
-        reader = _Reader(events)
-        return reader.document(), reader
+        reader = _Reader(list(YAML(typ="safe", pure=True).parse(text)))
+        return reader.read_document(), reader
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else None
-        told = "; ".join(part for part in (error.context, error.problem) if part)
-        raise SpecError([Problem(line, (), f"is not YAML: {told}")], source=source) from error
+        reason = "; ".join(part for part in (error.context, error.problem) if part)
+        raise SpecError([Problem(line, (), f"is not YAML: {reason}")], source=source) from error
     except YAMLError as error:
         # A ReaderError, the only one without a mark: a character that YAML does not allow.
-        position = getattr(error, "position", 0)
-        line = text[:position].count("\n") + 1
+        line = text[: getattr(error, "position", 0)].count("\n") + 1
         message = f"is not YAML: {getattr(error, 'reason', error)}"
         raise SpecError([Problem(line, (), message)], source=source) from error
     except RecursionError as error:
@@ -115,117 +123,145 @@ def _parse(text: str, source: str) -> tuple[Any, _Reader]:
 
 
 class _Reader:
-    """Builds plain values from YAML's events; one reader, one text."""
+    """Builds values from the events of one text.
+
+    An event is the start of a value, or the end of a list or mapping. Methods that build a value
+    get its first event, and take the other events of the value from `events`.
+    """
 
     def __init__(self, events: list[Event]) -> None:
         self.events = iter(events)
-        self.lines: dict[Path, tuple[int, int]] = {}
+        self.lines: dict[SpecPath, tuple[int, int]] = {}
         self.problems: list[Problem] = []
-        self.anchors: dict[str, Any] = {}
+        self.values_by_anchor: dict[str, Any] = {}
         self.documents = sum(isinstance(event, DocumentStartEvent) for event in events)
 
-    def document(self) -> Any:
+    def read_document(self) -> Any:
         """Return the value of the one document; None if there is none."""
         if self.documents == 0:
             return None
         while not isinstance(next(self.events), DocumentStartEvent):
             pass
-        value = self.value(next(self.events), ())
+        value = self._read_value(next(self.events), ())
         if self.documents > 1:
-            self.problems.append(Problem(None, (), f"must hold one document, got {self.documents}"))
+            message = f"must hold one document, got {self.documents}; keep one"
+            self.problems.append(Problem(None, (), message))
         return value
 
-    def value(self, event: Event, path: Path) -> Any:
-        """Return the value that starts at an event, and note where it and its parts stand."""
-        mark = event.start_mark
-        line, column = mark.line + 1, mark.column + 1
+    def _read_value(self, event: Event, path: SpecPath) -> Any:
+        """Return the value that starts at an event; note the lines of the value and its parts."""
+        line, column = _line_and_column(event)
         self.lines.setdefault(path, (line, column))
         if isinstance(event, AliasEvent):
-            if event.anchor not in self.anchors:
-                self.problems.append(Problem(line, path, f"unknown alias *{event.anchor}"))
-            return self.anchors.get(event.anchor)
+            return self._read_alias(event, line, path)
         assert isinstance(event, NodeEvent)
-        tag = getattr(event, "tag", None)
-        if tag is not None and str(tag) not in _TAGS:
-            self.problems.append(
-                Problem(line, path, f"unknown tag {tag}; a spec uses plain YAML values")
-            )
+        tag = _tag(event)
+        if tag is not None and tag not in _TAGS:
+            self._add_problem(line, path, f"unknown tag {tag}; a spec uses plain YAML values")
         if isinstance(event, ScalarEvent):
-            value = self._scalar(event, line, path)
+            value = self._read_scalar(event, line, path)
         elif isinstance(event, SequenceStartEvent):
-            value = self._sequence(path)
+            value = self._read_sequence(path)
         else:
             assert isinstance(event, MappingStartEvent)
-            value = self._mapping(path)
+            value = self._read_mapping(path)
         if event.anchor is not None:
-            self.anchors[event.anchor] = value
+            self.values_by_anchor[event.anchor] = value
         return value
 
-    def _sequence(self, path: Path) -> list[Any]:
+    def _add_problem(self, line: int, path: SpecPath, message: str) -> None:
+        self.problems.append(Problem(line, path, message))
+
+    def _read_alias(self, event: AliasEvent, line: int, path: SpecPath) -> Any:
+        anchor = event.anchor
+        if anchor not in self.values_by_anchor:
+            self._add_problem(line, path, f"unknown alias *{anchor}; define &{anchor} before it")
+        return self.values_by_anchor.get(anchor)
+
+    def _read_sequence(self, path: SpecPath) -> list[Any]:
         items: list[Any] = []
-        while not isinstance(event := next(self.events), SequenceEndEvent):
-            items.append(self.value(event, (*path, len(items))))
+        event = next(self.events)
+        while not isinstance(event, SequenceEndEvent):
+            items.append(self._read_value(event, (*path, len(items))))
+            event = next(self.events)
         return items
 
-    def _mapping(self, path: Path) -> dict[str, Any]:
+    def _read_mapping(self, path: SpecPath) -> dict[str, Any]:
+        """Return a mapping: what `<<` merges into it, under its keys."""
         items: dict[str, Any] = {}
-        first: dict[str, int] = {}
         merged: dict[str, Any] = {}
-        while not isinstance(event := next(self.events), MappingEndEvent):
-            line = event.start_mark.line + 1
+        first_lines: dict[str, int] = {}
+        event = next(self.events)
+        while not isinstance(event, MappingEndEvent):
             if not isinstance(event, ScalarEvent):
-                self.problems.append(
-                    Problem(line, path, "a key must be text, got a list, a mapping or an alias")
-                )
-                self.value(event, (*path, "?"))
-                self.value(next(self.events), (*path, "?"))
-                continue
-            key = str(event.value)
-            if key == "<<" and event.style is None:
-                merged |= self._merged(self.value(next(self.events), (*path, "<<")), line, path)
-                continue
-            if key in first:
-                self.problems.append(
-                    Problem(
-                        line,
-                        (*path, key),
-                        f"doubled key {key!r}, first given in line {first[key]}; keep one",
-                    )
-                )
-                self.value(next(self.events), (*path, f"{key} again"))
-                continue
-            first[key] = line
-            self.lines[(*path, key)] = (line, event.start_mark.column + 1)
-            items[key] = self.value(next(self.events), (*path, key))
+                self._skip_item(event, path)
+            elif event.value == "<<" and event.style is None:
+                merged |= self._read_merge(event, path)
+            elif str(event.value) in first_lines:
+                self._skip_repeated_key(event, first_lines[str(event.value)], path)
+            else:
+                key = str(event.value)
+                key_location = _line_and_column(event)
+                first_lines[key] = key_location[0]
+                self.lines[(*path, key)] = key_location
+                items[key] = self._read_value(next(self.events), (*path, key))
+            event = next(self.events)
         return merged | items
 
-    def _merged(self, value: Any, line: int, path: Path) -> dict[str, Any]:
-        parts = value if isinstance(value, list) else [value]
-        if not all(isinstance(part, dict) for part in parts):
-            self.problems.append(
-                Problem(line, path, "<< must be given a mapping or a list of mappings")
-            )
-            return {}
-        return {key: item for part in reversed(parts) for key, item in part.items()}
+    def _skip_item(self, event: Event, path: SpecPath) -> None:
+        """Read past a key that is not text, and its value."""
+        line, _ = _line_and_column(event)
+        self._add_problem(line, path, "a key must be text, got a list, a mapping or an alias")
+        self._read_value(event, (*path, "?"))
+        self._read_value(next(self.events), (*path, "?"))
 
-    def _scalar(self, event: ScalarEvent, line: int, path: Path) -> Any:
+    def _skip_repeated_key(self, event: ScalarEvent, first_line: int, path: SpecPath) -> None:
+        """Read past the value of a key that the mapping has already."""
+        line, _ = _line_and_column(event)
+        key = str(event.value)
+        message = f"doubled key {key!r}, first given in line {first_line}; keep one"
+        self._add_problem(line, (*path, key), message)
+        self._read_value(next(self.events), (*path, f"{key} again"))
+
+    def _read_merge(self, event: ScalarEvent, path: SpecPath) -> dict[str, Any]:
+        """Return the mapping that `<<` merges: one mapping, or several of which the first wins."""
+        line, _ = _line_and_column(event)
+        value = self._read_value(next(self.events), (*path, "<<"))
+        mappings = value if isinstance(value, list) else [value]
+        if not all(isinstance(mapping, dict) for mapping in mappings):
+            self._add_problem(line, path, "<< must be given a mapping or a list of mappings")
+            return {}
+        merged: dict[str, Any] = {}
+        for mapping in reversed(mappings):
+            merged |= mapping
+        return merged
+
+    def _read_scalar(self, event: ScalarEvent, line: int, path: SpecPath) -> Any:
         text = str(event.value)
-        tag = getattr(event, "tag", None)
-        if event.style is not None or (tag is not None and str(tag).endswith(":str")):
+        tag = _tag(event)
+        is_quoted = event.style is not None
+        if is_quoted or (tag is not None and tag.endswith(":str")):
             return text
         value = _resolve(text)
         if isinstance(value, int) and abs(value) >= _TOO_LARGE:
-            self.problems.append(
-                Problem(
-                    line, path, f"whole numbers must fit 64 bits, got one of {len(text)} digits"
-                )
-            )
+            rule = "whole numbers must fit 64 bits"
+            self._add_problem(line, path, f"{rule}, got one of {len(text)} digits")
             return 0
         return value
 
 
+def _line_and_column(event: Event) -> tuple[int, int]:
+    """Return where an event starts, both from 1."""
+    return event.start_mark.line + 1, event.start_mark.column + 1
+
+
+def _tag(event: Event) -> str | None:
+    tag = getattr(event, "tag", None)
+    return None if tag is None else str(tag)
+
+
 def _resolve(text: str) -> Any:
-    """Return the value of a plain scalar by the core schema."""
+    """Return the value of a scalar without quotes, by the core schema."""
     if _NULL.fullmatch(text):
         return None
     if _TRUE.fullmatch(text):

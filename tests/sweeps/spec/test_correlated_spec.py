@@ -1,4 +1,4 @@
-"""Correlated factors in a sweep: what a spec may say, what its trials are, what they leave behind."""
+"""Correlated factors in a sweep: the rules of a spec, its brackets and trials, its artifacts."""
 
 from __future__ import annotations
 
@@ -26,17 +26,18 @@ from vae_core import (
     EvaluationConfig,
     TrainConfig,
     TrialConfig,
-    training_loop,
+    train,
 )
 
 NAME = "correlated-factors"
 SHAPES = "shape,weight\n0,1\n1,2\n2,0\n"
 
 
-def mistakes(*overrides: str, source: str = NAME) -> list[str]:
-    with pytest.raises(SpecError) as caught:
+def messages(*overrides: str, source: str = NAME) -> list[str]:
+    """Return the messages of the SpecError that a bundled spec raises with some overrides."""
+    with pytest.raises(SpecError) as raised:
         load.load_spec(source, overrides=overrides)
-    return [problem.message for problem in caught.value.problems]
+    return [problem.message for problem in raised.value.problems]
 
 
 @pytest.mark.parametrize(
@@ -62,32 +63,33 @@ def mistakes(*overrides: str, source: str = NAME) -> list[str]:
         ("data.stride.scale=6", "train.correlated: scale has one level in this data set"),
         (
             "evaluation.final=[mig, dci]",
-            "evaluation.final[1]: dci takes no weights, and factors are correlated",
+            "evaluation.final[1]: dci takes no row weights, and factors are correlated",
         ),
         (
             "evaluation.best=sap",
-            "evaluation.best: sap takes no weights, and factors are correlated",
+            "evaluation.best: sap takes no row weights, and factors are correlated",
         ),
         (
             "train.factor_table=no/such.csv",
-            "train.factor_table must be a CSV file, or its text, got 'no/such.csv'",
+            "train.factor_table must be the path of a CSV file, or its text, got 'no/such.csv'",
         ),
     ],
 )
-def test_a_correlation_that_cannot_be_is_told_at_once(override: str, message: str) -> None:
-    about = ("train.correlated=[scale, pos_x]",) if "scale" in override else ()
-    assert any(told.startswith(message) for told in mistakes(*about, override))
+def test_an_impossible_correlation_is_reported(override: str, message: str) -> None:
+    before = ("train.correlated=[scale, pos_x]",) if "scale" in override else ()
+    assert any(text.startswith(message) for text in messages(*before, override))
 
 
-def test_data_without_factors_have_none_to_correlate(tmp_path: Path) -> None:
-    np.savez(tmp_path / "plain.npz", images=np.zeros((300, 32, 32), np.uint8))
-    told = mistakes(f"data={{name: arrays, path: {tmp_path}/plain.npz}}")
-    assert "train: a correlation needs ground-truth factors, which this data set has not" in told
+def test_data_without_factors_has_none_to_correlate(tmp_path: Path) -> None:
+    np.savez(tmp_path / "images.npz", images=np.zeros((300, 32, 32), np.uint8))
+    rule = "train: a correlation needs ground-truth factors, which this data set does not have"
+    remedy = "leave out correlated and factor_table"
+    reported = messages(f"data={{name: arrays, path: {tmp_path}/images.npz}}")
+    assert f"{rule}; {remedy}" in reported
 
 
-def test_pairs_without_a_width_are_a_mistake() -> None:
-    told = mistakes("train.correlated=[pos_x, pos_y]", source="quickstart")
-    assert told == [
+def test_pairs_need_a_width() -> None:
+    assert messages("train.correlated=[pos_x, pos_y]", source="quickstart") == [
         "train.correlation_width is missing; correlated needs it, as in correlation_width: 0.2"
     ]
 
@@ -111,15 +113,15 @@ def test_pairs_without_a_width_are_a_mistake() -> None:
         ("form,weight\n0,1\n", "train.factor_table: unknown factor 'form'"),
     ],
 )
-def test_a_mistake_of_a_table_is_told(tmp_path: Path, text: str, message: str) -> None:
+def test_a_problem_of_a_factor_table_is_reported(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "table.csv").write_text(text)
-    told = mistakes(
+    reported = messages(
         f"train.factor_table={tmp_path}/table.csv", "evaluation.final=[mig]", source="quickstart"
     )
-    assert any(one.startswith(message) for one in told), told
+    assert any(line.startswith(message) for line in reported), reported
 
 
-def test_a_table_is_kept_by_content_and_not_by_path(tmp_path: Path) -> None:
+def test_a_spec_holds_the_text_of_a_factor_table_and_not_its_path(tmp_path: Path) -> None:
     for name in ("a.csv", "b.csv"):
         (tmp_path / name).write_text(SHAPES)
     a, b = (
@@ -131,32 +133,35 @@ def test_a_table_is_kept_by_content_and_not_by_path(tmp_path: Path) -> None:
     )
     assert a == b
     (tmp_path / "a.csv").unlink()
-    again = SweepSpec.from_dict(a.to_dict())  # on another machine, or another day
+    # The ledger's spec needs no file: it may be read on another machine, or later.
+    again = load.spec_from_mapping(a.to_dict())
     layout = all_layouts(again)[0]
     assert trial_config(again, layout, layout.fixed, 0, "f").train.factor_table == SHAPES
 
 
 def test_a_sweep_from_independent_to_strong_has_a_bracket_for_each_width() -> None:
     sweep = load.load_spec(NAME)
-    found = all_layouts(sweep)
-    names = [bracket_name(sweep, layout, layout.fixed) for layout in found]
+    names = [bracket_name(sweep, layout, layout.fixed) for layout in all_layouts(sweep)]
     assert len(set(names)) == len(names) == 16
     assert names[0] == "beta_vae beta=1 correlation_width=null"
     assert "beta_tcvae beta=4 correlation_width=0.1" in names
 
 
+def hashes(sweep: SweepSpec) -> set[str]:
+    """Return the hashes of the trials of seed 0."""
+    configs = [trial_config(sweep, layout, layout.fixed, 0, "f") for layout in all_layouts(sweep)]
+    return {config.hash for config in configs}
+
+
 def test_its_independent_trials_are_those_of_a_sweep_without_correlations() -> None:
     sweep = load.load_spec(NAME)
-    plain = dict(sweep.to_dict(), tradeoff={"by": ["beta"]})
-    plain["train"] = {
-        key: value for key, value in plain["train"].items() if not key.startswith("correlat")
+    mapping = dict(sweep.to_dict(), tradeoff={"by": ["beta"]})
+    mapping["train"] = {
+        key: value for key, value in mapping["train"].items() if not key.startswith("correlat")
     }
-    hashes = [
-        {trial_config(each, layout, layout.fixed, 0, "f").hash for layout in all_layouts(each)}
-        for each in (sweep, SweepSpec.from_dict(plain))
-    ]
-    assert len(hashes[1]) == 4
-    assert hashes[1] < hashes[0]
+    uncorrelated = hashes(load.spec_from_mapping(mapping))
+    assert len(uncorrelated) == 4
+    assert uncorrelated < hashes(sweep)
 
 
 def test_stored_codes_carry_the_distribution_they_are_scored_under() -> None:
@@ -174,38 +179,42 @@ def test_stored_codes_carry_the_distribution_they_are_scored_under() -> None:
         evaluation=EvaluationConfig(images=64, samples=4),
         fingerprint=data.fingerprint,
     )
-    *_, report = training_loop(config, data)
+    *_, report = train(config, data)
     stored = io.BytesIO(final_artifacts(config, data, report)["codes.npz"])
-    found = codes_file.read_from(stored, source="codes.npz", suffix=".npz")
-    assert found.factors is not None
-    assert found.factors.weights is not None
-    assert np.array_equal(found.factors.weights, config.train.distribution(data.factors))
+    codes = codes_file.read_from(stored, source="codes.npz", suffix=".npz")
+    assert codes.factors is not None
+    assert codes.factors.weights is not None
+    assert np.array_equal(codes.factors.weights, config.train.distribution(data.factors))
 
 
 def test_a_metric_without_weights_is_skipped_on_correlated_codes(tmp_path: Path) -> None:
     sweep = finished(tmp_path, **PLAIN)
     first = TrialPaths(sweep.trials[0].hash).artifact("codes.npz")
-    with np.load(io.BytesIO(LocalFiles(tmp_path).read(first))) as kept:
-        arrays = dict(kept)
+    with np.load(io.BytesIO(LocalFiles(tmp_path).read(first))) as file:
+        arrays = dict(file)
     buffer = io.BytesIO()
     np.savez(buffer, weights=np.linspace(1, 2, len(arrays["mean"])), **arrays)
     LocalFiles(tmp_path).write(first, buffer.getvalue())
-    done = rescore_sweep("mini", ["sap", "mig_hist20"], tmp_path)
-    told = {(outcome.number, outcome.metric): outcome for outcome in done.outcomes}
-    assert done.exit_code == 0
-    assert told[0, "sap"].state == "skipped"
-    assert told[0, "sap"].why == "takes no weights, and the factors of this trial are correlated"
-    assert {told[0, "mig_hist20"].state, told[1, "sap"].state} == {"scored"}
+    rescored = rescore_sweep("mini", ["sap", "mig_hist20"], tmp_path)
+    outcomes = {(outcome.number, outcome.metric): outcome for outcome in rescored.outcomes}
+    assert rescored.exit_code == 0
+    assert outcomes[0, "sap"].state == "skipped"
+    reason = "takes no weights, and the factors of this trial are correlated"
+    assert outcomes[0, "sap"].why == reason
+    assert {outcomes[0, "mig_hist20"].state, outcomes[1, "sap"].state} == {"scored"}
 
 
-def test_an_objective_s_own_correlation_is_judged_where_it_is_written() -> None:
+def test_a_problem_of_an_entry_s_correlation_has_the_path_of_the_entry() -> None:
     entry = {
         "name": "beta_vae",
         "train": {"correlated": ["pos_x", "pos_z"], "correlation_width": 0.1},
     }
     mapping = yaml_reader.read(load.bundled_specs()["quickstart"]).mapping
-    with pytest.raises(SpecError) as told:
+    with pytest.raises(SpecError) as raised:
         load.spec_from_mapping({**mapping, "objectives": [{"name": "vae"}, entry]})
-    message = str(told.value)
+    message = str(raised.value)
     assert "objectives[1].train.correlated: unknown factor 'pos_z'; did you mean 'pos_y'" in message
-    assert "evaluation.final[1]: factor_vae takes no weights, and factors are correlated" in message
+    assert (
+        "evaluation.final[1]: factor_vae takes no row weights, and factors are correlated"
+        in message
+    )

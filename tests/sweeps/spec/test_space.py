@@ -1,4 +1,4 @@
-"""Spaces check themselves, and say which points to check the rest by."""
+"""Spaces refuse bad values, and give the points by which the rules of a field are checked."""
 
 from __future__ import annotations
 

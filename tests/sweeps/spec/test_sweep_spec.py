@@ -1,203 +1,42 @@
-"""A spec: bundled ones load, bad ones tell every mistake with line, rule, value and remedy."""
+"""Specs load, with their defaults and overrides, survive a round trip and satisfy the schema."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import jsonschema
 import pytest
+from small_spec import BAD, small, stored_and_read
 
 from sweeps.cells import cell_grid
 from sweeps.spec import field_docs, load, yaml_reader
-from sweeps.spec.errors import SpecError
 from sweeps.spec.json_schema import json_schema
-from sweeps.spec.space import Grid, LogUniform
-from sweeps.spec.sweep_spec import SweepSpec
-from vae_core.data import DATASETS
-from vae_core.data.abstract import Outline
+from sweeps.spec.space import Grid
 from vae_core.objectives import OBJECTIVES
-
-BAD = Path(__file__).parent / "bad_specs"
-
-MISTAKES = [
-    ("unknown_key", 12, "unknown key 'evalution'; did you mean 'evaluation'?"),
-    ("unknown_field", 6, "train.batchsize: train has no such field; did you mean 'batch_size'?"),
-    (
-        "misspelt_objective",
-        9,
-        "objectives[1].name: unknown objective 'beta_tcvea'; did you mean 'beta_tcvae'?",
-    ),
-    ("negative_beta", 10, "objectives[1].beta must be >= 0, got -1"),
-    ("negative_beta_in_grid", 8, "objectives[0].beta.grid[1] must be >= 0, got -4"),
-    ("empty_range", 8, "objectives[0].beta: grid must hold at least one value, got an empty list"),
-    ("reversed_range", 8, "objectives[0].beta: uniform must have low < high, got low=4 and high=1"),
-    ("too_much_gpu", 13, "resources.gpu must be 0, or a fraction in (0, 1], got 1.5"),
-    ("wrong_type", 5, "train.epochs must be a whole number, got 'two'"),
-    ("doubled_seed", 11, "seeds must not repeat a seed, got 0 more than once"),
-    ("doubled_key", 7, "doubled key 'epochs', first given in line 5"),
-    ("unknown_data_set", 2, "data.name: unknown data set 'dsprite'; did you mean 'dsprites'?"),
-    ("bad_stride", 2, "data.stride.pos_x must be a whole number from 1 to 32, got 0"),
-    ("unknown_factor", 2, "data.stride: unknown factor 'posx'; did you mean 'pos_x'?"),
-    ("missing_file", 2, "data.path must exist, got 'no/such/dsprites.npz'"),
-    ("unknown_metric", 12, "evaluation.final[0]: unknown metric 'mgi'; did you mean 'mig'?"),
-    ("unknown_best", 12, "evaluation.best: unknown metric to select by 'mgi'; did you mean 'mig'?"),
-    (
-        "interval_in_a_grid",
-        8,
-        "objectives[0].beta is an interval, which search grid cannot lay out",
-    ),
-    (
-        "sampler_without_trials",
-        12,
-        "search.trials is missing; tpe needs it, as in search: {name: tpe, trials: 20}",
-    ),
-    (
-        "rung_outside",
-        12,
-        "pruning.rungs: 0.9 of a trial of 2 epochs must be an epoch of its own in 1..1",
-    ),
-    (
-        "epochs_and_steps",
-        4,
-        "train: give epochs or steps, one of the two, got epochs=2 and steps=10",
-    ),
-    ("large_batch", 6, "train.batch_size must be <= the 384 images of an epoch, got 1000"),
-    ("mlflow_files", 12, "store.mlflow must be a server or a database"),
-    (
-        "own_batch",
-        9,
-        "objectives[1].train.batch_size must be <= the 384 images of an epoch, got 1000",
-    ),
-    (
-        "own_field",
-        9,
-        "objectives[1].network.latent: network mlp has no such field; did you mean 'latents'?",
-    ),
-    (
-        "own_final",
-        9,
-        "objectives[1].evaluation.final[1]: accuracy needs discrete codes, which objectives[1] beta_tcvae",
-    ),
-    ("own_grid", 9, "objectives[1].train.learning_rate.grid[1] must be > 0, got 0"),
-    (
-        "own_images",
-        9,
-        "objectives[1].evaluation.images is shared by all objectives, so that their scores can be",
-    ),
-    (
-        "own_interval",
-        9,
-        "objectives[1].network.latents is an interval, which search grid cannot lay out",
-    ),
-    ("own_kind", 9, "objectives[1].network must be a mapping, got 5"),
-    ("own_learning_rate", 9, "objectives[1].train.learning_rate must be > 0, got -0.001"),
-    (
-        "own_length",
-        9,
-        "objectives[1].train: give epochs or steps, one of the two, got epochs=3 and steps=10",
-    ),
-    ("own_network", 9, "objectives[1].network.name: unknown network 'mpl'; did you mean 'mlp'?"),
-    ("own_repeat", 7, "objectives[1] repeats objectives[0]; leave it out"),
-    (
-        "own_section",
-        9,
-        "objectives[1].netwrok: objective beta_tcvae has no such field; did you mean 'network'?",
-    ),
-    (
-        "own_size",
-        9,
-        "objectives[1].network.name: burgess takes images of 28 x 28 or 32 x 32 or 64 x 64 pixels",
-    ),
-    ("own_space", 9, "objectives[1].network.latents: unknown space 'gird'; did you mean 'grid'?"),
-    ("tab", 6, "is not YAML"),
-    ("binary", 2, "is not UTF-8 text"),
-    ("empty", 1, "is empty"),
-    ("a_list", 1, "must be a mapping at the top, got a list"),
-]
-
-
-def problems(source: Any, *overrides: str) -> list[str]:
-    """Return the lines of the SpecError that a source raises."""
-    with pytest.raises(SpecError) as raised:
-        load.spec_from_mapping(source) if isinstance(source, dict) else load.load_spec(
-            source, overrides=overrides
-        )
-    return str(raised.value).splitlines()
-
-
-def small(**changes: Any) -> dict[str, Any]:
-    """Return a spec of 384 images as a mapping, with other sections."""
-    return {
-        "name": "small",
-        "data": {
-            "name": "dsprites",
-            "resolution": 16,
-            "stride": {"scale": 3, "orientation": 10, "pos_x": 8, "pos_y": 8},
-        },
-        "network": {"name": "mlp", "hidden": [8], "latents": 3},
-        "train": {"epochs": 4, "batch_size": 32},
-        "objectives": [{"name": "beta_vae", "beta": {"grid": [1, 4]}}],
-        **changes,
-    }
 
 
 @pytest.mark.parametrize("name", load.bundled_specs())
-def test_a_bundled_spec_loads_under_its_own_name_and_survives_a_round_trip(name: str) -> None:
+def test_a_bundled_spec_loads_under_its_file_name_and_survives_a_round_trip(name: str) -> None:
     loaded = load.load_spec(name, files=False)
-    assert (loaded.name, loaded.source) == (name, name)
+    assert loaded.name == name
     assert load.spec_from_mapping(json.loads(json.dumps(loaded.to_dict())), files=False) == loaded
-
-
-@pytest.mark.parametrize(("name", "line", "message"), MISTAKES)
-def test_a_mistake_is_told_with_its_line(name: str, line: int, message: str) -> None:
-    file = BAD / f"{name}.yaml"
-    assert any(told.startswith(f"{file}:{line}: {message}") for told in problems(file))
-
-
-@pytest.mark.parametrize(("name", "line", "message"), MISTAKES)
-def test_one_mistake_is_told_once(name: str, line: int, message: str) -> None:
-    del line, message
-    expected = (
-        2 if name == "sampler_without_trials" else 1
-    )  # that spec has nothing to search, either
-    assert len(problems(BAD / f"{name}.yaml")) == expected
-
-
-def test_all_mistakes_of_a_file_are_told_at_once_in_its_order() -> None:
-    told = problems(BAD / "many.yaml")
-    lines = [int(line.removeprefix(f"{BAD / 'many.yaml'}:").partition(":")[0]) for line in told]
-    assert lines == sorted(lines)
-    assert set(lines) == {1, 2, 3, 4, *range(6, 21)}  # line 5 is right
-    assert len(told) == 31
 
 
 def test_numbers_take_the_type_of_their_field() -> None:
     # The hash of a trial is over the JSON of its configuration, where 1 and 1.0 differ.
-    whole, real = (
-        load.spec_from_mapping(small(objectives=[{"name": "beta_vae", "beta": b}]))
-        for b in (4, 4.0)
-    )
-    assert json.dumps(whole.to_dict()) == json.dumps(real.to_dict())
+    of_int = load.spec_from_mapping(small(objectives=[{"name": "beta_vae", "beta": 4}]))
+    of_float = load.spec_from_mapping(small(objectives=[{"name": "beta_vae", "beta": 4.0}]))
+    assert json.dumps(of_int.to_dict()) == json.dumps(of_float.to_dict())
     assert load.spec_from_mapping(small()).objectives[0]["beta"] == Grid((1.0, 4.0))
 
 
-def test_what_is_left_out_has_a_default() -> None:
+def test_a_section_that_is_left_out_has_a_default() -> None:
     loaded = load.spec_from_mapping(small())
     assert loaded.seeds == (0,)
-    assert (loaded.search.name, loaded.pruning, loaded.tradeoff_by) == ("grid", None, None)
+    assert (loaded.search.name, loaded.pruning, loaded.tradeoff.by) == ("grid", None, None)
     assert [(goal.metric, goal.mode) for goal in loaded.goal] == [("mig", "max")]
     assert (loaded.resources.trial_timeout, loaded.resources.retries) == (7200.0, 3)
-
-
-@pytest.mark.parametrize("key", ["name", "data", "network", "train", "objectives"])
-def test_what_must_be_there_is_missed(key: str) -> None:
-    mapping = small()
-    del mapping[key]
-    assert problems(mapping) == [
-        f"{key} is missing; a spec needs name, data, network, train, objectives"
-    ]
 
 
 def test_pruning_follows_the_first_goal_unless_it_names_a_metric() -> None:
@@ -223,238 +62,28 @@ def test_a_timeout_is_a_duration(written: Any, seconds: float | None) -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("section", "message"),
-    [
-        ({"seeds": 0}, "seeds must be a number of seeds from 1"),
-        ({"seeds": []}, "seeds must hold at least one seed"),
-        ({"seeds": [0, "a"]}, "seeds[1] must be a whole number, got 'a'"),
-        ({"seeds": [2**31]}, "seeds must lie in [0, 2147483648)"),
-        ({"name": "a/b"}, "name must be letters, digits, - _ . only, got 'a/b'"),
-        ({"name": ".."}, "name must be"),
-        ({"search": {"name": "gird"}}, "did you mean 'grid'?"),
-        ({"search": {"name": "grid", "trials": 3}}, "search.trials must be left out of a grid"),
-        ({"search": {"name": "tpe", "trials": 3}}, "search tpe finds nothing to search"),
-        ({"goal": []}, "goal must be a list of at least 1"),
-        ({"goal": {"metric": "active_units"}}, "goal.mode is missing"),
-        (
-            {"goal": {"metric": "final/mig"}},
-            "goal.metric: unknown metric of every epoch 'final/mig'",
-        ),
-        ({"goal": [{"metric": "tc"}, {"metric": "tc"}]}, "goal must not repeat a metric, got tc"),
-        (
-            {"pruning": {"metric": "dci", "rungs": [0.5]}},
-            "pruning.metric: unknown metric of every epoch 'dci'",
-        ),
-        (
-            {"pruning": {"rungs": []}},
-            "pruning must have a rung, or stop_collapsed: true, got rungs []",
-        ),
-        ({"pruning": {"stop_collapsed": 1}}, "pruning.stop_collapsed must be true or false, got 1"),
-        (
-            {"pruning": {"rungs": [0.5, 1.0]}},
-            "pruning.rungs must be fractions of the trial in (0, 1)",
-        ),
-        (
-            {"pruning": {"rungs": [0.3, 0.5]}},
-            "pruning.rungs: 0.5 of a trial of 4 epochs must be an epoch of its own",
-        ),
-        ({"pruning": {"rungs": [0.5], "reduction": 1}}, "pruning.reduction must be >= 2, got 1"),
-        (
-            {"tradeoff": {"by": ["betta"]}},
-            "tradeoff.by[0]: unknown parameter 'betta'; did you mean 'beta'?",
-        ),
-        (
-            {"resources": {"gpu": -0.5}},
-            "resources.gpu must be 0, or a fraction in (0, 1], got -0.5",
-        ),
-        (
-            {"resources": {"require_gpu": True}},
-            "resources.require_gpu is true while resources.gpu is 0",
-        ),
-        (
-            {"resources": {"max_concurrent": "all"}},
-            "resources.max_concurrent must be one of auto or a whole number",
-        ),
-        (
-            {"resources": {"trial_timeout": "soon"}},
-            "resources.trial_timeout must be a duration > 0",
-        ),
-        ({"resources": {"cpu": "two"}}, "resources.cpu must be a number, got 'two'"),
-        ({"resources": 3}, "resources must be a mapping, got 3"),
-        ({"budget": {"hours": 0}}, "budget.hours must be > 0, got 0"),
-        ({"store": {"mlflow": "file:./mlruns"}}, "store.mlflow must be a server or a database"),
-        (
-            {"store": {"ledger": "mysql://host/db"}},
-            "store.ledger must be a sqlite:///… or postgresql://… URL",
-        ),
-        (
-            {"evaluation": {"images": 3}},
-            "evaluation.images must be >= 4",
-        ),  # four levels of orientation
-        ({"evaluation": {"final": ["udr"]}}, "evaluation"),
-        (
-            {"evaluation": {"best": "dic"}},
-            "evaluation.best: unknown metric to select by 'dic'; did you mean 'dci'?",
-        ),
-        (
-            {"evaluation": {"best": "active_units"}},
-            "evaluation.best: unknown metric to select by 'active_units'",
-        ),
-        (
-            {"objectives": [{"name": "conditional_vae", "label": ["shap"]}]},
-            "objectives[0].label: unknown factor 'shap'; did you mean 'shape'?",
-        ),
-        (
-            {
-                "objectives": [
-                    {"name": "conditional_vae", "label": {"grid": [["shape"], ["scale", "size"]]}}
-                ]
-            },
-            "objectives[0].label: unknown factor 'size'",
-        ),
-        (
-            {"objectives": [{"name": "conditional_vae", "label": []}]},
-            "label must name one factor or more",
-        ),
-        (
-            {"objectives": [{"name": "joint_vae", "categories": [3, 1]}]},
-            "objectives[0].categories[1] must be >= 2",
-        ),
-        (
-            {"objectives": [{"name": "factor_bottleneck", "hidden": [8.5]}]},
-            "objectives[0].hidden[0] must be a whole",
-        ),
-        (
-            {"objectives": [{"name": "factor_vae", "discriminator_betas": [0.5]}]},
-            "discriminator_betas",
-        ),
-        (
-            {"objectives": [{"name": "control_vae", "beta_min": 9, "beta_max": 3}]},
-            "beta_min must be <= beta_max",
-        ),
-        ({"objectives": []}, "objectives must be a list of at least one mapping"),
-        ({"objectives": [{"name": "vae"}, {"name": "vae"}]}, "objectives[1] repeats objectives[0]"),
-        ({"objectives": [{"beta": 1}]}, "objectives[0] must have a name"),
-        (
-            {"objectives": [{"name": "vae", "beta": 1}]},
-            "objectives[0].beta: objective vae has no such field",
-        ),
-        (
-            {"objectives": [{"name": "beta_vae", "beta": True}]},
-            "objectives[0].beta must be a number, got true",
-        ),
-        (
-            {"objectives": [{"name": "beta_vae", "beta": float("nan")}]},
-            "objectives[0].beta must be finite, got nan",
-        ),
-        (
-            {"objectives": [{"name": "beta_vae", "beta": {"gird": [1]}}]},
-            "unknown space 'gird'; did you mean 'grid'?",
-        ),
-        (
-            {"network": {"name": "burgess"}},
-            "network.name: burgess takes images of 28 x 28 or 32 x 32 or 64 x 64 pixels",
-        ),
-        (
-            {"network": {"name": "mlp", "latents": {"uniform": [1, 4]}}},
-            "network.latents.uniform[0] must be a whole number",
-        ),
-        ({"train": {"epochs": {"grid": [4, 0]}}}, "train.epochs.grid[1] must be >= 1, got 0"),
-        ({"train": {}}, "train: give epochs or steps"),
-        ({"data": {"name": "dsprites", "path": 3}}, "data.path must be text, got 3"),
-        ({"data": {"name": "dsprites", "stride": 3}}, "data.stride must be a mapping, got 3"),
-        (
-            {"data": {"name": "dsprites", "resolution": {"grid": [16, 32]}}},
-            "data.resolution must be one of 64, 32, 16",
-        ),
-    ],
-)
-def test_a_section_states_the_rule_it_breaks(section: dict[str, Any], message: str) -> None:
-    assert any(message in told for told in problems(small(**section)))
-
-
-def test_both_ends_of_an_interval_and_all_values_of_a_grid_are_checked() -> None:
-    beta = {"uniform": [-1, 4]}
-    told = problems(
-        small(
-            objectives=[{"name": "beta_vae", "beta": beta}], search={"name": "random", "trials": 2}
-        )
-    )
-    assert told == ["objectives[0].beta.uniform[0] must be >= 0, got -1.0"]
-    told = problems(small(train={"epochs": 4, "batch_size": {"grid": [32, 1, 400]}}))
-    assert told == ["train.batch_size.grid[1] must be >= 2, got 1"]
-    told = problems(small(train={"epochs": 4, "batch_size": {"grid": [32, 400]}}))
-    assert told == ["train.batch_size must be <= the 384 images of an epoch, got 400"]
-
-
-def test_a_searched_parameter_spans_no_tradeoff() -> None:
-    changes: dict[str, Any] = {
-        "objectives": [{"name": "beta_vae", "beta": {"loguniform": [1, 4]}}],
-        "search": {"name": "tpe", "trials": 4},
-    }
-    assert load.spec_from_mapping(small(**changes)).objectives[0]["beta"] == LogUniform(1, 4)
-    told = problems(small(**changes, tradeoff={"by": ["beta"]}))
-    assert told[0].startswith("tradeoff.by[0]: beta is searched (objectives[0].beta)")
-
-
-def test_data_without_factors_has_no_mig(monkeypatch: pytest.MonkeyPatch) -> None:
-    outline = Outline(384, (1, 16, 16), (), ())
-    monkeypatch.setattr(DATASETS["dsprites"], "outline", lambda self: outline)
-    loaded = load.spec_from_mapping(small())
-    assert ([goal.metric for goal in loaded.goal], loaded.evaluation.final) == (["elbo"], ())
-    told = problems(
-        small(goal={"metric": "mig"}, evaluation={"final": ["mig"]}, pruning={"rungs": [0.5]})
-    )
-    assert len(told) == 3
-    assert all("mig needs ground-truth factors" in line for line in told)
-
-
-@pytest.mark.parametrize("name", ["conditional_vae", "factor_bottleneck"])
-def test_data_without_factors_serves_no_objective_that_reads_them(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(
-        DATASETS["dsprites"], "outline", lambda self: Outline(384, (1, 16, 16), (), ())
-    )
-    (told,) = problems(small(objectives=[{"name": "vae"}, {"name": name}]))
-    assert told == f"objectives[1]: {name} needs ground-truth factors, which this data set has not"
-
-
-def test_data_without_factors_has_no_best_by_labels(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        DATASETS["dsprites"], "outline", lambda self: Outline(384, (1, 16, 16), (), ())
-    )
-    (told,) = problems(small(evaluation={"best": "mig"}))
-    assert told.startswith(
-        "evaluation.best: mig needs ground-truth factors, which this data set has not; use elbo"
-    )
-    assert load.spec_from_mapping(small(evaluation={"best": "elbo"})).evaluation.best == "elbo"
-
-
-def test_pruning_by_collapse_alone_has_no_rung() -> None:
+def test_pruning_by_collapse_alone_needs_no_rung() -> None:
     loaded = load.spec_from_mapping(small(pruning={"rungs": [], "stop_collapsed": True}))
     assert loaded.pruning is not None
     assert (loaded.pruning.rungs, loaded.pruning.stop_collapsed) == ((), True)
-    assert SweepSpec.from_dict(loaded.to_dict()) == loaded
+    assert load.spec_from_mapping(loaded.to_dict()) == loaded
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
-def test_every_objective_can_stand_in_a_spec(name: str) -> None:
+def test_an_objective_with_defaults_written_out_is_the_same_trial(name: str) -> None:
     validator = jsonschema.Draft202012Validator(json_schema())
     defaults = field_docs.fields(OBJECTIVES[name])
-    spelled = {"name": name} | {field.name: field.default for field in defaults}
-    short, long = (
-        load.spec_from_mapping(small(objectives=[entry])) for entry in ({"name": name}, spelled)
-    )
+    written_out = {"name": name} | {field.name: field.default for field in defaults}
+    short = load.spec_from_mapping(small(objectives=[{"name": name}]))
+    long = load.spec_from_mapping(small(objectives=[written_out]))
     for loaded in (short, long):
-        assert SweepSpec.from_dict(json.loads(json.dumps(loaded.to_dict()))) == loaded
+        assert stored_and_read(loaded) == loaded
         validator.validate(loaded.to_dict())
     hashes = [
         cell_grid.trial_config(loaded, cell_grid.all_layouts(loaded)[0], {}, 0, "f" * 64).hash
         for loaded in (short, long)
     ]
-    assert hashes[0] == hashes[1]  # a default that is written out makes no other trial
+    assert hashes[0] == hashes[1]
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -465,16 +94,12 @@ def test_every_field_of_an_objective_can_be_laid_out(name: str) -> None:
         loaded = load.spec_from_mapping(mapping)
         validator.validate(mapping)
         validator.validate(loaded.to_dict())
-        assert SweepSpec.from_dict(json.loads(json.dumps(loaded.to_dict()))) == loaded
+        assert stored_and_read(loaded) == loaded
 
 
-def test_all_images_of_an_epoch_may_be_said() -> None:
-    assert (
-        load.spec_from_mapping(small(train={"epochs": 1, "images_per_epoch": "all"})).train[
-            "images_per_epoch"
-        ]
-        is None
-    )
+def test_all_images_of_an_epoch_may_be_written_as_a_word() -> None:
+    loaded = load.spec_from_mapping(small(train={"epochs": 1, "images_per_epoch": "all"}))
+    assert loaded.train["images_per_epoch"] is None
 
 
 @pytest.mark.parametrize(
@@ -503,38 +128,13 @@ def test_all_images_of_an_epoch_may_be_said() -> None:
 )
 def test_an_override_sets_one_value(override: str, path: tuple[str | int, ...], value: Any) -> None:
     unsearched = ["search={name: random, trials: 1}", "train.batch_size={choice: [16, 32]}"]
-    found: Any = load.load_spec("smoke", overrides=[*unsearched, override]).to_dict()
+    loaded: Any = load.load_spec("smoke", overrides=[*unsearched, override]).to_dict()
     for part in path:
-        found = found[part]
-    assert found == value
+        loaded = loaded[part]
+    assert loaded == value
 
 
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("seeds", "must be path=value"),
-        ("objectives.7.beta=1", "objectives is a list: use an index from 0 to 0, or *, got '7'"),
-        ("train.epochs.x=1", "train.epochs is 2, which has no 'x' inside"),
-        ("seeds=[1", "is not YAML"),
-        ("objectives.*.beta=-1", "objectives[0].beta must be >= 0, got -1"),
-        ("train.epoch=1", "train.epoch: train has no such field; did you mean 'epochs'?"),
-        (
-            "objectives[0].network.latent=5",
-            "objectives[0].network.latent: network mlp has no such field; did you mean",
-        ),
-        ("sedes=1", "unknown key 'sedes'; did you mean 'seeds'?"),
-    ],
-)
-def test_a_mistaken_override_is_told_as_it_was_written(override: str, message: str) -> None:
-    told = problems("smoke", override)
-    assert any(line.startswith(f"--set {override}: {message}") for line in told)
-
-
-def test_an_unknown_spec_names_the_nearest() -> None:
-    assert "did you mean 'quickstart'?" in problems("quikstart")[0]
-
-
-def test_the_schema_takes_the_bundled_specs_as_written_and_as_stored() -> None:
+def test_the_schema_accepts_the_bundled_specs_as_written_and_as_stored() -> None:
     validator = jsonschema.Draft202012Validator(json_schema())
     validator.check_schema(json_schema())
     for name, file in load.bundled_specs().items():
@@ -542,36 +142,31 @@ def test_the_schema_takes_the_bundled_specs_as_written_and_as_stored() -> None:
         validator.validate(load.load_spec(name, files=False).to_dict())
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *(
-            "unknown_key",
-            "unknown_field",
-            "misspelt_objective",
-            "negative_beta",
-            "negative_beta_in_grid",
-        ),
-        *(
-            "empty_range",
-            "too_much_gpu",
-            "wrong_type",
-            "doubled_seed",
-            "unknown_data_set",
-            "unknown_metric",
-        ),
-        *(
-            "unknown_best",
-            "own_field",
-            "own_grid",
-            "own_images",
-            "own_kind",
-            "own_learning_rate",
-            "own_network",
-        ),
-        *("own_section", "own_space"),
-    ],
-)
-def test_the_schema_refuses_what_an_editor_can_see(name: str) -> None:
+VISIBLE_IN_AN_EDITOR = [
+    "unknown_key",
+    "unknown_field",
+    "misspelt_objective",
+    "negative_beta",
+    "negative_beta_in_grid",
+    "empty_range",
+    "too_much_gpu",
+    "wrong_type",
+    "doubled_seed",
+    "unknown_data_set",
+    "unknown_metric",
+    "unknown_best",
+    "entry_field",
+    "entry_grid",
+    "entry_images",
+    "entry_kind",
+    "entry_learning_rate",
+    "entry_network",
+    "entry_section",
+    "entry_space",
+]
+
+
+@pytest.mark.parametrize("name", VISIBLE_IN_AN_EDITOR)
+def test_the_schema_refuses_the_problems_that_an_editor_can_show(name: str) -> None:
     mapping = yaml_reader.read(BAD / f"{name}.yaml").mapping
     assert not jsonschema.Draft202012Validator(json_schema()).is_valid(mapping)

@@ -1,4 +1,4 @@
-"""YAML 1.2 in, plain values and their lines out."""
+"""The YAML reader: values by the core schema of YAML 1.2, and the line of each."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ from sweeps.spec.errors import SpecError
     ],
 )
 def test_scalars_are_those_of_the_core_schema(text: str, value: object) -> None:
-    read = yaml_reader.parse(f"key: {text}\n").mapping["key"]
-    assert read == value
-    assert type(read) is type(value)
+    parsed = yaml_reader.parse(f"key: {text}\n").mapping["key"]
+    assert parsed == value
+    assert type(parsed) is type(value)
 
 
 def test_nan_is_a_number() -> None:
@@ -54,13 +54,13 @@ def test_nan_is_a_number() -> None:
 
 
 def test_every_value_has_its_line_and_column() -> None:
-    lines = yaml_reader.parse("a: 1\nb:\n  - {c: 2,\n     d: 3}\n").places.lines
+    lines = yaml_reader.parse("a: 1\nb:\n  - {c: 2,\n     d: 3}\n").locations.lines
     assert lines[("a",)] == (1, 1)
     assert lines[("b", 0, "c")] == (3, 6)
     assert lines[("b", 0, "d")] == (4, 6)
 
 
-def test_every_doubled_key_is_told_with_both_lines() -> None:
+def test_every_doubled_key_is_reported_with_both_lines() -> None:
     document = yaml_reader.parse("a: 1\nb: {c: 1, c: 2}\na: 3\na: 4\n")
     assert [problem.line for problem in document.problems] == [2, 3, 4]
     assert document.problems[1].message == "doubled key 'a', first given in line 1; keep one"
@@ -96,7 +96,9 @@ def test_an_anchor_is_repeated_and_merged() -> None:
         ("a: " + "[" * 600 + "]" * 600, None, "nested too deeply"),
     ],
 )
-def test_what_is_no_spec_is_told_with_its_line(text: str, line: int | None, message: str) -> None:
+def test_a_text_that_is_no_spec_is_reported_with_its_line(
+    text: str, line: int | None, message: str
+) -> None:
     try:
         problems = yaml_reader.parse(text).problems
     except SpecError as error:
@@ -105,9 +107,9 @@ def test_what_is_no_spec_is_told_with_its_line(text: str, line: int | None, mess
     assert message in problems[0].message
 
 
-def test_what_cannot_be_read_is_a_spec_error(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_a_spec_error(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"name: x\n\xff\xfe")
-    with pytest.raises(SpecError, match=r"binary.yaml:2: is not UTF-8 text"):
+    with pytest.raises(SpecError, match=r"binary\.yaml:2: is not UTF-8 text: .*; save it as UTF-8"):
         yaml_reader.read(tmp_path / "binary.yaml")
     with pytest.raises(SpecError, match="cannot be read: Is a directory"):
         yaml_reader.read(tmp_path)
