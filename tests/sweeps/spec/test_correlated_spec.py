@@ -10,7 +10,7 @@ import pytest
 from stored_codes import PLAIN, finished
 
 from sweeps.cells.cell_grid import all_layouts, trial_config
-from sweeps.cells.names import bracket_name
+from sweeps.cells.names import bracket
 from sweeps.driver.artifacts import final_artifacts
 from sweeps.scoring import codes_file
 from sweeps.scoring.rescore import rescore_sweep
@@ -141,7 +141,7 @@ def test_a_spec_holds_the_text_of_a_factor_table_and_not_its_path(tmp_path: Path
 
 def test_a_sweep_from_independent_to_strong_has_a_bracket_for_each_width() -> None:
     sweep = load.load_spec(NAME)
-    names = [bracket_name(sweep, layout, layout.fixed) for layout in all_layouts(sweep)]
+    names = [bracket(sweep, layout, layout.fixed).name for layout in all_layouts(sweep)]
     assert len(set(names)) == len(names) == 16
     assert names[0] == "beta_vae beta=1 correlation_width=null"
     assert "beta_tcvae beta=4 correlation_width=0.1" in names

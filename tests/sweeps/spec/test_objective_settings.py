@@ -10,7 +10,7 @@ import pytest
 from mini_sweep import conductor, play, spec
 
 from sweeps.cells import cell_grid
-from sweeps.cells.names import bracket_name, entry_name
+from sweeps.cells.names import bracket, entry_name
 from sweeps.cells.notes import spec_notes
 from sweeps.cells.plan import plan_sweep
 from sweeps.report.figures.distribution import distribution_figure
@@ -258,7 +258,7 @@ def test_entries_of_one_objective_are_named_by_their_differences() -> None:
 def bracket_names(made: SweepSpec) -> list[str]:
     """Return the bracket name of every layout."""
     layouts = cell_grid.all_layouts(made)
-    return [bracket_name(made, layout, layout.fixed) for layout in layouts]
+    return [bracket(made, layout, layout.fixed).name for layout in layouts]
 
 
 def test_a_bracket_name_has_the_effective_values_and_each_once() -> None:
