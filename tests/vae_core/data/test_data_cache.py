@@ -25,7 +25,7 @@ def _never() -> NDArray[np.uint8]:
 def test_the_second_load_reads_the_file(tmp_path: Path) -> None:
     dataset = DSprites(values=SMALL)
     first = dataset.load(tmp_path)
-    images, _ = store.stored_or_made(dataset.cache_file(tmp_path), _never)
+    images, _ = store.load_or_make(dataset.cache_file(tmp_path), _never)
     np.testing.assert_array_equal(images, first.images)
 
 
@@ -50,7 +50,7 @@ def test_half_a_file_is_made_anew(loss: str, tmp_path: Path) -> None:
     if loss == "truncated":
         path.write_bytes(path.read_bytes()[:5000])
     else:
-        store.beside(path).unlink()
+        store.checksum_file(path).unlink()
     with pytest.warns(UserWarning, match="is damaged"):
         assert DSprites(values=SMALL).load(tmp_path).fingerprint == data.fingerprint
 
@@ -118,7 +118,7 @@ def test_verify_names_the_damaged_file(tmp_path: Path) -> None:
 
 def test_verify_holds_the_full_grid_to_the_published_checksum(tmp_path: Path) -> None:
     path = DSprites().cache_file(tmp_path)
-    store.stored_or_made(path, lambda: np.zeros((4, 512), np.uint8))  # intact, and not dSprites
+    store.load_or_make(path, lambda: np.zeros((4, 512), np.uint8))  # intact, and not dSprites
     (row,) = verify(tmp_path)
     assert (row["intact"], row["published"]) == (False, False)
     assert render.FULL_SHA256 in row["reason"]

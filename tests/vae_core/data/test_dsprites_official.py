@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from vae_core.data import DSprites
-from vae_core.data.dsprites.official import read_blocks
+from vae_core.data.dsprites.read import read_blocks
 from vae_core.data.dsprites.render import SIZES, render_blocks
 
 SMALL = (

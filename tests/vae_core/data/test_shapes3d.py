@@ -126,7 +126,7 @@ def _one_scale(arrays: dict[str, Any]) -> None:
         ),
         (_shorten, r"its images must have shape \(288, 64, 64, 3\), got \(287, 64, 64, 3\)"),
         (_floats, "its images must be uint8, got float32"),
-        (_no_labels, "it has no labels"),
+        (_no_labels, "it does not have labels"),
         (_one_scale, "column 3 of its labels must run through 2 levels, got 1"),
     ],
 )

@@ -103,7 +103,7 @@ def _short_info(found: dict[str, np.ndarray]) -> None:
     ("alter", "reason"),
     [
         (_odd, "azimuths of train-info.gz must be even, got 3"),
-        (_twice, r"every cell of the grid \(2, 2, 3, 2, 2\) must have one image, got [02] of one"),
+        (_twice, r"every cell of the grid \(2, 2, 3, 2, 2\) must have one image, got a cell with [02]"),
         (_another_toy, r"instances of train-info.gz must be of \(1, 3\), got 2"),
         (_another_category, "category must have levels from 0 to 1, got 0 to 7"),
         (
