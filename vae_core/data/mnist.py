@@ -1,4 +1,4 @@
-"""MNIST (LeCun et al. 1998): 70,000 handwritten digits, one factor, read from the original files."""
+"""MNIST (LeCun et al. 1998): 70,000 handwritten digits, one factor, read from original files."""
 
 from __future__ import annotations
 

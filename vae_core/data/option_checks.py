@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any, get_args, get_type_hints
+from typing import Any, cast, get_args, get_type_hints
 
 from vae_core.hyperparameters import field_checks
 
@@ -50,5 +50,5 @@ def name_list_problems(option: str, names: Any) -> list[str]:
 def _is_list_of_text(value: Any) -> bool:
     if not isinstance(value, list | tuple) or not value:
         return False
-    items: Any = value
+    items = cast("list[Any] | tuple[Any, ...]", value)
     return all(isinstance(item, str) for item in items)

@@ -71,7 +71,7 @@ def _stored_npy(file: IO[bytes]) -> Stored:
 
 
 def _transposed(read_all: Callable[[], NDArray[Any]]) -> Callable[[int, int], NDArray[Any]]:
-    """Return a reader by rows of an array that is stored by columns; it is read once, as a whole."""
+    """Return a reader by rows of an array that is stored by columns; it is read once, complete."""
     read_once = functools.cache(read_all)
     return lambda start, stop: read_once().T[start:stop]
 
