@@ -30,13 +30,13 @@ def test_the_second_load_reads_the_file(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damaged_byte", [0, 200, -1])
-def test_a_damaged_file_is_noticed_and_made_anew(damaged_byte: int, tmp_path: Path) -> None:
+def test_a_damaged_file_is_noticed_and_made_again(damaged_byte: int, tmp_path: Path) -> None:
     data = DSprites(values=SMALL).load(tmp_path)
     path = DSprites(values=SMALL).cache_file(tmp_path)
     content = bytearray(path.read_bytes())
     content[damaged_byte] ^= 1
     path.write_bytes(content)
-    with pytest.warns(UserWarning, match="is damaged.*making it anew") as caught:
+    with pytest.warns(UserWarning, match="is damaged.*it is made again") as caught:
         again = DSprites(values=SMALL).load(tmp_path)
     assert len(caught) == 1
     np.testing.assert_array_equal(again.images, data.images)
@@ -44,7 +44,7 @@ def test_a_damaged_file_is_noticed_and_made_anew(damaged_byte: int, tmp_path: Pa
 
 
 @pytest.mark.parametrize("loss", ["truncated", "no checksum"])
-def test_an_incomplete_file_is_made_anew(loss: str, tmp_path: Path) -> None:
+def test_an_incomplete_file_is_made_again(loss: str, tmp_path: Path) -> None:
     data = DSprites(values=SMALL).load(tmp_path)
     path = DSprites(values=SMALL).cache_file(tmp_path)
     if loss == "truncated":

@@ -52,11 +52,11 @@ def test_only_a_block_is_in_memory(tmp_path: Path) -> None:
     assert peak < 0.5 * np.prod(SHAPE)  # two of the eight blocks, and Python's own objects
 
 
-def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
+def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     mapped.map_or_make(path, SHAPE, blocks)
     path.write_bytes(path.read_bytes()[:-1] + b"\x07")
-    with pytest.warns(UserWarning, match="is damaged.*making it anew"):
+    with pytest.warns(UserWarning, match="is damaged.*it is made again"):
         images, _ = mapped.map_or_make(path, SHAPE, blocks)
     np.testing.assert_array_equal(images, np.concatenate(list(blocks())))
 

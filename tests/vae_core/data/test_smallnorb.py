@@ -27,7 +27,7 @@ def level(category: int, elevation: int, azimuth: int, lighting: int, instance: 
 
 
 def matrix(values: np.ndarray) -> bytes:
-    """Return a matrix in the original format, whose header has at least three sizes."""
+    """Return a matrix in the original format, with a header of at least three sizes."""
     sizes = [*values.shape, 1, 1][: max(3, values.ndim)]
     header = np.array([MAGIC[values.dtype], values.ndim, *sizes], "<i4")
     return header.tobytes() + values.tobytes()

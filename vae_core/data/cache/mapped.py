@@ -64,7 +64,7 @@ def map_or_make(
         try:
             return store.load_checked(path, mapped=True)
         except ValueError as error:
-            warnings.warn(f"{error}; making it anew", stacklevel=2)
+            warnings.warn(f"{error}; it is made again", stacklevel=2)
     try:
         _store(path, shape, blocks())
     except OSError as error:

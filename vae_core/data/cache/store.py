@@ -46,7 +46,7 @@ def load_or_make(path: Path, make: Callable[[], Images]) -> tuple[Images, str]:
         try:
             return load_checked(path)
         except ValueError as error:
-            warnings.warn(f"{error}; making it anew", stacklevel=2)
+            warnings.warn(f"{error}; it is made again", stacklevel=2)
     images = make()
     sha256 = digest(images)
     try:

@@ -40,7 +40,7 @@ def read_blocks(
 ) -> Iterator[NDArray[np.uint8]]:
     """Yield the images of a sub-grid as `render_blocks` does, read from an official file.
 
-    One block is unpacked at a time: the 3 GB of the whole set unpacked are never in memory.
+    One block is unpacked at a time, because all images unpacked take 3 GB.
 
     Args:
         path: the .npz or .hdf5.

@@ -59,7 +59,7 @@ OPENERS = {".npz": open_npz, ".h5": open_hdf5, ".hdf5": open_hdf5}
 
 
 def _stored_npy(file: IO[bytes]) -> Stored:
-    """Return the array of an open .npy, whose values are not read yet."""
+    """Return the array of an open .npy; its values are read later."""
     shape, column_major, dtype = read_npy_header(file)
     first_byte = file.tell()
     if not column_major:
