@@ -1,9 +1,10 @@
-"""What MI, TC and dimension-wise KL of all posteriors cost, and how right they are: S samples against N posteriors.
+"""Cost and accuracy of MI, TC and dimension-wise KL over all posteriors: S samples, N posteriors.
 
     python benchmarks/bench_elbo.py [--full] [--samples 1000] [--threads 2]
 
-Against a naive float64 loop, one sample after another in numpy, of which a few samples are timed and scaled up. Each
-row is a process of its own, whose peak memory is compared with that before the metric was called.
+The comparison is a naive float64 loop in numpy, one sample after another; a few of its samples are
+timed and scaled up. Each row runs in a separate process; its memory is the peak of that process
+minus the peak before the metric was called.
 """
 
 from __future__ import annotations
@@ -30,80 +31,92 @@ CHECKED = 4  # samples of the naive loop
 
 
 def posteriors(widths: str, n: int, latents: int, dtype: str) -> Codes:
-    """Means N(0, 1); widths like a trained model's, of .001, of .001 to 1 by latent, or of .05 with few far from it."""
-    rng, each = np.random.default_rng(0), np.arange(latents)
+    """Return N posteriors with means from N(0, 1).
+
+    Args:
+        widths: like a trained model's ("plausible"), .001 ("sharp"), .001 to 1 by latent ("mixed"),
+            or .05 with a few that are far from it ("outliers").
+        n: number of posteriors.
+        latents: number of latents.
+        dtype: of mean and logvar.
+    """
+    rng, latent = np.random.default_rng(0), np.arange(latents)
     width = {
-        "plausible": np.where(each < latents // 2, 0.1, 0.8),
+        "plausible": np.where(latent < latents // 2, 0.1, 0.8),
         "sharp": np.full(latents, 1e-3),
         "mixed": np.geomspace(1e-3, 1, latents),
         "outliers": np.full(latents, 0.05),
     }[widths]
     mean, logvar = np.empty((n, latents), dtype), np.empty((n, latents), dtype)
-    for start in range(
-        0, n, 4096
-    ):  # in blocks: what is made on the way would count as the process's peak memory
+    # In blocks: large temporary arrays would count as peak memory of the process.
+    for start in range(0, n, 4096):
         block = mean[start : start + 4096]
         block[:] = rng.standard_normal(block.shape)
-        logvar[start : start + 4096] = 2 * np.log(
-            width * np.exp(0.3 * rng.standard_normal(block.shape))
-        )
+        block_width = width * np.exp(0.3 * rng.standard_normal(block.shape))
+        logvar[start : start + 4096] = 2 * np.log(block_width)
     if widths == "outliers":
         logvar[::1000], logvar[500::1000] = 2 * np.log(1e-4), 2 * np.log(30.0)
     return Codes(mean, logvar)
 
 
 def naive(z: Array, codes: Codes) -> Array:
-    """log q(z) and sum_j log q(z_j) at each sample, (S, 2): float64, one sample after another."""
+    """Return log q(z) and sum_j log q(z_j) of each sample, (S, 2) float64, one after another."""
     assert codes.logvar is not None
     mean, logvar = codes.mean.astype(np.float64), codes.logvar.astype(np.float64)
-    scale, found = np.exp(-0.5 * logvar), []
+    scale, densities = np.exp(-0.5 * logvar), []
     for point in z:
         log_q = -0.5 * (np.square((point - mean) * scale) + logvar + LOG_2PI)  # image n, latent j
         joint = log_q.sum(axis=1)
         top, tops = joint.max(), log_q.max(axis=0)
         log_qz = top + np.log(np.exp(joint - top).mean())
-        found.append((log_qz, (tops + np.log(np.exp(log_q - tops).mean(axis=0))).sum()))
-    return np.array(found)
+        log_qzj = tops + np.log(np.exp(log_q - tops).mean(axis=0))
+        densities.append((log_qz, log_qzj.sum()))
+    return np.array(densities)
 
 
 def peak() -> float:
-    """The process's largest resident memory so far, MB."""
+    """Return the largest resident memory of the process so far, in MB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def measure(
     widths: str, n: int, latents: int, dtype: str, samples: int, *, repeats: int
 ) -> dict[str, float]:
-    """Seconds of clock and of cores, MB beyond what was there, and the largest difference to the naive loop."""
+    """Return the numbers of one row.
+
+    Returns:
+        seconds of the metric by the clock, and of all cores ("cpu"); seconds with the chain rule
+        ("chain"), and of the naive loop ("loop"); MB of memory above the codes; and the largest
+        difference to the naive loop, in nats ("error").
+    """
     codes = posteriors(widths, n, latents, dtype)
-    elbo_decomposition(
-        posteriors(widths, 64, latents, dtype), samples=64, seed=0
-    )  # threads and libraries are there
-    before, seconds, cpu = peak(), [], []
+    # A small call first: it starts threads and loads libraries.
+    elbo_decomposition(posteriors(widths, 64, latents, dtype), samples=64, seed=0)
+    memory_before, seconds, cpu = peak(), [], []
     for _ in range(repeats):
         start, used = time.perf_counter(), time.process_time()
         elbo_decomposition(codes, samples=samples, seed=0)
         seconds.append(time.perf_counter() - start)
         cpu.append(time.process_time() - used)
-    memory, start = peak() - before, time.perf_counter()
+    memory = peak() - memory_before
+    start = time.perf_counter()
     chain(codes, samples=samples, seed=0)
     chained = time.perf_counter() - start
     drawn = draw(codes, samples=samples, seed=0)
     few = Samples(drawn.z[:CHECKED], drawn.log_qzx[:CHECKED], drawn.precision)
     start = time.perf_counter()
-    truth = naive(few.z, codes)
+    expected = naive(few.z, codes)
     loop = (time.perf_counter() - start) / CHECKED * samples
     ours = log_densities(few, codes)
-    error = max(
-        abs(ours.joint[0] - truth[:, 0]).max(), abs(ours.marginal.sum(axis=0) - truth[:, 1]).max()
-    )
+    joint_error = abs(ours.joint[0] - expected[:, 0]).max()
+    marginal_error = abs(ours.marginal.sum(axis=0) - expected[:, 1]).max()
     return {
         "seconds": min(seconds),
         "cpu": min(cpu),
         "chain": chained,
         "loop": loop,
         "memory": memory,
-        "error": float(error),
+        "error": float(max(joint_error, marginal_error)),
     }
 
 
@@ -123,16 +136,13 @@ def main() -> None:
     n, latents = (737_280, 10) if arguments.full else (23_040, 10)
     if arguments.row:
         widths, dtype = arguments.row.split("/")
-        print(
-            json.dumps(
-                measure(
-                    widths, n, latents, dtype, arguments.samples, repeats=1 if arguments.full else 3
-                )
-            )
-        )
+        repeats = 1 if arguments.full else 3
+        row = measure(widths, n, latents, dtype, arguments.samples, repeats=repeats)
+        print(json.dumps(row))
         return
     print(
-        f"N={n} d={latents} S={arguments.samples} threads={arguments.threads}, load {os.getloadavg()[0]:.2f} before"
+        f"N={n} d={latents} S={arguments.samples} threads={arguments.threads}, "
+        f"load {os.getloadavg()[0]:.2f} before"
     )
     for dtype in ("float32", "float64"):
         for widths in WIDTHS:

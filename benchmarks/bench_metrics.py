@@ -1,9 +1,10 @@
-"""What every metric costs, and how that grows with images, latents and factors; draws docs/metrics-cost.png.
+"""The cost of every metric, and its growth with images, latents and factors.
 
     python benchmarks/bench_metrics.py [--quick] [--figure FILE]
 
-One size is varied at a time around N = 4,096 images, d = 10 latents, K = 5 factors. A metric that took longer than the
-limit is not asked for a larger size. Chance and ceiling, which are paid for once per factors, are left out.
+One size is varied at a time around N = 4,096 images, d = 10 latents, K = 5 factors. A metric that
+takes longer than the limit is not timed at a larger size. Chance and ceiling, which are computed
+once per set of factors, are left out. With `--figure` it draws docs/metrics-cost.png.
 """
 
 from __future__ import annotations
@@ -24,11 +25,14 @@ IMAGES = (1024, 4096, 16_384, 65_536, 262_144, 737_280)
 LATENTS = (2, 5, 10, 20, 40)
 FACTORS = (1, 2, 5, 10, 20)
 CENTRE = (4096, 10, 5)
-SIDE = 32  # pixels, of the metrics that look at images
+SIDE = 32  # pixels of an image, for the metrics that need images
 
 
 def plausible(n: int, latents: int, count: int) -> tuple[Codes, Factors]:
-    """Codes of a plausible model: a latent per factor as far as there are any, the rest dead; a discrete one too."""
+    """Return codes of a plausible model, and their factors.
+
+    Each factor has one latent, as far as there are latents; the other latents are dead.
+    """
     rng = np.random.default_rng(0)
     sizes = tuple((3, 6, 40, 32, 32)[k % 5] for k in range(count))
     values = np.stack([rng.integers(0, size, n) for size in sizes], axis=1)
@@ -43,7 +47,7 @@ def plausible(n: int, latents: int, count: int) -> tuple[Codes, Factors]:
 
 
 def seconds(name: str, n: int, latents: int, count: int) -> float:
-    """Seconds of one score, the second of two where it is short: the first call also imports."""
+    """Return the seconds of one score; a short one is timed again: the first call also imports."""
     codes, factors = plausible(n, latents, count)
     needs = METRICS[name].needs
     extra: dict[str, object] = {}
@@ -57,43 +61,43 @@ def seconds(name: str, n: int, latents: int, count: int) -> float:
     for _ in range(2):
         start = time.perf_counter()
         score(name, codes, factors, reference=False, **extra)
-        taken = time.perf_counter() - start
-        if taken > 2:
+        elapsed = time.perf_counter() - start
+        if elapsed > 2:
             break
-    return taken
+    return elapsed
 
 
 def growth(name: str, axis: int, sizes: tuple[int, ...]) -> list[tuple[int, float]]:
-    """Seconds at each size of one of (images, latents, factors), until the limit."""
-    found: list[tuple[int, float]] = []
+    """Return (size, seconds) at each size of one axis of (images, latents, factors)."""
+    times: list[tuple[int, float]] = []
     for size in sizes:
         if METRICS[name].needs & {"images", "reconstructions"} and size > 16_384:
-            break  # pixels of 737,280 images: nobody keeps them for this
-        at = list(CENTRE)
-        at[axis] = size
-        found.append((size, seconds(name, *at)))
-        print(
-            f"seconds  {name:18s} {found[-1][1]:9.4f}   N={at[0]} d={at[1]} K={at[2]}", flush=True
-        )
-        if found[-1][1] > LIMIT:
+            break  # the pixels of more images take too much memory
+        point = list(CENTRE)
+        point[axis] = size
+        n, latents, factors = point
+        elapsed = seconds(name, n, latents, factors)
+        times.append((size, elapsed))
+        print(f"seconds  {name:18s} {elapsed:9.4f}   N={n} d={latents} K={factors}", flush=True)
+        if elapsed > LIMIT:
             break
-    return found
+    return times
 
 
 def draw(measured: dict[str, dict[int, list[tuple[int, float]]]], file: Path) -> None:
-    """Three panels, one line per metric and its name at the line's end."""
+    """Write a figure of three panels, one per axis, with one line per metric."""
     figure = Figure(figsize=(15, 9), layout="constrained")
     panels = figure.subplots(1, 3, sharey=True)
     styles = [(f"C{i % 10}", ("-", "--", ":")[i // 10]) for i in range(len(measured))]
-    for axis, (panel, label) in enumerate(
-        zip(panels, ("images N", "latents d", "factors K"), strict=True)
-    ):
+    labels = ("images N", "latents d", "factors K")
+    for axis, (panel, label) in enumerate(zip(panels, labels, strict=True)):
         for (name, curves), (colour, dash) in zip(measured.items(), styles, strict=True):
             x, y = zip(*curves[axis], strict=True)
             panel.plot(x, y, color=colour, linestyle=dash, marker=".", label=name)
         panel.set(xscale="log", yscale="log", xlabel=label)
-        at = sorted({size for curves in measured.values() for size, _ in curves[axis]})
-        panel.set_xticks(at, [f"{size:,}" for size in at], rotation=30 if axis == 0 else 0)
+        longest = max((curves[axis] for curves in measured.values()), key=len)
+        ticks = [size for size, _ in longest]
+        panel.set_xticks(ticks, [f"{size:,}" for size in ticks], rotation=30 if axis == 0 else 0)
         panel.minorticks_off()
         panel.axhline(1, color="0.8", zorder=0)
         panel.grid(which="major", color="0.93")
@@ -106,11 +110,11 @@ def draw(measured: dict[str, dict[int, list[tuple[int, float]]]], file: Path) ->
 
 
 def main() -> None:
-    """Measure, print, draw."""
+    """Measure all metrics, print the table, and draw the figure."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="small sizes only")
     parser.add_argument(
-        "--figure", type=Path, default=None, help="where to draw it, e.g. docs/metrics-cost.png"
+        "--figure", type=Path, default=None, help="file of the figure, e.g. docs/metrics-cost.png"
     )
     arguments = parser.parse_args()
     torch.set_num_threads(2)

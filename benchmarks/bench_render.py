@@ -1,4 +1,7 @@
-"""Drawing all of dSprites, and what unpacking a batch costs beside indexing float32 images. Run as a script."""
+"""The cost of drawing all of dSprites, and of a batch from stored bytes against float32 images.
+
+python benchmarks/bench_render.py
+"""
 
 from __future__ import annotations
 
@@ -16,12 +19,12 @@ from vae_core.data.packing import pool
 
 
 def seconds(call: Callable[[], object], *, repeats: int) -> float:
-    """Return the median time of a call, the first one left out."""
+    """Return the median time of a call; the first call is not counted."""
     times: list[float] = []
     for _ in range(repeats + 1):
-        begun = time.perf_counter()
+        start = time.perf_counter()
         call()
-        times.append(time.perf_counter() - begun)
+        times.append(time.perf_counter() - start)
     return float(np.median(times[1:]))
 
 
@@ -34,24 +37,29 @@ def table(images: np.ndarray, side: int, levels: int) -> ImageTable:
 def main() -> None:
     """Print one line per measurement."""
     torch.set_num_threads(1)
-    begun = time.perf_counter()
+    start = time.perf_counter()
     images = sum(len(block) for block in render_blocks([range(size) for size in SIZES]))
-    taken = time.perf_counter() - begun
-    print(f"render: {images:,} images in {taken:.2f} s, {images / taken:,.0f} images/s, one thread")
+    elapsed = time.perf_counter() - start
+    print(
+        f"render: {images:,} images in {elapsed:.2f} s, {images / elapsed:,.0f} images/s, "
+        "one thread"
+    )
 
     quick = [range(3), range(0, 6, 2), range(0, 40, 4), range(0, 32, 2), range(0, 32, 2)]
     packed = np.concatenate(list(render_blocks(quick)))
     generator = torch.Generator().manual_seed(0)
     for side, levels, stored in ((64, 1, packed), (32, 4, pool(packed, 64, 32))):
         stored_table = table(stored, side, levels)
-        plain = stored_table.batch(torch.arange(len(stored)))
+        float_images = stored_table.batch(torch.arange(len(stored)))
         for batch in (128, 2048):
             indices = torch.randint(len(stored), (batch,), generator=generator)
-            ours = seconds(lambda: stored_table.batch(indices), repeats=20)  # noqa: B023 (called at once)
-            floats = seconds(lambda: plain[indices], repeats=20)  # noqa: B023
+            # The lambdas are called at once, before the next turn of the loop.
+            ours = seconds(lambda: stored_table.batch(indices), repeats=20)  # noqa: B023
+            floats = seconds(lambda: float_images[indices], repeats=20)  # noqa: B023
             print(
-                f"batch of {batch} at {side} px: stored {ours * 1e3:.2f} ms, float32 {floats * 1e3:.2f} ms, "
-                f"ratio {ours / floats:.2f}, memory ratio 1/{plain.nbytes // stored.nbytes}"
+                f"batch of {batch} at {side} px: stored {ours * 1e3:.2f} ms, "
+                f"float32 {floats * 1e3:.2f} ms, ratio {ours / floats:.2f}, "
+                f"memory ratio 1/{float_images.nbytes // stored.nbytes}"
             )
 
 

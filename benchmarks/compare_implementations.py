@@ -1,13 +1,16 @@
 """Our scores beside those of packages that nobody here wrote, on the same codes.
 
     python -m venv others
-    others/bin/pip install -c constraints.txt numpy scipy scikit-learn pandas torch tqdm six absl-py gin-config==0.4.0
-    others/bin/pip install --no-deps disentanglement-lib==1.5 disent==0.8.0 drvi-py==0.2.8 latentverse==0.3.5
+    others/bin/pip install -c constraints.txt numpy scipy scikit-learn pandas torch \\
+        tqdm six absl-py gin-config==0.4.0
+    others/bin/pip install --no-deps disentanglement-lib==1.5 disent==0.8.0 \\
+        drvi-py==0.2.8 latentverse==0.3.5
     PYTHONPATH=. others/bin/python benchmarks/compare_implementations.py [--record]
 
-Prints a table, metrics by codes: our numbers and those of the packages that are installed. With `--record` theirs,
-never ours, go to tests/golden/foreign_scores.json; tests/golden/test_foreign_scores.py holds ours against them, and
-docs/compared.md explains every difference.
+Prints a table, metrics by codes: our numbers and those of the packages that are installed. With
+`--record` it writes their numbers, never ours, to tests/golden/foreign_scores.json.
+tests/golden/test_foreign_scores.py compares ours with them, and docs/compared.md explains every
+difference.
 """
 
 from __future__ import annotations
@@ -52,20 +55,20 @@ RECORD = _GOLDEN / "foreign_scores.json"
 
 @dataclass(frozen=True)
 class Row:
-    """One of our scores, and which of their numbers stand beside it."""
+    """One of our scores, and those of their numbers that are compared with it."""
 
     title: str
     ours: Callable[[Codes], float]
-    theirs: dict[str, str]
+    theirs: dict[str, str]  # name of their function in the record -> key of its number
 
 
 def ours(
     name: str, detail: str = "", *, columns: tuple[int, ...] = (), **options: Any
 ) -> Callable[[Codes], float]:
-    """A score of ours on the whole grid, or one of its details."""
+    """Return a function from codes to one of our scores on the full grid, or a detail of it."""
 
-    def run(one: Codes) -> float:
-        result = score(name, one, factors(*columns), seed=SEED, reference=False, **options)
+    def run(codes: Codes) -> float:
+        result = score(name, codes, factors(*columns), seed=SEED, reference=False, **options)
         return float(result.details[detail] if detail else result.value)
 
     return run
@@ -147,74 +150,87 @@ TABLE = (
 )
 
 
-def plain(value: Any) -> Any:
-    """As JSON takes it: numbers as float, NaN as null."""
+def json_value(value: Any) -> Any:
+    """Return a value for JSON: numbers as float, NaN as null."""
     if isinstance(value, list | np.ndarray):
-        return [plain(each) for each in value]
+        return [json_value(item) for item in value]
     return None if np.isnan(value) else round(float(value), 12)
 
 
 def run(theirs: Theirs) -> dict[str, Any]:
-    """Their numbers on every code, or what they failed with."""
-    found: dict[str, Any] = {}
-    for name, one in codes().items():
+    """Return their numbers on all codes, or the error that they fail with."""
+    values: dict[str, Any] = {}
+    for name, code in codes().items():
         try:
-            found[name] = {key: plain(value) for key, value in theirs.run(one).items()}
-        except (
-            Exception
-        ) as error:  # what a package does with dead latents is a finding, whatever it is
-            found[name] = {"error": f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"}
-    return found
+            values[name] = {key: json_value(value) for key, value in theirs.run(code).items()}
+        except Exception as error:  # any failure, for example with dead latents, is a result
+            first_line = str(error).strip().splitlines()[0]
+            values[name] = {"error": f"{type(error).__name__}: {first_line}"}
+    return values
 
 
 def print_table(record: dict[str, Any]) -> None:
-    """In Markdown: ours in bold, theirs below."""
+    """Print the table in Markdown: ours in bold, theirs below."""
     names = tuple(record["codes"])
     print("| score |", " | ".join(names), "|")
     print("|---|" + "--:|" * len(names))
     for row in TABLE:
-        print(f"| **{row.title}** |", *(f"**{row.ours(one):.4f}** |" for one in codes().values()))
+        our_numbers = [f"**{row.ours(code):.4f}** |" for code in codes().values()]
+        print(f"| **{row.title}** |", *our_numbers)
         for source, key in row.theirs.items():
             if source in record["scores"]:
-                found = record["scores"][source]["values"]
-                print(f"| {source} |", *(f"{_words(found[name], key)} |" for name in names))
+                values = record["scores"][source]["values"]
+                print(f"| {source} |", *(f"{_number_text(values[name], key)} |" for name in names))
 
 
-def _words(found: dict[str, Any], key: str) -> str:
-    if "error" in found:
+def _number_text(values: dict[str, Any], key: str) -> str:
+    """Return one of their numbers as text."""
+    if "error" in values:
         return "fails"
-    return (
-        "NaN" if found[key] is None else f"{abs(found[key]):.4f}"
-    )  # none is negative but for rounding
+    if values[key] is None:
+        return "NaN"
+    return f"{abs(values[key]):.4f}"  # a negative number is a rounding error of 0
+
+
+def new_record() -> dict[str, Any]:
+    """Return the numbers of all installed packages, with versions and what was compared."""
+    scores: dict[str, Any] = {}
+    for package, metrics_of_package in PACKAGES.items():
+        try:
+            metrics = metrics_of_package()
+        except ModuleNotFoundError as error:
+            print(f"{package}: not installed ({error.name})")
+            continue
+        for metric in metrics:
+            scores[metric.name] = {
+                "package": package,
+                "version": version(package),
+                "function": metric.function,
+                "parameters": metric.parameters,
+                "values": run(metric),
+            }
+    libraries = {package: version(package) for package in ("numpy", "scipy", "scikit-learn")}
+    return {
+        "recorded": date.today().isoformat(),
+        "versions": {"python": platform.python_version()} | libraries,
+        "seed": SEED,
+        "factors": dict(zip(NAMES, SIZES, strict=True)),
+        "codes": {name: digest(code) for name, code in codes().items()},
+        "scores": scores,
+    }
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
-    arguments.add_argument("--record", action="store_true", help=f"write their numbers to {RECORD}")
-    record_them = arguments.parse_args().record
+    """Print the table; with `--record`, write their numbers to the file of the tests."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
+    parser.add_argument("--record", action="store_true", help=f"write their numbers to {RECORD}")
+    arguments = parser.parse_args()
     warnings.simplefilter("ignore")  # theirs: divisions by zero, old names of arguments
     logging.disable(logging.WARNING)
-    record: dict[str, Any] = {
-        "recorded": date.today().isoformat(),
-        "versions": {"python": platform.python_version()}
-        | {package: version(package) for package in ("numpy", "scipy", "scikit-learn")},
-        "seed": SEED,
-        "factors": dict(zip(NAMES, SIZES, strict=True)),
-        "codes": {name: digest(one) for name, one in codes().items()},
-        "scores": {},
-    }
-    for package, functions in PACKAGES.items():
-        try:
-            found = functions()
-        except ModuleNotFoundError as error:
-            print(f"{package}: not here ({error.name})")
-            continue
-        for one in found:
-            about = {"package": package, "version": version(package), "function": one.function}
-            record["scores"][one.name] = about | {"parameters": one.parameters, "values": run(one)}
+    record = new_record()
     print_table(record)
-    if record_them:
-        missing = set(PACKAGES) - {about["package"] for about in record["scores"].values()}
+    if arguments.record:
+        missing = set(PACKAGES) - {score["package"] for score in record["scores"].values()}
         if missing:
             sys.exit(f"nothing recorded: {', '.join(sorted(missing))} not installed")
         RECORD.write_text(json.dumps(record, indent=1) + "\n")

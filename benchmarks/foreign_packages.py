@@ -1,7 +1,8 @@
 """Metrics of packages that nobody here wrote, as functions of codes; see compare_implementations.
 
-Nothing of theirs is changed. Some import at their top what their metrics do not touch (TensorFlow, torchvision,
-Lightning, scvi-tools, seaborn): `_without_init` loads the modules of the metrics alone, and `gin.tf` stands empty.
+Nothing in these packages is changed. Some of them import at their top what their metrics do not
+need (TensorFlow, torchvision, Lightning, scvi-tools, seaborn): `_without_init` loads the modules of
+the metrics alone, and `gin.tf` is an empty module.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ from metrics import Codes
 class Theirs:
     """A function of a package, run on codes: numbers by name."""
 
-    name: str  # how the record and the tests call it
+    name: str  # in the record and in the tests
     package: str
     function: str
     parameters: dict[str, Any]
@@ -43,9 +44,16 @@ class Theirs:
 
 
 def _without_init(name: str, **names: Any) -> None:
-    """Make a package importable without running its __init__, which imports what the metrics do not need."""
-    head, _, _ = name.rpartition(".")
-    paths = list(importlib.import_module(head).__path__) if head else None
+    """Make a package importable without running its `__init__`.
+
+    The `__init__` imports what the metrics do not need.
+
+    Args:
+        name: of the package.
+        names: attributes that its modules import from it.
+    """
+    parent, _, _ = name.rpartition(".")
+    paths = list(importlib.import_module(parent).__path__) if parent else None
     spec = importlib.machinery.PathFinder.find_spec(name, paths)
     if spec is None or spec.submodule_search_locations is None:
         raise ModuleNotFoundError(f"no package {name}", name=name)
@@ -55,169 +63,186 @@ def _without_init(name: str, **names: Any) -> None:
     sys.modules[name] = package
 
 
+DLIB = "disentanglement-lib"
+
+
 def disentanglement_lib() -> list[Theirs]:
-    """Google's, of Locatello et al. (2019). Its parameters come from gin files; those of its study are bound here."""
+    """Return the metrics of Google's package, by Locatello et al. (2019).
+
+    Its parameters come from gin files; those of its study are bound here.
+    """
     import gin
 
     sys.modules["gin.tf"] = gin.tf = types.ModuleType("gin.tf")
-    where = "disentanglement_lib.evaluation.metrics."
-    gin_defaults = [
-        "discretizer.discretizer_fn = @histogram_discretizer",
-        "discretizer.num_bins = 20",
-    ]
-
-    def call(name: str, function: str, parameters: dict[str, Any]) -> Theirs:
-        module, _, attribute = function.rpartition(".")
-        compute = getattr(importlib.import_module(where + module), attribute)
-
-        def run(one: Codes) -> dict[str, Any]:
-            gin.bind_parameter("prune_dims.threshold", parameters.get("prune_dims.threshold", 0.0))
-            given = {key: value for key, value in parameters.items() if "." not in key}
-            deck = Deck(one.mean)
-            return compute(deck, deck.code, np.random.RandomState(SEED), **given)
-
-        return Theirs(name, "disentanglement-lib", function, parameters, run)
-
-    def of_information(one: Codes) -> dict[str, Any]:
-        utils, deck = importlib.import_module(where + "utils"), Deck(one.mean)
-        levels, rows = deck.sample(ROWS)
-        information = utils.discrete_mutual_info(
-            utils.make_discretizer(deck.code(rows).T), levels.T
-        )
-        return {
-            "modularity": importlib.import_module(where + "modularity_explicitness").modularity(
-                information
-            ),
-            # Cao et al. (2022) take dlib's D of DCI on information over entropy, in a fork that is not on PyPI.
-            "med": importlib.import_module(where + "dci").disentanglement(
-                information / utils.discrete_entropy(levels.T)
-            ),
-        }
-
-    def irs(one: Codes) -> dict[str, Any]:
-        found = importlib.import_module(where + "irs").scalable_disentanglement_score(
-            factors().values, one.mean
-        )
-        return {key: found[key] for key in ("avg_score", "disentanglement_scores")}
-
-    def dci(one: Codes) -> dict[str, Any]:
-        np.random.seed(SEED)  # noqa: NPY002  its trees break ties by the global generator
-        them, deck = importlib.import_module(where + "dci"), Deck(one.mean)
-        levels, rows = deck.sample(DCI_TRAIN + DCI_TEST)
-        code, level = deck.code(rows).T, levels[:, DCI_FACTORS].T
-        parts = code[:, :DCI_TRAIN], level[:, :DCI_TRAIN], code[:, DCI_TRAIN:], level[:, DCI_TRAIN:]
-        importance, _, accuracy = them.compute_importance_gbt(*parts)
-        found = {
-            "disentanglement": them.disentanglement(importance),
-            "completeness": them.completeness(importance),
-        }
-        return found | {"accuracy": accuracy, "importance": importance}
-
-    importlib.import_module(where + "utils")
-    gin.parse_config(gin_defaults)
+    _dlib_module("utils")
+    gin.parse_config(
+        [
+            "discretizer.discretizer_fn = @histogram_discretizer",
+            "discretizer.num_bins = 20",
+        ]
+    )
     learned = {"num_train": TRAIN, "num_test": TEST}
     votes = {"batch_size": 64, "num_train": 10_000, "num_eval": 5_000}
     all_rows = {"num_train": ROWS, "num_test": 1}
-    vote, study = votes | {"num_variance_estimate": ROWS}, {"prune_dims.threshold": 0.05}
+    vote = votes | {"num_variance_estimate": ROWS}
+    pruned = {"prune_dims.threshold": 0.05}
+    continuous, discrete = {"continuous_factors": True}, {"continuous_factors": False}
+    irs_rows = {"num_train": ROWS, "batch_size": ROWS}
     dci_parameters = {
         "num_train": DCI_TRAIN,
         "num_test": DCI_TEST,
         "factors": [NAMES[k] for k in DCI_FACTORS],
     }
+    sap, factor_vae = "sap_score.compute_sap", "factor_vae.compute_factor_vae"
+    explicitness = "modularity_explicitness.compute_modularity_explicitness"
     return [
-        call("dlib.mig", "mig.compute_mig", {"num_train": ROWS}),
-        call("dlib.sap", "sap_score.compute_sap", learned | {"continuous_factors": False}),
-        call(
-            "dlib.sap_continuous", "sap_score.compute_sap", all_rows | {"continuous_factors": True}
-        ),
+        _dlib_metric("dlib.mig", "mig.compute_mig", {"num_train": ROWS}),
+        _dlib_metric("dlib.sap", sap, learned | discrete),
+        _dlib_metric("dlib.sap_continuous", sap, all_rows | continuous),
         Theirs(
-            "dlib.dci",
-            "disentanglement-lib",
-            "dci.compute_importance_gbt and others",
-            dci_parameters,
-            dci,
+            "dlib.dci", DLIB, "dci.compute_importance_gbt and others", dci_parameters, _dlib_dci
         ),
-        call("dlib.factor_vae", "factor_vae.compute_factor_vae", vote | study),
-        call("dlib.factor_vae_unpruned", "factor_vae.compute_factor_vae", vote),
-        call("dlib.beta_vae", "beta_vae.compute_beta_vae_sklearn", votes),
+        _dlib_metric("dlib.factor_vae", factor_vae, vote | pruned),
+        _dlib_metric("dlib.factor_vae_unpruned", factor_vae, vote),
+        _dlib_metric("dlib.beta_vae", "beta_vae.compute_beta_vae_sklearn", votes),
         Theirs(
-            "dlib.modularity",
-            "disentanglement-lib",
-            "modularity_explicitness.modularity",
-            {},
-            of_information,
+            "dlib.modularity", DLIB, "modularity_explicitness.modularity", {}, _dlib_of_information
         ),
-        call(
-            "dlib.explicitness", "modularity_explicitness.compute_modularity_explicitness", learned
+        _dlib_metric("dlib.explicitness", explicitness, learned),
+        _dlib_metric("dlib.irs", "irs.compute_irs", irs_rows),
+        Theirs("dlib.irs_levels", DLIB, "irs.scalable_disentanglement_score", {}, _dlib_irs),
+        _dlib_metric(
+            "dlib.unsupervised", "unsupervised_metrics.unsupervised_metrics", {"num_train": ROWS}
         ),
-        call("dlib.irs", "irs.compute_irs", {"num_train": ROWS, "batch_size": ROWS}),
-        Theirs(
-            "dlib.irs_levels", "disentanglement-lib", "irs.scalable_disentanglement_score", {}, irs
-        ),
-        call("dlib.unsupervised", "unsupervised_metrics.unsupervised_metrics", {"num_train": ROWS}),
     ]
 
 
+def _dlib_module(name: str) -> Any:
+    """Return a module of disentanglement_lib's metrics."""
+    return importlib.import_module(f"disentanglement_lib.evaluation.metrics.{name}")
+
+
+def _dlib_metric(name: str, function: str, parameters: dict[str, Any]) -> Theirs:
+    """Return a metric of disentanglement_lib; a parameter with a dot is bound by gin."""
+    import gin
+
+    module, _, attribute = function.rpartition(".")
+    compute = getattr(_dlib_module(module), attribute)
+    arguments = {key: value for key, value in parameters.items() if "." not in key}
+
+    def run(codes: Codes) -> dict[str, Any]:
+        gin.bind_parameter("prune_dims.threshold", parameters.get("prune_dims.threshold", 0.0))
+        deck = Deck(codes.mean)
+        return compute(deck, deck.code, np.random.RandomState(SEED), **arguments)
+
+    return Theirs(name, DLIB, function, parameters, run)
+
+
+def _dlib_of_information(codes: Codes) -> dict[str, Any]:
+    """Return modularity and MED, both from one matrix of mutual information."""
+    utils, deck = _dlib_module("utils"), Deck(codes.mean)
+    levels, rows = deck.sample(ROWS)
+    discretised = utils.make_discretizer(deck.code(rows).T)
+    information = utils.discrete_mutual_info(discretised, levels.T)
+    entropy = utils.discrete_entropy(levels.T)
+    # Cao et al. (2022) define MED as dlib's D of DCI on information over entropy. Their code is a
+    # fork of dlib that is not on PyPI.
+    return {
+        "modularity": _dlib_module("modularity_explicitness").modularity(information),
+        "med": _dlib_module("dci").disentanglement(information / entropy),
+    }
+
+
+def _dlib_irs(codes: Codes) -> dict[str, Any]:
+    """Return IRS on the levels of the factors."""
+    scores = _dlib_module("irs").scalable_disentanglement_score(factors().values, codes.mean)
+    return {key: scores[key] for key in ("avg_score", "disentanglement_scores")}
+
+
+def _dlib_dci(codes: Codes) -> dict[str, Any]:
+    """Return DCI by gradient boosting."""
+    np.random.seed(SEED)  # noqa: NPY002  its trees break ties by the global generator
+    module, deck = _dlib_module("dci"), Deck(codes.mean)
+    levels, rows = deck.sample(DCI_TRAIN + DCI_TEST)
+    code, level = deck.code(rows).T, levels[:, DCI_FACTORS].T
+    importance, _, accuracy = module.compute_importance_gbt(
+        code[:, :DCI_TRAIN], level[:, :DCI_TRAIN], code[:, DCI_TRAIN:], level[:, DCI_TRAIN:]
+    )
+    return {
+        "disentanglement": module.disentanglement(importance),
+        "completeness": module.completeness(importance),
+        "accuracy": accuracy,
+        "importance": importance,
+    }
+
+
 def disent() -> list[Theirs]:
-    """A rewrite of disentanglement_lib in PyTorch by N. Michlo: a check of our reading, not a second opinion."""
+    """Return the metrics of N. Michlo's package.
+
+    It rewrites disentanglement_lib in PyTorch: it checks our reading of that package, and is no
+    independent second opinion.
+    """
     _without_init("disent.dataset", DisentDataset=object)
     _without_init("disent.metrics")
 
-    def call(kind: str, parameters: dict[str, Any]) -> Theirs:
+    def metric_of(kind: str, parameters: dict[str, Any]) -> Theirs:
         metric = getattr(importlib.import_module(f"disent.metrics._{kind}"), f"metric_{kind}")
 
-        def run(one: Codes) -> dict[str, Any]:
+        def run(codes: Codes) -> dict[str, Any]:
             np.random.seed(SEED)  # noqa: NPY002  the package draws from the global generator
-            deck = Deck(one.mean)
+            deck = Deck(codes.mean)
             return metric(deck, deck.code, **parameters)
 
         return Theirs(f"disent.{kind}", "disent", f"metric_{kind}", parameters, run)
 
     return [
-        call("mig", {"num_train": ROWS}),
-        call("sap", {"num_train": TRAIN, "num_test": TEST}),
-        call("factor_vae", {"num_variance_estimate": ROWS}),
-        call("unsupervised", {"num_train": ROWS}),
+        metric_of("mig", {"num_train": ROWS}),
+        metric_of("sap", {"num_train": TRAIN, "num_test": TEST}),
+        metric_of("factor_vae", {"num_variance_estimate": ROWS}),
+        metric_of("unsupervised", {"num_train": ROWS}),
     ]
 
 
 def drvi() -> list[Theirs]:
-    """Of the Theis lab, for single cells: written for one-hot targets, but a column may be any labels."""
+    """Return the metrics of the Theis lab's package for single cells.
+
+    They are written for one-hot targets, but a column may have any labels.
+    """
     for name in ("drvi", "drvi.utils"):
         _without_init(name)
-    them = importlib.import_module("drvi.utils.metrics")
+    module = importlib.import_module("drvi.utils.metrics")
 
-    def run(one: Codes) -> dict[str, Any]:
-        shares = them.discrete_scaled_mutual_info_score(
-            one.mean, gt_one_hot=factors().values, n_bins=20
+    def run(codes: Codes) -> dict[str, Any]:
+        shares = module.discrete_scaled_mutual_info_score(
+            codes.mean, gt_one_hot=factors().values, n_bins=20
         )
-        moving = shares[
-            one.mean.var(axis=0) > 0.01
-        ]  # each latent's gap between factors: the other way round
-        gaps = {
-            "gap": them.most_similar_gap_score(shares),
-            "gap_of_factors": them.most_similar_gap_score(moving.T),
+        active = shares[codes.mean.var(axis=0) > 0.01]
+        return {
+            "gap": module.most_similar_gap_score(shares),
+            # Transposed: the gap between the factors of each active latent.
+            "gap_of_factors": module.most_similar_gap_score(active.T),
+            "shares": shares,
         }
-        return gaps | {"shares": shares}
 
     function = "discrete_scaled_mutual_info_score, most_similar_gap_score"
     return [Theirs("drvi.gap", "drvi-py", function, {"n_bins": 20}, run)]
 
 
 def latentverse() -> list[Theirs]:
-    """Of the Broad Institute: information by nearest neighbours, regressions where a factor has over two levels."""
+    """Return the metrics of the Broad Institute's package.
+
+    It computes information by nearest neighbours, and uses regressions for a factor with more than
+    two levels.
+    """
     for name in ("latentverse", "latentverse.evaluations"):
         _without_init(name)
-    them = importlib.import_module("latentverse.evaluations.disentanglement")
+    module = importlib.import_module("latentverse.evaluations.disentanglement")
 
-    def run(one: Codes) -> dict[str, Any]:
-        levels, rows = Deck(one.mean).sample(TRAIN)
-        found = them.run_disentanglement(one.mean[rows], levels, random_state=SEED)
-        return (
-            found["metrics"].pop("DCI")
-            | found["metrics"]
-            | {"information": found["plot_data"]["z"]}
-        )
+    def run(codes: Codes) -> dict[str, Any]:
+        levels, rows = Deck(codes.mean).sample(TRAIN)
+        result = module.run_disentanglement(codes.mean[rows], levels, random_state=SEED)
+        dci = result["metrics"].pop("DCI")
+        return dci | result["metrics"] | {"information": result["plot_data"]["z"]}
 
     parameters = {"rows": TRAIN, "random_state": SEED}
     return [Theirs("latentverse", "latentverse", "run_disentanglement", parameters, run)]
@@ -229,3 +254,4 @@ PACKAGES: dict[str, Callable[[], list[Theirs]]] = {
     "drvi-py": drvi,
     "latentverse": latentverse,
 }
+"""The metrics of each package, by its name on PyPI."""

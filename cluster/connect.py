@@ -1,4 +1,4 @@
-"""Reaches a Ray cluster, or starts one on this machine, and says what fits on it."""
+"""Connects to a Ray cluster, or starts one on this machine, and counts what fits on it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,17 @@ import ray
 
 
 class Node(NamedTuple):
-    """What one live node offers."""
+    """The resources of one live node."""
 
     cpus: float
     gpus: float
 
 
 def connect(address: str | None = None) -> None:
-    """Connect to the cluster at `address` ("auto", "host:port"), or start a local one for None or "local".
+    """Connect to a Ray cluster, or start a local one.
+
+    Args:
+        address: of the cluster, "auto" or "host:port"; None or "local" starts one on this machine.
 
     Raises:
         ValueError: a `ray://` address.
@@ -28,15 +31,16 @@ def connect(address: str | None = None) -> None:
     """
     if address is not None and address.startswith("ray://"):
         raise ValueError(
-            f"a ray:// address runs the driver on a cluster node, away from this workspace, got {address!r}; "
-            "run the driver on the cluster itself: `sweeps submit SPEC --address http://HEAD:8265`, or log in to the "
-            "head node and use `--address auto`"
+            "a ray:// address runs the driver on a cluster node, away from this workspace, "
+            f"got {address!r}; run the driver on the cluster itself: "
+            "`sweeps submit SPEC --address http://HEAD:8265`, "
+            "or log in to the head node and use `--address auto`"
         )
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray 2.60 warns that zero-GPU workers will see all GPUs one day; trials without a GPU set the device themselves.
+    # Ray 2.60 warns that workers without a GPU will see all GPUs in a later version. This setting
+    # chooses that now: a trial without a GPU sets its device itself.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    local = address in (None, "local")
-    if local:
+    if address is None or address == "local":
         ray.init(
             address="local",
             include_dashboard=False,
@@ -44,18 +48,20 @@ def connect(address: str | None = None) -> None:
             logging_level=logging.ERROR,
         )
         return
-    _knock(str(address))
+    _check_reachable(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except ConnectionError as error:
         raise ConnectionError(
-            f"no Ray cluster lets this driver in at {address!r}; start one with `ray start --head`, or leave --address "
-            "out; if it asks for a token, set RAY_AUTH_MODE=token (and RAY_AUTH_TOKEN, or ~/.ray/auth_token)"
+            f"no Ray cluster accepts this driver at {address!r}; "
+            "start one with `ray start --head`, or leave --address out; "
+            "if it asks for a token, set RAY_AUTH_MODE=token "
+            "(and RAY_AUTH_TOKEN, or ~/.ray/auth_token)"
         ) from error
 
 
-def _knock(address: str) -> None:
-    """Refuse an address at which nobody listens: Ray itself would try for minutes."""
+def _check_reachable(address: str) -> None:
+    """Raise ConnectionError if no program listens at the address; Ray itself tries for minutes."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit():
         return
@@ -63,7 +69,8 @@ def _knock(address: str) -> None:
         socket.create_connection((host, int(port)), timeout=5).close()
     except OSError as error:
         raise ConnectionError(
-            f"nobody listens at {address!r} ({error}); start a cluster with `ray start --head`, or leave --address out"
+            f"nobody listens at {address!r} ({error}); "
+            "start a cluster with `ray start --head`, or leave --address out"
         ) from error
 
 
@@ -77,13 +84,22 @@ def nodes() -> list[Node]:
 
 
 def slots(offered: Sequence[Node], *, cpu: float, gpu: float) -> int:
-    """Return how many workers of this size run at once; one never spans nodes.
+    """Return how many workers run at once.
 
-    A fraction of a GPU is packed on single GPUs: 0.3 fits three times on each, however many there are.
+    A worker never spans nodes. A fraction of a GPU is taken from a single GPU: 0.3 fits three times
+    on each GPU, however many there are.
+
+    Args:
+        offered: the nodes.
+        cpu: processors of one worker.
+        gpu: GPUs of one worker, 0 to 1.
     """
     total = 0
     for node in offered:
-        by_cpu = math.floor(node.cpus / cpu + 1e-9)
-        by_gpu = math.floor(1 / gpu + 1e-9) * math.floor(node.gpus) if 0 < gpu <= 1 else by_cpu
-        total += min(by_cpu, by_gpu)
+        # 1e-9: the quotient of two decimals may be a little below the whole number that it means.
+        fitting = math.floor(node.cpus / cpu + 1e-9)
+        if 0 < gpu <= 1:
+            per_gpu = math.floor(1 / gpu + 1e-9)
+            fitting = min(fitting, per_gpu * math.floor(node.gpus))
+        total += fitting
     return total

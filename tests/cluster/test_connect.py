@@ -1,4 +1,4 @@
-"""What fits on a cluster, and which addresses are refused at once."""
+"""How many workers fit on a cluster, and which addresses are refused at once."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from cluster.connect import Node, connect, slots
         ([Node(2, 0), Node(3, 0)], 2, 0, 2),  # a worker never spans nodes: 1 + 1, not 5 // 2
         ([Node(1, 0), Node(1, 0)], 2, 0, 0),
         ([Node(16, 2)], 1, 0.25, 8),
-        ([Node(16, 2)], 1, 0.3, 6),  # three on each GPU, the last tenth of each is of no use
+        ([Node(16, 2)], 1, 0.3, 6),  # three on each GPU; the last tenth of a GPU fits no worker
         ([Node(4, 8)], 1, 0.5, 4),  # the processors are the limit
         ([Node(16, 0)], 1, 0.5, 0),
         ([Node(8, 1)], 0.1, 0.1, 10),  # 1 / 0.1 in binary is still ten
@@ -23,7 +23,7 @@ def test_slots_are_counted_node_by_node_and_gpu_by_gpu(offered, cpu, gpu, expect
     assert slots(offered, cpu=cpu, gpu=gpu) == expected
 
 
-def test_a_ray_client_address_is_refused_with_the_way_to_do_it():
+def test_a_ray_client_address_is_refused_with_the_remedy():
     with pytest.raises(ValueError, match=r"runs the driver on a cluster node.*--address auto"):
         connect("ray://head:10001")
 

@@ -1,4 +1,4 @@
-"""The README's examples run as they stand."""
+"""The examples of the README and the tutorial run as they are written."""
 
 import re
 import shlex
@@ -15,14 +15,15 @@ TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
 
 
 def blocks(language, page=README):
+    """Return the code blocks of a page in one language."""
     return re.findall(rf"```{language}\n(.*?)```", page, flags=re.DOTALL)
 
 
 def commands(page):
-    lines = [
-        line.partition("  #")[0] for block in blocks("console", page) for line in block.splitlines()
-    ]
-    return [shlex.split(line) for line in lines if line.startswith("sweeps ")]
+    """Return the `sweeps` commands of a page, as lists of words."""
+    lines = "\n".join(blocks("console", page)).splitlines()
+    without_comments = [line.partition("  #")[0] for line in lines]
+    return [shlex.split(line) for line in without_comments if line.startswith("sweeps ")]
 
 
 COMMANDS = commands(README)
@@ -31,7 +32,10 @@ COMMANDS = commands(README)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with the README's spec, the tutorial's codes, and a small sweep under the quickstart's name."""
+    """Return a folder with the README's spec, the tutorial's codes and a sweep named quickstart.
+
+    The sweep is the small one of the spec `smoke`.
+    """
     folder = tmp_path_factory.mktemp("readme")
     (spec,) = blocks("yaml")
     (folder / "my-sweep.yaml").write_text(spec)
@@ -73,7 +77,7 @@ def test_the_python_example_is_about_a_dozen_lines_and_runs():
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
-def test_every_command_is_taken_as_written(command, folder, monkeypatch):
+def test_every_command_of_the_readme_is_accepted(command, folder, monkeypatch):
     from sweeps.cli.app import app
 
     monkeypatch.chdir(folder)
@@ -81,7 +85,7 @@ def test_every_command_is_taken_as_written(command, folder, monkeypatch):
     if arguments[0] == "ui":
         arguments = ["ui", "--help"]  # a server that runs until Ctrl-C
     if arguments[0] == "run" and "--dry-run" not in arguments:
-        arguments.append("--dry-run")  # tests/faults and test_smoke.py run sweeps
+        arguments.append("--dry-run")  # tests/faults and test_smoke.py do run sweeps
     done = CliRunner().invoke(app, arguments)
     assert done.exit_code == 0, done.output
 
@@ -106,12 +110,12 @@ def test_every_spec_of_the_pages_is_valid(page):
         assert load.spec_from_mapping(document.mapping).name
 
 
-def test_every_command_of_make_is_in_the_makefile():
+def test_every_make_command_of_the_readme_is_a_target_of_the_makefile():
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"(?:`|\n)make ([a-z-]+)", README)):
         assert f"\n{target}:" in makefile, target
 
 
-def test_every_link_and_picture_is_there():
+def test_every_link_and_picture_of_the_readme_exists():
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / target).exists(), target

@@ -1,4 +1,4 @@
-"""The whole line in one go, as a user types it: run, status, runs, report, export."""
+"""All commands in a row, as a user types them: run, status, runs, report, export."""
 
 import json
 import os
@@ -11,6 +11,7 @@ import pytest
 
 
 def sweeps(*arguments, workspace, code=0):
+    """Run a command in a new process; return what it prints."""
     command = [sys.executable, "-m", "sweeps", *arguments]
     environment = {**os.environ, "SWEEPS_WORKSPACE": str(workspace)}
     done = subprocess.run(
@@ -27,15 +28,16 @@ def workspace(tmp_path_factory):
     return folder
 
 
-def test_status_says_that_it_has_ended_and_everything_is_exported(workspace):
+def test_status_shows_an_ended_sweep_with_complete_exports(workspace):
     (smoke,) = json.loads(sweeps("status", "--json", workspace=workspace))
     assert (smoke["name"], smoke["state"]) == ("smoke", "ENDED")
     assert set(smoke["trials"]) == {"COMPLETE", "PRUNED"}
     assert sum(smoke["trials"].values()) == 8  # 4 cells of 2 seeds
-    assert all(lag == 0 for export in smoke["exports"].values() for lag in export.values())
+    for lags in smoke["exports"].values():
+        assert all(lag == 0 for lag in lags.values())
 
 
-def test_runs_has_a_row_per_trial_with_final_scores_of_complete_ones(workspace):
+def test_runs_prints_a_row_per_trial_and_final_scores_of_complete_trials(workspace):
     rows = json.loads(sweeps("runs", "smoke", "--json", workspace=workspace))
     assert len(rows) == 8
     for row in rows:
@@ -47,13 +49,19 @@ def test_a_complete_trial_leaves_its_files_and_no_checkpoint(workspace):
     rows = json.loads(sweeps("runs", "smoke", "--json", workspace=workspace))
     complete = next(row for row in rows if row["state"] == "COMPLETE")
     pruned = next(row for row in rows if row["state"] == "PRUNED")
-    wanted = {
-        "codes.npz", "weights.pt", "traversal.png", "traversal.gif", "reconstructions.png", "mutual_information.png",
+    complete_folder = workspace / "trials" / complete["trial"]
+    pruned_folder = workspace / "trials" / pruned["trial"]
+    assert set(os.listdir(complete_folder / "artifacts")) == {
+        "codes.npz",
         "config.yaml",
-    }  # fmt: skip
-    assert set(os.listdir(workspace / "trials" / complete["trial"] / "artifacts")) == wanted
-    assert os.listdir(workspace / "trials" / complete["trial"] / "checkpoints") == []
-    assert os.listdir(workspace / "trials" / pruned["trial"] / "checkpoints") == ["000001.pt"]
+        "mutual_information.png",
+        "reconstructions.png",
+        "traversal.gif",
+        "traversal.png",
+        "weights.pt",
+    }
+    assert os.listdir(complete_folder / "checkpoints") == []
+    assert os.listdir(pruned_folder / "checkpoints") == ["000001.pt"]
 
 
 def test_report_and_export_are_written(workspace):
@@ -65,21 +73,18 @@ def test_report_and_export_are_written(workspace):
     assert len(pd.read_csv(target)) == 8
 
 
-def test_optunas_dashboard_finds_the_study(workspace):
+def test_optuna_db_holds_the_study(workspace):
     import optuna
 
-    (name,) = optuna.get_all_study_names(f"sqlite:///{workspace / 'optuna.db'}")
-    states = [
-        trial.state.name
-        for trial in optuna.load_study(
-            study_name=name, storage=f"sqlite:///{workspace / 'optuna.db'}"
-        ).trials
-    ]
+    storage = f"sqlite:///{workspace / 'optuna.db'}"
+    (name,) = optuna.get_all_study_names(storage)
+    study = optuna.load_study(study_name=name, storage=storage)
+    states = [trial.state.name for trial in study.trials]
     assert len(states) == 4
     assert set(states) == {"COMPLETE", "PRUNED"}
 
 
-def test_an_unknown_sweep_is_a_mistake_not_a_traceback(workspace):
+def test_an_unknown_sweep_is_refused_without_a_traceback(workspace):
     command = [sys.executable, "-m", "sweeps", "runs", "smoek", "--workspace", str(workspace)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 2

@@ -52,10 +52,12 @@ DATASETS: dict[str, type[AbstractDataset]] = {
 
 
 def load_data(name: str, *, cache: Path | str | None = None, **options: Any) -> Data:
-    """Return a data set by name, e.g. `load_data("dsprites", resolution=32, stride={"orientation": 4})`.
+    """Return a data set by name.
+
+    For example `load_data("dsprites", resolution=32, stride={"orientation": 4})`.
 
     Args:
-        name: of the registry `DATASETS`.
+        name: a key of the registry `DATASETS`.
         cache: folder of prepared data sets; None: `cache_folder()`.
         options: the fields of the data set's class.
 

@@ -1,4 +1,4 @@
-"""What a data set is to the rest: its options, an outline known without loading, and a way to load it."""
+"""The interface of a data set: its options, its sizes, its files, and a way to load it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vae_core.types import Data
 
 
 class Outline(NamedTuple):
-    """What can be said of a data set before it is loaded."""
+    """The sizes of a data set, known before it is loaded."""
 
     images: int
     shape: tuple[int, int, int]  # (C, H, W)
@@ -32,24 +32,36 @@ class AbstractDataset(abc.ABC):
 
     @abc.abstractmethod
     def outline(self) -> Outline:
-        """Return sizes without rendering or reading images; where the set is of fixed size, without its files."""
+        """Return the sizes of the set without drawing or reading images.
+
+        A set of fixed size knows them without its files.
+        """
 
     @abc.abstractmethod
     def missing(self, cache: Path | None = None) -> str | None:
-        """Return "path must …" if a file that loading needs is not there, with the remedy; else None."""
+        """Return "path must …" with the remedy if a needed file does not exist; else None."""
 
     @abc.abstractmethod
     def cache_file(self, cache: Path) -> Path | None:
-        """Return where the cache keeps these images ready, None if they are made or read every time.
+        """Return the file that keeps these images in the cache; None if they are not kept there.
 
         Raises:
-            ValueError: the name depends on a file that cannot be read.
+            ValueError: the name of the file depends on a file that cannot be read.
         """
 
     @abc.abstractmethod
     def load(self, cache: Path | None = None) -> Data:
-        """Return the images and factors, using (and filling) the cache folder; None: `cache_folder()`.
+        """Return the images and factors; read them from the cache, or make and store them there.
+
+        Args:
+            cache: folder of prepared data; None: `cache_folder()`.
 
         Raises:
             ValueError: a file is missing, truncated, altered or of another layout.
         """
+
+    def require_files(self, cache: Path | None = None) -> None:
+        """Raise ValueError if a file that loading needs is missing."""
+        problem = self.missing(cache)
+        if problem is not None:
+            raise ValueError(f"{self.name}: {problem}")

@@ -1,4 +1,4 @@
-"""What `sweeps data` does and says: prepares data sets on disk, lists and checks them; plain dicts."""
+"""The functions behind `sweeps data`: they prepare, list and check data sets on disk."""
 
 from __future__ import annotations
 
@@ -9,27 +9,27 @@ from typing import Any
 
 from vae_core.data.abstract import AbstractDataset
 from vae_core.data.cache.fingerprint import digest
-from vae_core.data.cache.store import beside, cache_folder, checked
+from vae_core.data.cache.store import cache_folder, checksum_file, load_checked
 from vae_core.data.dsprites.dataset import DSprites
 from vae_core.data.dsprites.render import FULL_SHA256
-from vae_core.data.original_files import altered
+from vae_core.data.original_files import Remote, checksum_mismatch
 
 
 def render_to(dataset: AbstractDataset, cache: Path | None = None) -> dict[str, Any]:
-    """Draw or read a data set into the cache, or read it there, and say where it stands.
+    """Draw or read a data set into the cache, unless the cache has it, and describe the result.
 
     Args:
         dataset: with its options.
         cache: folder; None: `cache_folder()`.
 
     Returns:
-        path (None where nothing is kept ready), images, bytes (of that file, or in memory), sha256 (of the
-        images), seconds.
+        path (None if the cache does not keep this set), images, bytes (of that file, or in memory),
+        sha256 (of the images), seconds.
 
     Raises:
-        ValueError: a file that is missing or cannot be read, or a folder that cannot be written to.
+        ValueError: a file is missing or cannot be read, or the folder cannot be written to.
     """
-    begun = time.perf_counter()
+    start = time.perf_counter()
     folder = cache or cache_folder()
     data = dataset.load(folder)
     path = dataset.cache_file(folder)
@@ -39,21 +39,21 @@ def render_to(dataset: AbstractDataset, cache: Path | None = None) -> dict[str, 
         "path": None if path is None else str(path),
         "images": len(data),
         "bytes": data.images.nbytes if path is None else path.stat().st_size,
-        "sha256": digest(data.images) if path is None else beside(path).read_text().strip(),
-        "seconds": time.perf_counter() - begun,
+        "sha256": digest(data.images) if path is None else checksum_file(path).read_text().strip(),
+        "seconds": time.perf_counter() - start,
     }
 
 
 def info(dataset: AbstractDataset, cache: Path | None = None) -> dict[str, Any]:
-    """Return the outline of a data set and the prepared files of the cache, reading no image.
+    """Return the outline of a data set and the prepared files of the cache; no image is read.
 
     Returns:
-        name, images, shape, factors (name -> levels), cache (folder), file (of this set; None where none is
-        kept ready), prepared (whether it is there), missing (what to do about a file that is not; else None),
-        files (path and bytes of every prepared set).
+        name, images, shape, factors (name -> levels), cache (folder), file (of this set; None if
+        the cache does not keep it), prepared (whether that file exists), missing (rule and remedy
+        for a missing file; else None), files (path and bytes of every prepared set).
 
     Raises:
-        ValueError: the sizes of this set stand in a file that is missing or cannot be read.
+        ValueError: the sizes of this set are in a file that is missing or cannot be read.
     """
     folder = cache or cache_folder()
     missing = dataset.missing(folder)
@@ -81,42 +81,33 @@ def verify(
 
     Args:
         cache: folder; None: `cache_folder()`.
-        datasets: whose original files are checked as well, where one is there and a checksum is published.
+        datasets: the sets of which the original files are checked as well. Files that do not exist
+            or have no published checksum are left out.
 
     Returns:
-        For each file: path, intact, sha256 (of a prepared set's images; None if damaged), published (whether it
-        is what was published; None for a set of our own making), reason (why it is not intact, or None).
+        For each file: path, intact, sha256 (of a prepared set's images; None if damaged), published
+        (whether it is what was published; None for a set that only we prepare), reason (why it is
+        not intact, or None).
     """
     folder = cache or cache_folder()
     full = DSprites().cache_file(folder)
-    originals = [
-        (folder / dataset.name / remote.name, remote)
-        for dataset in datasets
-        for remote in dataset.remotes
-    ]
-    rows = [_verified(path, full) for path in _prepared(folder)]
-    for path, remote in originals:
-        if path.is_file() and remote.checksum is not None:
-            wrong = altered(path, remote)
-            reason = None if wrong is None else f"{path} is not the original: {wrong}"
-            row = {
-                "path": str(path),
-                "intact": wrong is None,
-                "sha256": None,
-                "published": wrong is None,
-            }
-            rows.append({**row, "reason": reason})
+    rows = [_verify_prepared(path, full) for path in _prepared(folder)]
+    for dataset in datasets:
+        for remote in dataset.remotes:
+            path = folder / dataset.name / remote.name
+            if path.is_file() and remote.checksum is not None:
+                rows.append(_verify_original(path, remote))
     return rows
 
 
-def _verified(path: Path, full: Path) -> dict[str, Any]:
+def _verify_prepared(path: Path, full: Path) -> dict[str, Any]:
+    """Return the row of a prepared set; `full` is the file of the full grid of dSprites."""
+    sha256: str | None = None
+    reason: str | None = None
     try:
-        sha256, reason = (
-            checked(path, mapped=True)[1],
-            None,
-        )  # mapped: it may be larger than the memory
+        _, sha256 = load_checked(path, mapped=True)  # mapped: it may be larger than the memory
     except ValueError as error:
-        sha256, reason = None, str(error)
+        reason = str(error)
     published = sha256 == FULL_SHA256 if path == full else None
     if published is False and reason is None:
         reason = f"{path} is not the full grid: its sha256 is {sha256}, published is {FULL_SHA256}"
@@ -129,5 +120,18 @@ def _verified(path: Path, full: Path) -> dict[str, Any]:
     }
 
 
+def _verify_original(path: Path, remote: Remote) -> dict[str, Any]:
+    """Return the row of an original file."""
+    problem = checksum_mismatch(path, remote)
+    return {
+        "path": str(path),
+        "intact": problem is None,
+        "sha256": None,
+        "published": problem is None,
+        "reason": None if problem is None else f"{path} is not the original: {problem}",
+    }
+
+
 def _prepared(folder: Path) -> list[Path]:
+    """Return the prepared sets of a cache, sorted."""
     return sorted(path for path in folder.glob("*.npy") if not path.name.startswith("."))

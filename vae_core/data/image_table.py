@@ -1,4 +1,4 @@
-"""`ImageTable`: batches of a data set's images by index, with no worker and no copy of the set on the CPU."""
+"""`ImageTable`: batches of images by index, without worker processes or a copy on the CPU."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ _CHUNK = 1 << 16  # images copied to a device at a time
 class ImageTable:
     """The images of a data set, ready to be indexed on a device.
 
-    On the CPU the set's own array is indexed: it may be read-only and shared by every trial of a node.
-    Another device gets one copy of the stored bytes (377 MB for all of dSprites at 64 x 64); pixels are
-    unpacked batch by batch.
+    On the CPU the array of the set itself is indexed: it may be read-only and shared by every trial
+    of a node. Another device gets one copy of the stored bytes (377 MB for all of dSprites at
+    64 x 64). Pixels are unpacked batch by batch.
 
     Args:
         data: the data set.
-        device: where batches are wanted.
+        device: the device of the batches.
     """
 
     def __init__(self, data: Data, device: torch.device | str = "cpu") -> None:
@@ -30,7 +30,7 @@ class ImageTable:
         self.device = torch.device(device)
         self._packed, self._levels = data.packed, data.levels
         self._host = data.images
-        self._on_device = None if self.device.type == "cpu" else _copied(data.images, self.device)
+        self._on_device = None if self.device.type == "cpu" else _copy_to(self.device, data.images)
 
     def __len__(self) -> int:
         return len(self._host)
@@ -43,16 +43,18 @@ class ImageTable:
         """
         if self._on_device is None:
             rows = indices.cpu().numpy() if isinstance(indices, Tensor) else indices
-            stored = torch.as_tensor(np.take(self._host, rows, axis=0))  # fresh, so writable
+            stored = torch.as_tensor(np.take(self._host, rows, axis=0))  # a new array, so writable
         else:
-            stored = self._on_device[
-                torch.as_tensor(indices, device=self.device, dtype=torch.int64)
-            ]
+            rows_on_device = torch.as_tensor(indices, device=self.device, dtype=torch.int64)
+            stored = self._on_device[rows_on_device]
         return to_float(stored, self.shape, packed=self._packed, levels=self._levels)
 
 
-def _copied(images: NDArray[np.uint8], device: torch.device) -> Tensor:
-    """Return the array on a device, by chunks: torch refuses to view a read-only array without a warning."""
+def _copy_to(device: torch.device, images: NDArray[np.uint8]) -> Tensor:
+    """Return a copy of an array on a device, made in chunks.
+
+    A chunk is copied on the CPU first, because torch warns when it views a read-only array.
+    """
     copy = torch.empty(images.shape, dtype=torch.uint8, device=device)
     for start in range(0, len(images), _CHUNK):
         stop = min(start + _CHUNK, len(images))

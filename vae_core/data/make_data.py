@@ -1,4 +1,4 @@
-"""Puts a `Data` together from pixels and factors, packed where eight binary pixels fill a byte."""
+"""Makes a `Data` from pixels and factors; eight binary pixels are packed into a byte."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vae_core.data.cache.fingerprint import digest, fingerprint
 from vae_core.types import Data
 
 
-def assembled(
+def make_data(
     name: str,
     images: NDArray[np.uint8],
     shape: tuple[int, int, int],
@@ -29,7 +29,7 @@ def assembled(
         shape: (C, H, W) of one image.
         levels: pixel value = level / levels.
         factors: ground truth, or None.
-        sha256: of the images' bytes, where it is known.
+        sha256: of the images' bytes; None: it is computed.
     """
     packed = images.shape[1] != math.prod(shape)
     identity = fingerprint(
@@ -38,8 +38,12 @@ def assembled(
     return Data(name, images, shape, packed, levels, factors, identity)
 
 
-def packed_if_binary(pixels: NDArray[np.uint8], *, levels: int) -> NDArray[np.uint8]:
-    """Return (N, pixels) levels as `Data.images` stores them: eight to a byte if binary and a multiple of eight."""
+def pack_if_binary(pixels: NDArray[np.uint8], *, levels: int) -> NDArray[np.uint8]:
+    """Return (N, pixels) levels as `Data.images` stores them.
+
+    Binary images are packed, eight pixels to a byte, if their number of pixels is a multiple of
+    eight.
+    """
     if levels == 1 and pixels.shape[1] % 8 == 0:
         return np.packbits(pixels, axis=1)
     return pixels

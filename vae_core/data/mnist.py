@@ -1,4 +1,4 @@
-"""MNIST (LeCun et al. 1998): 70,000 handwritten digits, one factor, read from the four original files."""
+"""MNIST (LeCun et al. 1998): 70,000 handwritten digits, one factor, read from original files."""
 
 from __future__ import annotations
 
@@ -16,16 +16,15 @@ from metrics import Factors
 from vae_core.data import original_files, stand_ins
 from vae_core.data.abstract import AbstractDataset, Outline
 from vae_core.data.cache import store
-from vae_core.data.make_data import assembled, packed_if_binary
-from vae_core.data.option_checks import violations
+from vae_core.data.make_data import make_data, pack_if_binary
+from vae_core.data.option_checks import option_problems
 from vae_core.data.original_files import Remote
 from vae_core.types import Data
 
 SIDE = 28
 DIGITS = 10
-_MIRROR = (
-    "https://ossci-datasets.s3.amazonaws.com/mnist"  # the original server no longer hands them out
-)
+# The original server no longer offers the files; this is a mirror.
+_MIRROR = "https://ossci-datasets.s3.amazonaws.com/mnist"
 _CHECKSUMS = {
     "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
     "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
@@ -50,12 +49,12 @@ class MNIST(AbstractDataset):
         stand_in: draws a few hundred digits of seven bars instead, for tests; needs no file.
 
     Raises:
-        ValueError: names every mistake among the options.
+        ValueError: names every option that is invalid.
     """
 
     name: ClassVar[str] = "mnist"
     remotes: ClassVar[tuple[Remote, ...]] = tuple(
-        Remote(n, f"{_MIRROR}/{n}", sum_) for n, sum_ in _CHECKSUMS.items()
+        Remote(file, f"{_MIRROR}/{file}", checksum) for file, checksum in _CHECKSUMS.items()
     )
 
     split: Literal["train", "test", "all"] = "train"
@@ -65,8 +64,9 @@ class MNIST(AbstractDataset):
     stand_in: bool = False
 
     def __post_init__(self) -> None:
-        if wrong := violations(self):
-            raise ValueError("; ".join(wrong))
+        problems = option_problems(self)
+        if problems:
+            raise ValueError("; ".join(problems))
 
     def outline(self) -> Outline:
         """Return sizes from the options alone."""
@@ -75,12 +75,10 @@ class MNIST(AbstractDataset):
         return Outline(images, (1, self.resolution, self.resolution), ("digit",), (DIGITS,))
 
     def missing(self, cache: Path | None = None) -> str | None:
-        """Return what to do about an original file that is not there."""
-        return (
-            None
-            if self.stand_in
-            else original_files.missing(self.name, self.path, self._files(cache))
-        )
+        """Return rule and remedy if an original file does not exist; else None."""
+        if self.stand_in:
+            return None
+        return original_files.missing(self.name, self.path, self._files(cache))
 
     def cache_file(self, cache: Path) -> None:
         """Return None: the original files are read in less than a second."""
@@ -89,11 +87,10 @@ class MNIST(AbstractDataset):
     def load(self, cache: Path | None = None) -> Data:
         """Return the images and digits of the split."""
         outline = self.outline()
-        pixels, digits = self._drawn() if self.stand_in else self._read(cache)
+        pixels, digits = self._draw() if self.stand_in else self._read(cache)
         margin = (self.resolution - SIDE) // 2
-        pixels = np.pad(pixels, ((0, 0), (margin, margin), (margin, margin))).reshape(
-            len(pixels), -1
-        )
+        pixels = np.pad(pixels, ((0, 0), (margin, margin), (margin, margin)))
+        pixels = pixels.reshape(len(pixels), -1)
         if self.binary:
             pixels = (pixels >= 128).astype(np.uint8)
         levels = 1 if self.binary else 255
@@ -101,10 +98,11 @@ class MNIST(AbstractDataset):
             digits.astype(np.int64)[:, None], outline.factor_names, outline.factor_sizes
         )
         name = f"{self.name}-stand-in" if self.stand_in else self.name
-        images = packed_if_binary(pixels, levels=levels)
-        return assembled(name, images, outline.shape, levels=levels, factors=factors)
+        images = pack_if_binary(pixels, levels=levels)
+        return make_data(name, images, outline.shape, levels=levels, factors=factors)
 
     def _files(self, cache: Path | None) -> list[tuple[Path, Remote]]:
+        """Return the path of each original file of the split."""
         folder = Path(self.path) if self.path else (cache or store.cache_folder()) / self.name
         parts = _PARTS[self.split]
         return [
@@ -114,8 +112,8 @@ class MNIST(AbstractDataset):
         ]
 
     def _read(self, cache: Path | None) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-        if message := self.missing(cache):
-            raise ValueError(f"{self.name}: {message}")
+        """Return (N, 28, 28) pixels and (N,) digits of the original files."""
+        self.require_files(cache)
         images: list[NDArray[np.uint8]] = []
         digits: list[NDArray[np.uint8]] = []
         for path, remote in self._files(cache):
@@ -127,27 +125,29 @@ class MNIST(AbstractDataset):
                     digits.append(read_idx(path, (count,), below=DIGITS))
         return np.concatenate(images), np.concatenate(digits)
 
-    def _drawn(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    def _draw(self) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+        """Return (N, 28, 28) pixels and (N,) digits of the stand-in."""
         digits = np.arange(sum(_STAND_IN_IMAGES.values()), dtype=np.uint8) % DIGITS
         train = _STAND_IN_IMAGES["train"]
-        rows = {"train": slice(0, train), "test": slice(train, None), "all": slice(None)}[
-            self.split
-        ]
+        rows_of = {"train": slice(0, train), "test": slice(train, None), "all": slice(None)}
+        rows = rows_of[self.split]
         return stand_ins.digits(digits, np.random.default_rng(0))[rows], digits[rows]
 
 
 def read_idx(path: Path, shape: tuple[int, ...], *, below: int = 256) -> NDArray[np.uint8]:
     """Return the bytes of a gzipped idx file.
 
-    The header is two zero bytes, the code of the kind, the number of axes, and each axis as a big-endian int32.
+    Its header is two zero bytes, the code of the type, the number of axes, and the length of each
+    axis as a big-endian int32.
 
     Args:
         path: of the .gz.
-        shape: that it must have.
-        below: that every value must be.
+        shape: the shape that it must have.
+        below: the bound that every value must be below.
 
     Raises:
-        ValueError: another header, shape or value; EOFError or gzip.BadGzipFile: a truncated or other file.
+        ValueError: another header, shape or value.
+        EOFError, gzip.BadGzipFile: the file is truncated, or no gzip file.
     """
     with gzip.open(path) as file:
         content = file.read()
@@ -156,9 +156,9 @@ def read_idx(path: Path, shape: tuple[int, ...], *, below: int = 256) -> NDArray
         raise ValueError(
             f"its idx header must say {len(shape)} axes of bytes, got {content[:4].hex()}"
         )
-    found = struct.unpack(f">{len(shape)}i", content[4:start])
-    if found != shape:
-        raise ValueError(f"it must have shape {shape}, got {found}")
+    file_shape = struct.unpack(f">{len(shape)}i", content[4:start])
+    if file_shape != shape:
+        raise ValueError(f"it must have shape {shape}, got {file_shape}")
     if len(content) - start != math.prod(shape):
         raise ValueError(f"it must hold {math.prod(shape)} values, got {len(content) - start}")
     values = np.frombuffer(content, np.uint8, offset=start).reshape(shape)

@@ -1,4 +1,4 @@
-"""Stored pixels to float32 images: eight binary pixels a byte, or counts of pooled binary pixels."""
+"""Turns stored pixels into float32 images: packed bits, pooled counts or bytes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def pool(packed: NDArray[np.uint8], side: int, pooled: int) -> NDArray[np.uint8]:
-    """Return how many of the binary pixels under each pixel of a smaller image are 1.
+    """Return the pixels of a smaller image: how many of the binary pixels under each of them are 1.
 
     Args:
         packed: (n, side*side/8) uint8, eight pixels a byte.
@@ -29,7 +29,7 @@ def pool(packed: NDArray[np.uint8], side: int, pooled: int) -> NDArray[np.uint8]
 
 
 def to_float(images: Tensor, shape: tuple[int, int, int], *, packed: bool, levels: int) -> Tensor:
-    """Return stored images as float32 in [0, 1], on the device that they are on.
+    """Return stored images as float32 in [0, 1], on the device where they are.
 
     Args:
         images: (B, bytes) uint8 as in `Data.images`.
@@ -41,17 +41,17 @@ def to_float(images: Tensor, shape: tuple[int, int, int], *, packed: bool, level
         (B, C, H, W) float32.
     """
     if packed:
-        return (
-            _byte_to_pixels(images.device)
-            .index_select(0, images.reshape(-1).int())
-            .view(-1, *shape)
-        )
+        bytes_ = images.reshape(-1).int()
+        return _byte_to_pixels(images.device).index_select(0, bytes_).view(-1, *shape)
     pixels = images.to(torch.float32)
     return (pixels if levels == 1 else pixels.div_(levels)).view(-1, *shape)
 
 
 @functools.cache
 def _byte_to_pixels(device: torch.device) -> Tensor:
-    """Return the eight pixels of each byte, (256, 8) float32: looking them up beats shifting and masking."""
+    """Return the eight pixels of each byte, (256, 8) float32.
+
+    Looking pixels up in this table is faster than shifting and masking.
+    """
     bits = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1)
     return torch.as_tensor(bits, dtype=torch.float32, device=device)

@@ -1,6 +1,7 @@
-"""Draws the stand-ins of data sets whose files are not at hand: a few hundred images that depend on every factor.
+"""Draws the stand-ins of data sets: a few hundred images that depend on every factor.
 
-They have the factors of the real sets with fewer levels and are for tests alone; `Data.name` says so.
+They are for tests, and to try a spec without the original files. They have the factors of the
+real sets with fewer levels; their `Data.name` ends in "-stand-in".
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from numpy.typing import NDArray
 
 Pixels = NDArray[np.uint8]
 
-# Which of the seven bars (top, top left, top right, middle, bottom left, bottom right, bottom) make a digit.
+# The bars of each digit: top, top left, top right, middle, bottom left, bottom right, bottom.
 _BARS = (
     "1110111",
     "0010010",
@@ -28,7 +29,8 @@ _BARS = (
     "1111111",
     "1111011",
 )
-_PLACES = (
+# First and last pixel of each bar: (top, left, bottom, right).
+_CORNERS = (
     (0, 0, 1, 9),
     (0, 0, 9, 1),
     (0, 8, 9, 9),
@@ -40,29 +42,25 @@ _PLACES = (
 
 
 def digits(labels: Pixels, rng: np.random.Generator) -> Pixels:
-    """Return (n, 28, 28) digits of seven bars, each at a place and of a brightness of its own."""
+    """Return (n, 28, 28) digits of seven bars, with random position and brightness."""
     images = np.zeros((len(labels), 28, 28), np.uint8)
     tops, lefts = rng.integers(3, 8, len(labels)), rng.integers(5, 13, len(labels))
     levels = rng.integers(140, 256, len(labels))
     for image, label, top, left, level in zip(images, labels, tops, lefts, levels, strict=True):
-        for bar, (y0, x0, y1, x1) in zip(_BARS[int(label)], _PLACES, strict=True):
+        for bar, (y0, x0, y1, x1) in zip(_BARS[int(label)], _CORNERS, strict=True):
             if bar == "1":
                 image[top + y0 : top + y1 + 1, left + x0 : left + x1 + 1] = level
     return images
 
 
 def rooms(sizes: Mapping[str, int]) -> Pixels:
-    """Return the grid of 3D Shapes' six factors as (n, 3, 64, 64) flat pictures of an object in a room."""
-    return np.stack(
-        [
-            _room(cell, tuple(sizes.values()))
-            for cell in itertools.product(*map(range, sizes.values()))
-        ]
-    )
+    """Return a grid of 3D Shapes' six factors: (n, 3, 64, 64) pictures of an object in a room."""
+    counts = tuple(sizes.values())
+    return np.stack([_room(cell, counts) for cell in itertools.product(*map(range, counts))])
 
 
 def cars(sizes: Mapping[str, int]) -> Pixels:
-    """Return the grid of Cars3D's three factors as (n, 3, 64, 64) pictures of a box with a bonnet."""
+    """Return a grid of Cars3D's three factors: (n, 3, 64, 64) pictures of a box with a bonnet."""
     y, x = _grid()
     images: list[Pixels] = []
     for elevation, azimuth, model in itertools.product(*map(range, sizes.values())):
@@ -80,12 +78,11 @@ def cars(sizes: Mapping[str, int]) -> Pixels:
 
 
 def toys(sizes: Mapping[str, int]) -> Pixels:
-    """Return the grid of SmallNORB's five factors as (n, 64, 64) grey pictures of a star-shaped toy."""
+    """Return a grid of SmallNORB's five factors: (n, 64, 64) grey pictures of a star-shaped toy."""
     y, x = _grid()
     images: list[Pixels] = []
-    for category, elevation, azimuth, lighting, instance in itertools.product(
-        *map(range, sizes.values())
-    ):
+    cells = itertools.product(*map(range, sizes.values()))
+    for category, elevation, azimuth, lighting, instance in cells:
         up = y / (0.6 + 0.2 * elevation)
         angle = np.arctan2(up, x) - 0.5 * azimuth
         radius = (0.45 + 0.08 * instance) * (1 + 0.3 * np.cos((category + 1) * angle))
@@ -96,14 +93,13 @@ def toys(sizes: Mapping[str, int]) -> Pixels:
 
 
 def _room(cell: tuple[int, ...], sizes: tuple[int, ...]) -> Pixels:
+    """Return one picture of an object in a room, (3, 64, 64)."""
     floor, wall, hue, scale, shape, orientation = cell
     y, x = _grid()
     image = np.empty((64, 64, 3), np.uint8)
     image[:] = _rgb(wall / sizes[1], 0.9)
     corner = (orientation + 0.5) / sizes[5] * 2 - 1
-    image[x > corner] = _rgb(
-        wall / sizes[1], 0.6
-    )  # the corner of the room moves as the camera turns
+    image[x > corner] = _rgb(wall / sizes[1], 0.6)  # the corner moves as the camera turns
     image[y > 0.2] = _rgb(floor / sizes[0])
     size = 0.3 + 0.3 * scale / sizes[3]
     across, down = abs(x) / size, abs(y - 0.2) / size

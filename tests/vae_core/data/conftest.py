@@ -1,4 +1,4 @@
-"""The full grid drawn once, and real images where a machine has them."""
+"""Fixtures: all drawn images of dSprites, and files of real images if this machine has them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ def full_grid() -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="session")
 def real_file() -> Callable[[str], Path]:
-    """Return a function from the name of a file of real images to its path; the repository holds none of them."""
+    """Return a function from the name of a file of real images to its path.
+
+    The repository holds none of these files; a test that needs one is skipped without it.
+    """
 
     def find(name: str) -> Path:
-        beside = Path(__file__).parents[3] / ".." / "shared" / "data"
-        path = Path(os.environ.get("VAE_SWEEPS_REAL_DATA", beside)) / name
+        default = Path(__file__).parents[3] / ".." / "shared" / "data"
+        path = Path(os.environ.get("VAE_SWEEPS_REAL_DATA", default)) / name
         if not path.exists():
             pytest.skip(f"{name} not found: set VAE_SWEEPS_REAL_DATA to a folder with real images")
         return path

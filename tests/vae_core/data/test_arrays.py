@@ -1,4 +1,4 @@
-"""Files of arrays: every way round of axes and values, and mistakes named by key."""
+"""Files of arrays: any order of axes, any kind of values; errors name the key."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ FACTORS = np.array([[0, 0], [0, 1], [1, 0], [1, 1], [2, 0], [2, 1]])
 
 
 def write(folder: Path, suffix: str = ".npz", **arrays: Any) -> str:
+    """Write a file of arrays; return its path."""
     path = folder / f"data{suffix}"
     if suffix == ".npz":
         np.savez_compressed(path, **arrays)
@@ -37,7 +38,7 @@ def values(data: Data) -> np.ndarray:
 
 @pytest.mark.parametrize("suffix", [".npz", ".h5", ".hdf5"])
 @pytest.mark.parametrize("block", [1, 1 << 26])
-def test_bytes_and_whole_factors_are_kept(
+def test_bytes_and_factors_of_levels_from_zero_are_unchanged(
     suffix: str, block: int, tmp_path: Path, monkeypatch: Any
 ) -> None:
     monkeypatch.setattr(pixels, "_BLOCK", block)
@@ -50,11 +51,9 @@ def test_bytes_and_whole_factors_are_kept(
 
 
 def test_the_two_kinds_of_file_give_the_same_data(tmp_path: Path) -> None:
-    one, other = (
-        Arrays(path=write(tmp_path, s, images=BYTES, factors=FACTORS)).load()
-        for s in (".npz", ".h5")
-    )
-    assert one.fingerprint == other.fingerprint
+    npz = Arrays(path=write(tmp_path, ".npz", images=BYTES, factors=FACTORS)).load()
+    hdf5 = Arrays(path=write(tmp_path, ".h5", images=BYTES, factors=FACTORS)).load()
+    assert npz.fingerprint == hdf5.fingerprint
 
 
 @pytest.mark.parametrize(
@@ -66,9 +65,7 @@ def test_the_two_kinds_of_file_give_the_same_data(tmp_path: Path) -> None:
         (BYTES, "first", BYTES),  # four channels of 5 x 3 pixels, if the user says so
     ],
 )
-def test_axes_may_be_any_way_round(
-    images: Any, channels: Any, expected: Any, tmp_path: Path
-) -> None:
+def test_axes_may_have_any_order(images: Any, channels: Any, expected: Any, tmp_path: Path) -> None:
     data = Arrays(path=write(tmp_path, images=images), channels=channels).load()
     np.testing.assert_array_equal(values(data), expected / 255)
 
@@ -96,10 +93,11 @@ def test_float_factors_get_levels_by_their_sorted_values(tmp_path: Path) -> None
     assert factors.values[:, 0].tolist() == [1, 0, 1, 2, 0, 1]
 
 
-def test_arrays_in_fortran_order_are_the_same(tmp_path: Path) -> None:
-    plain = Arrays(path=write(tmp_path, images=BYTES, factors=FACTORS)).load()
-    turned = {"images": np.asfortranarray(BYTES), "factors": np.asfortranarray(FACTORS)}
-    assert Arrays(path=write(tmp_path, **turned)).load().fingerprint == plain.fingerprint
+def test_arrays_in_fortran_order_give_the_same_data(tmp_path: Path) -> None:
+    by_rows = Arrays(path=write(tmp_path, images=BYTES, factors=FACTORS)).load()
+    fortran = {"images": np.asfortranarray(BYTES), "factors": np.asfortranarray(FACTORS)}
+    by_columns = Arrays(path=write(tmp_path, **fortran)).load()
+    assert by_columns.fingerprint == by_rows.fingerprint
 
 
 @pytest.mark.parametrize("factors", ["factors", None])
@@ -181,11 +179,11 @@ NAN = np.full((2, 4, 4), np.nan)
         ),
     ],
 )
-def test_a_mistake_is_named_with_file_key_and_rule(
+def test_an_error_names_file_key_and_rule(
     arrays: Any, options: Any, message: str, tmp_path: Path
 ) -> None:
     path = write(tmp_path, **arrays)
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is compared below, not as a pattern)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is compared below)
         Arrays(path=path, **options).load()
     assert message in str(caught.value)
     assert str(caught.value).startswith(path)
@@ -208,10 +206,9 @@ def test_nothing_is_unpickled(key: str, tmp_path: Path) -> None:
 
     bombs = np.empty((6, 4, 5), object)
     bombs[:] = Bomb()
-    path = write(
-        tmp_path,
-        **{"images": BYTES, "factors": FACTORS, key: bombs if key == "images" else bombs[:, 0]},
-    )
+    arrays = {"images": BYTES, "factors": FACTORS}
+    arrays[key] = bombs if key == "images" else bombs[:, 0]
+    path = write(tmp_path, **arrays)
     with pytest.raises(ValueError, match=r"object"):
         Arrays(path=path).load()
     assert not (tmp_path / "exploded").exists()
@@ -241,8 +238,8 @@ def test_a_truncated_file_is_refused(suffix: str, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_wrong_option_is_named_with_its_rule(options: Any, message: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is compared below, not as a pattern)
+def test_an_invalid_option_is_refused_with_its_rule(options: Any, message: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is compared below)
         Arrays(**options)
     assert message in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""Cars3D: the meshes of the archive in the order of the grid, by the names of their files."""
+"""Cars3D: the meshes of the archive are put in index order by the names of their files."""
 
 from __future__ import annotations
 
@@ -16,27 +16,29 @@ from vae_core.data.cars3d import dataset
 from vae_core.data.cars3d.read import read_meshes
 from vae_core.data.original_files import Remote, digest_of
 
-SIZES = (2, 3, 2)  # elevations, azimuths, objects of a small archive of the original layout
+SIZES = (2, 3, 2)  # elevations, azimuths, objects of a small archive with the original layout
 
 
 def level(elevation: int, azimuth: int, model: int) -> int:
+    """Return the level of all pixels of an image; no two images have the same."""
     return 10 + 100 * model + 20 * azimuth + 5 * elevation
 
 
 def meshes() -> dict[str, dict[str, Any]]:
-    """Return flat images whose level says which they are, later model first as in no sorted listing."""
-    found: dict[str, dict[str, Any]] = {}
+    """Return the files of flat images by name, the later model first: not in sorted order."""
+    files: dict[str, dict[str, Any]] = {}
     for model in (1, 0):
         im = np.empty((128, 128, 3, 3, 2), np.uint8)
         for azimuth in range(3):
             for elevation in range(2):
                 im[..., azimuth, elevation] = level(elevation, azimuth, model)
         im[:, 64:, 0] = 0  # the right half has no red
-        found[f"data/cars/car_{model:03}_mesh.mat"] = {"im": im, "mask": np.zeros((2, 2))}
-    return found
+        files[f"data/cars/car_{model:03}_mesh.mat"] = {"im": im, "mask": np.zeros((2, 2))}
+    return files
 
 
 def write(path: Path, files: dict[str, dict[str, Any]]) -> Path:
+    """Write an archive with these files and one of another folder."""
     with tarfile.open(path, "w:gz") as archive:
         for name, arrays in {**files, "data/sprites/other.mat": {"im": np.zeros(3)}}.items():
             content = io.BytesIO()
@@ -47,7 +49,13 @@ def write(path: Path, files: dict[str, dict[str, Any]]) -> Path:
     return path
 
 
-def test_images_stand_in_index_order(tmp_path: Path) -> None:
+def accept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a file pass as the original."""
+    remote = Remote("a.tar.gz", "http://example/a.tar.gz", digest_of(path, "md5"))
+    monkeypatch.setattr(Cars3D, "remotes", (remote,))
+
+
+def test_images_are_in_index_order(tmp_path: Path) -> None:
     images = read_meshes(write(tmp_path / "a.tar.gz", meshes()), SIZES).reshape(*SIZES, 3, 64, 64)
     for cell in np.ndindex(*SIZES):
         assert (images[cell][1:] == level(*cell)).all()  # green and blue are flat
@@ -55,7 +63,7 @@ def test_images_stand_in_index_order(tmp_path: Path) -> None:
 
 def test_rows_stay_rows_and_colours_come_first(tmp_path: Path) -> None:
     red = read_meshes(write(tmp_path / "a.tar.gz", meshes()), SIZES).reshape(-1, 3, 64, 64)[0, 0]
-    # Lanczos' filter is three small pixels wide: further than that from the edge the halves are flat.
+    # Lanczos' filter is three small pixels wide: farther from the edge, both halves are flat.
     assert (red[:, :28] == level(0, 0, 0)).all()
     assert (red[:, 36:] == 0).all()
 
@@ -90,28 +98,22 @@ def test_a_damaged_archive_is_refused_with_the_remedy(
 ) -> None:
     path = write(tmp_path / "a.tar.gz", meshes())
     path.write_bytes(path.read_bytes()[:3000])
-    # A checksum that the cut file has: what is tested is that the reader notices, too.
-    monkeypatch.setattr(
-        Cars3D, "remotes", (Remote("a.tar.gz", "http://here/a.tar.gz", digest_of(path, "md5")),)
-    )
+    # The checksum is that of the damaged file: the reader itself must notice the damage.
+    accept(path, monkeypatch)
     with pytest.raises(
         ValueError, match=r"a\.tar\.gz is not an intact a\.tar\.gz: .*`sweeps data download cars3d`"
     ):
         Cars3D(path=str(path)).load(tmp_path)
 
 
-def test_the_second_load_comes_from_the_cache(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_second_load_needs_no_original(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.tar.gz", meshes())
-    monkeypatch.setattr(
-        Cars3D, "remotes", (Remote("a.tar.gz", "http://here/a.tar.gz", digest_of(path, "md5")),)
-    )
+    accept(path, monkeypatch)
     monkeypatch.setattr(dataset, "SIZES", dict(zip(dataset.SIZES, SIZES, strict=True)))
     first = Cars3D(path=str(path)).load(tmp_path)
     path.unlink()
     assert Cars3D(path=str(path)).load(tmp_path).fingerprint == first.fingerprint
 
 
-def test_all_of_it_has_17568_images() -> None:
+def test_cars3d_has_17568_images() -> None:
     assert Cars3D().outline()[:2] == (17_568, (3, 64, 64))

@@ -1,4 +1,4 @@
-"""The folder of prepared data: whole files only, damage noticed, nothing lost to a race; and what is said of it."""
+"""The cache: files are complete, damage is noticed, loads may race, `verify` checks all files."""
 
 from __future__ import annotations
 
@@ -25,39 +25,37 @@ def _never() -> NDArray[np.uint8]:
 def test_the_second_load_reads_the_file(tmp_path: Path) -> None:
     dataset = DSprites(values=SMALL)
     first = dataset.load(tmp_path)
-    images, _ = store.stored_or_made(dataset.cache_file(tmp_path), _never)
+    images, _ = store.load_or_make(dataset.cache_file(tmp_path), _never)
     np.testing.assert_array_equal(images, first.images)
 
 
-@pytest.mark.parametrize("at", [0, 200, -1])
-def test_a_damaged_file_is_noticed_and_made_anew(at: int, tmp_path: Path) -> None:
+@pytest.mark.parametrize("damaged_byte", [0, 200, -1])
+def test_a_damaged_file_is_noticed_and_made_again(damaged_byte: int, tmp_path: Path) -> None:
     data = DSprites(values=SMALL).load(tmp_path)
     path = DSprites(values=SMALL).cache_file(tmp_path)
     content = bytearray(path.read_bytes())
-    content[at] ^= 1
+    content[damaged_byte] ^= 1
     path.write_bytes(content)
-    with pytest.warns(UserWarning, match="is damaged.*making it anew") as told:
+    with pytest.warns(UserWarning, match="is damaged.*it is made again") as caught:
         again = DSprites(values=SMALL).load(tmp_path)
-    assert len(told) == 1
+    assert len(caught) == 1
     np.testing.assert_array_equal(again.images, data.images)
     assert [row["intact"] for row in verify(tmp_path)] == [True]
 
 
 @pytest.mark.parametrize("loss", ["truncated", "no checksum"])
-def test_half_a_file_is_made_anew(loss: str, tmp_path: Path) -> None:
+def test_an_incomplete_file_is_made_again(loss: str, tmp_path: Path) -> None:
     data = DSprites(values=SMALL).load(tmp_path)
     path = DSprites(values=SMALL).cache_file(tmp_path)
     if loss == "truncated":
         path.write_bytes(path.read_bytes()[:5000])
     else:
-        store.beside(path).unlink()
+        store.checksum_file(path).unlink()
     with pytest.warns(UserWarning, match="is damaged"):
         assert DSprites(values=SMALL).load(tmp_path).fingerprint == data.fingerprint
 
 
-def test_a_failed_write_leaves_nothing_behind(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_write_leaves_no_array(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full_disk(*_: object, **__: object) -> None:
         raise OSError(28, "No space left on device")
 
@@ -67,7 +65,7 @@ def test_a_failed_write_leaves_nothing_behind(
     assert [path.suffix for path in tmp_path.iterdir()] == [".sha256"]
 
 
-def test_loads_that_race_agree_and_leave_one_file(tmp_path: Path) -> None:
+def test_loads_that_race_return_the_same_and_leave_one_file(tmp_path: Path) -> None:
     start = threading.Barrier(6)
 
     def load(_: int) -> str:
@@ -83,21 +81,27 @@ def test_loads_that_race_agree_and_leave_one_file(tmp_path: Path) -> None:
 def test_the_folder_comes_from_the_environment(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SWEEPS_DATA", str(tmp_path / "there"))
+    monkeypatch.setenv("SWEEPS_DATA", str(tmp_path / "cache"))
     load_data("dsprites", values=SMALL)
-    assert len(list((tmp_path / "there").glob("dsprites-64px-1x1x2x32x32-*.npy"))) == 1
+    assert len(list((tmp_path / "cache").glob("dsprites-64px-1x1x2x32x32-*.npy"))) == 1
     monkeypatch.delenv("SWEEPS_DATA")
     assert cache_folder() == Path.home() / ".cache" / "sweeps"
 
 
-def test_render_says_what_it_made_and_info_finds_it(tmp_path: Path) -> None:
+def test_render_reports_what_it_made_and_info_agrees(tmp_path: Path) -> None:
     made = render_to(DSprites(values=SMALL, resolution=16), tmp_path)
-    told = info(DSprites(values=SMALL, resolution=16), tmp_path)
-    assert made["images"] == told["images"] == 2048
+    described = info(DSprites(values=SMALL, resolution=16), tmp_path)
+    assert made["images"] == described["images"] == 2048
     assert made["bytes"] == Path(made["path"]).stat().st_size
-    assert (told["prepared"], told["file"]) == (True, made["path"])
-    assert told["files"] == [{"path": made["path"], "bytes": made["bytes"]}]
-    assert told["factors"] == {"shape": 1, "scale": 1, "orientation": 2, "pos_x": 32, "pos_y": 32}
+    assert (described["prepared"], described["file"]) == (True, made["path"])
+    assert described["files"] == [{"path": made["path"], "bytes": made["bytes"]}]
+    assert described["factors"] == {
+        "shape": 1,
+        "scale": 1,
+        "orientation": 2,
+        "pos_x": 32,
+        "pos_y": 32,
+    }
 
 
 def test_info_renders_nothing(tmp_path: Path) -> None:
@@ -116,9 +120,9 @@ def test_verify_names_the_damaged_file(tmp_path: Path) -> None:
     assert f"{bad} is damaged: its sha256 is" in rows[str(bad)]["reason"]
 
 
-def test_verify_holds_the_full_grid_to_the_published_checksum(tmp_path: Path) -> None:
+def test_verify_compares_the_full_grid_with_the_published_checksum(tmp_path: Path) -> None:
     path = DSprites().cache_file(tmp_path)
-    store.stored_or_made(path, lambda: np.zeros((4, 512), np.uint8))  # intact, and not dSprites
+    store.load_or_make(path, lambda: np.zeros((4, 512), np.uint8))  # intact, but not dSprites
     (row,) = verify(tmp_path)
     assert (row["intact"], row["published"]) == (False, False)
     assert render.FULL_SHA256 in row["reason"]

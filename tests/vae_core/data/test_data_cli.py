@@ -1,4 +1,4 @@
-"""`sweeps data` on every data set: what it does, and that mistakes exit with 2 and a sentence."""
+"""`sweeps data` on every data set; a user's error exits with code 2 and one sentence."""
 
 from __future__ import annotations
 
@@ -23,6 +23,7 @@ def sweeps(*arguments: object) -> Result:
 
 
 def printed(*arguments: object) -> Any:
+    """Return what a command prints as JSON."""
     result = sweeps(*arguments, "--json")
     assert result.exit_code == 0, result.output
     return json.loads(result.stdout)
@@ -38,41 +39,46 @@ def arrays(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("name", ["mnist", "shapes3d", "cars3d", "smallnorb"])
 def test_a_stand_in_is_described_and_drawn_but_not_kept(name: str, tmp_path: Path) -> None:
     options = [name, "--set", "stand_in=true", "--cache", tmp_path]
-    found, made = printed("data", "info", *options), printed("data", "render", *options)[0]
-    assert found["name"] == name
-    assert (found["missing"], found["prepared"], made["path"]) == (None, False, None)
-    assert made["images"] == found["images"] > 0
+    described = printed("data", "info", *options)
+    made = printed("data", "render", *options)[0]
+    assert described["name"] == name
+    assert (described["missing"], described["prepared"], made["path"]) == (None, False, None)
+    assert made["images"] == described["images"] > 0
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["mnist", "shapes3d", "cars3d", "smallnorb"])
-def test_info_says_what_is_missing_and_where_from(name: str, tmp_path: Path) -> None:
-    found = printed("data", "info", name, "--cache", tmp_path)
-    assert found["images"] >= 17_568
-    assert (
-        f"`sweeps data download {name}` fetches it, or put it there from http" in found["missing"]
-    )
-    told = sweeps("data", "render", name, "--cache", tmp_path)
-    assert (told.exit_code, told.stdout) == (2, "")
-    assert told.stderr.startswith(f"{name}: path must lead to ")
+def test_info_names_a_missing_file_and_its_address(name: str, tmp_path: Path) -> None:
+    described = printed("data", "info", name, "--cache", tmp_path)
+    assert described["images"] >= 17_568
+    remedy = f"`sweeps data download {name}` fetches it, or put it there from http"
+    assert remedy in described["missing"]
+    refused = sweeps("data", "render", name, "--cache", tmp_path)
+    assert (refused.exit_code, refused.stdout) == (2, "")
+    assert refused.stderr.startswith(f"{name}: path must lead to ")
 
 
 def test_files_of_your_own_are_described_and_read(arrays: Path) -> None:
-    found = printed("data", "info", "arrays", "--set", f"path={arrays}")
-    assert (found["images"], found["shape"], found["factors"]) == (6, [1, 4, 4], {"factor_0": 3})
+    described = printed("data", "info", "arrays", "--set", f"path={arrays}")
+    assert (described["images"], described["shape"]) == (6, [1, 4, 4])
+    assert described["factors"] == {"factor_0": 3}
     assert printed("data", "render", "arrays", "--set", f"path={arrays}")[0]["images"] == 6
 
 
-def test_a_specs_data_set_is_taken(arrays: Path, tmp_path: Path) -> None:
+def test_the_data_set_may_be_that_of_a_spec(arrays: Path, tmp_path: Path) -> None:
     file = tmp_path / "x.yaml"
     file.write_text(
-        f"name: x\ndata: {{name: arrays, path: {arrays}}}\nnetwork: {{name: mlp}}\n"
-        "train: {epochs: 1, batch_size: 2}\nobjectives: [{name: beta_vae}]\nevaluation: {images: 6, samples: 2}\n"
+        "name: x\n"
+        f"data: {{name: arrays, path: {arrays}}}\n"
+        "network: {name: mlp}\n"
+        "train: {epochs: 1, batch_size: 2}\n"
+        "objectives: [{name: beta_vae}]\n"
+        "evaluation: {images: 6, samples: 2}\n"
     )
     assert printed("data", "info", file)["name"] == "arrays"
 
 
-def test_a_spec_without_its_file_says_how_to_get_it(
+def test_validate_says_how_to_get_a_missing_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWEEPS_DATA", str(tmp_path))
@@ -83,15 +89,14 @@ def test_a_spec_without_its_file_says_how_to_get_it(
     assert "Traceback" not in result.output
 
 
-def test_verify_holds_original_files_to_their_checksums(
+def test_verify_compares_original_files_with_their_checksums(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "smallnorb").mkdir()
     file = tmp_path / "smallnorb" / "a.gz"
     file.write_bytes(b"as published")
-    monkeypatch.setattr(
-        SmallNORB, "remotes", (Remote("a.gz", "http://here/a.gz", digest_of(file, "sha256")),)
-    )
+    remote = Remote("a.gz", "http://example/a.gz", digest_of(file, "sha256"))
+    monkeypatch.setattr(SmallNORB, "remotes", (remote,))
     (row,) = printed("data", "verify", "--cache", tmp_path)
     assert (row["path"], row["intact"], row["published"]) == (str(file), True, True)
     file.write_bytes(b"altered")
@@ -100,7 +105,7 @@ def test_verify_holds_original_files_to_their_checksums(
     assert "checksum mismatch" in json.loads(result.stdout)[0]["reason"]
 
 
-def test_download_fetches_and_says_where_to(
+def test_download_prints_the_path_and_refuses_an_absent_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "site").mkdir()
@@ -154,7 +159,7 @@ def test_download_fetches_and_says_where_to(
         ),
     ],
 )
-def test_a_mistake_exits_with_2_and_a_sentence(arguments: list[str], message: str) -> None:
+def test_a_users_error_exits_with_2_and_one_sentence(arguments: list[str], message: str) -> None:
     result = sweeps("data", *arguments)
     assert result.exit_code == 2
     assert message in result.stderr

@@ -1,4 +1,4 @@
-"""docs/data.md: its examples build, and its table says what the registry does."""
+"""docs/data.md: its examples are valid, and its table agrees with the registry."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ EXAMPLES: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("block", EXAMPLES, ids=lambda block: block["name"])
-def test_an_example_is_a_data_set(block: dict[str, Any]) -> None:
+def test_an_example_is_a_valid_data_set(block: dict[str, Any]) -> None:
     dataset = registry.build("data set", block, DATASETS)
     assert registry.describe(dataset, DATASETS).items() >= {"name": block["name"]}.items()
 
@@ -31,12 +31,11 @@ def test_every_data_set_has_an_example_and_a_row() -> None:
 
 
 @pytest.mark.parametrize("name", [name for name, cls in DATASETS.items() if cls.remotes])
-def test_factors_and_files_are_those_of_the_row(name: str) -> None:
+def test_the_row_of_a_set_states_its_factors_and_sizes(name: str) -> None:
     row = next(line for line in PAGE.splitlines() if line.startswith(f"| `{name}`"))
     outline = DATASETS[name]().outline()
     stated = re.findall(r"(\w+) (\d+)(?=[,\s])", row.split("|")[3])
-    assert stated == [
-        (n, str(size)) for n, size in zip(outline.factor_names, outline.factor_sizes, strict=True)
-    ]
+    sizes = [str(size) for size in outline.factor_sizes]
+    assert stated == list(zip(outline.factor_names, sizes, strict=True))
     assert f"{outline.images:,}" in row
     assert " × ".join(map(str, outline.shape)) in row

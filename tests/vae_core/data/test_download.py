@@ -1,4 +1,4 @@
-"""Downloads: cut off and gone on with, whole or not at all, from a server on this machine."""
+"""Downloads from a server on this machine: resumed when interrupted, complete or absent."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Server(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.content = CONTENT
-        self.ranges = True  # whether it knows the header Range
-        self.cuts: list[int] = []  # of the next answers, after how many bytes the connection breaks
-        self.asked: list[str | None] = []  # the Range of every request
+        self.knows_ranges = True  # whether it heeds the header Range
+        self.cuts: list[int] = []  # bytes after which the connection breaks, of the next answers
+        self.requested: list[str | None] = []  # the header Range of every request
 
     def remote(self, path: str = "file.bin", checksum: str | None = MD5) -> Remote:
         return Remote("file.bin", f"http://127.0.0.1:{self.server_port}/{path}", checksum)
@@ -37,14 +37,14 @@ class Handler(http.server.BaseHTTPRequestHandler):
     server: Server
 
     def do_GET(self) -> None:
-        asked = self.headers.get("Range")
-        self.server.asked.append(asked)
+        requested = self.headers.get("Range")
+        self.server.requested.append(requested)
         if self.path in ("/absent", "/broken"):
             self.send_error({"/absent": 404, "/broken": 503}[self.path])
             return
         content, first = self.server.content, 0
-        if asked and self.server.ranges:
-            first = int(asked.removeprefix("bytes=").removesuffix("-"))
+        if requested and self.server.knows_ranges:
+            first = int(requested.removeprefix("bytes=").removesuffix("-"))
             if first >= len(content):
                 self.send_error(416)
                 return
@@ -72,29 +72,33 @@ def server() -> Iterator[Server]:
         thread.join()
 
 
-def get(remote: Remote, folder: Path, told: list[tuple[int, int | None]] | None = None) -> Path:
-    def progress(name: str, have: int, total: int | None) -> None:
+def get(remote: Remote, folder: Path, calls: list[tuple[int, int | None]] | None = None) -> Path:
+    """Fetch a file; `calls` receives the arguments of every call of `progress`."""
+
+    def progress(name: str, size: int, total: int | None) -> None:
         assert name == "file.bin"
-        if told is not None:
-            told.append((have, total))
+        if calls is not None:
+            calls.append((size, total))
 
-    return fetch(remote, folder / "there" / "file.bin", progress=progress, pause=0)
+    return fetch(remote, folder / "target" / "file.bin", progress=progress, pause=0)
 
 
-def test_a_file_arrives_whole_and_its_progress_is_told(server: Server, tmp_path: Path) -> None:
-    told: list[tuple[int, int | None]] = []
-    path = get(server.remote(), tmp_path, told)
+def test_a_file_arrives_complete_and_its_progress_is_reported(
+    server: Server, tmp_path: Path
+) -> None:
+    calls: list[tuple[int, int | None]] = []
+    path = get(server.remote(), tmp_path, calls)
     assert path.read_bytes() == CONTENT
-    assert told[0] == (0, len(CONTENT))
-    assert told[-1] == (len(CONTENT), len(CONTENT))
-    assert told == sorted(told)
+    assert calls[0] == (0, len(CONTENT))
+    assert calls[-1] == (len(CONTENT), len(CONTENT))
+    assert calls == sorted(calls)
     assert [file.name for file in path.parent.iterdir()] == ["file.bin"]
 
 
-def test_a_cut_connection_is_gone_on_with(server: Server, tmp_path: Path) -> None:
+def test_a_download_resumes_after_a_broken_connection(server: Server, tmp_path: Path) -> None:
     server.cuts = [300_000, 1, 0, 200_000]
     assert get(server.remote(), tmp_path).read_bytes() == CONTENT
-    assert server.asked == [
+    assert server.requested == [
         None,
         "bytes=300000-",
         "bytes=300001-",
@@ -103,29 +107,29 @@ def test_a_cut_connection_is_gone_on_with(server: Server, tmp_path: Path) -> Non
     ]
 
 
-def test_a_later_call_goes_on_from_the_part(server: Server, tmp_path: Path) -> None:
+def test_a_later_call_resumes_from_the_part(server: Server, tmp_path: Path) -> None:
     server.cuts = [300_000] + [0] * ATTEMPTS
     with pytest.raises(
         ValueError, match=r"could not be fetched .*300000 bytes of it are in .*file\.bin\.part: the"
     ):
         get(server.remote(), tmp_path)
-    server.asked.clear()
+    server.requested.clear()
     assert get(server.remote(), tmp_path).read_bytes() == CONTENT
-    assert server.asked == ["bytes=300000-"]
+    assert server.requested == ["bytes=300000-"]
 
 
 def test_a_server_without_ranges_starts_again(server: Server, tmp_path: Path) -> None:
-    server.ranges, server.cuts = False, [300_000]
+    server.knows_ranges, server.cuts = False, [300_000]
     assert get(server.remote(), tmp_path).read_bytes() == CONTENT
-    assert server.asked == [None, "bytes=300000-"]
+    assert server.requested == [None, "bytes=300000-"]
 
 
 @pytest.mark.parametrize("part", [CONTENT, CONTENT + b"more"])
-def test_a_part_that_is_whole_or_longer_ends_in_the_file(
+def test_a_complete_or_too_long_part_ends_in_the_original(
     part: bytes, server: Server, tmp_path: Path
 ) -> None:
-    (tmp_path / "there").mkdir()
-    (tmp_path / "there" / "file.bin.part").write_bytes(part)
+    (tmp_path / "target").mkdir()
+    (tmp_path / "target" / "file.bin.part").write_bytes(part)
     assert get(server.remote(), tmp_path).read_bytes() == CONTENT
 
 
@@ -136,37 +140,36 @@ def test_another_file_is_refused_and_removed(server: Server, tmp_path: Path) -> 
         match=rf"is not the original file: checksum mismatch: it is md5:.*, expected {MD5}",
     ):
         get(server.remote(), tmp_path)
-    assert not list((tmp_path / "there").iterdir())
+    assert not list((tmp_path / "target").iterdir())
 
 
-def test_an_absent_file_is_said_at_once(server: Server, tmp_path: Path) -> None:
+def test_an_absent_file_is_an_error_at_once(server: Server, tmp_path: Path) -> None:
     with pytest.raises(
         ValueError,
         match=r"/absent answered 404 Not Found; fetch it by hand and put it at .*file\.bin",
     ):
         get(server.remote("absent"), tmp_path)
-    assert len(server.asked) == 1
+    assert len(server.requested) == 1
 
 
-def test_a_broken_server_is_tried_some_times(server: Server, tmp_path: Path) -> None:
+def test_a_broken_server_is_an_error_after_some_attempts(server: Server, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"could not be fetched \(HTTP Error 503"):
         get(server.remote("broken"), tmp_path)
-    assert len(server.asked) == ATTEMPTS
+    assert len(server.requested) == ATTEMPTS
 
 
-def test_no_server_is_said(tmp_path: Path) -> None:
+def test_an_unreachable_server_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"could not be fetched .*[Rr]efused"):
-        get(
-            Remote("file.bin", "http://127.0.0.1:9/file.bin", MD5), tmp_path
-        )  # port 9, discard: nobody listens
+        # Port 9 is the discard service: nobody listens there.
+        get(Remote("file.bin", "http://127.0.0.1:9/file.bin", MD5), tmp_path)
 
 
-def test_a_file_that_is_there_is_not_fetched_again_unless_it_is_another(
+def test_an_existing_file_is_fetched_again_only_if_it_is_not_the_original(
     server: Server, tmp_path: Path
 ) -> None:
     path = get(server.remote(), tmp_path)
     get(server.remote(), tmp_path)
-    assert len(server.asked) == 1
+    assert len(server.requested) == 1
     path.write_bytes(b"altered")
     assert get(server.remote(), tmp_path).read_bytes() == CONTENT
 
@@ -176,7 +179,7 @@ def test_without_a_checksum_the_length_is_checked(server: Server, tmp_path: Path
     assert get(server.remote(checksum=None), tmp_path).read_bytes() == CONTENT
 
 
-def test_a_data_set_is_put_where_it_looks(
+def test_files_are_put_where_the_data_set_looks_for_them(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -194,7 +197,7 @@ def test_your_own_files_are_not_downloaded(tmp_path: Path) -> None:
         download(Arrays, tmp_path)
 
 
-def test_every_other_set_says_where_its_files_are() -> None:
+def test_every_other_set_has_addresses_of_its_files() -> None:
     hosts = {
         name: {remote.url.split("/")[2] for remote in cls.remotes} for name, cls in DATASETS.items()
     }

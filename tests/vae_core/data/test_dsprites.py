@@ -1,4 +1,4 @@
-"""The options of dSprites: what they choose, what they refuse, and that they survive JSON."""
+"""The options of dSprites: the images they choose, the values they refuse, and JSON."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ def test_stride_takes_the_rows_of_the_full_grid(
 @pytest.mark.parametrize("resolution", [32, 16])
 def test_pooled_pixels_count_the_binary_ones_under_them(resolution: int, tmp_path: Path) -> None:
     side = 64 // resolution
-    whole = load_data("dsprites", cache=tmp_path, values=TINY)
+    full = load_data("dsprites", cache=tmp_path, values=TINY)
     pooled = load_data("dsprites", cache=tmp_path, values=TINY, resolution=resolution)
-    pixels = np.unpackbits(whole.images, axis=1).reshape(-1, resolution, side, resolution, side)
+    pixels = np.unpackbits(full.images, axis=1).reshape(-1, resolution, side, resolution, side)
     np.testing.assert_array_equal(pooled.images, pixels.sum(axis=(2, 4)).reshape(len(pooled), -1))
-    assert (whole.levels, pooled.levels) == (1, side * side)
-    assert (whole.packed, pooled.packed) == (True, False)
+    assert (full.levels, pooled.levels) == (1, side * side)
+    assert (full.packed, pooled.packed) == (True, False)
 
 
 def test_dedupe_leaves_out_the_angle_that_repeats_the_first() -> None:
@@ -77,7 +77,7 @@ def test_fingerprints_differ_with_the_content(changed: dict[str, Any], tmp_path:
     assert one.fingerprint != other.fingerprint
 
 
-def test_options_survive_json() -> None:
+def test_options_are_the_same_after_json() -> None:
     dataset = DSprites(
         resolution=16, stride={"shape": 2}, values={"pos_x": [4, 1]}, dedupe_orientation=True
     )
@@ -126,17 +126,23 @@ def test_options_survive_json() -> None:
         ({"path": "dsprites.zip"}, "path must end in one of .npz, .hdf5, .h5, got 'dsprites.zip'"),
     ],
 )
-def test_a_wrong_option_is_named_with_its_rule(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is compared below, not as a pattern)
+def test_an_invalid_option_is_refused_with_its_rule(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is compared below)
         DSprites(**options)
     assert message in str(caught.value)
 
 
-def test_every_wrong_option_is_named_at_once() -> None:
+def test_all_invalid_options_are_named_at_once() -> None:
+    options: Any = {
+        "resolution": 8,
+        "stride": {"scale": -1},
+        "values": {"shape": [9]},
+        "path": "x",
+    }
     with pytest.raises(
         ValueError, match=r"resolution .*; stride\.scale .*; values\.shape .*; path "
     ):
-        DSprites(resolution=8, stride={"scale": -1}, values={"shape": [9]}, path="x")  # pyright: ignore
+        DSprites(**options)
 
 
 def test_load_data_names_an_unknown_set_and_an_unknown_option(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The official files: read to the bit, and refused in words when they are not what they should be."""
+"""The official files of dSprites are read to the bit; any other file is refused with a reason."""
 
 from __future__ import annotations
 
@@ -10,16 +10,11 @@ import numpy as np
 import pytest
 
 from vae_core.data import DSprites
-from vae_core.data.dsprites.official import read_blocks
+from vae_core.data.dsprites.read import read_blocks
 from vae_core.data.dsprites.render import SIZES, render_blocks
 
-SMALL = (
-    2,
-    3,
-    2,
-    4,
-    5,
-)  # levels of each factor in a small file of the official layout: the first ones
+# The first levels of each factor, in a small file with the official layout.
+SMALL = (2, 3, 2, 4, 5)
 CHOSEN = [(0, 1), (2,), (0, 1), (1, 3), (0, 2, 4)]
 
 
@@ -52,7 +47,7 @@ def write_hdf5(path: Path, arrays: dict[str, Any]) -> str:
 WRITERS = {".npz": write_npz, ".hdf5": write_hdf5}
 
 
-def read(path: str) -> Any:
+def chosen_images(path: str) -> Any:
     return np.concatenate(list(read_blocks(path, CHOSEN, SMALL)))
 
 
@@ -61,17 +56,18 @@ def test_a_file_gives_the_chosen_images(
     suffix: str, official: dict[str, Any], tmp_path: Path
 ) -> None:
     path = WRITERS[suffix](tmp_path / f"small{suffix}", official)
-    np.testing.assert_array_equal(read(path), np.concatenate(list(render_blocks(CHOSEN))))
+    np.testing.assert_array_equal(chosen_images(path), np.concatenate(list(render_blocks(CHOSEN))))
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
-def test_an_image_one_pixel_from_its_drawing_is_kept_as_it_is(
+def test_an_image_that_differs_from_its_drawing_in_one_pixel_is_kept(
     suffix: str, official: dict[str, Any], tmp_path: Path
 ) -> None:
-    official["imgs"][np.ravel_multi_index((0, 2, 0, 1, 0), SMALL), 5, 5] ^= (
-        1  # the first image of CHOSEN
+    first_chosen = np.ravel_multi_index((0, 2, 0, 1, 0), SMALL)
+    official["imgs"][first_chosen, 5, 5] ^= 1
+    images = np.unpackbits(
+        chosen_images(WRITERS[suffix](tmp_path / f"small{suffix}", official)), axis=1
     )
-    images = np.unpackbits(read(WRITERS[suffix](tmp_path / f"small{suffix}", official)), axis=1)
     drawn = np.unpackbits(np.concatenate(list(render_blocks(CHOSEN))), axis=1)
     assert np.argwhere(images != drawn).tolist() == [[0, 5 * 64 + 5]]
 
@@ -106,7 +102,8 @@ def _fewer_factors(arrays: dict[str, Any]) -> None:
     [
         (
             _swap,
-            r"official order, got latent classes \[0, 0, 0, 0, 0, 4\] at image 3 where \[0, 0, 0, 0, 0, 3\]",
+            r"official order, got latent classes \[0, 0, 0, 0, 0, 4\] at image 3 "
+            r"where \[0, 0, 0, 0, 0, 3\] belong",
         ),
         (_gray, "pixels must be 0 or 1, got 255"),
         (_invert, r"image 8\d differs from dSprites' image of that index in \d+ pixels"),
@@ -123,7 +120,7 @@ def test_an_altered_file_is_refused_with_reason_and_remedy(
     with pytest.raises(
         ValueError, match=rf"small{suffix} .*{reason}.*built-in renderer needs no file"
     ):
-        read(path)
+        chosen_images(path)
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
@@ -131,7 +128,7 @@ def test_a_truncated_file_is_refused(suffix: str, official: dict[str, Any], tmp_
     path = Path(WRITERS[suffix](tmp_path / f"small{suffix}", official))
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with pytest.raises(ValueError, match=rf"small{suffix} is not an intact official dSprites file"):
-        read(str(path))
+        chosen_images(str(path))
 
 
 @pytest.mark.parametrize("suffix", WRITERS)
@@ -144,7 +141,7 @@ def test_a_file_without_images_is_refused(suffix: str, tmp_path: Path) -> None:
     with pytest.raises(
         ValueError, match=r"other.* is not an intact official dSprites file: .*classes"
     ):
-        read(str(path))
+        chosen_images(str(path))
 
 
 @pytest.mark.parametrize("array", ["imgs", "latents_classes"])
@@ -155,7 +152,7 @@ def test_nothing_is_unpickled(array: str, official: dict[str, Any], tmp_path: Pa
 
     official[array] = np.array([Bomb()], dtype=object)
     with pytest.raises(ValueError, match="not an intact official dSprites file"):
-        read(write_npz(tmp_path / "bad.npz", official))
+        chosen_images(write_npz(tmp_path / "bad.npz", official))
     assert not (tmp_path / "exploded").exists()
 
 
@@ -165,7 +162,7 @@ def test_a_missing_file_is_named(suffix: str, tmp_path: Path) -> None:
         DSprites(path=str(tmp_path / f"gone{suffix}")).load(tmp_path)
 
 
-def test_a_full_file_takes_the_same_options_and_has_the_same_identity(tmp_path: Path) -> None:
+def test_an_official_file_and_the_renderer_give_the_same_data(tmp_path: Path) -> None:
     values = {"shape": (1,), "scale": (5,), "orientation": (2,), "pos_x": (0, 9), "pos_y": (7, 8)}
     block = (1 * 6 + 5) * 40 + 2  # the only block written; HDF5 leaves the others out of the file
     with h5py.File(tmp_path / "full.hdf5", "w") as file:
@@ -176,8 +173,9 @@ def test_a_full_file_takes_the_same_options_and_has_the_same_identity(tmp_path: 
         imgs[block * 1024 : (block + 1) * 1024] = np.unpackbits(drawn).reshape(1024, 64, 64)
         classes = np.indices((1, *SIZES), np.int8).reshape(6, -1).T
         file.create_dataset("latents/classes", data=classes, compression=1)
-    read = DSprites(path=str(tmp_path / "full.hdf5"), values=values, resolution=32).load(tmp_path)
+    path = str(tmp_path / "full.hdf5")
+    from_file = DSprites(path=path, values=values, resolution=32).load(tmp_path)
     drawn = DSprites(values=values, resolution=32).load(tmp_path)
-    assert read.fingerprint == drawn.fingerprint
-    np.testing.assert_array_equal(read.images, drawn.images)
+    assert from_file.fingerprint == drawn.fingerprint
+    np.testing.assert_array_equal(from_file.images, drawn.images)
     assert len(list(tmp_path.glob("*.npy"))) == 2  # one per source

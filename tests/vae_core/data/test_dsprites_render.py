@@ -1,4 +1,4 @@
-"""The drawn images are the published ones: by checksum, image by image where real ones are at hand, by area."""
+"""The drawn images are the published ones: by checksum, by area, and pixel by pixel."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from vae_core.data.dsprites.render import FULL_SHA256, SIZES, render_blocks
 
 Grid = NDArray[np.uint8]
 
-# Real images (of 64,845) that the exact geometry misses by one pixel: rounding in the original's float32 pipeline.
+# Real images (of 64,845) that differ from the exact geometry in one pixel, because the original
+# float32 pipeline rounds.
 ONE_PIXEL_OFF = [111508, 127956, 151882, 159073, 258370, 456189, 475532, 650103, 717724]
 
 
@@ -36,7 +37,7 @@ def test_every_shape_scale_and_orientation_has_a_real_image_drawn_bit_for_bit(
         )
 
 
-def test_the_table_of_checksums_is_of_real_images(real_file: Callable[[str], Path]) -> None:
+def test_the_table_of_checksums_is_that_of_real_images(real_file: Callable[[str], Path]) -> None:
     with np.load(real_file("dsprites_real_720.npz")) as real:
         packed, indices = np.packbits(real["imgs"].reshape(720, -1), axis=1), real["index"]
     lines = Path(__file__).with_name("dsprites_720.txt").read_text().splitlines()[2:]
@@ -44,7 +45,7 @@ def test_the_table_of_checksums_is_of_real_images(real_file: Callable[[str], Pat
     assert lines == [f"{index} {digest}" for index, digest in zip(indices, digests, strict=True)]
 
 
-def test_real_images_are_drawn_bit_for_bit_but_nine_by_one_pixel(
+def test_nine_real_images_differ_in_one_pixel_and_the_others_in_none(
     full_grid: Grid, real_file: Callable[[str], Path]
 ) -> None:
     with np.load(real_file("dsprites_real_samples.npz")) as real:

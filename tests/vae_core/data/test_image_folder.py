@@ -1,4 +1,4 @@
-"""Folders of images: the table decides order and factors, and disagreement of the two is named."""
+"""Folders of images: the table gives order and factors; table and folder must agree."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_images_and_factors_stand_in_the_order_of_the_table(folder: Path) -> None:
+def test_images_and_factors_are_in_the_order_of_the_table(folder: Path) -> None:
     data = ImageFolder(path=str(folder)).load()
     assert data.shape == (3, 4, 6)
     # each of the three colours is flat: 4 * 6 pixels of 10, 20, 30, and so on
@@ -45,11 +45,8 @@ def test_images_and_factors_stand_in_the_order_of_the_table(folder: Path) -> Non
     np.testing.assert_array_equal(data.images, expected)
     assert data.factors is not None
     assert (data.factors.names, data.factors.sizes) == (("colour", "angle"), (2, 2))
-    assert data.factors.values.tolist() == [
-        [1, 1],
-        [0, 0],
-        [1, 1],
-    ]  # blue before red, -1.5 before 30
+    # blue before red, -1.5 before 30
+    assert data.factors.values.tolist() == [[1, 1], [0, 0], [1, 1]]
 
 
 def test_parquet_and_csv_give_the_same_data(folder: Path) -> None:
@@ -68,7 +65,7 @@ def test_columns_are_chosen(folder: Path) -> None:
     assert ImageFolder(path=str(folder), factors=()).load().factors is None
 
 
-def test_names_of_digits_stay_as_they_are_written(tmp_path: Path) -> None:
+def test_file_names_of_digits_stay_text(tmp_path: Path) -> None:
     Image.new("L", (4, 4)).save(tmp_path / "007", "PNG")
     (tmp_path / "factors.csv").write_text("file,x\n007,1\n")
     assert len(ImageFolder(path=str(tmp_path)).load()) == 1
@@ -93,7 +90,7 @@ def test_an_outline_opens_one_image_at_most(folder: Path) -> None:
     assert ImageFolder(path=str(folder), resolution=32, grey=True).outline().shape == (1, 32, 32)
 
 
-def test_a_table_written_again_is_read_again(folder: Path) -> None:
+def test_a_changed_table_is_read_again(folder: Path) -> None:
     assert ImageFolder(path=str(folder)).outline().images == 3
     pd.DataFrame(ROWS)[:2].to_csv(folder / "factors.csv", index=False)
     assert ImageFolder(path=str(folder)).outline().images == 2
@@ -136,7 +133,8 @@ def _table(text: str) -> Any:
         (
             _enlarge,
             {},
-            "{}/a.png must be 6 x 4 like the first image, got 8 x 8; give resolution to resize them all",
+            "{}/a.png must be 6 x 4 like the first image, got 8 x 8; "
+            "give resolution to resize them all",
         ),
         (_deepen, {}, "{}/a.png must have 8 bits a channel, got mode I;16; convert it"),
         (
@@ -171,11 +169,11 @@ def _table(text: str) -> Any:
         ),
     ],
 )
-def test_a_mistake_is_named_with_rule_and_remedy(
+def test_an_error_names_rule_and_remedy(
     alter: Any, options: Any, message: str, folder: Path
 ) -> None:
     alter(folder)
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is compared below, not as a pattern)
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is compared below)
         ImageFolder(path=str(folder), **options).load()
     assert message.replace("{}", str(folder)) in str(caught.value)
 
@@ -198,8 +196,8 @@ def test_too_many_levels_are_refused(folder: Path, monkeypatch: pytest.MonkeyPat
         ({"factors": ("a", "a")}, "factors must give a name once"),
     ],
 )
-def test_a_wrong_option_is_named_with_its_rule(options: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is compared below, not as a pattern)
+def test_an_invalid_option_is_refused_with_its_rule(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError) as caught:  # noqa: PT011 (the message is compared below)
         ImageFolder(path=".", **options)
     assert message in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""Batches by index: the stored pixels as floats, from any array, with no warning."""
+"""Batches by index: the stored pixels as floats, from any array, without a warning."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_numpy_indices_give_the_same_batch(some: Data) -> None:
     assert torch.equal(table.batch(indices), table.batch(torch.from_numpy(indices)))
 
 
-def test_a_read_only_array_gives_no_warning_and_stays_as_it_is(some: Data) -> None:
+def test_a_read_only_array_gives_no_warning_and_is_not_changed(some: Data) -> None:
     before = some.images.copy()
     some.images.flags.writeable = False
     with warnings.catch_warnings():

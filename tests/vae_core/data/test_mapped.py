@@ -1,4 +1,4 @@
-"""Data that stays on disk: one block in memory, the same content, cheap to send to another process."""
+"""Data that stays on disk: one block in memory, the same content, small to send elsewhere."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from vae_core import Data
 from vae_core.data import ImageTable
 from vae_core.data.cache import mapped, store
-from vae_core.data.make_data import assembled
+from vae_core.data.make_data import make_data
 
 SHAPE = (256, 3 * 32 * 32)
 
@@ -29,52 +29,49 @@ def blocks() -> Iterator[NDArray[np.uint8]]:
 
 @pytest.fixture
 def some(tmp_path: Path) -> Data:
-    images, sha256 = mapped.mapped_or_made(tmp_path / "a.npy", SHAPE, blocks)
-    return assembled("some", images, (3, 32, 32), levels=255, factors=None, sha256=sha256)
+    images, sha256 = mapped.map_or_make(tmp_path / "a.npy", SHAPE, blocks)
+    return make_data("some", images, (3, 32, 32), levels=255, factors=None, sha256=sha256)
 
 
-def test_the_file_is_the_blocks_one_after_another(some: Data, tmp_path: Path) -> None:
-    whole = np.concatenate(list(blocks()))
-    np.testing.assert_array_equal(some.images, whole)
-    images, sha256 = store.checked(
-        tmp_path / "a.npy"
-    )  # the same file serves a machine with more memory
-    np.testing.assert_array_equal(images, whole)
-    assert (
-        some.fingerprint
-        == assembled("some", whole, (3, 32, 32), levels=255, factors=None).fingerprint
-    )
-    assert sha256 == store.digest(whole)
+def test_the_file_holds_the_blocks_in_order(some: Data, tmp_path: Path) -> None:
+    content = np.concatenate(list(blocks()))
+    np.testing.assert_array_equal(some.images, content)
+    # The same file serves a machine with more memory.
+    images, sha256 = store.load_checked(tmp_path / "a.npy")
+    np.testing.assert_array_equal(images, content)
+    in_memory = make_data("some", content, (3, 32, 32), levels=255, factors=None)
+    assert some.fingerprint == in_memory.fingerprint
+    assert sha256 == store.digest(content)
 
 
 def test_only_a_block_is_in_memory(tmp_path: Path) -> None:
     tracemalloc.start()
-    mapped.mapped_or_made(tmp_path / "a.npy", SHAPE, blocks)
+    mapped.map_or_make(tmp_path / "a.npy", SHAPE, blocks)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 0.5 * np.prod(SHAPE)  # two of the eight blocks, and what Python keeps besides
+    assert peak < 0.5 * np.prod(SHAPE)  # two of the eight blocks, and Python's own objects
 
 
-def test_a_damaged_file_is_made_anew(tmp_path: Path) -> None:
+def test_a_damaged_file_is_made_again(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
-    mapped.mapped_or_made(path, SHAPE, blocks)
+    mapped.map_or_make(path, SHAPE, blocks)
     path.write_bytes(path.read_bytes()[:-1] + b"\x07")
-    with pytest.warns(UserWarning, match="is damaged.*making it anew"):
-        images, _ = mapped.mapped_or_made(path, SHAPE, blocks)
+    with pytest.warns(UserWarning, match="is damaged.*it is made again"):
+        images, _ = mapped.map_or_make(path, SHAPE, blocks)
     np.testing.assert_array_equal(images, np.concatenate(list(blocks())))
 
 
-def test_a_folder_without_room_is_an_error(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_to_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(
         ValueError, match=r"could not be written .*GB do not fit in memory; set SWEEPS_DATA"
     ):
-        mapped.mapped_or_made(tmp_path / "file" / "a.npy", SHAPE, blocks)
+        mapped.map_or_make(tmp_path / "file" / "a.npy", SHAPE, blocks)
 
 
 def test_half_of_the_free_memory_fits() -> None:
-    assert mapped.fits(50, available=100)
-    assert not mapped.fits(51, available=100)
+    assert mapped.fits_in_memory(50, available=100)
+    assert not mapped.fits_in_memory(51, available=100)
     assert 1 << 20 < mapped.available_memory() < 1 << 50
 
 
@@ -84,7 +81,7 @@ def test_a_table_batches_from_disk(some: Data) -> None:
     np.testing.assert_array_equal(batch.numpy(), expected)
 
 
-def test_it_travels_by_the_name_of_its_file(some: Data) -> None:
+def test_pickled_data_hold_the_path_of_the_file(some: Data) -> None:
     sent = pickle.dumps(some)
     assert len(sent) < 1000
     arrived = pickle.loads(sent)
@@ -94,13 +91,13 @@ def test_it_travels_by_the_name_of_its_file(some: Data) -> None:
     assert pickle.dumps(arrived) == sent
 
 
-def test_a_part_of_it_travels_by_content(some: Data) -> None:
+def test_a_pickled_part_holds_its_content(some: Data) -> None:
     part = dataclasses.replace(some, images=some.images[100:103])
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(part)).images, some.images[100:103])
 
 
 @pytest.mark.parametrize("loss", ["gone", "shorter"])
-def test_a_node_without_the_file_says_so(loss: str, some: Data, tmp_path: Path) -> None:
+def test_a_node_without_the_file_raises_an_error(loss: str, some: Data, tmp_path: Path) -> None:
     sent, path = pickle.dumps(some), tmp_path / "a.npy"
     del some
     content = path.read_bytes()

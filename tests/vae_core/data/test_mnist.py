@@ -1,4 +1,4 @@
-"""MNIST: the original files read to the byte, and refused in words when they are not the originals."""
+"""MNIST: the original files are read to the byte; any other file is refused with a reason."""
 
 from __future__ import annotations
 
@@ -33,29 +33,27 @@ def test_the_published_files_give_the_published_digits(folder: str) -> None:
     # of train and test together, as published with the data
     assert counts.tolist() == [6903, 7877, 6990, 7141, 6824, 6313, 6876, 7293, 6825, 6958]
     assert data.factors.values[:5, 0].tolist() == [5, 0, 4, 1, 9]
-    assert (
-        round(float(data.images[:60_000].mean()) / 255, 4) == 0.1307
-    )  # the mean that everybody normalises by
+    # the mean by which the field normalises
+    assert round(float(data.images[:60_000].mean()) / 255, 4) == 0.1307
     assert (len(data), data.shape, data.packed, data.levels) == (70_000, (1, 28, 28), False, 255)
 
 
 def test_train_and_test_are_the_two_parts_of_all(folder: str) -> None:
-    train, test, every = (
-        load_data("mnist", path=folder, split=split) for split in ("train", "test", "all")
-    )
+    train = load_data("mnist", path=folder, split="train")
+    test = load_data("mnist", path=folder, split="test")
+    both = load_data("mnist", path=folder, split="all")
     assert (len(train), len(test)) == (60_000, 10_000)
-    np.testing.assert_array_equal(np.concatenate([train.images, test.images]), every.images)
-    assert len({train.fingerprint, test.fingerprint, every.fingerprint}) == 3
+    np.testing.assert_array_equal(np.concatenate([train.images, test.images]), both.images)
+    assert len({train.fingerprint, test.fingerprint, both.fingerprint}) == 3
 
 
 def test_binary_pixels_are_packed_and_32_pixels_have_a_black_margin() -> None:
-    plain, wide = (
-        MNIST(stand_in=True).load(),
-        MNIST(stand_in=True, resolution=32, binary=True).load(),
-    )
+    original = MNIST(stand_in=True).load()
+    wide = MNIST(stand_in=True, resolution=32, binary=True).load()
     assert (wide.packed, wide.levels, wide.images.shape) == (True, 1, (200, 128))
     pixels = np.unpackbits(wide.images, axis=1).reshape(-1, 32, 32)
-    np.testing.assert_array_equal(pixels[:, 2:-2, 2:-2], plain.images.reshape(-1, 28, 28) >= 128)
+    expected = original.images.reshape(-1, 28, 28) >= 128
+    np.testing.assert_array_equal(pixels[:, 2:-2, 2:-2], expected)
     assert pixels.sum() == pixels[:, 2:-2, 2:-2].sum()
 
 
@@ -67,11 +65,8 @@ def test_a_small_idx_file_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("header", "shape", "reason"),
     [
-        (
-            bytes((0, 0, 13, 2)),
-            (2, 3),
-            "its idx header must say 2 axes of bytes, got 00000d02",
-        ),  # 13: floats
+        # 13 is the code of floats
+        (bytes((0, 0, 13, 2)), (2, 3), "its idx header must say 2 axes of bytes, got 00000d02"),
         (None, (2, 4), r"it must have shape \(2, 4\), got \(2, 3\)"),
     ],
 )
@@ -83,7 +78,7 @@ def test_another_layout_is_refused(
         read_idx(path, shape)
 
 
-def test_a_label_that_is_no_digit_is_refused(tmp_path: Path) -> None:
+def test_a_label_that_is_not_a_digit_is_refused(tmp_path: Path) -> None:
     path = write_idx(tmp_path / "a.gz", np.array([3, 10], np.uint8))
     with pytest.raises(ValueError, match="its values must be below 10, got 10"):
         read_idx(path, (2,), below=10)
@@ -98,7 +93,8 @@ def test_an_altered_file_is_refused_with_both_checksums_and_the_remedy(
     labels.write_bytes(labels.read_bytes()[:-9])
     with pytest.raises(
         ValueError,
-        match=r"t10k-labels.*checksum mismatch: it is md5:.*, expected md5:ec29.*`sweeps data download mnist`",
+        match=r"t10k-labels.*checksum mismatch: it is md5:.*, expected md5:ec29.*"
+        r"`sweeps data download mnist`",
     ):
         MNIST(path=str(tmp_path), split="test").load()
 

@@ -1,4 +1,4 @@
-"""3D Shapes: sub-grids of the HDF5 file, read by slabs, kept in the cache, mapped where memory is short."""
+"""3D Shapes: sub-grids are read by slabs, kept in the cache, and mapped if memory is short."""
 
 from __future__ import annotations
 
@@ -15,14 +15,8 @@ from vae_core.data.cache import mapped
 from vae_core.data.original_files import Remote, digest_of
 from vae_core.data.shapes3d import dataset, read
 
-SIZES = (
-    2,
-    3,
-    2,
-    2,
-    4,
-    3,
-)  # levels of each factor in a small file of the official layout: 288 images
+# Levels of each factor in a small file with the official layout: 288 images.
+SIZES = (2, 3, 2, 2, 4, 3)
 VALUES = {"floor_hue": [1], "scale": [0], "shape": [1, 3], "orientation": [0, 2]}
 
 
@@ -30,10 +24,8 @@ def official() -> dict[str, Any]:
     """Return the arrays of a small file."""
     levels = np.indices(SIZES).reshape(6, -1).T
     images = np.random.default_rng(0).integers(0, 256, (len(levels), 64, 64, 3), dtype=np.uint8)
-    steps, starts = (
-        np.array([0.1, 0.1, 0.1, 1 / 14, 1.0, 60 / 14]),
-        np.array([0, 0, 0, 0.75, 0, -30.0]),
-    )
+    steps = np.array([0.1, 0.1, 0.1, 1 / 14, 1.0, 60 / 14])
+    starts = np.array([0, 0, 0, 0.75, 0, -30.0])
     return {"images": images, "labels": levels * steps + starts}
 
 
@@ -47,19 +39,18 @@ def write(path: Path, arrays: dict[str, Any], *, chunk: int = 50) -> Path:
 
 @pytest.fixture
 def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return a small file that passes for the original, at its place in the cache."""
+    """Return a small file that passes as the original, where the cache looks for it."""
     (tmp_path / "shapes3d").mkdir()
     path = write(tmp_path / "shapes3d" / "3dshapes.h5", official())
     monkeypatch.setattr(dataset, "SIZES", dict(zip(dataset.SIZES, SIZES, strict=True)))
-    remote = Remote("3dshapes.h5", "http://here/3dshapes.h5", digest_of(path, "sha256"))
+    remote = Remote("3dshapes.h5", "http://example/3dshapes.h5", digest_of(path, "sha256"))
     monkeypatch.setattr(Shapes3D, "remotes", (remote,))
     return path
 
 
 @pytest.mark.parametrize("resolution", [64, 32])
-@pytest.mark.parametrize(
-    "slab", [1, 64, 4096]
-)  # smaller and larger than a chunk, and than the file
+# A slab smaller than a chunk, larger than a chunk, and larger than the file.
+@pytest.mark.parametrize("slab", [1, 64, 4096])
 def test_a_sub_grid_is_the_rows_of_the_file(
     resolution: Any, slab: int, tmp_path: Path, monkeypatch: Any
 ) -> None:
@@ -67,16 +58,11 @@ def test_a_sub_grid_is_the_rows_of_the_file(
     arrays = official()
     levels = [(1,), (0, 1, 2), (0, 1), (0,), (1, 3), (0, 2)]
     blocks = read.read_blocks(write(tmp_path / "a.h5", arrays), levels, SIZES, resolution)
-    chosen = (
-        arrays["images"]
-        .reshape(*SIZES, 64, 64, 3)[np.ix_(*levels)]
-        .reshape(-1, 64, 64, 3)
-        .transpose(0, 3, 1, 2)
-    )
+    chosen = arrays["images"].reshape(*SIZES, 64, 64, 3)[np.ix_(*levels)]
+    chosen = chosen.reshape(-1, 64, 64, 3).transpose(0, 3, 1, 2)
     if resolution == 32:
-        chosen = np.floor(chosen.reshape(-1, 3, 32, 2, 32, 2).mean(axis=(3, 5)) + 0.5).astype(
-            np.uint8
-        )
+        means = chosen.reshape(-1, 3, 32, 2, 32, 2).mean(axis=(3, 5))
+        chosen = np.floor(means + 0.5).astype(np.uint8)
     np.testing.assert_array_equal(np.concatenate(list(blocks)), chosen.reshape(len(chosen), -1))
 
 
@@ -126,7 +112,7 @@ def _one_scale(arrays: dict[str, Any]) -> None:
         ),
         (_shorten, r"its images must have shape \(288, 64, 64, 3\), got \(287, 64, 64, 3\)"),
         (_floats, "its images must be uint8, got float32"),
-        (_no_labels, "it has no labels"),
+        (_no_labels, "it does not have labels"),
         (_one_scale, "column 3 of its labels must run through 2 levels, got 1"),
     ],
 )
@@ -138,7 +124,7 @@ def test_another_layout_is_refused(alter: Any, reason: str, tmp_path: Path) -> N
         list(read.read_blocks(write(tmp_path / "a.h5", arrays), levels, SIZES, 64))
 
 
-def test_what_was_prepared_no_longer_needs_the_file(file: Path, tmp_path: Path) -> None:
+def test_prepared_images_no_longer_need_the_original(file: Path, tmp_path: Path) -> None:
     first = Shapes3D(values=VALUES).load(tmp_path)
     file.unlink()
     again = Shapes3D(values=VALUES).load(tmp_path)
@@ -147,7 +133,7 @@ def test_what_was_prepared_no_longer_needs_the_file(file: Path, tmp_path: Path) 
     assert Shapes3D().missing(tmp_path) is not None
 
 
-def test_a_set_that_does_not_fit_in_memory_is_mapped_and_the_same(
+def test_a_set_that_does_not_fit_in_memory_is_mapped_with_the_same_content(
     file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert file.exists()
@@ -172,15 +158,13 @@ def test_an_altered_file_is_refused_before_it_is_read(file: Path, tmp_path: Path
 
 
 def test_options_choose_levels_of_the_stand_in_too() -> None:
-    whole, some = (
-        Shapes3D(stand_in=True, stride=stride).load()
-        for stride in ({}, {"shape": 3, "wall_hue": 2})
-    )
+    full = Shapes3D(stand_in=True).load()
+    some = Shapes3D(stand_in=True, stride={"shape": 3, "wall_hue": 2}).load()
     assert some.factors is not None
     assert some.factors.sizes == (3, 2, 3, 2, 2, 3)
-    rows = whole.images.reshape(3, 3, 3, 2, 4, 3, -1)[:, ::2, :, :, ::3]
+    rows = full.images.reshape(3, 3, 3, 2, 4, 3, -1)[:, ::2, :, :, ::3]
     np.testing.assert_array_equal(some.images, rows.reshape(len(some), -1))
 
 
-def test_all_of_it_has_480000_images() -> None:
+def test_shapes3d_has_480000_images() -> None:
     assert Shapes3D().outline()[:2] == (480_000, (3, 64, 64))

@@ -1,1 +1,1 @@
-"""The cache of data sets on disk."""
+"""The cache of prepared data sets on disk."""

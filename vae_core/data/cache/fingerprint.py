@@ -1,4 +1,4 @@
-"""The identity of a data set's content."""
+"""The fingerprint of a data set: a hash of its content."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ def fingerprint(
     levels: int,
     factors: Factors | None,
 ) -> str:
-    """Return a sha256 over images (by their digest), shape, levels and factors (values, names, sizes).
+    """Return a sha256 over images (as their digest), shape, levels, factor values, names and sizes.
 
-    Equal for equal content, wherever it came from: the integer type of the factor values does not enter.
+    Equal content has equal fingerprints, whatever file it comes from. The integer type of the
+    factor values has no influence.
     """
     content: list[object] = [images_digest, shape, packed, levels]
     if factors is not None:

@@ -1,20 +1,18 @@
-"""Arrays on disk: written aside and renamed, each with its sha256 beside it, checked on every load."""
+"""Arrays in the cache: written atomically with their sha256 beside them, checked on every load."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import os
-import uuid
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vae_core.atomic_files import replacing, write_atomically
 from vae_core.data.cache.fingerprint import digest
 
 Images = NDArray[np.uint8]
@@ -25,23 +23,30 @@ def cache_folder() -> Path:
     return Path(os.environ.get("SWEEPS_DATA") or "~/.cache/sweeps").expanduser()
 
 
-def named(cache: Path, stem: str, content: object) -> Path:
-    """Return the name of an array in the cache: one per content (JSON-ready), whatever options say it."""
+def array_path(cache: Path, stem: str, content: object) -> Path:
+    """Return the path of an array in the cache; equal content has the same path.
+
+    Args:
+        cache: the folder.
+        stem: the readable start of the file's name.
+        content: what determines the array, JSON-ready; its hash is the end of the name.
+    """
     key = hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]
     return cache / f"{stem}-{key}.npy"
 
 
-def stored_or_made(path: Path, make: Callable[[], Images]) -> tuple[Images, str]:
-    """Return the array of a file with its sha256, making and storing it when the file is absent or damaged.
+def load_or_make(path: Path, make: Callable[[], Images]) -> tuple[Images, str]:
+    """Return the array of a file and its sha256; make and store it if it is absent or damaged.
 
-    Any number of processes may do so at once: each writes its own file aside and renames it, and what they
-    write is the same. A folder that cannot be written to costs a warning, and the making next time.
+    Several processes may do this at once: each replaces the file as a whole, and all of them write
+    the same content. If the folder cannot be written to, a warning says so, and the array is made
+    again at the next call.
     """
     if path.exists():
         try:
-            return checked(path)
+            return load_checked(path)
         except ValueError as error:
-            warnings.warn(f"{error}; making it anew", stacklevel=2)
+            warnings.warn(f"{error}; it is made again", stacklevel=2)
     images = make()
     sha256 = digest(images)
     try:
@@ -54,49 +59,39 @@ def stored_or_made(path: Path, make: Callable[[], Images]) -> tuple[Images, str]
     return images, sha256
 
 
-def checked(path: Path, *, mapped: bool = False) -> tuple[Images, str]:
+def load_checked(path: Path, *, mapped: bool = False) -> tuple[Images, str]:
     """Return a stored array and its sha256.
 
     Args:
         path: of the .npy.
-        mapped: leaves the array on disk, read as it is used.
+        mapped: leaves the array on disk and reads it when it is used.
 
     Raises:
-        ValueError: the file cannot be read, or is not the one whose sha256 stands beside it.
+        ValueError: the file cannot be read, or does not have the sha256 that is stored beside it.
     """
     try:
-        expected = beside(path).read_text().split()[0]
+        expected = checksum_file(path).read_text().split()[0]
         images: Images = np.load(path, allow_pickle=False, mmap_mode="r" if mapped else None)
     except (OSError, ValueError, EOFError, IndexError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
-    found = digest(images)
-    if found != expected:
-        raise ValueError(f"{path} is damaged: its sha256 is {found}, expected {expected}")
-    return images, found
+    sha256 = digest(images)
+    if sha256 != expected:
+        raise ValueError(f"{path} is damaged: its sha256 is {sha256}, expected {expected}")
+    return images, sha256
 
 
-def beside(path: Path) -> Path:
+def checksum_file(path: Path) -> Path:
     """Return the file that holds the sha256 of a stored array's bytes (without the .npy header)."""
     return path.with_suffix(".sha256")
 
 
+def write_checksum(path: Path, sha256: str) -> None:
+    """Write the sha256 of a stored array beside it."""
+    write_atomically(checksum_file(path), f"{sha256}\n".encode(), durable=True)
+
+
 def _store(path: Path, images: Images, sha256: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with renamed(beside(path)) as file:  # first, so that an array never stands without it
-        file.write(f"{sha256}\n".encode())
-    with renamed(path) as file:
+    write_checksum(path, sha256)  # before the array, so that no array is without its checksum
+    with replacing(path, durable=True) as aside, aside.open("wb") as file:
         np.save(file, images, allow_pickle=False)
-
-
-@contextlib.contextmanager
-def renamed(path: Path) -> Generator[BinaryIO]:
-    """Open a file aside that takes the path's name once it is whole and on disk."""
-    aside = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    try:
-        with aside.open("wb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(aside, path)
-    finally:
-        aside.unlink(missing_ok=True)

@@ -11,14 +11,14 @@ from vae_core.data import factor_grid, original_files, stand_ins
 from vae_core.data.abstract import AbstractDataset, Outline
 from vae_core.data.cache import store
 from vae_core.data.cars3d.read import SIDE, read_meshes
-from vae_core.data.make_data import assembled
-from vae_core.data.option_checks import violations
+from vae_core.data.make_data import make_data
+from vae_core.data.option_checks import option_problems
 from vae_core.data.original_files import Remote
 from vae_core.types import Data
 
 SIZES = {"elevation": 4, "azimuth": 24, "object": 183}
 _STAND_IN_SIZES = {"elevation": 2, "azimuth": 6, "object": 8}
-# The authors publish no checksum; this is the one that two loaders of the field (disent, latte) agree on.
+# The authors publish no checksum; two loaders of the field (disent, latte) agree on this one.
 _MD5 = "md5:4e866a7919c1beedf53964e6f7a23686"
 
 
@@ -30,10 +30,11 @@ class Cars3D(AbstractDataset):
 
     Args:
         path: nips2015-analogy-data.tar.gz; None: in `cars3d` in the folder of prepared data.
-        stand_in: draws 96 images of the same factors with fewer levels instead, for tests; needs no file.
+        stand_in: draws 96 images of the same factors with fewer levels instead, for tests; needs no
+            file.
 
     Raises:
-        ValueError: names every mistake among the options.
+        ValueError: names every option that is invalid.
     """
 
     name: ClassVar[str] = "cars3d"
@@ -49,50 +50,51 @@ class Cars3D(AbstractDataset):
     stand_in: bool = False
 
     def __post_init__(self) -> None:
-        if wrong := violations(self):
-            raise ValueError("; ".join(wrong))
+        problems = option_problems(self)
+        if problems:
+            raise ValueError("; ".join(problems))
 
     def outline(self) -> Outline:
         """Return sizes from the options alone."""
         sizes = _STAND_IN_SIZES if self.stand_in else SIZES
-        return Outline(
-            math.prod(sizes.values()), (3, SIDE, SIDE), tuple(sizes), tuple(sizes.values())
-        )
+        counts = tuple(sizes.values())
+        return Outline(math.prod(counts), (3, SIDE, SIDE), tuple(sizes), counts)
 
     def missing(self, cache: Path | None = None) -> str | None:
-        """Return what to do about the file if it is not there and the images are not prepared either."""
+        """Return rule and remedy if neither the file nor the prepared images exist; else None."""
         cache = cache or store.cache_folder()
-        if self.stand_in or self._stored(cache).exists():
+        if self.stand_in or self._prepared(cache).exists():
             return None
         return original_files.missing(self.name, self.path, [(self._file(cache), self.remotes[0])])
 
     def cache_file(self, cache: Path) -> Path | None:
-        """Return where the cache keeps the images ready; a stand-in is drawn every time."""
-        return None if self.stand_in else self._stored(cache)
+        """Return the file of the prepared images; None for a stand-in, which is always drawn."""
+        return None if self.stand_in else self._prepared(cache)
 
     def load(self, cache: Path | None = None) -> Data:
-        """Return all images and their factors; the first time it takes minutes, then the cache has them."""
-        cache = cache or store.cache_folder()
+        """Return all images and their factors; only the first call takes minutes."""
         shape = self.outline().shape
         if self.stand_in:
             images = stand_ins.cars(_STAND_IN_SIZES)
             images = images.reshape(len(images), -1)
             name, factors = f"{self.name}-stand-in", factor_grid.table(_STAND_IN_SIZES)
-            return assembled(name, images, shape, levels=255, factors=factors)
-        if message := self.missing(cache):
-            raise ValueError(f"{self.name}: {message}")
-        images, sha256 = store.stored_or_made(self._stored(cache), lambda: self._read(cache))
-        return assembled(
-            self.name, images, shape, levels=255, factors=factor_grid.table(SIZES), sha256=sha256
-        )
+            return make_data(name, images, shape, levels=255, factors=factors)
+        cache = cache or store.cache_folder()
+        self.require_files(cache)
+        images, sha256 = store.load_or_make(self._prepared(cache), lambda: self._read(cache))
+        factors = factor_grid.table(SIZES)
+        return make_data(self.name, images, shape, levels=255, factors=factors, sha256=sha256)
 
     def _read(self, cache: Path) -> store.Images:
+        """Return the images of the original file."""
         file = self._file(cache)
         with original_files.intact(file, self.remotes[0], self.name):
             return read_meshes(file, tuple(SIZES.values()))
 
     def _file(self, cache: Path) -> Path:
+        """Return the path of the original file."""
         return Path(self.path) if self.path else cache / self.name / self.remotes[0].name
 
-    def _stored(self, cache: Path) -> Path:
-        return store.named(cache, f"{self.name}-{SIDE}px", [SIDE, self.remotes[0].checksum])
+    def _prepared(self, cache: Path) -> Path:
+        """Return the path of the prepared images."""
+        return store.array_path(cache, f"{self.name}-{SIDE}px", [SIDE, self.remotes[0].checksum])

@@ -1,1 +1,1 @@
-"""dSprites: drawn by an exact renderer, or read from the official files."""
+"""dSprites: drawn by an exact renderer, or read from an official file."""

@@ -1,7 +1,8 @@
-"""Draws dSprites exactly: the images of Matthey et al. (2017) from their geometry, with no file.
+"""Draws dSprites exactly: the images of Matthey et al. (2017) from their geometry, without a file.
 
-A sprite is a polygon, scaled about its origin, rotated counter-clockwise and moved, its vertices snapped to
-1/256 pixel; a pixel is 1 where its centre lies inside. x runs to the right, y down, the image is 64 x 64.
+A sprite is a polygon. It is scaled about its origin, rotated counter-clockwise and moved; its
+vertices are then snapped to 1/256 pixel. A pixel is 1 if its centre lies inside the polygon.
+x runs to the right, y down, the image is 64 x 64.
 """
 
 from __future__ import annotations
@@ -25,13 +26,11 @@ FULL_SHA256 = "3a228f4037ef3d42a42588e0e01f1078aa2df13cfa17584e88c95ed9fb5672da"
 _RADIUS = 0.15 * SIDE
 _SUB = 256  # steps per pixel of the vertex grid
 _SCALES: NDArray[np.float64] = np.linspace(0.5, 1.0, SIZES[1])
-_ANGLES: NDArray[np.float64] = np.linspace(
-    0.0, 2.0 * np.pi, SIZES[2]
-)  # the end is included: the last angle draws what the first does
+# The end 2 pi is included: the last angle draws what the first draws.
+_ANGLES: NDArray[np.float64] = np.linspace(0.0, 2.0 * np.pi, SIZES[2])
 _CENTRES: NDArray[np.float64] = 16.0 + 32.0 * np.linspace(0.0, 1.0, SIZES[3])
-_FROM_COLUMN = np.uint64(2**64 - 1) >> np.arange(
-    SIDE, dtype=np.uint64
-)  # [c]: ones in columns >= c, column 0 on top
+# _FROM_COLUMN[c]: one row of 64 pixels with ones in columns >= c; column 0 is the top bit.
+_FROM_COLUMN = np.uint64(2**64 - 1) >> np.arange(SIDE, dtype=np.uint64)
 
 
 def _square() -> NDArray[np.float64]:
@@ -64,22 +63,25 @@ def render_blocks(levels: Sequence[Sequence[int]]) -> Iterator[NDArray[np.uint8]
         (len(pos_x) * len(pos_y), 512) uint8, eight pixels a byte in `np.packbits` order.
     """
     shapes, scales, orientations, pos_x, pos_y = levels
+    x_centres = _CENTRES[list(pos_x), None]
+    y_centres = _CENTRES[list(pos_y), None]
     for shape, scale, orientation in itertools.product(shapes, scales, orientations):
         outline = _OUTLINES[shape] * _SCALES[scale]
         cos, sin = math.cos(_ANGLES[orientation]), math.sin(_ANGLES[orientation])
-        x = (
-            cos * outline[:, 0] + sin * outline[:, 1] + _CENTRES[list(pos_x), None]
-        )  # [p, v]: position p, vertex v
-        y = -sin * outline[:, 0] + cos * outline[:, 1] + _CENTRES[list(pos_y), None]
+        x = cos * outline[:, 0] + sin * outline[:, 1] + x_centres  # x[p, v]: position p, vertex v
+        y = -sin * outline[:, 0] + cos * outline[:, 1] + y_centres
         yield _fill(np.floor(_SUB * x + 0.5), np.floor(_SUB * y + 0.5))
 
 
 def _fill(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.uint8]:
-    """Return the packed even-odd fill of a polygon at P places across and Q down.
+    """Return the packed even-odd fill of a polygon at P positions across and Q positions down.
 
-    Every crossing of an edge with a row of pixel centres flips all pixels to its right. A centre on a left or
-    lower edge is inside, on a right or upper edge outside. All numbers are whole and below 2**53: float64 is
-    exact, and so is `ceil`, as a quotient that is not whole is farther from whole than its rounding error.
+    Every crossing of an edge with a row of pixel centres flips all pixels to its right. A centre on
+    a left or lower edge is inside, on a right or upper edge outside.
+
+    The result is exact: all numbers are whole and below 2**53, which float64 holds exactly. `ceil`
+    of a quotient is exact too: a quotient that is not whole is farther from the next whole number
+    than its rounding error.
 
     Args:
         x: (P, V) columns of the vertices, whole numbers of 1/256 pixel.
@@ -108,9 +110,7 @@ def _fill(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.uint8]:
 
     line = q * SIDE + row
     starts = np.flatnonzero(np.diff(line, prepend=-1))
-    words = np.zeros(
-        (len(y) * SIDE, len(x)), np.uint64
-    )  # one word per pixel row, column 0 its top bit
+    words = np.zeros((len(y) * SIDE, len(x)), np.uint64)  # one word per row of pixels
     words[line[starts]] = np.bitwise_xor.reduceat(flips, starts, axis=0)
     images = words.T.astype(">u8", order="C")
     return images.view(np.uint8).reshape(len(x) * len(y), BYTES)

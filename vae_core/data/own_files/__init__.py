@@ -1,1 +1,1 @@
-"""Data sets of the user: arrays and folders of images."""
+"""Data sets of the user: arrays, and folders of images."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from metrics import Factors
 
 MOST_LEVELS = 4096
-"""More levels than this are a measurement rather than a factor."""
+"""The most levels of a factor; a column with more distinct values is a measurement."""
 
 
 def to_factors(columns: Mapping[str, NDArray[Any]]) -> Factors:
@@ -21,7 +21,8 @@ def to_factors(columns: Mapping[str, NDArray[Any]]) -> Factors:
         columns: numbers, booleans or text of N images, by factor name.
 
     Raises:
-        ValueError: a column of another kind, with NaN or infinity, or with more than `MOST_LEVELS` levels.
+        ValueError: a column of another kind, with NaN or infinity, or with more than
+            `MOST_LEVELS` levels.
     """
     levels: list[NDArray[np.int64]] = []
     sizes: list[int] = []

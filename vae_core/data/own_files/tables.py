@@ -1,7 +1,8 @@
 """Reads a table of factors, CSV or Parquet, as columns of numbers and text."""
 
 # pyarrow has no types.
-# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false, reportMissingTypeStubs=false
+# pyright: reportUnknownVariableType=false, reportUnknownMemberType=false
+# pyright: reportMissingTypeStubs=false
 
 from __future__ import annotations
 
@@ -16,8 +17,16 @@ Columns = Mapping[str, NDArray[Any]]
 
 
 def read_csv(path: Path, text: str) -> Columns:
-    """Return the columns of a CSV with a header; the column `text` stays as it is written ("007" is no 7)."""
-    import pyarrow  # heavy, and only needed here
+    """Return the columns of a CSV with a header.
+
+    Args:
+        path: of the file.
+        text: the column that stays text as it is written: "007" does not become 7.
+
+    Raises:
+        ValueError: the file is not CSV, repeats a column, or has an empty value.
+    """
+    import pyarrow  # slow to import, needed only here
     import pyarrow.csv
 
     options: Any = pyarrow.csv.ConvertOptions(
@@ -31,11 +40,15 @@ def read_csv(path: Path, text: str) -> Columns:
 
 
 def read_parquet(path: Path, text: str) -> Columns:
-    """Return the columns of a Parquet file."""
+    """Return the columns of a Parquet file.
+
+    Raises:
+        ValueError: the file is not Parquet, repeats a column, or has an empty value.
+    """
     import pyarrow
     import pyarrow.parquet
 
-    del text  # Parquet knows its types
+    del text  # Parquet stores the types of its columns
     try:
         table: Any = pyarrow.parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
@@ -50,7 +63,7 @@ def _columns(path: Path, table: Any) -> Columns:
     names: list[str] = table.column_names
     if len(set(names)) != len(names):
         raise ValueError(f"{path} must name a column once, got {', '.join(names)}")
-    found: dict[str, NDArray[Any]] = {}
+    columns: dict[str, NDArray[Any]] = {}
     for name in names:
         column: Any = table.column(name)
         if column.null_count:
@@ -58,7 +71,7 @@ def _columns(path: Path, table: Any) -> Columns:
                 f"{path} must have a value in every row, got {column.null_count} empty in {name!r}"
             )
         values: NDArray[Any] = np.asarray(column.to_pylist())
-        found[name] = (
-            values.astype(np.str_) if values.dtype.kind == "O" else values
-        )  # dates, decimals: by their text
-    return found
+        if values.dtype.kind == "O":  # dates, decimals: take their text
+            values = values.astype(np.str_)
+        columns[name] = values
+    return columns

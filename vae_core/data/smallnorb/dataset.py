@@ -11,8 +11,8 @@ from typing import ClassVar, Literal
 from vae_core.data import factor_grid, original_files, stand_ins
 from vae_core.data.abstract import AbstractDataset, Outline
 from vae_core.data.cache import store
-from vae_core.data.make_data import assembled
-from vae_core.data.option_checks import violations
+from vae_core.data.make_data import make_data
+from vae_core.data.option_checks import option_problems
 from vae_core.data.original_files import Remote
 from vae_core.data.smallnorb.read import SIDE, Parts, read_grid
 from vae_core.types import Data
@@ -45,19 +45,24 @@ def _remote(key: str) -> Remote:
 
 @dataclass(frozen=True)
 class SmallNORB(AbstractDataset):
-    """Toys of SmallNORB in index order (category slowest, then elevation, azimuth, lighting, instance), grey, 64 x 64.
+    """Toys of SmallNORB in index order (category slowest, instance fastest), grey, 64 x 64.
 
-    The instance, which of the ten toys of its category it is, is the fifth factor here. Published work on
-    disentanglement often leaves it out and draws it at random, with the other four in this same order.
+    The factors are category, elevation, azimuth, lighting, instance, slowest first. The instance,
+    which of the ten toys of its category it is, is the fifth factor here. Published work on
+    disentanglement often leaves it out and draws it at random, with the other four in this same
+    order.
 
     Args:
-        split: train holds the instances 4, 6, 7, 8, 9, test the others; within a split they are numbered from 0.
+        split: train holds the instances 4, 6, 7, 8, 9, test the others; within a split they are
+            numbered from 0.
         camera: left or right of the stereo pair.
-        path: folder of the original .mat.gz files; None: `smallnorb` in the folder of prepared data.
-        stand_in: draws 360 images of the same factors with fewer levels instead, for tests; needs no file.
+        path: folder of the original .mat.gz files; None: `smallnorb` in the folder of prepared
+            data.
+        stand_in: draws 360 images of the same factors with fewer levels instead, for tests; needs
+            no file.
 
     Raises:
-        ValueError: names every mistake among the options.
+        ValueError: names every option that is invalid.
     """
 
     name: ClassVar[str] = "smallnorb"
@@ -69,46 +74,46 @@ class SmallNORB(AbstractDataset):
     stand_in: bool = False
 
     def __post_init__(self) -> None:
-        if wrong := violations(self):
-            raise ValueError("; ".join(wrong))
+        problems = option_problems(self)
+        if problems:
+            raise ValueError("; ".join(problems))
 
     def outline(self) -> Outline:
         """Return sizes from the options alone."""
         sizes = self._sizes()
-        return Outline(
-            math.prod(sizes.values()), (1, SIDE, SIDE), tuple(sizes), tuple(sizes.values())
-        )
+        counts = tuple(sizes.values())
+        return Outline(math.prod(counts), (1, SIDE, SIDE), tuple(sizes), counts)
 
     def missing(self, cache: Path | None = None) -> str | None:
-        """Return what to do about a file that is not there if the images are not prepared either."""
+        """Return rule and remedy if neither the files nor the prepared images exist; else None."""
         cache = cache or store.cache_folder()
-        if self.stand_in or self._stored(cache).exists():
+        if self.stand_in or self._prepared(cache).exists():
             return None
         return original_files.missing(self.name, self.path, self._files(cache))
 
     def cache_file(self, cache: Path) -> Path | None:
-        """Return where the cache keeps these images ready; a stand-in is drawn every time."""
-        return None if self.stand_in else self._stored(cache)
+        """Return the file of the prepared images; None for a stand-in, which is always drawn."""
+        return None if self.stand_in else self._prepared(cache)
 
     def load(self, cache: Path | None = None) -> Data:
         """Return the images and factors of the split."""
-        cache = cache or store.cache_folder()
         shape, factors = self.outline().shape, factor_grid.table(self._sizes())
         if self.stand_in:
             name = f"{self.name}-stand-in"
-            return assembled(name, self._drawn(), shape, levels=255, factors=factors)
-        if message := self.missing(cache):
-            raise ValueError(f"{self.name}: {message}")
-        images, sha256 = store.stored_or_made(self._stored(cache), lambda: self._read(cache))
-        return assembled(self.name, images, shape, levels=255, factors=factors, sha256=sha256)
+            return make_data(name, self._draw(), shape, levels=255, factors=factors)
+        cache = cache or store.cache_folder()
+        self.require_files(cache)
+        images, sha256 = store.load_or_make(self._prepared(cache), lambda: self._read(cache))
+        return make_data(self.name, images, shape, levels=255, factors=factors, sha256=sha256)
 
     def _sizes(self) -> Mapping[str, int]:
+        """Return the number of levels of each factor."""
+        views = _STAND_IN_VIEWS if self.stand_in else _VIEWS
         instances = _STAND_IN_INSTANCES if self.stand_in else _INSTANCES
-        return (_STAND_IN_VIEWS if self.stand_in else _VIEWS) | {
-            "instance": len(instances[self.split])
-        }
+        return views | {"instance": len(instances[self.split])}
 
     def _files(self, cache: Path) -> list[tuple[Path, Remote]]:
+        """Return the path of each original file of the split."""
         folder = Path(self.path) if self.path else cache / self.name
         stems = tuple(_STEMS.values()) if self.split == "all" else (_STEMS[self.split],)
         return [
@@ -117,25 +122,27 @@ class SmallNORB(AbstractDataset):
             if remote.name.startswith(stems)
         ]
 
-    def _stored(self, cache: Path) -> Path:
+    def _prepared(self, cache: Path) -> Path:
+        """Return the path of the prepared images."""
         checksums = [remote.checksum for _, remote in self._files(cache)]
-        return store.named(
+        return store.array_path(
             cache, f"{self.name}-{SIDE}px-{self.split}", [SIDE, self.camera, checksums]
         )
 
     def _read(self, cache: Path) -> store.Images:
+        """Return the images of the original files."""
         files = self._files(cache)
         for path, remote in files:
             with original_files.intact(path, remote, self.name):
                 pass
         paths = [path for path, _ in files]
-        parts = [Parts(*paths[at : at + 3]) for at in range(0, len(paths), 3)]
+        parts = [Parts(*paths[first : first + 3]) for first in range(0, len(paths), 3)]
+        views, instances = tuple(_VIEWS.values()), _INSTANCES[self.split]
         with original_files.intact(*files[0], self.name):
-            return read_grid(
-                parts, tuple(_VIEWS.values()), _INSTANCES[self.split], right=self.camera == "right"
-            )
+            return read_grid(parts, views, instances, right=self.camera == "right")
 
-    def _drawn(self) -> store.Images:
-        every = _STAND_IN_VIEWS | {"instance": len(_STAND_IN_INSTANCES["all"])}
-        images = stand_ins.toys(every).reshape(*every.values(), -1)
+    def _draw(self) -> store.Images:
+        """Return the images of the stand-in."""
+        sizes = _STAND_IN_VIEWS | {"instance": len(_STAND_IN_INSTANCES["all"])}
+        images = stand_ins.toys(sizes).reshape(*sizes.values(), -1)
         return images[..., list(_STAND_IN_INSTANCES[self.split]), :].reshape(-1, SIDE * SIDE)

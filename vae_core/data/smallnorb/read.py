@@ -1,4 +1,4 @@
-"""Reads SmallNORB's own binary matrices and puts their images in the order of the factors' grid."""
+"""Reads the binary matrices of SmallNORB and puts their images in index order of the factors."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _BLOCK = 256  # stereo pairs read at a time, 5 MB
 
 
 class Parts(NamedTuple):
-    """The three files of a split: image pairs, categories, and (instance, elevation, azimuth, lighting)."""
+    """The three files of a split."""
 
-    dat: Path
-    cat: Path
-    info: Path
+    dat: Path  # stereo pairs of images
+    cat: Path  # categories
+    info: Path  # instance, elevation, azimuth and lighting
 
 
 def read_grid(
@@ -39,37 +39,51 @@ def read_grid(
         right: takes the right camera rather than the left.
 
     Raises:
-        ValueError: the files hold something else than each cell of the grid once; gzip's and zlib's errors.
+        ValueError: a cell of the grid does not have exactly one image, or a file has another
+            format or layout.
+        EOFError, OSError, zlib.error: a file is truncated or damaged.
     """
     sizes = (*views, len(instances))
     images = np.empty((math.prod(sizes), SIDE * SIDE), np.uint8)
-    seen = np.zeros(len(images), np.int64)
+    counts = np.zeros(len(images), np.int64)  # images of each cell
     for part in parts:
         cells = _cells(part, sizes, instances)
-        seen += np.bincount(cells, minlength=len(seen))
+        counts += np.bincount(cells, minlength=len(counts))
         start = 0
         for block in _pairs(part.dat, len(cells)):
-            images[cells[start : start + len(block)]] = [
-                _resized(pair[int(right)]) for pair in block
-            ]
+            small = [_resize(pair[int(right)]) for pair in block]
+            images[cells[start : start + len(block)]] = small
             start += len(block)
-    if (seen != 1).any():
+    if (counts != 1).any():
+        count = counts[counts != 1][0]
         raise ValueError(
-            f"every cell of the grid {sizes} must have one image, got {seen[seen != 1][0]} of one"
+            f"every cell of the grid {sizes} must have one image, got a cell with {count}"
         )
     return images
 
 
 def read_header(file: gzip.GzipFile, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
-    """Return kind and shape of a matrix: a magic number, the number of axes, then at least three int32 sizes."""
+    """Return dtype and shape of a matrix.
+
+    The header is a magic number, the number of axes, and then at least three int32 sizes.
+
+    Args:
+        file: at its start.
+        name: of the file, for errors.
+
+    Raises:
+        ValueError: an unknown magic number, or a number of axes that is not 1 to 4.
+        EOFError: the file ends within the header.
+    """
     magic, axes = struct.unpack("<Ii", _exactly(file, 8))
     if magic not in _MAGIC:
         known = ", ".join(f"{number:08x}" for number in _MAGIC)
         raise ValueError(f"the magic number of {name} must be one of {known}, got {magic:08x}")
     if not 1 <= axes <= 4:
         raise ValueError(f"{name} must have 1 to 4 axes, got {axes}")
-    written = max(3, axes)
-    return _MAGIC[magic], struct.unpack(f"<{written}i", _exactly(file, 4 * written))[:axes]
+    stored_sizes = max(3, axes)
+    sizes = struct.unpack(f"<{stored_sizes}i", _exactly(file, 4 * stored_sizes))
+    return _MAGIC[magic], sizes[:axes]
 
 
 def _cells(part: Parts, sizes: tuple[int, ...], instances: Sequence[int]) -> NDArray[np.int64]:
@@ -78,56 +92,67 @@ def _cells(part: Parts, sizes: tuple[int, ...], instances: Sequence[int]) -> NDA
     if category.ndim != 1 or info.shape != (len(category), 4):
         raise ValueError(f"{part.info.name} must have shape ({len(category)}, 4), got {info.shape}")
     instance, elevation, azimuth, lighting = info.T
-    if (azimuth % 2).any():
-        raise ValueError(
-            f"azimuths of {part.info.name} must be even, got {azimuth[azimuth % 2 == 1][0]}"
-        )
-    toy = (instance[:, None] > np.asarray(instances)).sum(axis=1)  # its rank among the instances
+    odd = azimuth % 2 == 1
+    if odd.any():
+        raise ValueError(f"azimuths of {part.info.name} must be even, got {azimuth[odd][0]}")
     known = np.isin(instance, instances)
     if not known.all():
         raise ValueError(
-            f"instances of {part.info.name} must be of {tuple(instances)}, got {instance[~known][0]}"
+            f"instances of {part.info.name} must be of {tuple(instances)}, "
+            f"got {instance[~known][0]}"
         )
-    levels: tuple[NDArray[np.int64], ...] = (category, elevation, azimuth // 2, lighting, toy)
-    for name, level, size in zip(
-        ("category", "elevation", "azimuth", "lighting"), levels, sizes, strict=False
-    ):
+    levels = {
+        "category": category,
+        "elevation": elevation,
+        "azimuth": azimuth // 2,
+        "lighting": lighting,
+    }
+    for (name, level), size in zip(levels.items(), sizes[:4], strict=True):
         if level.min() < 0 or level.max() >= size:
             raise ValueError(
                 f"{name} must have levels from 0 to {size - 1}, got {level.min()} to {level.max()}"
             )
-    return np.ravel_multi_index(levels, sizes)
+    rank = (instance[:, None] > np.asarray(instances)).sum(axis=1)  # among the instances
+    return np.ravel_multi_index((*levels.values(), rank), sizes)
 
 
 def _table(path: Path) -> NDArray[np.int64]:
+    """Return a small matrix."""
     with gzip.open(path) as file:
-        kind, shape = read_header(file, path.name)
-        values = np.frombuffer(_exactly(file, math.prod(shape) * kind.itemsize), kind)
+        dtype, shape = read_header(file, path.name)
+        values = np.frombuffer(_exactly(file, math.prod(shape) * dtype.itemsize), dtype)
     return values.reshape(shape).astype(np.int64)
 
 
 def _pairs(path: Path, count: int) -> Iterator[NDArray[np.uint8]]:
     """Yield (b, 2, 96, 96) stereo pairs."""
-    wanted = (count, 2, ORIGINAL_SIDE, ORIGINAL_SIDE)
+    expected = (count, 2, ORIGINAL_SIDE, ORIGINAL_SIDE)
     with gzip.open(path) as file:
-        kind, shape = read_header(file, path.name)
-        if shape != wanted or kind != np.uint8:
-            raise ValueError(f"{path.name} must hold bytes of shape {wanted}, got {kind} {shape}")
+        dtype, shape = read_header(file, path.name)
+        if shape != expected or dtype != np.uint8:
+            raise ValueError(
+                f"{path.name} must hold bytes of shape {expected}, got {dtype} {shape}"
+            )
         for start in range(0, count, _BLOCK):
-            block = (min(_BLOCK, count - start), *wanted[1:])
-            yield np.frombuffer(_exactly(file, math.prod(block)), np.uint8).reshape(block)
+            block_shape = (min(_BLOCK, count - start), *expected[1:])
+            content = _exactly(file, math.prod(block_shape))
+            yield np.frombuffer(content, np.uint8).reshape(block_shape)
         if file.read(1):
-            raise ValueError(f"{path.name} goes on after its {count} pairs")
+            raise ValueError(f"{path.name} must end after its {count} pairs, got more bytes")
 
 
 def _exactly(file: gzip.GzipFile, size: int) -> bytes:
+    """Return the next `size` bytes; EOFError if there are fewer."""
     content = file.read(size)
     if len(content) != size:
         raise EOFError(f"{size - len(content)} bytes are missing at its end")
     return content
 
 
-def _resized(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Return 96 x 96 pixels at 64 x 64 by Lanczos' filter, as the field does it, in a row."""
+def _resize(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return a 96 x 96 image at 64 x 64 as a row of pixels, resized by Lanczos' filter.
+
+    The field resizes SmallNORB in this way.
+    """
     small = Image.fromarray(image).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
     return np.asarray(small).reshape(-1)
