@@ -23,7 +23,7 @@ _USUAL_NAMES = ("shape", "label", "class", "digit")
 
 
 def accuracy(inputs: Inputs, *, factor: str | None = None) -> Score:
-    """Return the share of images whose category is matched with their level, at best.
+    """Return the share of images that the best matching of categories with levels gets right.
 
         accuracy = max over matchings pi of 1/N sum_n 1[ pi(c_n) = v_n ]
 
@@ -48,7 +48,7 @@ def accuracy(inputs: Inputs, *, factor: str | None = None) -> Score:
             latent: the best latent, counted after the continuous ones.
             accuracies: (m,) accuracy of every discrete latent.
             confusion, categories, levels: of the best latent, the counts (categories, levels) and
-                the numbers that its rows and columns stand for.
+                the category of each row and the level of each column.
             matching: (n, 2) of the best latent, pairs of a category and a level.
             excluded: constant factors and constant latents.
         The value is NaN, with a reason, if the factor is constant.

@@ -42,7 +42,7 @@ def beta_vae(
     standardise: bool = True,
     min_std: float = 0.05,
 ) -> Score:
-    """Return the held-out accuracy of a linear classifier of the factor that pairs of images share.
+    """Return the held-out accuracy of a linear classifier of the factor that images share.
 
         z_diff = 1/L sum_l |mu(x_l1) - mu(x_l2)|
 
@@ -108,7 +108,7 @@ def beta_vae(
         details["reason"] = "every factor is constant, or shows no two levels with two rows each"
         return Score(math.nan, details=details, identity=identity)
     if len(pools) == 1:
-        details["reason"] = "one factor only: nothing to tell apart"
+        details["reason"] = "one factor only: there is no other factor to confuse it with"
         return Score(1.0, details=details, identity=identity)
     if not active.any():
         details["reason"] = "no latent is active"

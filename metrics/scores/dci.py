@@ -42,7 +42,7 @@ def dci(
       2019). It is as biased (.58 instead of .83) and takes minutes to hours.
     - lasso, linear: |weights| of a regression of the level, as a number, on standardised latents
       (Eastwood and Williams 2018, section 3). They suit only factors with ordered levels, and do
-      not see what is not linear.
+      not see dependence that is not linear.
 
     Args:
         inputs: codes and factors. Training and test rows are a seeded draw without replacement; a

@@ -116,7 +116,7 @@ def elbo(inputs: Inputs, *, samples: int = 512, chain: bool = False) -> Score:
     if chain:
         details |= {"chain": links.mean(axis=0), "chain_errors": standard_errors(links)}
     if not inputs.codes.mean.shape[1]:
-        details["reason"] = "no continuous latents: q(z|x) says nothing"
+        details["reason"] = "no continuous latents: there is no q(z|x) to decompose"
     total = terms.sum(axis=1, keepdims=True)
     return Score(
         value=details["mi"] + details["tc"] + details["dimwise_kl"],

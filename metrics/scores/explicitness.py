@@ -15,10 +15,11 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from metrics.codes import latents
+from metrics.codes.latents import Features
 from metrics.prediction import logistic
 from metrics.prediction.row_splits import held_out, one_thread, standardised
 from metrics.progress import steps
-from metrics.types import Array, Inputs, Score
+from metrics.types import Array, Codes, Inputs, Score
 
 _ESTIMATORS = {
     "one_vs_rest": "one logistic regression per value, held out",
@@ -94,19 +95,9 @@ def explicitness(
             f"explicitness: classifier must be 'one_vs_rest' or 'multinomial', got {classifier!r}"
         )
     factors, features = inputs.factors, latents.features(inputs.codes)
-    rng = np.random.default_rng(inputs.seed)
-    train, test = held_out(
-        "explicitness", len(factors), train_rows=train_rows, test_rows=test_rows, rng=rng
-    )
-    x, x_test = standardised(features.columns[train], features.columns[test])
-    split = _Split(x, x_test, train, test)
-    varies = np.bincount(
-        features.latent, weights=x.any(axis=0), minlength=latents.count(inputs.codes)
-    )
-    excluded: dict[str, str] = {}
-    for name, varying_columns in zip(latents.names(inputs.codes), varies, strict=True):
-        if varying_columns == 0:
-            excluded[name] = "constant in the training rows"
+    split = _split(features.columns, train_rows, test_rows, seed=inputs.seed)
+    excluded = _constant_latents(inputs.codes, features, split.x)
+    all_constant = len(excluded) == latents.count(inputs.codes)
     auc, per_value = np.full(len(factors.names), np.nan), dict[str, Array]()
     contributions: list[Array] = []
     for k in steps(range(len(factors.names)), "explicitness: factor"):
@@ -136,10 +127,10 @@ def explicitness(
             "every factor is constant in the given rows, or too few rows show its values"
         )
         return Score(math.nan, details=details, identity=identity)
-    if not varies.any():
+    if all_constant:
         details["reason"] = "no latent varies"
     mean = float(auc[kept].mean())
-    error = float(np.mean(contributions, axis=0).std() / math.sqrt(len(test)))
+    error = float(np.mean(contributions, axis=0).std() / math.sqrt(len(split.test)))
     details["auc"] = mean
     if scaled:
         return Score(max(0.0, 2 * mean - 1), 2 * error, details=details, identity=identity)
@@ -178,6 +169,31 @@ def _share_below(ordered: Array, values: Array) -> Array:
     below = np.searchsorted(ordered, values, "left")
     up_to = np.searchsorted(ordered, values, "right")
     return (below + up_to) / (2 * len(ordered))
+
+
+def _split(columns: Array, train_rows: int, test_rows: int, *, seed: int) -> _Split:
+    """Return training and test rows, drawn without replacement, with standardised features."""
+    train, test = held_out(
+        "explicitness",
+        len(columns),
+        train_rows=train_rows,
+        test_rows=test_rows,
+        rng=np.random.default_rng(seed),
+    )
+    x, x_test = standardised(columns[train], columns[test])
+    return _Split(x, x_test, train, test)
+
+
+def _constant_latents(codes: Codes, features: Features, x: Array) -> dict[str, str]:
+    """Return the latents that do not vary in the training rows, each with the reason."""
+    varying_columns = np.bincount(
+        features.latent, weights=x.any(axis=0), minlength=latents.count(codes)
+    )
+    excluded: dict[str, str] = {}
+    for name, count in zip(latents.names(codes), varying_columns, strict=True):
+        if count == 0:
+            excluded[name] = "constant in the training rows"
+    return excluded
 
 
 def _values(column: Array, split: _Split) -> _Values:

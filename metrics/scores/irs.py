@@ -23,8 +23,8 @@ def irs(inputs: Inputs, *, quantile: float = 0.99) -> Score:
         IRS = sum_j M_j max_k R[j, k] / sum_j M_j
 
     with m_jv the mean of z_j over the rows of level v, and M_j = max_n |z_nj - mean of z_j|. The
-    rows of a level stand for interventions on all other factors. This is correct if the factors
-    are crossed (every combination, equally often). Q is a quantile: 1 in the paper, and .99 in the
+    rows of a level replace interventions on all other factors. This is correct if the factors are
+    crossed (every combination, equally often). Q is a quantile: 1 in the paper, and .99 in the
     code of its authors, so that one row does not decide. Levels have equal weights. Levels with
     only one row are left out, because a row never deviates from itself.
 
@@ -45,8 +45,8 @@ def irs(inputs: Inputs, *, quantile: float = 0.99) -> Score:
         value: in [0, 1].
         details:
             max_deviations: (d + m,) M.
-            robustness: (d + m, K) R, NaN for what is left out. An entry is below 0 if a level
-                spreads more than all rows do.
+            robustness: (d + m, K) R, NaN for factors and latents left out. An entry is below 0
+                if a level spreads more than all rows do.
             scores: (d + m,) max_k R[j, k], but 0 if that is negative.
             best_factors: (d + m,) columns of the best factors; -1 for a latent left out.
             excluded: factors left out and constant latents.

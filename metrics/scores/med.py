@@ -37,7 +37,7 @@ def med(
         bins: of the histogram; 20 as published.
         normalise: c_k. "entropy" is H(v_k): a factor that no latent has information about has no
             influence. "sum" is sum_j I(z_j; v_k), as in the code of the authors: every factor has
-            the same influence, also one whose I is only bias.
+            the same influence, also a factor with an I that is only bias.
         top_k: keep, of the latents with the same best factor, the k most disentangled ones (Top-k
             MED of the authors, for representations with many more latents than factors); None
             keeps all.
@@ -93,10 +93,10 @@ def med(
         details["reason"] = ALL_CONSTANT
         return Score(math.nan, details=details, identity=identity)
     if not weights.any():
-        details["reason"] = "no latent knows any factor"
+        details["reason"] = "no latent has information about any factor"
         return Score(0.0, 0.0, details=details, identity=identity)
     if len(scored) == 1:
-        details["reason"] = "one factor varies: no latent can know another"
+        details["reason"] = "one factor varies: no latent can have information about another"
     value = min(1.0, float(np.nan_to_num(per_latent) @ weights))  # rounding may exceed 1
     error = _error(information, kept, normalise, value)
     return Score(value, error, details=details, identity=identity)

@@ -92,7 +92,7 @@ def mig_sup(
         details["reason"] = "no latent is active"
         return Score(0.0, 0.0, details=details, identity=identity)
     if kept.sum() == 1:
-        details["reason"] = "one factor varies: a latent's gap is to nothing"
+        details["reason"] = "one factor varies: a latent has no second factor to compare with"
     value = min(1.0, float(per_latent.gaps[active].mean()))  # a sampled I may exceed H(v)
     error = information.error_of(per_latent.signs * inverse / active.sum())
     return Score(value, error, details=details, identity=identity)

@@ -16,6 +16,10 @@ from metrics.information.matrix import Information
 from metrics.types import Array, Inputs, Score
 
 _ESTIMATORS = {"histogram": "histogram of means", "posterior": "posterior quadrature"}
+_NONE_COUNTED = {
+    "active": "no latent is active",
+    "all": "no latent has information about any factor",
+}
 
 
 def modularity(
@@ -94,11 +98,10 @@ def modularity(
         details["reason"] = "every factor is constant in the given rows"
         return Score(math.nan, details=details, identity=identity)
     if not counted.any() or np.isnan(modularities[counted]).all():
-        words = {"active": "no latent is active", "all": "no latent knows any factor"}
-        details["reason"] = words[over]
+        details["reason"] = _NONE_COUNTED[over]
         return Score(0.0, 0.0, details=details, identity=identity)
     if varies.sum() == 1:
-        details["reason"] = "one factor varies: no latent can know another"
+        details["reason"] = "one factor varies: no latent can have information about another"
     value = float(np.nan_to_num(modularities[counted]).mean())
     return Score(value, float(errors[counted].mean()), details=details, identity=identity)
 

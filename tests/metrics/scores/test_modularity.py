@@ -114,7 +114,7 @@ def test_discrete_latents_take_part():
 def test_one_varying_factor_leaves_nothing_to_share():
     result = modularity(CODES, Factors(FACTORS.values * [1, 0, 0, 0], FACTORS.names, FACTORS.sizes))
     assert result.value == 1.0
-    assert result.details["reason"] == "one factor varies: no latent can know another"
+    assert result.details["reason"] == "one factor varies: no latent can have information about another"
 
 
 @pytest.mark.parametrize(
