@@ -104,7 +104,7 @@ def mig_chen4(
     factors = given(inputs)
     information = measure(inputs, estimator, samples=samples)
     left_out = [name for name in factors.names if name in leave_out]
-    why = "left out by name: not a factor of the published score, whose factors are all ordered"
+    why = "left out by name: the published score has only ordered factors"
     result = gap_score(
         information,
         np.log(np.array(factors.sizes, dtype=np.float64)),
