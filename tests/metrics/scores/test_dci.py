@@ -19,7 +19,7 @@ def dci(codes, factors, **options):
 
 
 def halves(codes, factors):
-    """Training and test rows as the metric draws them at seed 0 with the sizes (300, 300)."""
+    """Return training and test rows as the metric draws them at seed 0, sizes (300, 300)."""
     rows = held_out(
         "dci", len(factors), train_rows=300, test_rows=300, rng=np.random.default_rng(0)
     )

@@ -102,7 +102,7 @@ def test_a_gpu_gives_the_value_of_the_cpu(kind, dtype, monkeypatch):
 
 
 def test_memory_does_not_grow_with_the_data():
-    """Torch's buffers have a fixed size. In numpy only the draw of images grows, by 8 bytes each."""
+    """Torch's buffers have a fixed size. In numpy only the draw of images grows: 8 bytes each."""
 
     def peak(n):
         codes = random_codes(n, 4, std=0.3, seed=0, dtype=np.float32)
