@@ -33,8 +33,8 @@ def codes() -> dict[str, Codes]:
     identity = 2 * values / (np.array(SIZES) - 1) - 1
     turn = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2)
 
-    # Like a trained model: position is sharp, scale and angle are mixed with shape, and five latents
-    # are noise.
+    # Like a trained model: position is sharp, scale and angle are mixed with shape, and five
+    # latents are noise.
     noisy = 0.02 * rng.standard_normal((len(values), 10))
     noisy[:, 0] += 1.7 * identity[:, 3] + 0.15 * rng.standard_normal(len(values))
     noisy[:, 1] += 1.7 * identity[:, 4] + 0.15 * rng.standard_normal(len(values))

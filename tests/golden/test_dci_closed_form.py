@@ -36,7 +36,8 @@ def test_completeness_of_a_factor_split_over_two_of_ten_latents():
 
 
 def test_disentanglement_of_a_latent_shared_by_two_of_five_factors():
-    # D_0 = 1 - log5 2 = .569323 with weight 2/5; the other three have D = 1 and weight 3/5 together.
+    # D_0 = 1 - log5 2 = .569323 with weight 2/5; the other three have D = 1 and weight 3/5
+    # together.
     each, rho = concentrations(SHARED)
     np.testing.assert_allclose(each, [0.569323, 1, 1, 1], atol=1e-6)
     np.testing.assert_allclose(rho, [0.4, 0.2, 0.2, 0.2])

@@ -79,7 +79,8 @@ def test_loss_of_the_optimal_discriminator_is_ln_2_minus_the_jensen_shannon_dive
     middle = 0.5 * (joint + product)
     divergence = joint * np.log(joint / middle) + product * np.log(product / middle)
     jsd = 0.5 * divergence.sum() * 0.01**2
-    # The sd of this cross-entropy per sample is below 1: four standard errors of 1e5 pairs are .013.
+    # The sd of this cross-entropy per sample is below 1: four standard errors of 1e5 pairs are
+    # .013.
     assert known(100_000).rivals["adversary"].item() == pytest.approx(math.log(2) - jsd, abs=0.013)
 
 

@@ -141,9 +141,9 @@ def test_sap_of_regressions_agrees_with_dlib(name):
 
 @every_code
 def test_sap_of_latentverse_is_a_held_out_r2_which_may_be_negative(name):
-    # They take R² on 600 held-out rows of a line fitted to 1,400. That of the second best latent may
-    # be below 0, and the gap of perfect codes then exceeds 1 (1.0016). Two R² of 600 rows differ from
-    # those of all rows by about .01.
+    # They take R² on 600 held-out rows of a line fitted to 1,400. That of the second best latent
+    # may be below 0, and the gap of perfect codes then exceeds 1 (1.0016). Two R² of 600 rows
+    # differ from those of all rows by about .01.
     of_all = score("sap", *first_batch(name, TRAIN), reference=False).value
     assert theirs("latentverse", name, "SAP") == pytest.approx(of_all, abs=0.02)
     assert theirs("latentverse", "identity", "SAP") > 1
@@ -164,8 +164,8 @@ def test_dci_of_given_importances_agrees_with_dlib(name):
 
 @every_code
 def test_dci_of_boosting_agrees_with_dlib(name):
-    # Different draws break ties between splits. Over seeds, the standard deviation of their score is
-    # at most .0006.
+    # Different draws break ties between splits. Over seeds, the standard deviation of their score
+    # is at most .0006.
     options = {
         "model": "published",
         "train_rows": DCI_TRAIN,
@@ -205,9 +205,9 @@ def test_vote_agrees_with_dlib(name):
 
 @pytest.mark.parametrize("source", ["dlib.factor_vae_unpruned", "disent.factor_vae"])
 def test_unpruned_vote_falls_to_chance_with_a_dead_latent(source):
-    # For a constant latent, variance over variance is 0/0, and numpy's argmin takes NaN as the least.
-    # The gin file of dlib prunes such latents, its default does not, and disent cannot. Every vote
-    # names one latent, so the score is 1/K, +- 4 sqrt(.16 / 5000).
+    # For a constant latent, variance over variance is 0/0, and numpy's argmin takes NaN as the
+    # least. The gin file of dlib prunes such latents, its default does not, and disent cannot.
+    # Every vote names one latent, so the score is 1/K, +- 4 sqrt(.16 / 5000).
     key = "factor_vae.eval_accuracy" if source.startswith("disent") else "eval_accuracy"
     assert theirs(source, "dead", key) == pytest.approx(0.2, abs=0.023)
     assert theirs(source, "noisy", key) > 0.9
@@ -264,8 +264,8 @@ def test_interventional_robustness_agrees_with_dlib(name):
 @every_code
 def test_published_robustness_cuts_levels_into_twenty_bins(name):
     # compute_irs also cuts the factors, and this joins the 40 angles in pairs. With factors cut in
-    # the same way, our score equals theirs. It leaves out constant latents; the function of the test
-    # above divides by 0 for them.
+    # the same way, our score equals theirs. It leaves out constant latents; the function of the
+    # test above divides by 0 for them.
     cut = FACTORS.values.copy()
     cut[:, 2] //= 2
     value = ours("irs", name, Factors(cut, NAMES, SIZES)).value
@@ -288,8 +288,8 @@ def test_total_correlation_of_means_agrees_with_two_packages(source, key, name):
 @pytest.mark.parametrize("name", CODES)
 def test_total_correlation_of_latentverse_is_shifted_and_cut(name):
     # They divide variances by N, but the covariance by N - 1. They add 1e-6 to the diagonal of the
-    # covariance, and 1e-10 to variances. They cut the result at 0, and set it to 0 if the product of
-    # variances is below 1e-10, which happens with five nearly dead latents.
+    # covariance, and 1e-10 to variances. They cut the result at 0, and set it to 0 if the product
+    # of variances is below 1e-10, which happens with five nearly dead latents.
     few, levels = first_batch(name, TRAIN)
     means = score("gaussian_tc", few, levels).details["means"]
     shifted = means - 0.5 * few.mean.shape[1] * math.log(TRAIN / (TRAIN - 1))
@@ -309,7 +309,7 @@ def test_total_correlation_of_latentverse_is_shifted_and_cut(name):
     ],
 )
 def test_disent_gives_the_same_numbers_as_dlib(dlib, disent):
-    # disent is a rewrite of the same functions, so it is no independent evidence. With the same draws
-    # every vote is the same.
+    # disent is a rewrite of the same functions, so it is no independent evidence. With the same
+    # draws every vote is the same.
     for name in CODES:
         assert theirs(dlib[0], name, dlib[1]) == theirs(disent[0], name, disent[1])
