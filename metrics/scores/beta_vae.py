@@ -42,7 +42,7 @@ def beta_vae(
     standardise: bool = True,
     min_std: float = 0.05,
 ) -> Score:
-    """Return the held-out accuracy of a linear classifier of the factor that images share.
+    """Return the held-out accuracy of a linear classifier of the factor that two images share.
 
         z_diff = 1/L sum_l |mu(x_l1) - mu(x_l2)|
 

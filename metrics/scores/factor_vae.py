@@ -32,16 +32,16 @@ def factor_vae(
     min_kl: float | None = None,
     if_dead: float | None = None,
 ) -> Score:
-    """Return the accuracy of a majority vote, on votes that it was not built from.
+    """Return how often the latent that varies least identifies the fixed factor, held out.
 
     A vote fixes a factor k and one of its levels at random, draws `group` rows with this level
     (with replacement), and names the latent of least normalised variance,
 
         argmin_j Var(mu_j) / Var_all(mu_j)
 
-    The classifier maps each latent to the factor for which it was named most often in
-    `train_votes`. The score is its accuracy on `test_votes` further votes. On the votes that it
-    was built from, noise would score .26 instead of 1/K = .20, for 800 votes.
+    (Kim and Mnih 2018). The classifier maps each latent to the factor for which it was named most
+    often in `train_votes`. The score is its accuracy on `test_votes` further votes. On the votes
+    that it was built from, noise would score .26 instead of 1/K = .20, for 800 votes.
 
     The variance of a discrete latent is that of Gini, 1/2 (1 - sum_c p_c^2), with p_c the share of
     category c: the variance with (x - y)^2 replaced by 1[x != y]. Both kinds of variance are

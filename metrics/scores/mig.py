@@ -81,7 +81,7 @@ def mig_chen4(
     estimator: Literal["quadrature", "monte_carlo"] = "quadrature",
     samples: int = 10_000,
 ) -> Score:
-    """Return the gap as Chen et al. 2018 report it for dSprites, over all factors but the shape.
+    """Return the gap as Chen et al. 2018 report it for dSprites, over all factors except shape.
 
     These are scale, orientation, x and y. Two things differ from `mig`. Factors named in
     `leave_out` do not count. And a gap is divided by ln V_k, with V_k the levels of the whole data

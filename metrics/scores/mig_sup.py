@@ -29,7 +29,7 @@ def mig_sup(
     bins: int = 20,
     min_variance: float = latents.MIN_VARIANCE,
 ) -> Score:
-    """Return the mean gap of active latents between their information about two best factors.
+    """Return the mean gap of active latents between their best and second best factor.
 
         MIG-sup = 1/J sum_j [ n_jk1 - n_jk2 ],   n_jk = I(z_j; v_k) / H(v_k)
 
