@@ -1,1 +1,1 @@
-"""One file per metric."""
+"""The metrics: one file per metric, each with functions from `Inputs` to `Score`."""

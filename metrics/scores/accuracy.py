@@ -1,8 +1,11 @@
-"""Unsupervised clustering accuracy: how many images a discrete code sorts as a factor does, names aside."""
+"""Unsupervised clustering accuracy: does a discrete code sort images as a factor does?
 
-# scipy ships no types; what comes out of the assignment is made an array where it is used.
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
+The names of the categories do not matter.
+"""
+
+# scipy ships no types: the result of the assignment is turned into arrays where it is used.
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
@@ -14,99 +17,124 @@ import numpy as np
 
 from metrics import progress
 from metrics.codes import latents
-from metrics.types import Array, Factors, Inputs, Score
+from metrics.types import Array, Codes, Factors, Inputs, Score
 
-_USUAL = ("shape", "label", "class", "digit")
+_USUAL_NAMES = ("shape", "label", "class", "digit")
 
 
 def accuracy(inputs: Inputs, *, factor: str | None = None) -> Score:
-    """Share of images whose category is matched with their level, under the best one-to-one matching.
+    """Return the share of images that the best matching of categories with levels gets right.
 
-        max over matchings pi of 1/N sum_n 1[ pi(c_n) = v_n ],
+        accuracy = max over matchings pi of 1/N sum_n 1[ pi(c_n) = v_n ]
 
-    found exactly, as an assignment over the table of counts (Kuhn 1955). Categories and levels may differ in number:
-    what finds no partner counts as wrong. Of several discrete latents the best one is taken alone. The maximum over
-    matchings, and over latents, is biased upward on few images: read it against its chance level (on all of dSprites
-    with three categories 1/3 to three digits). A code of one category scores the share of the most frequent level.
+    A matching pi is one-to-one between categories c and levels v. The best one is found exactly,
+    as an assignment over the table of counts (Kuhn 1955). Categories and levels may differ in
+    number: images of a category or a level without a partner count as wrong. Several discrete
+    latents are not combined: each is matched alone, and the best one gives the value.
+
+    The maximum over matchings and over latents is biased upward on few images, so compare the
+    value with its chance level (on all of dSprites with three categories it is 1/3 to three
+    digits). A code with one category scores the share of the most frequent level.
 
     Args:
         inputs: discrete codes and factors; continuous latents are not read.
-        factor: the name of the factor; None takes the first of "shape", "label", "class", "digit" that varies, or
-            else the first factor that varies.
+        factor: the name of the factor. None takes the first of "shape", "label", "class", "digit"
+            that varies, or else the first factor that varies.
 
     Returns:
-        value: in [0, 1], exact for the given rows. details: factor, latent (counted after the continuous ones),
-        accuracies (m,) of every discrete latent; of the best one confusion (categories, levels) counts, categories,
-        levels, matching (n, 2) pairs of a category and a level; excluded: constant factors, constant latents. NaN with
-        a reason if the factor is constant.
+        value: in [0, 1], exact for the given rows.
+        details:
+            factor: the name of the scored factor.
+            latent: the best latent, counted after the continuous ones.
+            accuracies: (m,) accuracy of every discrete latent.
+            confusion, categories, levels: of the best latent, the counts (categories, levels) and
+                the category of each row and the level of each column.
+            matching: (n, 2) of the best latent, pairs of a category and a level.
+            excluded: constant factors and constant latents.
+        The value is NaN, with a reason, if the factor is constant.
 
     Raises:
-        ValueError: no factor of that name.
+        ValueError: no factor has the name `factor`.
     """
     factors, discrete = inputs.factors, inputs.codes.discrete
     assert factors is not None, "score() checks needs"
     assert discrete is not None, "score() checks needs"
-    varies = {
-        name: bool(np.ptp(column))
-        for name, column in zip(factors.names, factors.values.T, strict=True)
-    }
+    varies: dict[str, bool] = {}
+    for name, column in zip(factors.names, factors.values.T, strict=True):
+        varies[name] = bool(np.ptp(column))
     chosen = _choose(factors, varies, factor)
-    constant = {
-        name: "one level only in the given rows" for name, moves in varies.items() if not moves
-    }
-    names = latents.names(inputs.codes)[inputs.codes.mean.shape[1] :]
-    dead = {
-        name: "one category only"
-        for name, column in zip(names, discrete.T, strict=True)
-        if not np.ptp(column)
-    }
-    details: dict[str, Any] = {"factor": chosen, "excluded": constant | dead}
-    identity = {
-        "estimator": "best matching",
-        "scored": [chosen] if chosen is not None and varies[chosen] else [],
-    }
+    details: dict[str, Any] = {"factor": chosen, "excluded": _excluded(inputs.codes, varies)}
+    identity: dict[str, Any] = {"estimator": "best matching", "scored": []}
     if chosen is None or not varies[chosen]:
-        whole = chosen is None or not any(varies.values())
-        what = "every factor" if whole else f"factor {chosen!r}"
-        details["reason"] = f"{what} is constant in the given rows"
+        all_constant = chosen is None or not any(varies.values())
+        subject = "every factor" if all_constant else f"factor {chosen!r}"
+        details["reason"] = f"{subject} is constant in the given rows"
         return Score(math.nan, details=details, identity=identity)
-    levels, level = np.unique(factors.values[:, factors.names.index(chosen)], return_inverse=True)
-    accuracies, best = np.zeros(discrete.shape[1]), -1
+    identity["scored"] = [chosen]
+    level_of_row = factors.values[:, factors.names.index(chosen)]
+    accuracies = np.zeros(discrete.shape[1])
+    matchings: list[dict[str, Array]] = []
     for j, column in progress.steps(list(enumerate(discrete.T)), "accuracy: latent"):
-        categories, category = np.unique(column, return_inverse=True)
-        counts = np.bincount(
-            category * len(levels) + level, minlength=len(categories) * len(levels)
-        )
-        confusion = counts.reshape(len(categories), len(levels))
-        rows, columns = match(confusion)
-        accuracies[j] = confusion[rows, columns].sum() / len(level)
-        if best < 0 or accuracies[j] > accuracies[best]:
-            best = j
-            matching = np.stack([categories[rows], levels[columns]], axis=1)
-            details |= {
-                "confusion": confusion,
-                "categories": categories,
-                "levels": levels,
-                "matching": matching,
-            }
+        accuracies[j], matching = _match_levels(column, level_of_row)
+        matchings.append(matching)
+    best = int(accuracies.argmax())
+    details |= matchings[best]
     details |= {"latent": inputs.codes.mean.shape[1] + best, "accuracies": accuracies}
     return Score(float(accuracies[best]), details=details, identity=identity)
 
 
 def match(counts: Array) -> tuple[Array, Array]:
-    """Rows and columns of the one-to-one matching with the largest sum of counts; as many as the shorter side has."""
+    """Return rows and columns of the one-to-one matching with the largest sum of counts.
+
+    The matching has as many pairs as the shorter side of the table has entries.
+    """
     from scipy.optimize import linear_sum_assignment
 
     rows, columns = linear_sum_assignment(counts, maximize=True)
     return np.asarray(rows), np.asarray(columns)
 
 
+def _match_levels(category_of_row: Array, level_of_row: Array) -> tuple[float, dict[str, Array]]:
+    """Return the accuracy of one discrete latent, and the details of its best matching."""
+    levels, level = np.unique(level_of_row, return_inverse=True)
+    categories, category = np.unique(category_of_row, return_inverse=True)
+    cells = len(categories) * len(levels)
+    counts = np.bincount(category * len(levels) + level, minlength=cells)
+    confusion = counts.reshape(len(categories), len(levels))
+    rows, columns = match(confusion)
+    matching = {
+        "confusion": confusion,
+        "categories": categories,
+        "levels": levels,
+        "matching": np.stack([categories[rows], levels[columns]], axis=1),
+    }
+    return confusion[rows, columns].sum() / len(level), matching
+
+
+def _excluded(codes: Codes, varies: dict[str, bool]) -> dict[str, str]:
+    """Return constant factors and constant discrete latents, each with the reason."""
+    assert codes.discrete is not None
+    excluded: dict[str, str] = {}
+    for name, factor_varies in varies.items():
+        if not factor_varies:
+            excluded[name] = "one level only in the given rows"
+    discrete_names = latents.names(codes)[codes.mean.shape[1] :]
+    for name, column in zip(discrete_names, codes.discrete.T, strict=True):
+        if not np.ptp(column):
+            excluded[name] = "one category only"
+    return excluded
+
+
 def _choose(factors: Factors, varies: dict[str, bool], factor: str | None) -> str | None:
+    """Return the name of the factor to score; None if it is not given and no factor varies.
+
+    Raises:
+        ValueError: no factor has the given name.
+    """
     if factor is None:
-        candidates = [
-            *(name for name in _USUAL if varies.get(name)),
-            *(name for name in varies if varies[name]),
-        ]
+        varying = [name for name in varies if varies[name]]
+        usual = [name for name in _USUAL_NAMES if name in varying]
+        candidates = usual + varying
         return candidates[0] if candidates else None
     if factor not in varies:
         near = difflib.get_close_matches(factor, factors.names, n=1)

@@ -25,140 +25,164 @@ def dci(
     repeats: int = 3,
     alpha: float | None = None,
 ) -> Score:
-    """Disentanglement, from how much a model of each factor relies on each latent.
+    """Return the disentanglement D: how far each latent is important for one factor only.
 
-        D = sum_j rho_j (1 - H_K(R[j] / sum_k R[j, k])),   rho_j = sum_k R[j, k] / sum_jk R[j, k]
+        D = sum_j rho_j (1 - H_K(R[j] / sum_k R[j, k])),  rho_j = sum_k R[j, k] / sum_jk R[j, k]
 
-    R[j, k] >= 0 is the importance of latent j in a model that predicts factor k from posterior means and discrete
-    codes (indicator columns, whose importance belongs to the one latent). What the model is decides the number:
+    R[j, k] >= 0 is the importance of latent j in a model that predicts factor k from posterior
+    means and discrete codes. A discrete code enters as indicator columns, and their importance
+    belongs to the one latent. The number depends on the model:
 
-    - boosting: boosted trees on histograms, importance by permutation of held-out rows, in nats of log loss.
-    - forest: random forest, impurity importance. A second; but splits on noise count, the more the more levels a
-      factor has, so that D is far too low (.36 of .83 on codes made for it, `benchmarks/bench_dci.py`).
-    - published: scikit-learn's GradientBoostingClassifier, impurity (Locatello et al. 2019): as biased, .58 of .83,
-      and minutes to hours.
-    - lasso, linear: |weights| of a regression of the level, as a number, on standardised latents (Eastwood and
-      Williams 2018, section 3). Only for factors whose levels are ordered; what is not linear is not seen.
+    - boosting: boosted trees on histograms, importance by permutation of held-out rows, in nats of
+      log loss.
+    - forest: a random forest, impurity importance. It takes a second, but splits on noise count,
+      and they count more for factors with more levels. D is then far too low (.36 instead of .83
+      on codes made for this comparison, `benchmarks/bench_dci.py`).
+    - published: GradientBoostingClassifier of scikit-learn, impurity importance (Locatello et al.
+      2019). It is as biased (.58 instead of .83) and takes minutes to hours.
+    - lasso, linear: |weights| of a regression of the level, as a number, on standardised latents
+      (Eastwood and Williams 2018, section 3). They suit only factors with ordered levels, and do
+      not see dependence that is not linear.
 
     Args:
-        inputs: codes and factors. Rows for training and for testing are a seeded draw without replacement; a set
-            smaller than train_rows + test_rows is divided in that proportion.
-        model, train_rows, test_rows: as above.
-        trees, min_leaf: of a forest, or rounds and leaves of boosting; more of each is slower and sharper.
+        inputs: codes and factors. Training and test rows are a seeded draw without replacement; a
+            set smaller than train_rows + test_rows is divided in that proportion.
+        model, train_rows, test_rows: see above.
+        trees, min_leaf: number of trees and rows per leaf of a forest, or rounds and rows per leaf
+            of boosting; more of each is slower and sharper.
         repeats: permutations of each latent (boosting).
-        alpha: penalty of the lasso on standardised latents and levels; None takes the largest whose error in 5-fold
-            cross validation is within a standard error of the least.
+        alpha: penalty of the lasso on standardised latents and levels. None takes the largest one
+            with an error, in 5-fold cross validation, within one standard error of the least.
 
     Returns:
-        value: disentanglement D; error: None, the spread over draws is not estimated.
-        details: importance (latents, K); disentanglement with disentanglement_per_latent (NaN where a latent has no
-        importance) and rho (latents,); completeness, weighted by the factors' shares of importance,
-        completeness_per_factor (K,), completeness_mean without weights (the same where every factor's importances
-        sum to 1: all models but lasso and linear), and completeness_active, over
-        active latents only: the base d grows with every dead latent, and completeness with it.
-        Informativeness: for classifiers accuracy, accuracies (K,) and error = 1 - accuracy, errors (K,), held out; for
-        regressions r2, r2_per_factor (K,) and error, errors (K,), the RMSE in units of that of guessing the mean,
-        sqrt(1 - R²). NaN for excluded factors. If no latent carries importance, D = C = 0 with a reason; if no
-        factor varies, the value is NaN with a reason.
+        value: the disentanglement D.
+        error: None; the spread over draws is not estimated.
+        details:
+            importance: (latents, K) R.
+            disentanglement, disentanglement_per_latent: D and (latents,) its terms, NaN for a
+                latent without importance.
+            rho: (latents,) shares of importance.
+            completeness: weighted by the shares of importance of the factors.
+            completeness_per_factor: (K,).
+            completeness_mean: without weights. It equals `completeness` if the importances of
+                every factor sum to 1, which holds for all models but lasso and linear.
+            completeness_active: over active latents only, because the base d of the entropy, and
+                completeness with it, grows with every dead latent.
+            accuracy, accuracies (K,), error = 1 - accuracy, errors (K,): informativeness of
+                classifiers, on held-out rows.
+            r2, r2_per_factor (K,), error, errors (K,): informativeness of regressions, on
+                held-out rows. The error is the RMSE divided by the RMSE of always predicting the
+                mean, sqrt(1 - R²).
+            excluded: factors left out; their entries are NaN.
+        If no latent carries importance, D = C = 0, with a reason. If no factor varies, the value
+        is NaN, with a reason.
 
     Raises:
-        ValueError: fewer than two rows, or an option out of range.
+        ValueError: fewer than two rows, or an option is outside its range.
     """
     assert inputs.factors is not None, "score() checks needs"
-    factors, columns = inputs.factors, latents.features(inputs.codes)
-    chosen = Model(model, trees, min_leaf, repeats, alpha)
+    factors, features = inputs.factors, latents.features(inputs.codes)
+    predictor = Model(model, trees, min_leaf, repeats, alpha)
     rng = np.random.default_rng(inputs.seed)
     train, test = held_out(
         "dci", len(inputs.codes), train_rows=train_rows, test_rows=test_rows, rng=rng
     )
     importance = np.zeros((latents.count(inputs.codes), len(factors.names)))
-    held = np.full(len(factors.names), np.nan)
-    varies = [len(np.unique(factors.values[train, k])) > 1 for k in range(len(factors.names))]
+    quality = np.full(len(factors.names), np.nan)  # accuracy or R² on held-out rows
+    varies = np.array([len(np.unique(column)) > 1 for column in factors.values[train].T], bool)
     for k in steps(np.flatnonzero(varies).tolist(), "dci: factor"):
         level = factors.values[:, k]
-        importance[:, k], held[k] = chosen.fit(
-            Task(
-                columns.columns[train],
-                level[train],
-                columns.columns[test],
-                level[test],
-                columns.latent,
-                len(importance),
-                inputs.seed,
-            )
+        task = Task(
+            features.columns[train],
+            level[train],
+            features.columns[test],
+            level[test],
+            features.latent,
+            len(importance),
+            inputs.seed,
         )
-    excluded = {
-        n: "one level only in the training rows"
-        for n, kept in zip(factors.names, varies, strict=True)
-        if not kept
-    }
-    details = _summary(importance, np.array(varies, dtype=bool), latents.active(inputs.codes))
-    details |= _informativeness(held, classifies=chosen.classifies) | {"excluded": excluded}
-    if not any(varies):
+        importance[:, k], quality[k] = predictor.fit(task)
+    excluded: dict[str, str] = {}
+    for name, factor_varies in zip(factors.names, varies, strict=True):
+        if not factor_varies:
+            excluded[name] = "one level only in the training rows"
+    details = _summary(importance, varies, latents.active(inputs.codes))
+    details |= _informativeness(quality, classifies=predictor.classifies)
+    details["excluded"] = excluded
+    value = float(details["disentanglement"])
+    if not varies.any():
         details["reason"] = "every factor is constant in the training rows"
-    return Score(
-        float(details["disentanglement"]) if any(varies) else math.nan,
-        details=details,
-        identity={
-            "estimator": chosen.estimator,
-            "scored": [n for n in factors.names if n not in excluded],
-        },
-    )
+        value = math.nan
+    scored = [name for name in factors.names if name not in excluded]
+    identity = {"estimator": predictor.estimator, "scored": scored}
+    return Score(value, details=details, identity=identity)
 
 
 def disentanglement(importance: Array) -> float:
-    """D = sum_j rho_j (1 - H_K(P_j)): does each latent serve one factor only?
+    """Return D = sum_j rho_j (1 - H_K(P_j)): is each latent important for one factor only?
 
-    P_j = R[j] / sum_k R[j, k], H_K the entropy to base K, rho_j the share of latent j in all importance: a
-    latent without importance weighs nothing.
+    P_j = R[j] / sum_k R[j, k], H_K is the entropy to base K, and rho_j is the share of latent j in
+    all importance. A latent without importance has no weight.
 
     Args:
-        importance: (d, K), >= 0; factors with zero columns do not count in K.
+        importance: (d, K) R, >= 0; factors with zero columns do not count in K.
 
     Returns:
-        A number in [0, 1]; 0 where nothing carries importance.
+        A number in [0, 1]; 0 if all importances are 0.
     """
-    return _weighted(*concentrations(importance[:, importance.sum(axis=0) > 0]))
+    return _weighted_sum(*concentrations(importance[:, importance.sum(axis=0) > 0]))
 
 
 def completeness(importance: Array) -> float:
-    """C = sum_k rho_k (1 - H_d(P_k)): is each factor served by one latent only? Importances (d, K) as above."""
-    return _weighted(*concentrations(importance.T))
+    """Return C = sum_k rho_k (1 - H_d(P_k)): does one latent alone carry each factor?
+
+    P_k = R[:, k] / sum_j R[j, k], H_d is the entropy to base d, and rho_k is the share of factor k
+    in all importance.
+
+    Args:
+        importance: (d, K) R, >= 0.
+
+    Returns:
+        A number in [0, 1]; 0 if all importances are 0.
+    """
+    return _weighted_sum(*concentrations(importance.T))
 
 
 def concentrations(rows: Array) -> tuple[Array, Array]:
-    """1 - H(p) of every row scaled to sum to 1, NaN for a row of zeros, and the rows' shares of the total.
+    """Return 1 - H(p) of every row p, scaled to sum to 1, and the share of each row in the total.
 
-    The entropy H is to the base of the number of columns. One column leaves nothing to choose from: fully
-    concentrated.
+    The base of the entropy H is the number of columns. A row of zeros has NaN. With one column
+    every other row has 1, because there is nothing else to be important for.
     """
     sums, base = rows.sum(axis=1), rows.shape[1]
-    each = np.full(len(rows), np.nan)
+    concentration = np.full(len(rows), np.nan)
     p = rows[sums > 0] / sums[sums > 0, None]
     entropy = -(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=1)
-    each[sums > 0] = 1 - entropy / np.log(base) if base > 1 else 1.0
-    return each, sums / sums.sum() if sums.sum() > 0 else np.zeros_like(sums)
+    concentration[sums > 0] = 1 - entropy / np.log(base) if base > 1 else 1.0
+    shares = sums / sums.sum() if sums.sum() > 0 else np.zeros_like(sums)
+    return concentration, shares
 
 
-def _weighted(each: Array, weights: Array) -> float:
-    return min(
-        1.0, float(np.sum(np.where(weights > 0, each, 0.0) * weights))
-    )  # rounding may pass 1
+def _weighted_sum(values: Array, weights: Array) -> float:
+    """Return sum_i weights_i values_i, without the values (NaN) that have no weight."""
+    total = float(np.sum(np.where(weights > 0, values, 0.0) * weights))
+    return min(1.0, total)  # rounding may exceed 1
 
 
 def _summary(importance: Array, scored: Array, active: Array) -> dict[str, Any]:
-    # K counts every factor that a model was trained for, also one that no latent predicts.
+    """Return the details that follow from the importances."""
+    # K counts every factor that a model was trained for, also a factor that no latent predicts.
     per_latent, rho = concentrations(importance[:, scored])
-    per_factor, share = concentrations(importance.T)
-    served = per_factor[~np.isnan(per_factor)]
+    per_factor, factor_shares = concentrations(importance.T)
+    defined = per_factor[~np.isnan(per_factor)]
     details: dict[str, Any] = {
         "importance": importance,
-        "disentanglement": _weighted(per_latent, rho),
+        "disentanglement": _weighted_sum(per_latent, rho),
         "disentanglement_per_latent": per_latent,
         "rho": rho,
-        "completeness": _weighted(per_factor, share),
+        "completeness": _weighted_sum(per_factor, factor_shares),
         "completeness_per_factor": per_factor,
-        "completeness_mean": float(served.mean()) if len(served) else 0.0,
+        "completeness_mean": float(defined.mean()) if len(defined) else 0.0,
         "completeness_active": completeness(importance[active]),
     }
     if importance.sum() <= 0:
@@ -166,16 +190,18 @@ def _summary(importance: Array, scored: Array, active: Array) -> dict[str, Any]:
     return details
 
 
-def _informativeness(held: Array, *, classifies: bool) -> dict[str, Any]:
-    scored = ~np.isnan(held)
-    errors = 1 - held if classifies else np.sqrt(np.maximum(1 - held, 0.0))
+def _informativeness(quality: Array, *, classifies: bool) -> dict[str, Any]:
+    """Return the details about prediction, from accuracies or R² (K,), NaN for excluded factors."""
+    if classifies:
+        errors = 1 - quality
+        details: dict[str, Any] = {"accuracy": _mean_of_scored(quality), "accuracies": quality}
+    else:
+        errors = np.sqrt(np.maximum(1 - quality, 0.0))
+        details = {"r2": _mean_of_scored(quality), "r2_per_factor": quality}
+    return {**details, "error": _mean_of_scored(errors), "errors": errors}
 
-    def mean(values: Array) -> float:
-        return float(values[scored].mean()) if scored.any() else math.nan
 
-    right = (
-        {"accuracy": mean(held), "accuracies": held}
-        if classifies
-        else {"r2": mean(held), "r2_per_factor": held}
-    )
-    return {**right, "error": mean(errors), "errors": errors}
+def _mean_of_scored(values: Array) -> float:
+    """Return the mean of the values that are not NaN; NaN if there is none."""
+    scored = ~np.isnan(values)
+    return float(values[scored].mean()) if scored.any() else math.nan

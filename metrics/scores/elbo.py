@@ -1,11 +1,12 @@
-"""The KL of the ELBO split into mutual information, total correlation and dimension-wise KL.
+"""The KL of the ELBO, split into mutual information, total correlation and dimension-wise KL.
 
-With the full mixture q(z) = 1/N sum_n q(z|x_n) and the prior p(z) = N(0, I) (Chen et al. 2018, eq. 2):
+With the full mixture q(z) = 1/N sum_n q(z|x_n) and the prior p(z) = N(0, I) (Chen et al. 2018,
+eq. 2):
 
     E_x KL(q(z|x) || p(z)) = I_q(x; z) + KL(q(z) || prod_j q(z_j)) + sum_j KL(q(z_j) || p(z_j))
-                                MI              TC                        dimension-wise KL
+                                MI                  TC                  dimension-wise KL
 
-Of images that do not all count alike, E_x is the mean under their shares p_n, and q(z) = sum_n p_n q(z|x_n).
+With row weights, E_x is the mean under the shares p_n of the rows, and q(z) = sum_n p_n q(z|x_n).
 """
 
 from __future__ import annotations
@@ -23,7 +24,14 @@ from metrics.types import Array, Codes, Inputs, Score
 
 
 class ElboDecomposition(NamedTuple):
-    """Nats per image; `kl` is the sum of the other three, exactly."""
+    """The three parts and their sum, in nats per image; the sum is exact.
+
+    Args:
+        mi: mutual information I(x; z).
+        tc: total correlation.
+        dimwise_kl: dimension-wise KL.
+        kl: mi + tc + dimwise_kl.
+    """
 
     mi: float
     tc: float
@@ -34,25 +42,32 @@ class ElboDecomposition(NamedTuple):
 def elbo_decomposition(
     codes: Codes, *, samples: int, seed: int, weights: Array | None = None
 ) -> ElboDecomposition:
-    """Split the KL on S samples z ~ q(z|x) of seeded images, against the mixture over all given codes.
+    """Return MI, TC, dimension-wise KL and their sum, sampled against the mixture over all codes.
 
-    MI = mean_s [log q(z|x) - log q(z)], TC = mean_s [log q(z) - sum_j log q(z_j)], dimension-wise KL =
-    mean_s [sum_j log q(z_j) - log p(z)]. The same samples serve the three means, so they telescope: `kl` is
-    the Monte-Carlo KL mean_s [log q(z|x) - log p(z)], not the closed form (`gaussian.kl` of the codes).
+        MI = mean_s [log q(z|x) - log q(z)]
+        TC = mean_s [log q(z) - sum_j log q(z_j)]
+        dimension-wise KL = mean_s [sum_j log q(z_j) - log p(z)]
 
-    MI cannot exceed ln N (with weights, the entropy of the images' shares) and, for sharp posteriors, TC contains what
-    the finite mixture adds: both depend on the number N of codes, and on their weights. Compare values of equal N and
-    weights only. Discrete codes take no part: the prior and the posteriors are those of the continuous latents.
+    over S samples z ~ q(z|x) of seeded images (Chen et al. 2018, eq. 2). The same samples give all
+    three means, so they telescope: `kl` is the Monte Carlo KL mean_s [log q(z|x) - log p(z)], not
+    the closed form (`gaussian.kl` of the codes).
+
+    MI cannot exceed ln N (with weights, the entropy of the shares of the images). For sharp
+    posteriors, TC contains what the finite mixture adds. Both depend on the number N of codes and
+    on their weights, so compare only values of equal N and weights. Discrete codes are ignored:
+    the prior and the posteriors are those of the continuous latents.
 
     Args:
         codes: mean and logvar of N images.
-        samples: S; images are drawn without replacement if S <= N, else with it; with weights, from these.
+        samples: S. Images are drawn without replacement if S <= N, else with it; with weights,
+            they are drawn from the weights.
         seed: of the images and the noise.
-        weights: (N,) how often each image counts, in any unit; None, or equal ones: all alike.
+        weights: (N,) weight of each image, in any unit; None or equal weights mean uniform.
 
     Raises:
         TypeError: weights are not floats.
-        ValueError: codes without logvar, no rows, samples < 1, or weights that are none.
+        ValueError: codes without logvar, no rows, samples < 1, or invalid weights (negative, all
+            zero, or not one per row).
     """
     codes, shares = row_weights.counted(codes, weights)
     terms = _integrands(codes, samples=samples, seed=seed, shares=shares)[0].mean(axis=0)
@@ -61,31 +76,39 @@ def elbo_decomposition(
 
 
 def elbo(inputs: Inputs, *, samples: int = 512, chain: bool = False) -> Score:
-    """Score whose value is the KL of the ELBO (its rate), with the three parts in the details.
+    """Return the KL of the ELBO (the rate), with MI, TC and dimension-wise KL in the details.
 
-    The reconstruction half of the ELBO needs images and is the metric `reconstruction`; ELBO is minus both.
-    Discrete latents are outside: `excluded` names them, and `identity["latents"]` says "continuous".
+        KL = MI + TC + dimension-wise KL    (`elbo_decomposition`; Chen et al. 2018, eq. 2)
+
+    The reconstruction term of the ELBO needs images and is the metric `reconstruction`; the ELBO
+    is minus the sum of both. Discrete latents are left out: `excluded` names them, and
+    `identity["latents"]` is "continuous".
 
     Args:
-        inputs: codes with posteriors; weights, if there are factors that have them; seed.
+        inputs: codes with posteriors; the row weights of the factors, if there are any; seed.
         samples: S of `elbo_decomposition`.
-        chain: also split TC by `chain_rule.chain`, in the order of the latents, on the same samples.
+        chain: also split TC by the chain rule (`metrics.chain`), in the order of the latents, on
+            the same samples.
 
     Returns:
-        value: sampled KL, nats per image; error: its standard error over the S samples.
-        details: mi, tc, dimwise_kl, each with `<name>_error`; mi_bound, the entropy of the images' shares, ln N where
-        all count alike; excluded. With `chain`, also chain
-        (d - 1,) whose entry i - 1 is I(z_<i ; z_i), and chain_errors. Without a continuous latent all are 0, with a
-        reason.
+        value: sampled KL, nats per image.
+        error: its standard error over the S samples.
+        details:
+            mi, tc, dimwise_kl: the parts, each with `<name>_error`.
+            mi_bound: the largest possible MI: the entropy of the shares of the images, which is
+                ln N for uniform weights.
+            chain, chain_errors: with `chain`, (d - 1,); entry i - 1 is I(z_<i ; z_i).
+            excluded: discrete latents.
+        Without a continuous latent all of them are 0, with a reason.
     """
     codes, shares = row_weights.counted(inputs.codes, row_weights.of(inputs))
     terms, links = _integrands(codes, samples=samples, seed=inputs.seed, chain=chain, shares=shares)
     means, errors = terms.mean(axis=0), standard_errors(terms)
+    discrete_names = latents.names(inputs.codes)[inputs.codes.mean.shape[1] :]
     details: dict[str, Any] = {
         "mi_bound": row_weights.entropy_of_rows(shares, len(codes)),
         "excluded": dict.fromkeys(
-            latents.names(inputs.codes)[inputs.codes.mean.shape[1] :],
-            "discrete: outside the continuous posterior q(z|x)",
+            discrete_names, "discrete: outside the continuous posterior q(z|x)"
         ),
     }
     for name, mean, error in zip(("mi", "tc", "dimwise_kl"), means, errors, strict=True):
@@ -93,7 +116,7 @@ def elbo(inputs: Inputs, *, samples: int = 512, chain: bool = False) -> Score:
     if chain:
         details |= {"chain": links.mean(axis=0), "chain_errors": standard_errors(links)}
     if not inputs.codes.mean.shape[1]:
-        details["reason"] = "no continuous latents: q(z|x) says nothing"
+        details["reason"] = "no continuous latents: there is no q(z|x) to decompose"
     total = terms.sum(axis=1, keepdims=True)
     return Score(
         value=details["mi"] + details["tc"] + details["dimwise_kl"],
@@ -106,7 +129,10 @@ def elbo(inputs: Inputs, *, samples: int = 512, chain: bool = False) -> Score:
 def _integrands(
     codes: Codes, *, samples: int, seed: int, chain: bool = False, shares: Array | None
 ) -> tuple[Array, Array]:
-    """The integrands of MI, TC and dimension-wise KL at each sample, (S, 3) float64; of the chain, (S, d - 1)."""
+    """Return the integrands of MI, TC and dimension-wise KL, (S, 3), and of the chain, (S, d - 1).
+
+    Both are float64. Without `chain` the second has no columns.
+    """
     drawn = draw(codes, samples=samples, seed=seed, shares=shares)
     if not codes.mean.shape[1]:
         return np.zeros((samples, 3)), np.zeros((samples, 0))

@@ -1,4 +1,7 @@
-"""The FactorVAE score: which latent stands still when a factor does (Kim and Mnih 2018, section 3 and appendix)."""
+"""The FactorVAE score: which latent varies least while a factor is fixed?
+
+Kim and Mnih 2018, section 3 and appendix.
+"""
 
 from __future__ import annotations
 
@@ -9,6 +12,7 @@ import numpy as np
 
 from metrics import progress
 from metrics.codes import latents, rows_by_level, variability
+from metrics.codes.rows_by_level import Pool
 from metrics.types import Array, Codes, Inputs, Score
 
 _CHUNK = 1 << 20  # numbers gathered at a time
@@ -28,48 +32,67 @@ def factor_vae(
     min_kl: float | None = None,
     if_dead: float | None = None,
 ) -> Score:
-    """Accuracy of a majority vote, on votes it was not built from.
+    """Return how often the latent that varies least identifies the fixed factor, held out.
 
-    A vote fixes a factor k and one of its levels at random, draws `group` rows that show it (with
-    replacement), and names the latent of least normalised variance, argmin_j Var(mu_j) / Var_all(mu_j). The
-    classifier maps each latent to the factor for which it was named most often in `train_votes`; the score
-    is its accuracy on `test_votes` further votes: in-sample votes would put noise at .26 instead of 1/K =
-    .20 for 800 votes.
+    A vote fixes a factor k and one of its levels at random, draws `group` rows with this level
+    (with replacement), and names the latent of least normalised variance,
 
-    The variance of a discrete latent is Gini's, 1/2 (1 - sum_c p_c^2) with p_c the share of category c: the variance
-    with (x - y)^2 replaced by 1[x != y], so that both kinds divided by their own over all rows compare, and noise has
-    the same mean in both. Without it, or with categories read as numbers, the comparison depends on their names.
+        argmin_j Var(mu_j) / Var_all(mu_j)
 
-    Latents that are dead may not be named (their ratio is 0/0). Factors with no two levels present that have at least
-    two rows each are excluded. Factors and levels are uniform over what remains. Numbers of Locatello et al. 2019 as
-    defaults.
+    (Kim and Mnih 2018). The classifier maps each latent to the factor for which it was named most
+    often in `train_votes`. The score is its accuracy on `test_votes` further votes. On the votes
+    that it was built from, noise would score .26 instead of 1/K = .20, for 800 votes.
+
+    The variance of a discrete latent is that of Gini, 1/2 (1 - sum_c p_c^2), with p_c the share of
+    category c: the variance with (x - y)^2 replaced by 1[x != y]. Both kinds of variance are
+    divided by their value over all rows, so they can be compared, and noise has the same mean in
+    both. Without the division, or with categories read as numbers, the comparison would depend on
+    how categories are named.
+
+    Dead latents cannot be named (their ratio is 0/0). A factor takes part if two of its levels
+    have at least two rows each. Factors, and levels with two rows, are drawn uniformly. The
+    defaults are the numbers of Locatello et al. 2019.
 
     Args:
         inputs: codes and factors.
-        protocol: "held_out", or "in_sample": the value is the accuracy on the training votes, |C|_inf,1 / |C|_1 of the
-            matrix C of votes, latents x factors; biased upward, the more the fewer votes there are.
+        protocol: "held_out"; or "in_sample", where the value is the accuracy on the training
+            votes, |C|_inf,1 / |C|_1 of the matrix C of votes, latents x factors. It is biased
+            upward, and more so with fewer votes.
         group: rows of a vote.
-        train_votes, test_votes: how many; without `test_votes` in an in-sample protocol.
-        normalise: False compares raw variances, as in some lecture notes: a latent of small scale then wins votes.
-        stratified: the same number of votes for every factor instead of a factor drawn for every vote.
-        min_std: latents whose standard deviation over all rows is smaller are dead; of a discrete latent the root of
-            its Gini variance.
-        min_kl: further, continuous latents whose mean KL to the prior is not above this (nats per image); None: any.
-        if_dead: the value where no latent is active; None: chance, 1/K.
+        train_votes, test_votes: numbers of votes; "in_sample" ignores `test_votes`.
+        normalise: False compares raw variances, as some lecture notes do; a latent of small scale
+            then wins votes.
+        stratified: use the same number of votes for every factor, instead of one factor drawn for
+            every vote.
+        min_std: a latent with a smaller standard deviation over all rows is dead. For a discrete
+            latent this is the root of its Gini variance.
+        min_kl: a continuous latent is also dead if its mean KL to the prior is not above this
+            (nats per image); None sets no such limit.
+        if_dead: the value if no latent is active; None: chance, 1/K.
 
-    Variants: `in_sample`, about the paper's own, on 800 votes of 100 rows. `lecture`: raw variance, groups of 1,000,
-    in-sample. `dlib` (Locatello et al. 2019): the defaults, and 0 where no latent is active. `snu` (Jeong and Song
-    2019): 800 votes of 100 rows, as many for every factor, in-sample, latents of KL > .1. Their code also lets
-    a discrete latent of a single category vote, and it then wins every vote; here it may not.
+    Variants:
+        `in_sample`: close to the protocol of the paper, on 800 votes of 100 rows.
+        `lecture`: raw variance, groups of 1,000, in-sample.
+        `dlib` (Locatello et al. 2019): the defaults, and 0 if no latent is active.
+        `snu` (Jeong and Song 2019): 800 votes of 100 rows, as many for every factor, in-sample,
+        latents of KL > .1. Their code also lets a discrete latent of one category vote, and it
+        then wins every vote; here it cannot.
 
     Returns:
-        value: accuracy; error: its binomial standard error, given the classifier.
-        details: votes (d + m, K) of the training votes, factor_of_latent (d + m,) the column each latent stands for
-        (-1: never named), train_accuracy, active_latents (d + m,), excluded factors and latents.
-        Without an active latent the value is `if_dead`; without a varying factor NaN; both with a reason.
+        value: accuracy.
+        error: its binomial standard error, given the classifier.
+        details:
+            votes: (d + m, K) counts of the training votes.
+            factor_of_latent: (d + m,) the column of the factor that each latent is mapped to; -1
+                if it was never named.
+            train_accuracy: accuracy on the training votes.
+            active_latents: (d + m,) which latents may be named.
+            excluded: factors and latents left out.
+        Without an active latent the value is `if_dead`, and without a varying factor it is NaN;
+        both come with a reason.
 
     Raises:
-        ValueError: an option outside its range, or min_kl for codes without logvar.
+        ValueError: an option is outside its range, or min_kl is given for codes without logvar.
     """
     assert inputs.factors is not None, "score() checks needs"
     _check(protocol, group, (train_votes, test_votes))
@@ -86,28 +109,24 @@ def factor_vae(
         return Score(math.nan, details=details, identity=identity)
     if not active.any():
         details["reason"] = "no latent is active"
-        return Score(
-            1 / len(pools) if if_dead is None else if_dead, details=details, identity=identity
-        )
+        value = 1 / len(pools) if if_dead is None else if_dead
+        return Score(value, details=details, identity=identity)
     rng = np.random.default_rng(inputs.seed)
     candidates = _candidates(inputs.codes, active, normalise=normalise)
     tallies: list[Array] = []
-    for votes in (train_votes, test_votes)[: 2 if protocol == "held_out" else 1]:
-        tallies.append(np.zeros((int(active.sum()), len(pools)), dtype=np.int64))
+    rounds = [train_votes, test_votes] if protocol == "held_out" else [train_votes]
+    for votes in rounds:
         per_factor = _votes_per_factor(votes, len(pools), stratified, rng)
-        for position, pool in progress.steps(list(enumerate(pools.values())), "factor_vae: factor"):
-            rows = rows_by_level.draw(pool, per_factor[position], group, rng)
-            tallies[-1][:, position] = np.bincount(
-                _stillest(candidates, rows), minlength=len(tallies[-1])
-            )
+        tallies.append(_tally(candidates, list(pools.values()), per_factor, group, rng))
     train, judged = tallies[0], tallies[-1]
     classifier = train.argmax(axis=1)
     accuracy = float(judged[np.arange(len(judged)), classifier].sum() / judged.sum())
-    votes_of_all = np.zeros((len(active), len(names)), dtype=np.int64)
-    votes_of_all[np.ix_(active, np.array(list(pools)))] = train
+    all_votes = np.zeros((len(active), len(names)), dtype=np.int64)
+    all_votes[np.ix_(active, np.array(list(pools)))] = train
+    was_named = all_votes.sum(axis=1) > 0
     details |= {
-        "votes": votes_of_all,
-        "factor_of_latent": np.where(votes_of_all.sum(axis=1) > 0, votes_of_all.argmax(axis=1), -1),
+        "votes": all_votes,
+        "factor_of_latent": np.where(was_named, all_votes.argmax(axis=1), -1),
         "train_accuracy": float(train.max(axis=1).sum() / train.sum()),
     }
     error = math.sqrt(accuracy * (1 - accuracy) / judged.sum())
@@ -115,55 +134,72 @@ def factor_vae(
 
 
 class _Candidates(NamedTuple):
-    """What may be named: active latents, and what the variance of each discrete one is divided by."""
+    """The active latents, and what the variance of each discrete one is divided by."""
 
-    means: Array  # (N, a), divided by their standard deviations if variances are to be
-    categories: list[Array]  # of (N,), each from 0 on
-    gini: list[float]
+    means: Array  # (N, a), divided by their standard deviations if variances are normalised
+    categories: list[Array]  # of (N,) categories numbered from 0
+    gini: list[float]  # Gini variance of each over all rows, or 1
 
 
 def _candidates(codes: Codes, active: Array, *, normalise: bool) -> _Candidates:
+    """Return the latents that votes may name."""
     d = codes.mean.shape[1]
     means = codes.mean.astype(np.float64)[:, active[:d]]
     if normalise:
         means = means / means.std(axis=0)
-    columns = latents.discrete_columns(codes)
-    categories = [column for column, used in zip(columns, active[d:], strict=True) if used]
-    return _Candidates(
-        means,
-        categories,
-        [float(variability.gini(c[None])[0]) if normalise else 1.0 for c in categories],
-    )
+    categories: list[Array] = []
+    gini: list[float] = []
+    for column, is_active in zip(latents.discrete_columns(codes), active[d:], strict=True):
+        if is_active:
+            categories.append(column)
+            gini.append(float(variability.gini(column[None])[0]) if normalise else 1.0)
+    return _Candidates(means, categories, gini)
 
 
 def _votes_per_factor(
     votes: int, factors: int, stratified: bool, rng: np.random.Generator
 ) -> list[int]:
-    """How many votes each factor gets. What cannot be divided evenly goes to the first ones."""
+    """Return the number of votes of each factor; the first factors get the remainder."""
     factor = np.arange(votes) % factors if stratified else rng.integers(factors, size=votes)
     return np.bincount(factor, minlength=factors).tolist()
 
 
-def _stillest(candidates: _Candidates, rows: Array) -> Array:
-    """The candidate of least variance within each vote, continuous ones counted first: (votes,)."""
+def _tally(
+    candidates: _Candidates,
+    pools: list[Pool],
+    votes_per_factor: list[int],
+    group: int,
+    rng: np.random.Generator,
+) -> Array:
+    """Return how often each candidate is named for each factor: (candidates, factors)."""
+    count = candidates.means.shape[1] + len(candidates.categories)
+    tally = np.zeros((count, len(pools)), dtype=np.int64)
+    for index, pool in progress.steps(list(enumerate(pools)), "factor_vae: factor"):
+        rows = rows_by_level.draw(pool, votes_per_factor[index], group, rng)
+        tally[:, index] = np.bincount(_least_variable(candidates, rows), minlength=count)
+    return tally
+
+
+def _least_variable(candidates: _Candidates, rows: Array) -> Array:
+    """Return the candidate of least variance in each vote: (votes,); continuous ones come first."""
     width = rows.shape[1] * (candidates.means.shape[1] + len(candidates.categories))
     step = max(1, _CHUNK // width)
-    parts = [
-        _variances(candidates, rows[i : i + step]).argmin(axis=1) for i in range(0, len(rows), step)
-    ]
+    parts: list[Array] = []
+    for start in range(0, len(rows), step):
+        parts.append(_variances(candidates, rows[start : start + step]).argmin(axis=1))
     return np.concatenate(parts) if parts else np.zeros(0, dtype=np.int64)
 
 
 def _variances(candidates: _Candidates, rows: Array) -> Array:
-    of_means = candidates.means[rows].var(axis=1)
-    of_categories = [
-        variability.gini(category[rows])[:, None] / whole
-        for category, whole in zip(candidates.categories, candidates.gini, strict=True)
-    ]
-    return np.concatenate([of_means, *of_categories], axis=1)
+    """Return the variance of every candidate in every vote: (votes, candidates)."""
+    columns = [candidates.means[rows].var(axis=1)]
+    for category, gini_of_all in zip(candidates.categories, candidates.gini, strict=True):
+        columns.append(variability.gini(category[rows])[:, None] / gini_of_all)
+    return np.concatenate(columns, axis=1)
 
 
 def _check(protocol: str, group: int, votes: tuple[int, int]) -> None:
+    """Raise ValueError if an option is outside its range."""
     if protocol not in _WORDS:
         raise ValueError(f"protocol must be one of {', '.join(_WORDS)}, got {protocol!r}")
     if group < 2:

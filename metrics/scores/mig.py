@@ -2,8 +2,9 @@
 
     MIG = 1/K sum_k [ I(z_j1; v_k) - I(z_j2; v_k) ] / H(v_k)
 
-with j1 and j2 the latents that know most and second most about factor k. What is called MIG differs in the estimator
-of I, in the factors and in their entropies, and is not one number: see `mig`, `mig_chen4` and `mig_hist.mig_hist20`.
+with j1 and j2 the latents with the most and second most information about factor k. Scores called
+MIG differ in the estimator of I, in the factors and in their entropies. They are different
+numbers: see `mig`, `mig_chen4` and `mig_hist.mig_hist20`.
 """
 
 from __future__ import annotations
@@ -27,28 +28,39 @@ def mig(
     samples: int = 10_000,
     average: Average = "factors",
 ) -> Score:
-    """Gap with I of the posterior mixtures q(z_j | v_k), over all factors of positive entropy.
+    """Return the mutual information gap of the posterior mixtures q(z_j | v_k), over all factors.
 
-    H(v_k) and p(v_k) are the frequencies in the given rows, by their weights. Discrete codes, if any, are further
-    latents with the plug-in I. A latent that knows nothing stays in the ranking with 0; a single latent has its gap
-    to 0.
+        MIG = 1/K sum_k [ I(z_j1; v_k) - I(z_j2; v_k) ] / H(v_k)    (Chen et al. 2018, eq. 6)
+
+    K counts the factors of positive entropy. p(v_k) and H(v_k) come from the frequencies in the
+    given rows, with their weights. Discrete codes, if any, are further latents with the plug-in I.
+    A latent without information stays in the ranking with 0. A single latent has its gap to 0.
 
     Args:
         inputs: codes with posteriors, factors.
-        estimator: "quadrature" integrates -q ln q numerically (`quadrature_information`): no sampling noise. Or
-            "monte_carlo" as published (`monte_carlo_information`): entropies as means of -ln q over samples.
-        samples: of every mixture, for "monte_carlo"; the paper's are 10,000.
-        average: "factors" is the mean over factors, as published. "entropy" weighs each gap by H(v_k): all gaps in nats
-            over all entropies, so that a factor of 40 levels counts for more than one of 3.
+        estimator: "quadrature" integrates -q ln q numerically (`quadrature_information`), without
+            sampling noise. "monte_carlo", as published, takes entropies as means of -ln q over
+            samples (`monte_carlo_information`).
+        samples: of every mixture, for "monte_carlo"; the paper takes 10,000.
+        average: "factors" is the mean over factors, as published. "entropy" weights each gap by
+            H(v_k): the sum of the gaps in nats over the sum of the entropies, so that a factor of
+            40 levels has more weight than one of 3.
 
     Returns:
-        value: the gap, in [0, 1]; error: at most the sum of the estimated errors of integration, or the standard
-        error of the sampled one.
-        details: mutual_information (latents, K) nats, information_error the same, entropies (K,), gaps (K,),
-        best_latents (K,), excluded: factors of zero entropy. Without any other factor the value is NaN with a reason.
+        value: the gap, in [0, 1].
+        error: the sum of the estimated errors of integration, an upper bound; or the standard
+            error of the sampled gap.
+        details:
+            mutual_information: (latents, K) nats.
+            information_error: (latents, K) nats.
+            entropies: (K,) nats.
+            gaps: (K,) normalised gaps.
+            best_latents: (K,) j1.
+            excluded: factors of zero entropy.
+        If all factors are excluded the value is NaN, with a reason.
 
     Raises:
-        ValueError: an unknown estimator or average; samples < 2.
+        ValueError: the estimator or the average is unknown, or samples < 2.
     """
     check_choice("estimator", estimator, _OF_MIXTURES)
     information = measure(inputs, estimator, samples=samples)
@@ -69,28 +81,30 @@ def mig_chen4(
     estimator: Literal["quadrature", "monte_carlo"] = "quadrature",
     samples: int = 10_000,
 ) -> Score:
-    """The gap as Chen et al. 2018 report it for dSprites: without the shape, over scale, orientation, x and y.
+    """Return the gap as Chen et al. 2018 report it for dSprites, over all factors except shape.
 
-    Two things differ from `mig`. Factors named in `leave_out` do not count. And a gap is divided by ln V_k, with V_k
-    the levels of the whole data set (`factors.sizes`), as the authors' code does. On a whole grid of factors that is
-    H(v_k) itself; in a sample H is less, by about (V_k - 1) / 2N nats, and so is the ceiling. I and p(v) are of the
-    given rows all the same.
+    These are scale, orientation, x and y. Two things differ from `mig`. Factors named in
+    `leave_out` do not count. And a gap is divided by ln V_k, with V_k the levels of the whole data
+    set (`factors.sizes`), as in the code of the authors. On a whole grid of factors ln V_k equals
+    H(v_k); in a sample H is less, by about (V_k - 1) / 2N nats, and so is the ceiling. I and p(v)
+    are those of the given rows, as in `mig`.
 
     Args:
         inputs, estimator, samples: see `mig`.
-        leave_out: names of factors; `identity["left_out"]` says which of them the data have.
+        leave_out: names of factors; `identity["left_out"]` lists those that the data have.
 
     Returns:
-        As `mig`; `entropies` are the ln V_k, `entropies_of_rows` the H(v_k) found.
+        As `mig`; in the details `entropies` are the ln V_k, and `entropies_of_rows` (K,) are the
+        H(v_k) of the given rows.
 
     Raises:
-        ValueError: an unknown estimator; samples < 2.
+        ValueError: the estimator is unknown, or samples < 2.
     """
     check_choice("estimator", estimator, _OF_MIXTURES)
     factors = given(inputs)
     information = measure(inputs, estimator, samples=samples)
     left_out = [name for name in factors.names if name in leave_out]
-    why = "left out by name: not a factor of the published score, whose factors are all ordered"
+    why = "left out by name: the published score has only ordered factors"
     result = gap_score(
         information,
         np.log(np.array(factors.sizes, dtype=np.float64)),

@@ -1,4 +1,4 @@
-"""The mutual information gap of posterior means in a histogram (Locatello et al. 2019, appendix B)."""
+"""The mutual information gap of posterior means in a histogram (Locatello et al. 2019, app. B)."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ from metrics.information.gap import Average, check_choice, coefficients, gap_sco
 from metrics.information.matrix import discrete_information
 from metrics.types import Array, Codes, Factors, Inputs, Score
 
+_IDENTITY = {"estimator": "histogram of means"}
+
 
 def mig_hist20(
     inputs: Inputs,
@@ -22,40 +24,47 @@ def mig_hist20(
     rows: int = 10_000,
     average: Average = "factors",
 ) -> Score:
-    """Gap of `mig` with the plug-in I of posterior means cut into equal bins; not comparable with `mig`.
+    """Return the mutual information gap of posterior means that are cut into equal bins.
 
-    A factor of more levels than bins cannot score 1: read it against its ceiling (.9024 on all of dSprites with 20
-    bins).
+        MIG = 1/K sum_k [ I(b_j1; v_k) - I(b_j2; v_k) ] / H(v_k)
+
+    with b_j the bin of the mean of latent j and the plug-in I (Locatello et al. 2019, appendix B).
+    The value is not comparable with `mig`. A factor of more levels than bins cannot score 1, so
+    compare the value with its ceiling (.9024 on all of dSprites with 20 bins).
 
     Args:
         inputs: codes and factors; discrete codes are further latents with their own categories.
         bins: equal bins between the least and the greatest mean of every latent.
-        protocol: "all_rows" counts every row, by its weight. "dlib" draws `rows` of them with replacement and cuts
-            where numpy's histogram does, in the precision of the codes: the way of disentanglement_lib, except that a
-            constant factor is excluded where that divides by zero.
+        protocol: "all_rows" counts every row, with its weight. "dlib" is the protocol of
+            disentanglement_lib: it draws `rows` of them with replacement, and cuts at the edges of
+            numpy's histogram, in the precision of the codes. One thing differs: a constant factor
+            is excluded here, and divides by zero there.
         rows: of the draw.
         average: "factors", as published, or "entropy"; see `mig`.
 
     Returns:
-        As `mig`, with as error the plug-in bias that the gap has at most; or the standard error of the draw, and that
-        bias in details["bias"].
+        As `mig`. The error is an upper bound on the plug-in bias of the gap; for "dlib" it is the
+        standard error of the draw, and that bias is in details["bias"].
 
     Raises:
-        ValueError: bins < 1, rows < 2, an unknown protocol or average.
+        ValueError: bins < 1, rows < 2, or the protocol or the average is unknown.
     """
     check_choice("protocol", protocol, ("all_rows", "dlib"))
-    identity = {"estimator": "histogram of means"}
-    if protocol == "all_rows":
-        information = measure(inputs, "histogram", bins=bins)
-        excluded = constant_factors(information, given(inputs))
-        return gap_score(
-            information,
-            information.entropies,
-            given(inputs),
-            excluded=excluded,
-            average=average,
-            identity=identity,
-        )
+    if protocol == "dlib":
+        return _gap_of_draw(inputs, bins=bins, rows=rows, average=average)
+    information = measure(inputs, "histogram", bins=bins)
+    return gap_score(
+        information,
+        information.entropies,
+        given(inputs),
+        excluded=constant_factors(information, given(inputs)),
+        average=average,
+        identity=_IDENTITY,
+    )
+
+
+def _gap_of_draw(inputs: Inputs, *, bins: int, rows: int, average: Average) -> Score:
+    """Return the score of the protocol "dlib"."""
     if rows < 2 or bins < 1:
         raise ValueError(f"need rows >= 2 and bins >= 1, got {rows} rows and {bins} bins")
     codes, factors = _drawn(inputs, rows)
@@ -72,7 +81,7 @@ def mig_hist20(
         factors,
         excluded=excluded,
         average=average,
-        identity=identity,
+        identity=_IDENTITY,
     )
     if math.isnan(result.value):
         return result
@@ -84,12 +93,12 @@ def mig_hist20(
 
 
 def _drawn(inputs: Inputs, rows: int) -> tuple[Codes, Factors]:
-    """Rows drawn with replacement, by their weights."""
+    """Return rows drawn with replacement, by their weights."""
     codes, factors = inputs.codes, given(inputs)
-    share = None
+    shares = None
     if factors.weights is not None:
-        share = factors.weights.astype(np.float64) / factors.weights.astype(np.float64).sum()
-    drawn = np.random.default_rng(inputs.seed).choice(len(codes), size=rows, p=share)
+        shares = factors.weights.astype(np.float64) / factors.weights.astype(np.float64).sum()
+    drawn = np.random.default_rng(inputs.seed).choice(len(codes), size=rows, p=shares)
     discrete = None if codes.discrete is None else codes.discrete[drawn]
     return (
         Codes(codes.mean[drawn], discrete=discrete),
@@ -98,30 +107,39 @@ def _drawn(inputs: Inputs, rows: int) -> tuple[Codes, Factors]:
 
 
 def _cut(column: Array, bins: int) -> Array:
-    """Bins numbered from 1 by numpy's own edges, each closed to the left; the greatest value belongs to the last."""
+    """Return the bin of each value, numbered from 1, between the edges of numpy's histogram.
+
+    Each bin contains its left edge. The greatest value is in the last bin.
+    """
     try:
         edges: Array = np.histogram(column, bins)[1]
-    except (
-        ValueError
-    ):  # neighbouring float32 numbers: too close for edges of their own kind between them
+    except ValueError:
+        # The values are neighbouring float32 numbers: no float32 edges fit between them.
         edges = np.histogram(column.astype(np.float64), bins)[1]
     return np.digitize(column, edges[:-1])
 
 
 def _stacked(columns: list[Array], rows: int) -> Array:
+    """Return the columns side by side, (rows, columns)."""
     return np.stack(columns, axis=1) if columns else np.zeros((rows, 0), dtype=np.int64)
 
 
 def _draw_error(columns: list[Array], factors: Factors, weights: Array) -> float:
-    """Standard error of a weighted sum of plug-in informations over independently drawn rows.
+    """Return the standard error of sum_jk weights_jk I_jk over independently drawn rows.
 
-    To first order an estimate of I moves like the mean of ln p(b, v) - ln p(b) - ln p(v) over the rows.
+    To first order, an estimate of I varies like the mean of ln p(b, v) - ln p(b) - ln p(v) over
+    the rows.
     """
     terms = np.zeros(len(factors))
     for j, k in np.argwhere(weights).tolist():
         code: Array = np.unique(columns[j], return_inverse=True)[1]
         level: Array = factors.values[:, k].astype(np.int64)
         cell: Array = code * factors.sizes[k] + level
-        logs = [np.log(np.bincount(number)[number] / len(terms)) for number in (cell, code, level)]
-        terms += weights[j, k] * (logs[0] - logs[1] - logs[2])
+        log_joint, log_code, log_level = _log_share(cell), _log_share(code), _log_share(level)
+        terms += weights[j, k] * (log_joint - log_code - log_level)
     return float(terms.std(ddof=1)) / math.sqrt(len(terms))
+
+
+def _log_share(numbers: Array) -> Array:
+    """Return for every row the log of the share of rows with the same number."""
+    return np.log(np.bincount(numbers)[numbers] / len(numbers))

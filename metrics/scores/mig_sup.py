@@ -1,9 +1,9 @@
-"""MIG-sup: the gap asked of latents instead of factors (Li et al. 2020, section 5)."""
+"""MIG-sup: the gap between factors, taken for each latent (Li et al. 2020, section 5)."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -11,6 +11,14 @@ from metrics.codes import latents
 from metrics.information.estimate import ALL_CONSTANT, Estimator, constant_factors, given, measure
 from metrics.information.matrix import row_weights
 from metrics.types import Array, Codes, Factors, Inputs, Score
+
+
+class _Gaps(NamedTuple):
+    """The gap of every latent between its two best factors."""
+
+    gaps: Array  # (latents,), NaN for a dead latent
+    best_factors: Array  # (latents,) columns, -1 for a dead latent
+    signs: Array  # (latents, K): +1 for the best factor, -1 for the second best, else 0
 
 
 def mig_sup(
@@ -21,53 +29,62 @@ def mig_sup(
     bins: int = 20,
     min_variance: float = latents.MIN_VARIANCE,
 ) -> Score:
-    """Mean over active latents of how much more they know of their best factor than of any other.
+    """Return the mean gap of active latents between their best and second best factor.
 
         MIG-sup = 1/J sum_j [ n_jk1 - n_jk2 ],   n_jk = I(z_j; v_k) / H(v_k)
 
-    with k1 and k2 the factors of greatest and second greatest n_jk. Where `mig` falls when several latents share a
-    factor, this falls when a latent mixes several; a factor that no latent knows is not missed.
+    with k1 and k2 the factors of greatest and second greatest n_jk. `mig` falls if several latents
+    share a factor. This score falls if a latent mixes several factors, but it does not fall if no
+    latent has information about a factor.
 
-    The mean is over the J latents whose posterior mean varies, as in the authors' code. An active latent of mere noise
-    counts, with a gap near 0. The threshold is a variance: the score depends on the scale of the codes where a latent
-    is near it.
+    The mean is over the J latents with a posterior mean that varies, as in the code of the
+    authors. An active latent that is only noise counts, with a gap near 0. The threshold is a
+    variance, so the score depends on the scale of the codes if a latent is near it.
 
     Args:
-        inputs: codes and factors; discrete codes are further latents, active with more than one category.
-        estimator, samples, bins: of I, see `estimators.measure`; all but "histogram" need posteriors.
-        min_variance: that the mean of an active latent exceeds.
+        inputs: codes and factors; discrete codes are further latents, active if they have more
+            than one category.
+        estimator, samples, bins: of I, see `information.estimate.measure`; all estimators but
+            "histogram" need posteriors.
+        min_variance: the mean of an active latent has a variance above this.
 
     Returns:
-        value: in [0, 1]; error: of I, as in `mig`.
-        details: mutual_information (latents, K) nats, normalised the same, entropies (K,), gaps (latents,) with NaN
-        for dead ones, best_factors (latents,), excluded: factors of zero entropy and dead latents. A single factor has
-        a gap to nothing, n_jk itself; without an active latent the value is 0; without a varying factor NaN; all three
-        with a reason.
+        value: in [0, 1].
+        error: that of I, as in `mig`.
+        details:
+            mutual_information: (latents, K) nats.
+            normalised: (latents, K) n.
+            entropies: (K,) nats.
+            gaps: (latents,), NaN for dead latents.
+            best_factors: (latents,) k1, -1 for dead latents.
+            excluded: factors of zero entropy and dead latents.
+        With a single factor the gap of a latent is n_jk itself. Without an active latent the value
+        is 0, and without a varying factor it is NaN. All three come with a reason.
 
     Raises:
-        ValueError: an unknown estimator; posteriors are missing.
+        ValueError: the estimator is unknown, or posteriors are missing.
     """
     factors = given(inputs)
     information = measure(inputs, estimator, samples=samples, bins=bins)
     active, kept = _active(inputs.codes, factors, min_variance), information.entropies > 0
     inverse = np.divide(1.0, information.entropies, out=np.zeros(len(kept)), where=kept)
     normalised = information.matrix * inverse
-    gap, best, weights = _gaps(normalised, active)
-    dead = f"dead: its mean varies by no more than {min_variance} (variance over the rows)"
+    per_latent = _gaps(normalised, active)
+    excluded = constant_factors(information, factors)
+    for name, is_active in zip(latents.names(inputs.codes), active, strict=True):
+        if not is_active:
+            excluded[name] = (
+                f"dead: its mean varies by no more than {min_variance} (variance over the rows)"
+            )
     details: dict[str, Any] = {
         "mutual_information": information.matrix,
         "normalised": normalised,
         "entropies": information.entropies,
-        "gaps": gap,
-        "best_factors": best,
-        "excluded": constant_factors(information, factors)
-        | {
-            name: dead
-            for name, alive in zip(latents.names(inputs.codes), active, strict=True)
-            if not alive
-        },
+        "gaps": per_latent.gaps,
+        "best_factors": per_latent.best_factors,
+        "excluded": excluded,
     }
-    identity = {"scored": [n for n, k in zip(factors.names, kept, strict=True) if k]}
+    identity = {"scored": [factors.names[k] for k in np.flatnonzero(kept)]}
     if not kept.any():
         details["reason"] = ALL_CONSTANT
         return Score(math.nan, details=details, identity=identity)
@@ -75,27 +92,32 @@ def mig_sup(
         details["reason"] = "no latent is active"
         return Score(0.0, 0.0, details=details, identity=identity)
     if kept.sum() == 1:
-        details["reason"] = "one factor varies: a latent's gap is to nothing"
-    value = min(1.0, float(gap[active].mean()))  # a sampled I may pass H(v)
-    error = information.error_of(weights * inverse / active.sum())
+        details["reason"] = "one factor varies: a latent has no second factor to compare with"
+    value = min(1.0, float(per_latent.gaps[active].mean()))  # a sampled I may exceed H(v)
+    error = information.error_of(per_latent.signs * inverse / active.sum())
     return Score(value, error, details=details, identity=identity)
 
 
-def _gaps(normalised: Array, active: Array) -> tuple[Array, Array, Array]:
-    """Per latent: its gap, NaN for a dead one; its best factor, else -1; and the signs of its best two (d, K)."""
+def _gaps(normalised: Array, active: Array) -> _Gaps:
+    """Return the gap of every latent, from n (latents, K)."""
     padded = np.concatenate([normalised, np.zeros((len(normalised), 2))], axis=1)
-    top = np.sort(padded, axis=1)[:, ::-1]
+    descending = np.sort(padded, axis=1)[:, ::-1]
     order = np.argsort(-normalised, axis=1, kind="stable")
+    rows = np.arange(len(normalised))
     signs = np.zeros_like(normalised)
-    for place, sign in zip(range(min(2, normalised.shape[1])), (1.0, -1.0), strict=False):
-        signs[np.arange(len(signs)), order[:, place]] = sign * active
+    if normalised.shape[1] > 0:
+        signs[rows, order[:, 0]] = active
+    if normalised.shape[1] > 1:
+        signs[rows, order[:, 1]] = -1.0 * active
     best = np.where(active, order[:, 0] if order.shape[1] else -1, -1)
-    return np.where(active, top[:, 0] - top[:, 1], np.nan), best, signs
+    return _Gaps(np.where(active, descending[:, 0] - descending[:, 1], np.nan), best, signs)
 
 
 def _active(codes: Codes, factors: Factors, min_variance: float) -> Array:
-    """As `latents.active`, with the variance of the weighted rows."""
+    """Return the same as `latents.active`, but with the variance of the weighted rows."""
     weights, mean = row_weights(factors), codes.mean.astype(np.float64)
     variance = weights @ np.square(mean - weights @ mean)
-    shown = [len(np.unique(column[weights > 0])) > 1 for column in latents.discrete_columns(codes)]
-    return np.concatenate([variance > min_variance, np.array(shown, dtype=bool)])
+    several: list[bool] = []
+    for column in latents.discrete_columns(codes):
+        several.append(len(np.unique(column[weights > 0])) > 1)
+    return np.concatenate([variance > min_variance, np.array(several, dtype=bool)])

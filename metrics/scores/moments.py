@@ -14,101 +14,108 @@ from metrics.types import Array, Inputs, Score
 
 
 def gaussian_tc(inputs: Inputs) -> Score:
-    """Total correlation of the Gaussian with the covariance of q(z), in closed form; see
-    `gaussian.gaussian_tc`.
+    """Return the total correlation, in closed form, of the Gaussian with the covariance of q(z).
 
-    Cov(z) = Cov(mu) + E[diag(sigma^2)]. With stronger regularisation the TC of samples falls while that of
-    means can rise (Locatello et al. 2019, section 5.2), so both are given: the value is that of samples. Discrete
-    latents have no covariance and take no part.
+        TC = 1/2 (sum_j ln Cov(z)_jj - ln det Cov(z)),   Cov(z) = Cov(mu) + E[diag(sigma^2)]
+
+    See `gaussian.gaussian_tc`. With stronger regularisation the TC of samples falls, while that of
+    means can rise (Locatello et al. 2019, section 5.2). So both are given: the value is that of
+    samples. Discrete latents have no covariance and are left out.
+
+    Args:
+        inputs: codes with posteriors; the row weights of the factors, if there are any.
 
     Returns:
-        value: nats; infinite, with a reason, where samples are linearly dependent to float64's precision (no
-        posterior has a width). details: samples and means, nats (infinite for linearly dependent means, whatever the
-        posteriors' widths), covariance (d, d) of the samples, excluded.
+        value: nats. It is infinite, with a reason, if samples are linearly dependent to the
+            precision of float64 (no posterior has a width).
+        details:
+            samples, means: TC of samples and of means, nats. The second is infinite if the means
+                are linearly dependent, at any width of the posteriors.
+            covariance: (d, d) of the samples.
+            excluded: discrete latents.
     """
     codes, shares = row_weights.counted(inputs.codes, row_weights.of(inputs))
     assert codes.logvar is not None, "score() checks needs"
-    spread = _covariance(codes.mean, shares)
-    covariance = spread + np.diag(row_weights.mean(np.exp(codes.logvar.astype(np.float64)), shares))
-    samples, means = gaussian.gaussian_tc(covariance), gaussian.gaussian_tc(spread)
+    of_means = _covariance(codes.mean, shares)
+    variances = row_weights.mean(np.exp(codes.logvar.astype(np.float64)), shares)
+    of_samples = of_means + np.diag(variances)
+    samples, means = gaussian.gaussian_tc(of_samples), gaussian.gaussian_tc(of_means)
+    discrete_names = latents.names(codes)[len(of_means) :]
     details: dict[str, Any] = {
         "samples": samples,
         "means": means,
-        "covariance": covariance,
-        "excluded": dict.fromkeys(
-            latents.names(codes)[len(spread) :], "discrete: it has no covariance"
-        ),
+        "covariance": of_samples,
+        "excluded": dict.fromkeys(discrete_names, "discrete: it has no covariance"),
     }
     if math.isinf(samples):
         details["reason"] = "samples are linearly dependent: one latent is a sum of others"
-    return Score(
-        samples,
-        details=details,
-        identity={"estimator": "covariance of q(z)", "latents": "continuous"},
-    )
+    identity = {"estimator": "covariance of q(z)", "latents": "continuous"}
+    return Score(samples, details=details, identity=identity)
 
 
 def active_units(
     inputs: Inputs, *, threshold: float = latents.MIN_VARIANCE, discrete: bool = False
 ) -> Score:
-    """Number of latents whose posterior mean varies: Var_x(mu_j) > threshold (Burda et al. 2016, section
-    5.2).
+    """Return the number of latents with a posterior mean that varies: Var_x(mu_j) > threshold.
 
-    Discrete latents are left out unless asked for. Of them only the likeliest category is stored, and that changes
-    from image to image even where all categories are as good as equally likely: that more than one is used shows
-    activity far less surely than a variance does. How many do is in the details either way.
+    Burda et al. 2016, section 5.2. Discrete latents count only if `discrete` is True. Only their
+    likeliest category is stored, and it changes from image to image even if all categories are
+    almost equally likely. So the use of several categories shows activity far less surely than a
+    variance does. The details give the number of such latents in both cases.
 
     Args:
-        inputs: codes.
-        threshold: variance of the means.
+        inputs: codes; the row weights of the factors, if there are any.
+        threshold: of the variance of the means.
         discrete: also count discrete latents that use more than one category.
 
     Returns:
-        value: a count. details: variances (d,), active (d + m,) (discrete latents after the continuous ones, counted
-        or not), discrete_active (a count), categories (m,): how many are used, as the exponential of the entropy of
-        their frequencies; kl_per_latent (d,) in nats where posteriors are given; excluded.
+        value: a count.
+        details:
+            variances: (d,) of the means.
+            active: (d + m,), discrete latents after the continuous ones, counted or not.
+            discrete_active: number of discrete latents that use more than one category.
+            categories: (m,) how many categories are used, as the exponential of the entropy of
+                their frequencies.
+            excluded: discrete latents that are not counted.
+            kl_per_latent: (d,) KL to the prior, nats; only with posteriors.
     """
     codes, shares = row_weights.counted(inputs.codes, row_weights.of(inputs))
     variances = latents.variances(codes, shares)
     active = latents.active(codes, min_variance=threshold, shares=shares)
     continuous = len(variances)
+    excluded: dict[str, str] = {}
+    if not discrete:
+        for name in latents.names(codes)[continuous:]:
+            excluded[name] = "discrete: counted with discrete=True only"
+    categories = [_used_categories(column, shares) for column in latents.discrete_columns(codes)]
     details: dict[str, Any] = {
         "variances": variances,
         "active": active,
         "discrete_active": float(active[continuous:].sum()),
-        "categories": np.array(
-            [_used(column, shares) for column in latents.discrete_columns(codes)]
-        ),
-        "excluded": {}
-        if discrete
-        else dict.fromkeys(
-            latents.names(codes)[continuous:], "discrete: counted with discrete=True only"
-        ),
+        "categories": np.array(categories),
+        "excluded": excluded,
     }
     if codes.logvar is not None:
         mean, logvar = torch.as_tensor(codes.mean), torch.as_tensor(codes.logvar)
-        details["kl_per_latent"] = row_weights.mean(
-            gaussian.kl(mean.double(), logvar.double()).numpy(), shares
-        )
+        kl = gaussian.kl(mean.double(), logvar.double()).numpy()
+        details["kl_per_latent"] = row_weights.mean(kl, shares)
     counted = active if discrete else active[:continuous]
     return Score(float(counted.sum()), details=details, identity={"estimator": "variance of means"})
 
 
-def _used(column: Array, shares: Array | None) -> float:
+def _used_categories(column: Array, shares: Array | None) -> float:
+    """Return exp H of the frequencies of the categories (N,)."""
     p = np.bincount(column) / len(column) if shares is None else np.bincount(column, shares)
     return float(np.exp(-(p[p > 0] * np.log(p[p > 0])).sum()))
 
 
 def _covariance(mean: Array, shares: Array | None) -> Array:
-    middle = (
-        mean.mean(axis=0, dtype=np.float64) if shares is None else shares @ mean.astype(np.float64)
-    )
-    centred = mean.astype(np.float64) - middle
-    centred[:, np.ptp(mean, axis=0) == 0] = (
-        0.0  # the mean of equal numbers may differ from them in the last bit
-    )
-    return (
-        centred.T @ centred / len(mean)
-        if shares is None
-        else (centred * shares[:, None]).T @ centred
-    )
+    """Return Cov(mu), (d, d), over uniform or weighted rows."""
+    values = mean.astype(np.float64)
+    centre = mean.mean(axis=0, dtype=np.float64) if shares is None else shares @ values
+    centred = values - centre
+    # The mean of equal numbers may differ from them in the last bit.
+    centred[:, np.ptp(mean, axis=0) == 0] = 0.0
+    if shares is None:
+        return centred.T @ centred / len(mean)
+    return (centred * shares[:, None]).T @ centred

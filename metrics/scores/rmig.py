@@ -1,14 +1,14 @@
 """RMIG and JEMMIG: gaps of the quantised stochastic code (Do and Tran 2020).
 
-z_j is cut into equal bins whose width is chosen beforehand, the same for every latent and model. Its distribution is
-the mixture of the posteriors: p(b | x_n) is a difference of two values of a Gaussian's cumulative distribution, where
-the authors take the density at the bin's centre, and p(b, v) is its mean over the rows that show v, times p(v). No
-sample is drawn.
+z_j is cut into equal bins of a width that is chosen beforehand, the same for every latent and
+model. The distribution of z_j is the mixture of the posteriors: p(b | x_n) is a difference of two
+values of the cumulative distribution of a Gaussian (the authors take the density at the centre of
+the bin), and p(b, v) is its mean over the rows with level v, times p(v). No sample is drawn.
 """
 
 # scipy.sparse and torch carry no types.
-# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false, reportUnknownVariableType=false
-# pyright: reportUnknownArgumentType=false
+# pyright: reportMissingTypeStubs=false, reportUnknownMemberType=false
+# pyright: reportUnknownVariableType=false, reportUnknownArgumentType=false
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from metrics.information.matrix import (
 from metrics.types import Array, Codes, Factors, Inputs, Score
 
 _BLOCK = 1 << 20  # masses held at a time, rows x bins: 8 MB
-_TIE = 1e-9  # nats: latents that know equally much
+_TIE = 1e-9  # nats: latents with information this close to each other count as equal
 
 
 class Quantised(NamedTuple):
-    """Of every latent with every factor, nats.
+    """Entropies and information of every quantised latent with every factor, in nats.
 
     Args:
-        information: (latents, K).
+        information: (latents, K) I(z_j; v_k).
         joint: (latents, K) H(z_j, v_k).
         entropies: (K,) H(v_k).
         bins: (latents,) bins of a continuous latent, categories of a discrete one.
-        outside: (latents,) mass beyond the limits, which the outermost bins have taken.
+        outside: (latents,) mass beyond the limits, counted in the outermost bins.
     """
 
     information: Array
@@ -56,63 +56,88 @@ class Quantised(NamedTuple):
 
 
 def rmig(inputs: Inputs, *, bins: int = 100, limits: tuple[float, float] = (-4.0, 4.0)) -> Score:
-    """MIG with the information of the code quantised in bins of a chosen width: of what a bin can tell.
+    """Return the mutual information gap of the code quantised in bins of a fixed width.
 
         RMIG = 1/K sum_k [ I(z_j1; v_k) - I(z_j2; v_k) ] / H(v_k)
 
-    As the bins narrow it tends to `mig`, from below.
+    with j1 and j2 the latents with the most and second most information about factor k (Do and
+    Tran 2020). With narrower bins, I approaches that of `mig` from below.
 
     Args:
-        inputs: codes with posteriors, factors; discrete codes are further latents, each category a bin.
-        bins: equal ones between the limits; the published 100 between -4 and 4 are .08 wide, where the prior's
-            standard deviation is 1.
-        limits: of the bins; the outermost ones are open. `outside` says how much lies beyond, and when it is much,
-            choose others. The score therefore depends on the scale of the codes.
+        inputs: codes with posteriors, factors; discrete codes are further latents, with one bin
+            per category.
+        bins: equal bins between the limits. The published 100 bins between -4 and 4 have width
+            .08, for a prior of standard deviation 1.
+        limits: of the bins; the outermost ones are open. `outside` is the mass beyond the limits;
+            if it is large, choose other limits. The score therefore depends on the scale of the
+            codes.
 
     Returns:
-        value: in [0, 1]; no error: it is exact for the given rows.
-        details: mutual_information, joint_entropies (latents, K) nats, entropies (K,), gaps (K,), best_latents (K,),
-        outside (latents,), excluded: factors of zero entropy. Without any other factor NaN with a reason.
+        value: in [0, 1].
+        error: None, because the value is exact for the given rows.
+        details:
+            mutual_information, joint_entropies: (latents, K) nats.
+            entropies: (K,) nats.
+            best_latents: (K,) j1.
+            bins: (latents,) numbers of bins or categories.
+            outside: (latents,) mass beyond the limits.
+            excluded: factors of zero entropy.
+            gaps: (K,) normalised gaps.
+        If all factors are excluded the value is NaN, with a reason.
 
     Raises:
-        ValueError: bins < 2, limits that do not rise, codes without logvar.
+        ValueError: bins < 2, limits that do not rise, or codes without logvar.
     """
-    found = quantise(inputs, bins=bins, limits=limits)
-    gap, best = gaps(found.information, found.entropies)
-    return _score(inputs, found, gap, best, {"gaps": gap})
+    quantised = quantise(inputs, bins=bins, limits=limits)
+    gap, best = gaps(quantised.information, quantised.entropies)
+    return _score(inputs, quantised, gap, best, "gaps")
 
 
 def jemmig(inputs: Inputs, *, bins: int = 100, limits: tuple[float, float] = (-4.0, 4.0)) -> Score:
-    """Joint entropy minus the gap, normalised to grow with disentanglement.
+    """Return JEMMIG: joint entropy minus the gap, normalised to grow with disentanglement.
 
         JEMMIG = 1/K sum_k { 1 - [ H(z*, v_k) - I(z*; v_k) + I(z_2; v_k) ] / [ H(v_k) + ln bins ] }
 
-    z* is the latent that knows most of v_k, z_2 the second. Beyond the gap it asks of z* to hold nothing but v_k: the
-    more of it varies under a fixed v_k, its own noise included, the lower the score; 1 takes a code that falls into
-    one bin per level. Of latents that know equally much (nothing, most often) z* is the one of least entropy. For a
-    discrete z* the bins are its categories.
+    with z* the latent with the most information about v_k, and z_2 the second (Do and Tran 2020).
+    Unlike the gap, it also asks that z* contains nothing but v_k: the more z* varies under a fixed
+    v_k, its own noise included, the lower the score. The value 1 needs a code that falls into one
+    bin per level. Of latents with equal information (mostly none), z* is the one of least entropy.
+    For a discrete z* the bins are its categories.
 
-    Args, errors: see `rmig`.
+    Args:
+        inputs, bins, limits: see `rmig`.
 
     Returns:
-        value: in [0, 1]; details as `rmig`, and jemmig_per_factor (K,).
+        As `rmig`, with jemmig_per_factor (K,) in the place of gaps; best_latents are the z*.
+
+    Raises:
+        ValueError: as `rmig`.
     """
-    found = quantise(inputs, bins=bins, limits=limits)
-    best = _best(found)
-    columns = np.arange(len(found.entropies))
-    most = found.information[best, columns]
-    second = found.information.copy()
-    second[best, columns] = 0.0
-    scale = found.entropies + np.log(np.maximum(found.bins[best], 1))
-    short = found.joint[best, columns] - most + second.max(axis=0, initial=0.0)
-    kept = found.entropies > 0
-    share = np.divide(short, scale, out=np.zeros(len(scale)), where=kept)
-    each = np.where(kept, np.clip(1 - share, 0.0, 1.0), np.nan)  # rounding alone leaves [0, 1]
-    return _score(inputs, found, each, np.where(kept, best, -1), {"jemmig_per_factor": each})
+    quantised = quantise(inputs, bins=bins, limits=limits)
+    best = _best(quantised)
+    columns = np.arange(len(quantised.entropies))
+    most = quantised.information[best, columns]
+    others = quantised.information.copy()
+    others[best, columns] = 0.0
+    second = others.max(axis=0, initial=0.0)
+    scale = quantised.entropies + np.log(np.maximum(quantised.bins[best], 1))
+    shortfall = quantised.joint[best, columns] - most + second
+    kept = quantised.entropies > 0
+    share = np.divide(shortfall, scale, out=np.zeros(len(scale)), where=kept)
+    # Only rounding leaves [0, 1].
+    per_factor = np.where(kept, np.clip(1 - share, 0.0, 1.0), np.nan)
+    return _score(inputs, quantised, per_factor, np.where(kept, best, -1), "jemmig_per_factor")
 
 
 def quantise(inputs: Inputs, *, bins: int, limits: tuple[float, float]) -> Quantised:
-    """Information and joint entropies of quantised latents. Args, errors: see `rmig`."""
+    """Return information and joint entropies of quantised latents (Do and Tran 2020).
+
+    Args:
+        inputs, bins, limits: see `rmig`.
+
+    Raises:
+        ValueError: as `rmig`, or codes without any latent.
+    """
     low, high = limits
     if bins < 2 or not low < high:
         raise ValueError(
@@ -144,7 +169,10 @@ def quantise(inputs: Inputs, *, bins: int, limits: tuple[float, float]) -> Quant
 def _continuous(
     codes: Codes, factors: Factors, edges: Array, starts: Array
 ) -> tuple[list[Array], list[float]]:
-    """p(v_k, b) of every continuous latent, (sum of levels, bins), and what lies beyond the limits."""
+    """Return, for every continuous latent, p(v_k, b) and the mass beyond the limits.
+
+    Each table has shape (sum of levels, bins); the rows of factor k begin at starts[k].
+    """
     logvar, weights = posterior(codes), row_weights(factors)
     tables: list[Array] = []
     outside: list[float] = []
@@ -156,54 +184,57 @@ def _continuous(
             below = _below(codes.mean[rows, j], logvar[rows, j], edges)
             beyond += float(weights[rows] @ (below[:, 0] + 1 - below[:, -1]))
             below[:, 0], below[:, -1] = 0.0, 1.0
-            table += _membership(factors.values[rows], weights[rows], starts) @ np.diff(
-                below, axis=1
-            )
+            membership = _membership(factors.values[rows], weights[rows], starts)
+            table += membership @ np.diff(below, axis=1)
         tables.append(table)
         outside.append(beyond)
     return tables, outside
 
 
 def _below(mean: Array, logvar: Array, edges: Array) -> Array:
-    """Mass of every posterior below every edge: (rows, edges)."""
-    inverse = np.exp(np.minimum(-0.5 * logvar.astype(np.float64), 600.0))
-    standard = (edges - mean.astype(np.float64)[:, None]) * inverse[:, None]
+    """Return the mass of every posterior below every edge: (rows, edges)."""
+    inverse_std = np.exp(np.minimum(-0.5 * logvar.astype(np.float64), 600.0))
+    standard = (edges - mean.astype(np.float64)[:, None]) * inverse_std[:, None]
     with device.one_thread(when=standard.size < _BLOCK):
         return torch.special.ndtr(torch.as_tensor(standard)).numpy()
 
 
 def _membership(values: Array, weights: Array, starts: Array) -> Any:
-    """The weight of every row in each level that it shows: (sum of levels, rows), sparse."""
+    """Return the weight of every row at each of its levels: (sum of levels, rows), sparse."""
     rows, factors = values.shape
     ends = np.arange(0, rows * factors + 1, factors)
     content = (np.repeat(weights, factors), (values + starts[:-1]).ravel(), ends)
     return sparse.csc_matrix(content, shape=(int(starts[-1]), rows))
 
 
-def _best(found: Quantised) -> Array:
-    """The latent that knows most of every factor; of equals the one of least joint entropy, whatever their order."""
-    most = found.information.max(axis=0)
-    return np.where(found.information >= most - _TIE, found.joint, math.inf).argmin(axis=0)
+def _best(quantised: Quantised) -> Array:
+    """Return the latent with the most information about every factor: (K,).
+
+    Of equals it is the one of least joint entropy, so that the order of latents does not matter.
+    """
+    most = quantised.information.max(axis=0)
+    is_best = quantised.information >= most - _TIE
+    return np.where(is_best, quantised.joint, math.inf).argmin(axis=0)
 
 
-def _score(
-    inputs: Inputs, found: Quantised, each: Array, best: Array, further: dict[str, Any]
-) -> Score:
-    factors, kept = given(inputs), found.entropies > 0
-    information = Information(found.information, np.zeros_like(found.information), found.entropies)
+def _score(inputs: Inputs, quantised: Quantised, per_factor: Array, best: Array, key: str) -> Score:
+    """Return the mean of a score per factor (K,); the details contain it under `key`."""
+    factors, kept = given(inputs), quantised.entropies > 0
+    no_error = np.zeros_like(quantised.information)
+    information = Information(quantised.information, no_error, quantised.entropies)
     details: dict[str, Any] = {
-        "mutual_information": found.information,
-        "joint_entropies": found.joint,
-        "entropies": found.entropies,
+        "mutual_information": quantised.information,
+        "joint_entropies": quantised.joint,
+        "entropies": quantised.entropies,
         "best_latents": best,
-        "bins": found.bins,
-        "outside": found.outside,
+        "bins": quantised.bins,
+        "outside": quantised.outside,
         "excluded": constant_factors(information, factors),
-        **further,
+        key: per_factor,
     }
-    names = [name for name, keep in zip(factors.names, kept, strict=True) if keep]
+    names = [factors.names[k] for k in np.flatnonzero(kept)]
     identity = {"estimator": "quantised posterior, exact", "scored": names}
     if not names:
         details["reason"] = ALL_CONSTANT
         return Score(math.nan, details=details, identity=identity)
-    return Score(float(each[kept].mean()), details=details, identity=identity)
+    return Score(float(per_factor[kept].mean()), details=details, identity=identity)

@@ -1,4 +1,4 @@
-"""The codes that we and other packages score, and the grid of factors as those packages see data."""
+"""The codes that we and other packages score, and the grid of factors in their form of data."""
 
 from __future__ import annotations
 
@@ -10,51 +10,56 @@ import numpy as np
 from metrics import Codes, Factors
 
 NAMES = ("shape", "scale", "orientation", "pos_x", "pos_y")
-SIZES = (3, 6, 40, 4, 4)  # dSprites with every 8th position and all else: 11,520 images
+SIZES = (3, 6, 40, 4, 4)  # dSprites with every 8th position: 11,520 images
 ROWS = int(np.prod(SIZES))
 SEED = 0
-TRAIN, TEST = 2_000, 1_000  # rows of what learns on one part and is tested on another
+TRAIN, TEST = 2_000, 1_000  # rows for scores that train a model
 DCI_TRAIN, DCI_TEST = 500, 500
-DCI_FACTORS = (0, 1, 3, 4)  # without orientation, whose 40 classes would be most of the trees
+DCI_FACTORS = (0, 1, 3, 4)  # without orientation: its 40 classes would need most of the trees
 
 
 def factors(*columns: int) -> Factors:
-    """The whole grid, one row per combination; of all factors or of some."""
+    """Return the complete grid, one row per combination, with all factors or some of them."""
     values = np.stack(np.unravel_index(np.arange(ROWS), SIZES), axis=1)
     kept = list(columns or range(len(SIZES)))
     return Factors(values[:, kept], tuple(NAMES[k] for k in kept), tuple(SIZES[k] for k in kept))
 
 
 def codes() -> dict[str, Codes]:
-    """The codes under comparison; rounded, so that every machine makes the same ones."""
+    """Return the codes to compare; they are rounded, so that every machine makes the same ones."""
     rng = np.random.default_rng(SEED)
     values = factors().values
-    own = (
-        2 * values / (np.array(SIZES) - 1) - 1
-    )  # one latent per factor, levels evenly over [-1, 1]
+    # One latent per factor, with levels spread evenly over [-1, 1].
+    identity = 2 * values / (np.array(SIZES) - 1) - 1
     turn = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2)
 
-    # What a trained model leaves: position sharp, scale and angle mixed with shape, five latents that say nothing.
+    # Like a trained model: position is sharp, scale and angle are mixed with shape, and five
+    # latents are noise.
     noisy = 0.02 * rng.standard_normal((len(values), 10))
-    noisy[:, 0] += 1.7 * own[:, 3] + 0.15 * rng.standard_normal(len(values))
-    noisy[:, 1] += 1.7 * own[:, 4] + 0.15 * rng.standard_normal(len(values))
-    noisy[:, 2] += 1.5 * own[:, 1] + 0.4 * own[:, 0] + 0.1 * rng.standard_normal(len(values))
-    noisy[:, 3] += np.cos(np.pi * own[:, 2]) * (1 + 0.3 * own[:, 0]) + 0.1 * rng.standard_normal(
-        len(values)
+    noisy[:, 0] += 1.7 * identity[:, 3] + 0.15 * rng.standard_normal(len(values))
+    noisy[:, 1] += 1.7 * identity[:, 4] + 0.15 * rng.standard_normal(len(values))
+    noisy[:, 2] += (
+        1.5 * identity[:, 1] + 0.4 * identity[:, 0] + 0.1 * rng.standard_normal(len(values))
     )
+    noisy[:, 3] += np.cos(np.pi * identity[:, 2]) * (
+        1 + 0.3 * identity[:, 0]
+    ) + 0.1 * rng.standard_normal(len(values))
     noisy[:, 4] += (
-        np.sin(np.pi * own[:, 2]) + 0.6 * own[:, 0] + 0.1 * rng.standard_normal(len(values))
+        np.sin(np.pi * identity[:, 2])
+        + 0.6 * identity[:, 0]
+        + 0.1 * rng.standard_normal(len(values))
     )
     dead = noisy.copy()
     dead[:, 5:] = 0.0
 
     means = {
-        "identity": own,
-        "stretched": own
-        * np.array([0.1, 1.0, 10.0, 3.0, 0.3]),  # the same, each latent on a scale of its own
+        "identity": identity,
+        # The same, but each latent has a different scale.
+        "stretched": identity * np.array([0.1, 1.0, 10.0, 3.0, 0.3]),
         "noisy": noisy,
-        "dead": dead,  # the same, with the five constant to the bit
-        "rotated": np.concatenate([own[:, :3], own[:, 3:] @ turn], axis=1),
+        # The same, but the five latents of noise are exactly constant.
+        "dead": dead,
+        "rotated": np.concatenate([identity[:, :3], identity[:, 3:] @ turn], axis=1),
         "noise": rng.standard_normal((len(values), 10)),
     }
     return {
@@ -63,22 +68,25 @@ def codes() -> dict[str, Codes]:
     }
 
 
-def digest(one: Codes) -> str:
-    """What tells whether the codes here are those that were scored there."""
-    return hashlib.sha256(one.mean.tobytes()).hexdigest()[:16]
+def digest(scored: Codes) -> str:
+    """Return a hash of the means, to check that the recorded scores belong to these codes."""
+    return hashlib.sha256(scored.mean.tobytes()).hexdigest()[:16]
 
 
 class Deck:
-    """The grid as disentanglement_lib and disent see data; an "observation" is the number of a row.
+    """The grid in the form of data sets of disentanglement_lib and disent.
 
-    Batches (`sample`) are dealt from a permutation of all rows, the one from which our metrics draw rows to learn from
-    and then rows to be tested on; what a metric draws by factor, it draws by its own generator.
+    An "observation" is the number of a row. `sample` takes its batches from a permutation of all
+    rows. Our metrics draw training rows and then test rows from the same permutation. A metric that
+    draws rows by factor uses another generator.
     """
 
     num_factors = len(SIZES)
 
     def __init__(self, mean: np.ndarray) -> None:
-        self._mean, self._rows, self._next = mean, np.random.default_rng(SEED).permutation(ROWS), 0
+        self._mean = mean
+        self._rows = np.random.default_rng(SEED).permutation(ROWS)
+        self._next = 0
         self._values = factors().values
         self.gt_data = self
 
@@ -86,9 +94,9 @@ class Deck:
         return self._mean[observations]
 
     def sample(self, size: int, _state: Any = None) -> tuple[np.ndarray, np.ndarray]:
-        dealt = self._rows[np.arange(self._next, self._next + size) % ROWS]
+        rows = self._rows[np.arange(self._next, self._next + size) % ROWS]
         self._next += size
-        return self._values[dealt], dealt
+        return self._values[rows], rows
 
     def sample_observations(self, size: int, state: Any = None) -> np.ndarray:
         return self.sample(size, state)[1]
@@ -101,7 +109,7 @@ class Deck:
     ) -> np.ndarray:
         return np.ravel_multi_index(tuple(values.T), SIZES)
 
-    # disent's names for the same
+    # The names of disent for the same methods.
     def dataset_sample_batch(self, size: int, mode: str) -> np.ndarray:
         return self.sample(size)[1]
 

@@ -1,4 +1,4 @@
-"""G10: the density-ratio estimate of total correlation, and that the two players keep apart."""
+"""FactorVAE: the density-ratio estimate of total correlation, and the separation of its players."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TC = -0.5 * math.log(1 - RHO**2)  # of N(0, R) in two dimensions: −½ ln det R
 
 
 class KnownCodes:
-    """Networks whose codes are given and whose discriminator is optimal for N(0, R) against N(0, I)."""
+    """Networks with given codes, and with the optimal discriminator of N(0, R) against N(0, I)."""
 
     def __init__(self, z: Tensor) -> None:
         self.z = z
@@ -60,16 +60,16 @@ def known(n: int) -> Terms:
     )
 
 
-def test_optimal_discriminator_s_estimate_is_the_total_correlation() -> None:
+def test_optimal_discriminator_estimates_the_total_correlation() -> None:
     z = correlated(100_000)
     ratio = KnownCodes(z).discriminate(z)
     error = 4 * (ratio[:, 0] - ratio[:, 1]).std() / math.sqrt(len(z))
     assert abs(known(100_000).parts["tc_discriminator"] - TC) < error
-    assert error < 0.02  # else the test could not fail
+    assert error < 0.02  # otherwise the test could not fail
 
 
-def test_optimal_discriminator_s_loss_is_ln_2_less_the_jensen_shannon_divergence() -> None:
-    """At the optimum L_D = ln 2 − JSD(q(z), ∏ q(z_j)); the JSD by quadrature of the two densities."""
+def test_loss_of_the_optimal_discriminator_is_ln_2_minus_the_jensen_shannon_divergence() -> None:
+    """At the optimum L_D = ln 2 − JSD(q(z), ∏ q(z_j)). The JSD is integrated numerically."""
     grid = np.linspace(-7, 7, 1401)
     x, y = np.meshgrid(grid, grid)
     joint = np.exp(-0.5 * (x**2 - 2 * RHO * x * y + y**2) / (1 - RHO**2)) / (
@@ -77,10 +77,10 @@ def test_optimal_discriminator_s_loss_is_ln_2_less_the_jensen_shannon_divergence
     )
     product = np.exp(-0.5 * (x**2 + y**2)) / (2 * np.pi)
     middle = 0.5 * (joint + product)
-    jsd = (
-        0.5 * (joint * np.log(joint / middle) + product * np.log(product / middle)).sum() * 0.01**2
-    )
-    # per-sample sd of a cross-entropy here is below 1: four standard errors of 1e5 pairs are .013
+    divergence = joint * np.log(joint / middle) + product * np.log(product / middle)
+    jsd = 0.5 * divergence.sum() * 0.01**2
+    # The sd of this cross-entropy per sample is below 1: four standard errors of 1e5 pairs are
+    # .013.
     assert known(100_000).rivals["adversary"].item() == pytest.approx(math.log(2) - jsd, abs=0.013)
 
 
@@ -93,27 +93,28 @@ def test_permutation_keeps_each_marginal_exactly() -> None:
     assert not torch.equal(order[:, 0], order[:, 1])
 
 
-def test_second_batch_is_what_is_permuted() -> None:
+def test_the_second_batch_is_permuted() -> None:
     paper, shortcut = FactorVAE(depth=1, width=9), FactorVAE(depth=1, width=9, second_batch=False)
     case = make(paper)
-    elsewhere = case._replace(batch=case.batch._replace(second=case.batch.second.flip(3)))
-    losses = [paper.terms(*one).rivals["adversary"] for one in (case, elsewhere)]
-    assert losses[0] != losses[1]
-    assert (
-        shortcut.terms(*case).rivals["adversary"] == shortcut.terms(*elsewhere).rivals["adversary"]
-    )
+    flipped = case._replace(batch=case.batch._replace(second=case.batch.second.flip(3)))
+
+    def loss(objective: FactorVAE, on: Case) -> Tensor:
+        return objective.terms(*on).rivals["adversary"]
+
+    assert loss(paper, case) != loss(paper, flipped)
+    assert loss(shortcut, case) == loss(shortcut, flipped)
 
 
 @dataclass(frozen=True)
 class Leaky:
-    """The published mistake: the discriminator's loss is taken on codes that are not detached."""
+    """A published mistake: the codes in the loss of the discriminator are not detached."""
 
-    own: FactorVAE
+    objective: FactorVAE
 
     def terms(self, case: Case) -> Terms:
         _, z, *_ = autoencode(case.nets, case.batch, case.noise)
         rival = discriminator_loss(case.nets, z, permuted(z, case.noise.permutation))
-        return self.own.terms(*case)._replace(rivals={"adversary": rival})
+        return self.objective.terms(*case)._replace(rivals={"adversary": rival})
 
 
 def encoder_gradient_of_the_rival(terms: Terms, case: Case) -> list[Tensor | None]:
@@ -124,11 +125,10 @@ def encoder_gradient_of_the_rival(terms: Terms, case: Case) -> list[Tensor | Non
     )
 
 
-def test_discriminator_s_loss_does_not_reach_the_encoder_and_the_leak_is_caught() -> None:
+def test_loss_of_the_discriminator_has_no_gradient_in_the_encoder_and_a_leak_is_detected() -> None:
     objective = FactorVAE(depth=1, width=9)
     case = make(objective)
     assert encoder_gradient_of_the_rival(objective.terms(*case), case) == [None] * 4
-    assert all(
-        g is not None and g.any()
-        for g in encoder_gradient_of_the_rival(Leaky(objective).terms(case), case)
-    )
+    for gradient in encoder_gradient_of_the_rival(Leaky(objective).terms(case), case):
+        assert gradient is not None
+        assert gradient.any()

@@ -1,4 +1,4 @@
-"""G6: codes whose gap is known, and two published mistakes that these tests would have caught."""
+"""Codes with a known gap, and two published mistakes that these tests detect."""
 
 import numpy as np
 import pytest
@@ -38,15 +38,14 @@ def test_one_to_one_code_scores_one():
 
 
 @pytest.mark.parametrize(("std", "share"), [(0.02, 0.873), (0.01, 0.992), (0.005, 1.000)])
-def test_forty_values_on_a_code_of_width_two(std, share):
+def test_gap_of_forty_levels_depends_on_the_width_of_the_posterior(std, share):
     factors = grid(40)
-    assert gap("mig", identity(factors, std), factors).value == pytest.approx(
-        share, abs=6e-4
-    )  # three digits
+    value = gap("mig", identity(factors, std), factors).value
+    assert value == pytest.approx(share, abs=6e-4)  # three digits
 
 
 def plug_in_share(levels, bins):
-    """I(bin; level) / H(level) when equally frequent levels fall into equal bins: H(bin) / ln(levels)."""
+    """Return I(bin; level) / H(level) = H(bin) / ln(levels), for equally frequent levels."""
     level = np.arange(levels)
     bin_of = np.minimum(np.floor(level * bins / (levels - 1)), bins - 1)
     p = np.unique(bin_of, return_counts=True)[1] / levels
@@ -57,27 +56,25 @@ def plug_in_share(levels, bins):
     ("bins", "five", "four"), [(20, 0.9024, 0.8780), (10, 0.7897, 0.7372), (40, 1.0, 1.0)]
 )
 def test_histogram_ceiling_on_dsprites(bins, five, four):
-    # The gap of an identity code is I/H, as all other latents are independent of the factor on the full grid.
-    # So the mean over factors of `plug_in_share` is the ceiling of the whole data set: 737,280 rows need no run.
+    # The gap of an identity code is I/H, because on the complete grid all other latents are
+    # independent of the factor. So the mean of `plug_in_share` over factors is the ceiling of the
+    # complete data set, and its 737,280 rows need not be scored.
     shares = [plug_in_share(levels, bins) for levels in DSPRITES]
     assert_allclose([np.mean(shares), np.mean(shares[1:])], [five, four], atol=5e-5)
 
 
 @pytest.mark.parametrize(("bins", "five"), [(20, 0.9024), (10, 0.7897), (40, 1.0)])
-def test_ceiling_beside_a_score_is_that_of_dsprites(bins, five):
-    # The gap of a factor does not depend on which others are on the grid: two small ones have all of the five.
-    found = [
-        score("mig_hist20", identity(factors), factors, bins=bins).ceiling
-        for factors in (
-            grid(3, 6),
-            grid(40, 32),
-        )  # the mean gaps of shape and scale, orientation and x
-    ]
+def test_ceilings_of_small_grids_add_up_to_that_of_dsprites(bins, five):
+    # The gap of a factor does not depend on the other factors of the grid. So two small grids show
+    # the gaps of four of the five factors; that of y is calculated.
+    shape_scale, orientation_x = grid(3, 6), grid(40, 32)
+    first = score("mig_hist20", identity(shape_scale), shape_scale, bins=bins).ceiling
+    second = score("mig_hist20", identity(orientation_x), orientation_x, bins=bins).ceiling
     y = plug_in_share(32, bins)
-    assert (2 * found[0] + 2 * found[1] + y) / 5 == pytest.approx(five, abs=5e-5)
+    assert (2 * first + 2 * second + y) / 5 == pytest.approx(five, abs=5e-5)
 
 
-def test_ceiling_beside_a_score_on_all_of_dsprites():
+def test_ceiling_and_chance_on_all_of_dsprites():
     factors = grid(*DSPRITES)
     ours = score("mig_hist20", Codes(np.zeros((len(factors), 1), np.float32)), factors)
     assert ours.ceiling == pytest.approx(0.9024, abs=5e-5)
@@ -95,9 +92,8 @@ def test_histogram_gap_of_an_identity_code_is_the_plug_in_share():
 def test_duplicated_codes_have_no_gap(name):
     factors = grid(5, 4)
     codes = identity(factors)
-    assert gap(name, with_mean(codes, codes.mean[:, [0, 0, 1, 1]]), factors).value == pytest.approx(
-        0.0, abs=1e-12
-    )
+    twice = with_mean(codes, codes.mean[:, [0, 0, 1, 1]])
+    assert gap(name, twice, factors).value == pytest.approx(0.0, abs=1e-12)
 
 
 @pytest.mark.parametrize("name", ["mig", "mig_hist20"])
@@ -105,27 +101,26 @@ def test_codes_rotated_by_45_degrees_have_no_gap(name):
     factors = grid(6, 6)
     codes = identity(factors)
     turn = np.array([[1.0, -1.0], [1.0, 1.0]]) / np.sqrt(2)
-    # Both latents know both factors equally well: one is the mirror image of the other.
+    # Both latents have equal information about both factors: one is the mirror image of the other.
     rotated = with_mean(codes, np.round(codes.mean @ turn, 12))
-    assert gap(name, rotated, factors).value == pytest.approx(
-        0.0, abs=0.02 if name == "mig_hist20" else 1e-6
-    )
+    tolerance = 0.02 if name == "mig_hist20" else 1e-6
+    assert gap(name, rotated, factors).value == pytest.approx(0.0, abs=tolerance)
 
 
 @pytest.mark.parametrize(
     "name", ["mig", "mig_chen4", "mig_hist20", "mig_sup", "rmig", "jemmig", "med"]
 )
 def test_constant_factor_is_excluded_and_named(name):
-    plain, more = grid(5, 4), grid(5, 4, constant=True)
+    varying, more = grid(5, 4), grid(5, 4, constant=True)
     ours = gap(name, identity(more), more)
-    assert ours.value == pytest.approx(gap(name, identity(plain), plain).value)
-    assert [name for name in ours.details["excluded"] if name in more.names] == [
-        "factor2"
-    ]  # its latent may be too
+    assert ours.value == pytest.approx(gap(name, identity(varying), varying).value)
+    # Its latent may be excluded, too.
+    excluded_factors = [name for name in ours.details["excluded"] if name in more.names]
+    assert excluded_factors == ["factor2"]
 
 
 @pytest.mark.parametrize("name", ["mig", "mig_hist20"])
-def test_single_latent_is_compared_with_a_dead_one(name):
+def test_single_latent_has_its_gap_to_zero(name):
     factors = grid(5, 4)
     codes = identity(factors)
     ours = gap(name, with_mean(codes, codes.mean[:, :1]), factors).details["gaps"]
@@ -134,7 +129,8 @@ def test_single_latent_is_compared_with_a_dead_one(name):
 
 @pytest.mark.parametrize("name", ["mig", "mig_hist20"])
 def test_latents_read_in_the_wrong_memory_order_have_almost_no_gap(name):
-    # The published evaluation viewed an (N, d) array as (d, N), which mixes latents, where it meant to transpose.
+    # The published evaluation should have transposed an (N, d) array. It viewed the array as (d,
+    # N), which mixes latents.
     factors = grid(8, 8, 4)
     codes = identity(factors)
     mixed = with_mean(codes, codes.mean.reshape(3, -1).T)
@@ -149,8 +145,9 @@ def test_one_to_one_code_scores_one_by_every_definition():
         assert gap(name, codes, factors).value == pytest.approx(1.0, abs=1e-6)
 
 
-def test_the_paper_protocol_by_sampling_agrees():
-    # H(z) and H(z|v) as means of -ln q over samples of the mixtures (Chen et al. 2018, section 4.1).
+def test_sampling_by_the_protocol_of_the_paper_agrees():
+    # H(z) and H(z|v) as means of -ln q over samples of the mixtures (Chen et al. 2018, section
+    # 4.1).
     rng = np.random.default_rng(0)
     factors = grid(4, 3)
     mean = 0.4 * factors.values.astype(float)
@@ -165,6 +162,5 @@ def test_the_paper_protocol_by_sampling_agrees():
     level, rows = factors.values[:, 0], np.arange(12)
     sampled = entropy(rows, 0) - np.mean([entropy(rows[level == v], 0) for v in range(4)])
     ours = gap("mig", Codes(mean, 2 * np.log(std)), factors).details["mutual_information"][0, 0]
-    assert (
-        abs(ours - sampled) < 0.03
-    )  # per-sample deviations about .7 over sqrt(20,000), two entropies, four errors
+    # Four errors of two entropies, each with deviations of about .7 over sqrt(20,000).
+    assert abs(ours - sampled) < 0.03

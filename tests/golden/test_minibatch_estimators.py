@@ -1,4 +1,4 @@
-"""G3: estimators of log q(z) from a minibatch, and the published weight matrix as a negative control."""
+"""Estimators of log q(z) from a minibatch; the published weight matrix is a negative control."""
 
 import itertools
 import math
@@ -22,15 +22,14 @@ def posterior(batch, d, seed=0, scale=1.0):
 
 
 def mixture(z, mean, logvar):
-    log_q = gaussian.log_density(
-        z[:, None], mean[None], logvar[None]
-    )  # sample i, image k, latent j
+    # log_q[i, k, j]: sample i, image k, latent j
+    log_q = gaussian.log_density(z[:, None], mean[None], logvar[None])
     n = math.log(len(mean))
     return log_q.sum(2).logsumexp(1) - n, (log_q.logsumexp(1) - n).sum(1)
 
 
 @pytest.mark.parametrize("estimator", ALL)
-def test_is_the_weighted_sum_written_out(estimator):
+def test_estimate_is_the_weighted_sum_over_the_batch(estimator):
     z, mean, logvar = posterior(5, 3)
     log_q = gaussian.log_density(z[:, None], mean[None], logvar[None])
     weights = log_weights(5, 40, estimator)
@@ -42,20 +41,24 @@ def test_is_the_weighted_sum_written_out(estimator):
 @pytest.mark.parametrize("estimator", PROPER)
 @pytest.mark.parametrize(("batch", "n"), [(2, 2), (3, 6), (8, 100), (64, 64)])
 def test_rows_of_the_weights_sum_to_one(estimator, batch, n):
-    torch.testing.assert_close(
-        log_weights(batch, n, estimator).exp().sum(1), torch.ones(batch, dtype=torch.float64)
-    )
+    sums = log_weights(batch, n, estimator).exp().sum(1)
+    torch.testing.assert_close(sums, torch.ones(batch, dtype=torch.float64))
 
 
-def test_stratified_weights():
-    # B = 4, N = 10, M = 3: 1/N on the diagonal, (N - M)/(N M) = 7/30 after it, cyclic, 1/M elsewhere.
+def test_stratified_weights_have_their_published_form():
+    # B = 4, N = 10, M = 3: 1/N on the diagonal, (N - M)/(N M) = 7/30 after it, cyclic, 1/M
+    # elsewhere.
     a, b, c = 1 / 10, 7 / 30, 1 / 3
     expected = [[a, b, c, c], [c, a, b, c], [c, c, a, b], [b, c, c, a]]
     np.testing.assert_allclose(log_weights(4, 10, "mss").exp(), expected)
 
 
 def row_biases(estimator, n=6, batch=3):
-    """Mean over all ordered batches of (estimate of q(z)) / q(z) - 1 when image i stands in row i, for every row."""
+    """Return the relative bias of the estimate of q(z), for a sample in each row of the batch.
+
+    It is the mean of estimate / q(z) - 1 over all ordered batches with the image of the sample in
+    that row.
+    """
     _, mean, logvar = posterior(n, 2, scale=2.0)
     z = mean[:1] + 0.3  # a sample from image 0
     density = gaussian.log_density(z, mean, logvar).sum(1).exp()
@@ -69,7 +72,7 @@ def row_biases(estimator, n=6, batch=3):
 
 
 @pytest.mark.parametrize("estimator", PROPER)
-def test_unbiased_over_all_batches_in_every_row(estimator):
+def test_proper_estimators_are_unbiased_in_every_row(estimator):
     np.testing.assert_allclose(row_biases(estimator), 0.0, atol=1e-12)
 
 
@@ -86,22 +89,22 @@ def test_published_weights_have_a_row_that_does_not_sum_to_one():
     np.testing.assert_allclose(np.delete(sums, 6), 1.0)
 
 
-def test_symmetric_is_exact_on_the_whole_data_set():
+def test_symmetric_is_exact_if_the_batch_is_the_data_set():
     z, mean, logvar = posterior(7, 3)
-    for ours, truth in zip(
-        log_qz(z, mean, logvar, 7, "mss-symmetric"), mixture(z, mean, logvar), strict=True
-    ):
-        torch.testing.assert_close(ours, truth)
+    ours, truth = log_qz(z, mean, logvar, 7, "mss-symmetric"), mixture(z, mean, logvar)
+    torch.testing.assert_close(ours[0], truth[0])
+    torch.testing.assert_close(ours[1], truth[1])
 
 
-def test_stratified_is_not_exact_on_the_whole_data_set():
+def test_stratified_is_not_exact_if_the_batch_is_the_data_set():
     z, mean, logvar = posterior(7, 3)
-    assert (log_qz(z, mean, logvar, 7, "mss")[0] - mixture(z, mean, logvar)[0]).abs().max() > 1e-3
+    difference = log_qz(z, mean, logvar, 7, "mss")[0] - mixture(z, mean, logvar)[0]
+    assert difference.abs().max() > 1e-3
 
 
 def test_weighted_sampling_of_a_collapsed_posterior_is_low_by_log_n():
-    # q(z|x) = p: log q(z) = log p(z) - ln N, and each of the d marginals likewise. With N = 20,000 and d = 10:
-    # MI = 9.9035, TC = (d - 1) ln N = 89.13, dimension-wise KL = -99.03.
+    # q(z|x) = p: log q(z) = log p(z) - ln N, and each of the d marginals likewise. With N = 20,000
+    # and d = 10: MI = 9.9035, TC = (d - 1) ln N = 89.13, dimension-wise KL = -99.03.
     z, zero = torch.randn(32, 10, dtype=torch.float64), torch.zeros(32, 10, dtype=torch.float64)
     log_p = gaussian.log_density(z, zero, zero).sum(1)
     joint, product = log_qz(z, zero, zero, 20_000, "mws")
@@ -128,28 +131,27 @@ def test_full_mixture_and_mean_over_a_batch_of_a_collapsed_posterior_are_exact()
 
 
 def test_weighted_sampling_of_separate_posteriors_is_low_by_log_batch():
-    # Every sample sees only its own image: log q(z) = log q(z|x) - ln(N B) instead of log q(z|x) - ln N.
+    # Only the image of a sample contributes: log q(z) = log q(z|x) - ln(N B) instead of
+    # log q(z|x) - ln N.
     mean = 100 * torch.arange(8, dtype=torch.float64)[:, None].expand(8, 3)
     zero = torch.zeros_like(mean)
     joint, product = log_qz(mean, mean, zero, 50, "mws")
-    own = gaussian.log_density(mean, mean, zero).sum(1)
-    torch.testing.assert_close(joint, own - math.log(50 * 8))
-    torch.testing.assert_close(
-        (joint - product).mean(), torch.tensor(2 * math.log(50 * 8), dtype=torch.float64)
-    )
+    log_qzx = gaussian.log_density(mean, mean, zero).sum(1)
+    torch.testing.assert_close(joint, log_qzx - math.log(50 * 8))
+    expected_tc = torch.tensor(2 * math.log(50 * 8), dtype=torch.float64)
+    torch.testing.assert_close((joint - product).mean(), expected_tc)
 
 
 @pytest.mark.parametrize("estimator", ALL)
-def test_gradients_are_those_of_finite_differences(estimator):
+def test_gradients_agree_with_finite_differences(estimator):
     inputs = tuple(x.requires_grad_() for x in posterior(4, 2))
     assert torch.autograd.gradcheck(lambda *x: log_qz(*x, 30, estimator), inputs)
 
 
 @pytest.mark.parametrize("estimator", ALL)
-def test_fused_models_get_the_gradients_of_each_alone(estimator):
-    stacked = tuple(
-        torch.stack(x) for x in zip(posterior(4, 2, 1), posterior(4, 2, 2), strict=True)
-    )
+def test_fused_models_get_the_gradients_of_single_models(estimator):
+    pairs = zip(posterior(4, 2, 1), posterior(4, 2, 2), strict=True)
+    stacked = tuple(torch.stack(pair) for pair in pairs)
 
     def total_correlation(z, mean, logvar):
         joint, product = log_qz(z, mean, logvar, 30, estimator)
@@ -158,15 +160,15 @@ def test_fused_models_get_the_gradients_of_each_alone(estimator):
     gradient = torch.func.grad(total_correlation, argnums=(0, 1, 2))
     fused = torch.func.vmap(gradient)(*stacked)
     for model in range(2):
-        for together, alone in zip(fused, gradient(*(x[model] for x in stacked)), strict=True):
-            torch.testing.assert_close(together[model], alone)
+        alone = gradient(*(x[model] for x in stacked))
+        for of_both, of_one in zip(fused, alone, strict=True):
+            torch.testing.assert_close(of_both[model], of_one)
 
 
 def test_sharp_float32_posteriors_stay_finite():
     z, mean, logvar = (x.float().requires_grad_() for x in posterior(16, 4))
-    joint, product = log_qz(
-        z, mean, logvar - 14, 1000, "mss"
-    )  # widths of 1e-3: log densities down to -1e6
+    # Widths of 1e-3: log densities down to -1e6.
+    joint, product = log_qz(z, mean, logvar - 14, 1000, "mss")
     (joint - product).sum().backward()
     assert all(torch.isfinite(x).all() for x in (joint, product, z.grad, mean.grad, logvar.grad))
 
@@ -179,6 +181,6 @@ def test_sharp_float32_posteriors_stay_finite():
         (100, 1, "mss", "at least 2 images"),
     ],
 )
-def test_mistakes_are_named(n, batch, estimator, message):
+def test_errors_name_the_wrong_argument(n, batch, estimator, message):
     with pytest.raises(ValueError, match=message):
         log_qz(*posterior(batch, 2), n, estimator)

@@ -1,4 +1,4 @@
-"""G12: constants that every number of dSprites rests on."""
+"""Constants that every number on dSprites depends on."""
 
 from __future__ import annotations
 
@@ -16,27 +16,23 @@ from vae_core.likelihood import likelihood
 
 
 def test_logits_zero_cost_ln_2_a_pixel() -> None:
-    # 4096 ln 2 = 2839.1309 nats for an image of 64 x 64, whatever its pixels
-    images = (
-        torch.rand(3, 1, 64, 64, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
-        < 0.2
-    ).double()
+    # 4096 ln 2 = 2839.1309 nats for an image of 64 x 64, with any pixels.
+    generator = torch.Generator().manual_seed(0)
+    images = torch.rand(3, 1, 64, 64, generator=generator, dtype=torch.float64) < 0.2
+    images = images.double()
     cost = -likelihood("bernoulli").log_prob(torch.zeros_like(images), images, torch.zeros(()))
-    torch.testing.assert_close(
-        cost, torch.full((3,), 2839.1309, dtype=torch.float64), atol=1e-4, rtol=0
-    )
+    expected = torch.full((3,), 2839.1309, dtype=torch.float64)
+    torch.testing.assert_close(cost, expected, atol=1e-4, rtol=0)
 
 
 def test_mutual_information_with_an_image_is_bounded_by_ln_n() -> None:
-    assert math.log(DSprites().outline().images) == pytest.approx(
-        13.510723, abs=1e-6
-    )  # 737,280 images
-    # N codes far apart: the image is known from its code, I(x; z) = ln N and no more
+    images = DSprites().outline().images
+    assert math.log(images) == pytest.approx(13.510723, abs=1e-6)  # 737,280 images
+    # N codes that are far apart identify the image: I(x; z) = ln N, the largest possible value.
     mean = np.arange(64, dtype=np.float64)[:, None] * [[50.0, 70.0]]
     codes = metrics.Codes(mean, np.zeros((64, 2)))
-    assert metrics.elbo_decomposition(codes, samples=500, seed=0).mi == pytest.approx(
-        math.log(64), abs=1e-9
-    )
+    mi = metrics.elbo_decomposition(codes, samples=500, seed=0).mi
+    assert mi == pytest.approx(math.log(64), abs=1e-9)
 
 
 def test_clustering_accuracy_does_not_depend_on_names() -> None:
@@ -55,12 +51,12 @@ def sharpness(images: np.ndarray) -> float:
 def test_flat_image_has_no_edges() -> None:
     flat = np.full((2, 1, 64, 64), 0.7)
     assert sharpness(flat) == 0.0
-    # Negative control: with zeros outside the image its frame is an edge.
+    # Negative control: with zeros outside the image, its border is an edge.
     assert ndimage.laplace(255 * flat[0, 0], mode="constant").var() > 100
 
 
-def test_blur_takes_sharpness() -> None:
-    # A square of dSprites' size, ever more blurred.
+def test_blur_lowers_sharpness() -> None:
+    # A square of the size of a sprite, with more and more blur.
     square = np.zeros((1, 1, 64, 64))
     square[..., 24:40, 20:36] = 1
     values = [
@@ -68,5 +64,6 @@ def test_blur_takes_sharpness() -> None:
         for s in (0, 0.5, 1, 2, 4)
     ]
     assert all(sharp > blurred for sharp, blurred in itertools.pairwise(values))
-    # Unblurred: 60 pixels inside the edge (56 at -1, corners at -2) and 64 outside it (at 1), of 4,096; mean 0.
+    # Without blur, 60 of 4,096 pixels are inside the edge (56 at -1, corners at -2), and 64 outside
+    # it (at 1). The mean is 0.
     assert values[0] == pytest.approx(255**2 * (56 + 4 * 4 + 64) / 4096)

@@ -20,14 +20,16 @@ def test_names_of_categories_do_not_matter():
     assert accuracy(np.array([7, -2, 0])[SHAPE]).value == 1.0
 
 
-def test_best_matching_is_the_best_of_all_permutations():
+def test_best_matching_is_the_maximum_over_all_permutations():
     rng = np.random.default_rng(0)
     code = np.where(rng.random(120) < 0.4, SHAPE, rng.integers(0, 3, 120))
-    wanted = max(np.mean(np.array(p)[code] == SHAPE) for p in itertools.permutations(range(3)))
-    assert accuracy(code).value == wanted
+    shares = []
+    for permutation in itertools.permutations(range(3)):
+        shares.append(np.mean(np.array(permutation)[code] == SHAPE))
+    assert accuracy(code).value == max(shares)
 
 
-def test_two_categories_find_two_of_three_levels():
+def test_two_categories_match_two_of_three_levels():
     assert accuracy(np.minimum(SHAPE, 1)).value == pytest.approx(2 / 3)
 
 
@@ -39,15 +41,15 @@ def test_more_categories_than_levels_leave_some_without_partner():
     assert len(result.details["matching"]) == 3
 
 
-def test_one_category_finds_the_most_frequent_level():
+def test_one_category_scores_the_share_of_the_most_frequent_level():
     assert accuracy(np.full(120, 5)).value == pytest.approx(1 / 3)
 
 
-def test_best_of_several_latents_is_taken_alone():
+def test_the_best_latent_is_scored_alone():
     noise = np.random.default_rng(0).integers(0, 3, 120)
     result = accuracy(noise, SHAPE, np.zeros(120, np.int64), mean=np.zeros((120, 4)))
     assert result.value == 1.0
-    assert result.details["latent"] == 5  # four continuous ones come first
+    assert result.details["latent"] == 5  # the four continuous latents come first
     assert result.details["accuracies"][0] < 0.5
     assert result.details["excluded"] == {"latent 6": "one category only"}
 
@@ -81,16 +83,15 @@ def test_factor_can_be_named():
 
 
 def test_constant_factor_has_no_accuracy():
-    result = accuracy(
-        SHAPE, factors=Factors(np.zeros((120, 1), np.int64), ("shape",), (3,)), factor="shape"
-    )
+    constant = Factors(np.zeros((120, 1), np.int64), ("shape",), (3,))
+    result = accuracy(SHAPE, factors=constant, factor="shape")
     assert math.isnan(result.value)
     assert "shape" in result.details["excluded"]
     assert result.details["reason"] == "every factor is constant in the given rows"
 
 
 def test_chance_is_above_one_third_on_few_images():
-    # Three by three counts of 120 images: the best of six matchings is above the 1/3 of a fixed one.
+    # The counts are three by three. A fixed matching has 1/3; the best of all six is above it.
     codes = Codes(np.zeros((120, 0)), discrete=SHAPE[:, None])
     result = score("accuracy", codes, Factors(SHAPE[:, None], ("shape",), (3,)))
     assert 1 / 3 < result.chance < 0.5

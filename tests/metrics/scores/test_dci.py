@@ -19,7 +19,7 @@ def dci(codes, factors, **options):
 
 
 def halves(codes, factors):
-    """Training and test rows as the metric draws them at seed 0 with the sizes (300, 300)."""
+    """Return training and test rows as the metric draws them at seed 0, sizes (300, 300)."""
     rows = held_out(
         "dci", len(factors), train_rows=300, test_rows=300, rng=np.random.default_rng(0)
     )
@@ -42,33 +42,33 @@ def test_each_code_mixing_two_factors_disentangles_less(model):
     factors = grid_factors(5, 5, 8)
     level = factors.values.astype(float)
     mixed = np.stack([level[:, 0] + level[:, 1], level[:, 0] - level[:, 1], level[:, 2]], axis=1)
-    # Codes 0 and 1 serve two of three factors each: 1 - log3 2 = .369 at two thirds of the weight, so about .58.
+    # Codes 0 and 1 each depend on two of three factors: 1 - log3 2 = .369 with two thirds of the
+    # weight, so about .58.
     assert 0.5 < dci(Codes(mixed), factors, model=model).value < 0.7
 
 
 @pytest.mark.parametrize("model", ["forest", "boosting", "published"])
-def test_classifiers_name_accuracy_and_error_as_what_they_are(model):
+def test_classifiers_report_accuracy_and_error_under_their_names(model):
     details = dci(sharp_codes(FACTORS.values), FACTORS, model=model).details
-    assert (details["accuracy"], details["error"]) == (
-        1.0,
-        0.0,
-    )  # a published library calls the first an error
+    # A published library calls the first number an error.
+    assert (details["accuracy"], details["error"]) == (1.0, 0.0)
     noisy = dci(CODES, FACTORS, model=model).details
     np.testing.assert_allclose(noisy["errors"] + noisy["accuracies"], 1.0)
 
 
 @pytest.mark.parametrize("model", ["lasso", "linear"])
-def test_regressions_give_error_in_units_of_the_blind_guess(model):
+def test_regressions_report_error_relative_to_guessing_the_mean(model):
     details = dci(CODES, FACTORS, model=model).details
     assert 0 < details["error"] < 1
     np.testing.assert_allclose(details["errors"] ** 2, 1 - details["r2_per_factor"])
     blind = dci(noise(len(FACTORS)), FACTORS, model=model).details
-    assert blind["error"] == pytest.approx(1.0, abs=0.05)  # 4 of 240 rows' worth of overfitting
+    # Four weights are fitted to 240 rows: a little overfitting.
+    assert blind["error"] == pytest.approx(1.0, abs=0.05)
     assert "accuracy" not in details
 
 
 @pytest.mark.parametrize("model", ["boosting", "lasso"])
-def test_noise_has_no_importance_at_all(model):
+def test_noise_has_no_importance(model):
     result = dci(noise(len(FACTORS)), FACTORS, model=model)
     assert result.value == 0.0
     assert result.details["reason"] == "no latent carries importance for any factor"
@@ -87,13 +87,13 @@ def test_importance_by_permutation_agrees_with_scikit_learn():
             rise = permutation_importance(
                 model, x_test, y_test[:, k], scoring="neg_log_loss", n_repeats=8, random_state=1
             ).importances_mean.clip(min=0)
-        np.testing.assert_allclose(
-            ours[:, k], rise / rise.sum(), atol=0.03
-        )  # other permutations; noise not zeroed
+        # They draw other permutations, and do not set the importance of noise to 0.
+        np.testing.assert_allclose(ours[:, k], rise / rise.sum(), atol=0.03)
 
 
-def test_permutation_finds_the_known_disentanglement_where_impurity_credits_noise():
-    # Latents 0 and 1 are a factor each, latent 2 names two: D = 1/2 + 1/2 (1 - log4 2) = .75; six latents are noise.
+def test_permutation_gives_the_known_disentanglement_and_impurity_credits_noise():
+    # Latents 0 and 1 are one factor each, latent 2 encodes two, and six latents are noise:
+    # D = 1/2 + 1/2 (1 - log4 2) = .75.
     rng = np.random.default_rng(0)
     factors = Factors(rng.integers(0, 8, (4000, 4)), ("a", "b", "c", "d"), (8, 8, 8, 8))
     level = factors.values.astype(float)
@@ -103,9 +103,8 @@ def test_permutation_finds_the_known_disentanglement_where_impurity_credits_nois
     )
     by_permutation = dci(Codes(mean), factors, model="boosting", trees=10, min_leaf=20)
     assert by_permutation.value == pytest.approx(0.75, abs=0.005)
-    assert (
-        score("dci.forest", Codes(mean), factors, reference=False).value < 0.5
-    )  # leaves of five rows
+    # The leaves of the forest have five rows.
+    assert score("dci.forest", Codes(mean), factors, reference=False).value < 0.5
 
 
 def test_published_form_is_gradient_boosting_with_defaults():
@@ -151,17 +150,15 @@ def test_importance_of_a_discrete_latent_is_that_of_its_categories_together(mode
 @pytest.mark.parametrize("model", MODELS)
 def test_codes_may_be_discrete_only(model):
     codes = Codes(np.zeros((len(FACTORS), 0)), discrete=FACTORS.values)
-    assert (
-        dci(codes, FACTORS, model=model).value > 0.8
-    )  # indicators: more columns than a regression likes
+    # Not 1: the indicators give a regression more columns than it can weight well.
+    assert dci(codes, FACTORS, model=model).value > 0.8
 
 
 def test_a_factor_that_no_latent_predicts_counts_in_the_base():
     factors = grid_factors(4, 4, 4)
     factors = Factors(np.repeat(factors.values, 5, axis=0), factors.names, factors.sizes)
-    both = (
-        factors.values[:, :1] * 4.0 + factors.values[:, 1:2]
-    )  # names both, says nothing of the third
+    # It encodes the first two factors, and does not depend on the third.
+    both = factors.values[:, :1] * 4.0 + factors.values[:, 1:2]
     result = dci(Codes(both), factors, model="boosting")
     assert result.value == pytest.approx(1 - np.log(2) / np.log(3), abs=1e-9)
 
@@ -170,20 +167,21 @@ def test_completeness_of_active_latents_does_not_grow_with_dead_ones():
     level = FACTORS.values.astype(float)
     twice = Codes(np.concatenate([level, level, np.zeros((len(level), 8))], axis=1))
     details = dci(twice, FACTORS, model="linear").details
-    # Every factor on 2 of 8 active latents equally, of 16 in all: 1 - log8 2 = 2/3 and 1 - log16 2 = 3/4.
+    # Every factor is on 2 of 8 active latents equally, of 16 in all: 1 - log8 2 = 2/3 and
+    # 1 - log16 2 = 3/4.
     assert details["completeness_active"] == pytest.approx(2 / 3, abs=1e-9)
     assert details["completeness"] == pytest.approx(3 / 4, abs=1e-9)
 
 
-def test_completeness_weighs_factors_by_importance_and_says_the_plain_mean_too():
-    # Factor 0 wholly in latent 0; factor 1 barely known, on both latents: its share of importance is small.
+def test_completeness_is_weighted_by_importance_and_comes_with_the_unweighted_mean():
+    # Factor 0 is in latent 0 only. Factor 1 is on both latents, under much noise, so that its share
+    # of importance is small.
     rng = np.random.default_rng(0)
     factors = Factors(rng.integers(0, 9, (4000, 2)), ("known", "faint"), (9, 9))
     level = factors.values - 4.0
     blend = np.stack([level[:, 0], 0.1 * level[:, 1] + rng.standard_normal(4000)], axis=1)
-    details = dci(
-        Codes(blend @ np.array([[1.0, 0.0], [1.0, 1.0]])), factors, model="linear"
-    ).details
+    codes = Codes(blend @ np.array([[1.0, 0.0], [1.0, 1.0]]))
+    details = dci(codes, factors, model="linear").details
     each = details["completeness_per_factor"]
     assert details["completeness_mean"] == pytest.approx(each.mean())
     share = details["importance"].sum(axis=0) / details["importance"].sum()

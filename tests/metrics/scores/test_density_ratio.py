@@ -13,7 +13,10 @@ NOISE = 0.1
 
 
 def gaussian_codes(d, rho, *, n, seed=0):
-    """Codes whose samples are exactly N(0, R) with all correlations rho: means of covariance R - noise I."""
+    """Return codes with samples that are exactly N(0, R), R with all correlations rho.
+
+    The means have the covariance R - noise I.
+    """
     rng = np.random.default_rng(seed)
     covariance = np.full((d, d), rho) + (1 - rho - NOISE) * np.eye(d)
     return Codes(
@@ -22,7 +25,10 @@ def gaussian_codes(d, rho, *, n, seed=0):
 
 
 def signs(n, seed=0):
-    """z_3 is the product of z_1 and z_2, signs with noise: no two latents depend on each other, all three do."""
+    """Return codes in which z_3 is the product of z_1 and z_2, which are signs with noise.
+
+    Any two latents are independent; all three are not.
+    """
     sign = np.random.default_rng(seed).choice([-1.0, 1.0], (n, 2))
     mean = np.concatenate([sign, sign[:, :1] * sign[:, 1:]], axis=1)
     return Codes(mean, np.full_like(mean, 2 * math.log(0.2)))
@@ -32,7 +38,7 @@ def estimate(codes, **options):
     return score("density_ratio_tc", codes, **options)
 
 
-# TC = -1/2 ln det R = -1/2 [(d - 1) ln(1 - rho) + ln(1 + (d - 1) rho)] (golden values G1).
+# TC = -1/2 ln det R = -1/2 [(d - 1) ln(1 - rho) + ln(1 + (d - 1) rho)].
 @pytest.mark.parametrize(
     ("d", "rho", "truth"), [(2, 0.5, 0.143841), (2, 0.8, 0.510826), (10, 0.3, 0.950871), (10, 0, 0)]
 )
@@ -40,13 +46,15 @@ def estimate(codes, **options):
 def test_correlated_gaussians_have_their_total_correlation(d, rho, truth, n, tightest):
     result = estimate(gaussian_codes(d, rho, n=n))
     assert abs(result.value - truth) < 4 * result.error
-    assert (
-        abs(result.value - truth) < tightest
-    )  # four of the largest standard deviations over seeds, .039 and .016
+    # Four of the largest standard deviations over seeds, .039 and .016.
+    assert abs(result.value - truth) < tightest
 
 
 def test_mean_of_the_best_logit_is_the_total_correlation_and_the_fitted_one_agrees():
-    """G10: the logit ln q(z) / prod q(z_j) of N(0, R) has E[logit] = TC = .510826; the fitted one on the same rows."""
+    """For N(0, R) the best logit ln q(z) / prod q(z_j) has the mean TC = .510826.
+
+    The fitted logit is compared with it on the same rows.
+    """
     rho, rng = 0.8, np.random.default_rng(0)
     x, y = rng.standard_normal((2, 20_000))
     z = np.stack([x, rho * x + math.sqrt(1 - rho**2) * y], axis=1)
@@ -56,22 +64,21 @@ def test_mean_of_the_best_logit_is_the_total_correlation_and_the_fitted_one_agre
     assert abs(best.mean() - 0.510826) < 4 * best.std() / math.sqrt(20_000)
     logit = _quadratic(z[:10_000], _shuffled(z[:10_000], np.arange(2), rng))
     fitted = logit(torch.as_tensor(z[10_000:])).numpy()
-    # Six weights from 10,000 rows: each logit is known to a few hundredths, the mean of their differences to .01.
+    # Six weights from 10,000 rows: the error of each logit is a few hundredths, and that of the
+    # mean difference .01.
     assert abs((fitted - best[10_000:]).mean()) < 0.02
     assert np.sqrt(np.mean((fitted - best[10_000:]) ** 2)) < 0.1
 
 
-def test_dependence_that_no_two_latents_show_is_found_by_the_network():
-    # I(z_3; z_1, z_2) = ln 2, less than 1e-5 of which noise of .2 hides.
+def test_network_detects_dependence_that_no_pair_of_latents_has():
+    # I(z_3; z_1, z_2) = ln 2; noise of .2 hides less than 1e-5 of it.
     result = estimate(signs(4_000))
     assert abs(result.details["quadratic"]) < 0.02
-    assert result.value == pytest.approx(
-        math.log(2), abs=0.06
-    )  # five of the .01 by which seeds differ
+    # Seeds differ by .01.
+    assert result.value == pytest.approx(math.log(2), abs=0.06)
     assert abs(result.value - math.log(2)) < 4 * result.error
-    assert (
-        result.details["donsker_varadhan"] < math.log(2) + 0.02
-    )  # a bound, but for the noise of its own mean
+    # A lower bound, up to the noise of its mean.
+    assert result.details["donsker_varadhan"] < math.log(2) + 0.02
 
 
 def test_without_training_the_network_adds_nothing():
@@ -80,25 +87,24 @@ def test_without_training_the_network_adds_nothing():
     assert result.details["steps"].tolist() == [0, 0]
 
 
-def test_independent_latents_are_not_told_from_shuffled_ones():
+def test_independent_latents_cannot_be_separated_from_shuffled_ones():
     result = estimate(KNOWN_CODES["noise"])
     assert result.details["accuracy"] == pytest.approx(0.5, abs=0.03)  # three of sqrt(.25 / 2,304)
-    assert result.details["steps"].tolist() == [
-        0,
-        0,
-    ]  # no gain of the network that validation rows would vouch for
+    # The validation rows show no gain of a network.
+    assert result.details["steps"].tolist() == [0, 0]
 
 
-def test_total_correlation_of_a_finite_mixture_is_out_of_reach():
-    # 4,000 separate points drawn from N(0, I): all of the mixture's TC is what its finite number adds, up to
-    # (d - 1) ln N = 25 nats; one draw of each cannot be told from independent latents.
+def test_total_correlation_of_a_finite_mixture_is_not_detected():
+    # 4,000 separate points drawn from N(0, I): the TC of the mixture comes only from the finite
+    # number of points, and is up to (d - 1) ln N = 25 nats. One draw from each looks like
+    # independent latents.
     codes = sharp_codes(np.random.default_rng(0).standard_normal((4_000, 4)))
     assert elbo_decomposition(codes, samples=200, seed=0).tc > 10
     assert abs(estimate(codes).value) < 0.05
 
 
 def test_discrete_latents_take_part():
-    # The latent is the sign of the category with noise: I = ln 2.
+    # The latent is the category as a sign, with noise: I = ln 2.
     category = np.random.default_rng(0).integers(0, 2, (3_000, 1))
     mean = np.concatenate([2.0 * category - 1, np.zeros((3_000, 1))], axis=1)
     codes = Codes(mean, np.tile([2 * math.log(0.2), 0.0], (3_000, 1)), category)
@@ -108,7 +114,7 @@ def test_discrete_latents_take_part():
 
 
 def test_indicators_of_one_latent_are_permuted_together():
-    """Else the shuffled rows would have no or two categories, which a classifier tells at once."""
+    """Otherwise a shuffled row could have no category or two, and a classifier would see it."""
     rng = np.random.default_rng(0)
     codes = Codes(
         rng.standard_normal((1_000, 1)), np.zeros((1_000, 1)), rng.integers(0, 4, (1_000, 1))
@@ -125,7 +131,7 @@ def test_constant_latents_are_left_out_and_named():
     assert result.details["excluded"] == {"latent 3": "constant"}
 
 
-def test_one_latent_has_nothing_to_correlate_with():
+def test_one_latent_has_no_total_correlation():
     result = estimate(Codes(np.arange(30.0)[:, None], np.zeros((30, 1))))
     assert result.value == 0.0
     assert "fewer than two latents" in result.details["reason"]
@@ -136,12 +142,12 @@ def test_few_rows_are_refused():
         estimate(Codes(np.zeros((19, 2)), np.zeros((19, 2))))
 
 
-def test_rows_limit_what_is_used():
+def test_rows_limit_the_number_of_images():
     assert estimate(signs(500), rows=100, steps=0).details["rows"] == 100
     assert estimate(signs(500), steps=0).details["rows"] == 500
 
 
-def test_the_seed_and_not_the_number_of_threads_decides():
+def test_value_depends_on_the_seed_and_not_on_the_number_of_threads():
     codes = noisy_codes(grid_factors(3, 4, 8, 6), latents=5, seed=0)
     first = estimate(codes, steps=100, seed=1)
     before = torch.get_num_threads()

@@ -24,10 +24,9 @@ def test_areas_are_those_of_scikit_learn_with_ties():
     rng = np.random.default_rng(0)
     positive = rng.random((500, 3)) < [0.1, 0.5, 0.9]
     scores = (positive + rng.standard_normal((500, 3))).round(1)
-    found, _ = areas_under_roc(scores, positive)
-    np.testing.assert_allclose(
-        found, [roc_auc_score(positive[:, v], scores[:, v]) for v in range(3)], atol=1e-12
-    )
+    areas, _ = areas_under_roc(scores, positive)
+    expected = [roc_auc_score(positive[:, v], scores[:, v]) for v in range(3)]
+    np.testing.assert_allclose(areas, expected, atol=1e-12)
 
 
 def test_contributions_give_the_spread_of_a_mean_area_over_samples():
@@ -40,9 +39,8 @@ def test_contributions_give_the_spread_of_a_mean_area_over_samples():
         return areas.mean(), rows.mean(axis=1).std() / 20
 
     means, errors = np.array([sample() for _ in range(400)]).T
-    assert np.mean(errors) == pytest.approx(
-        means.std(), rel=0.15
-    )  # a deviation of 400 samples: 4 x 1 / sqrt(800)
+    # The deviation of 400 samples has a relative error of 1 / sqrt(800); four of them are .14.
+    assert np.mean(errors) == pytest.approx(means.std(), rel=0.15)
 
 
 @pytest.mark.parametrize("penalty", [0.1, 1.0, 30.0])
@@ -57,7 +55,7 @@ def test_regressions_are_those_of_scikit_learn(penalty):
         assert bias[v] == pytest.approx(model.intercept_[0], abs=1e-4)
 
 
-def test_regressions_end_where_classes_are_separable_and_rare():
+def test_regressions_converge_if_classes_are_separable_and_rare():
     x = np.concatenate([np.linspace(-1, 1, 999), [50.0]])[:, None]
     weights, bias = one_vs_rest(x, np.stack([x[:, 0] > 0, x[:, 0] > 40], axis=1))
     model = LogisticRegression(tol=1e-8, max_iter=10_000).fit(x, x[:, 0] > 40)
@@ -66,14 +64,14 @@ def test_regressions_end_where_classes_are_separable_and_rare():
 
 
 def test_negative_control_a_linear_classifier_cannot_single_out_a_middle_value():
-    # One latent in order of V = 8 values: AUC max(v, 7 - v) / 7, on average 5.5 / 7; the softmax form finds all.
+    # One latent orders V = 8 values: AUC max(v, 7 - v) / 7, on average 5.5 / 7. The softmax form
+    # separates all values.
     factors = uniform(8, 15_000)
     codes = Codes(factors.values.astype(float))
     result = explicitness(codes, factors)
     expected = np.maximum(np.arange(8), 7 - np.arange(8)) / 7
-    np.testing.assert_allclose(
-        result.details["auc_per_value"]["a"], expected, atol=0.03
-    )  # 625 positives each
+    # Each value has 625 positives.
+    np.testing.assert_allclose(result.details["auc_per_value"]["a"], expected, atol=0.03)
     assert result.value == pytest.approx(2 * 5.5 / 7 - 1, abs=4 * result.error)
     assert explicitness(codes, factors, ".multinomial").value == pytest.approx(1.0, abs=1e-3)
 
@@ -81,19 +79,17 @@ def test_negative_control_a_linear_classifier_cannot_single_out_a_middle_value()
 def test_squared_latents_make_the_middle_explicit():
     factors = uniform(3, 3_000)
     level = factors.values - 1.0
-    assert explicitness(Codes(level), factors).value == pytest.approx(
-        2 * (1 + 0.5 + 1) / 3 - 1, abs=0.05
-    )
-    assert explicitness(
-        Codes(np.concatenate([level, level**2], axis=1)), factors
-    ).value == pytest.approx(1.0)
+    alone = explicitness(Codes(level), factors)
+    assert alone.value == pytest.approx(2 * (1 + 0.5 + 1) / 3 - 1, abs=0.05)
+    with_square = explicitness(Codes(np.concatenate([level, level**2], axis=1)), factors)
+    assert with_square.value == pytest.approx(1.0)
 
 
 def test_unscaled_form_is_the_mean_area():
-    scaled, plain = explicitness(CODES), explicitness(CODES, variant=".auc")
-    assert scaled.value == pytest.approx(2 * plain.value - 1)
-    assert scaled.error == pytest.approx(2 * plain.error)
-    assert plain.details["auc"] == plain.value
+    scaled, unscaled = explicitness(CODES), explicitness(CODES, variant=".auc")
+    assert scaled.value == pytest.approx(2 * unscaled.value - 1)
+    assert scaled.error == pytest.approx(2 * unscaled.error)
+    assert unscaled.details["auc"] == unscaled.value
 
 
 def test_noise_is_chance_within_its_error_and_never_below_zero():
@@ -102,17 +98,15 @@ def test_noise_is_chance_within_its_error_and_never_below_zero():
     assert explicitness(Codes(np.zeros((len(FACTORS), 2))), variant=".auc").value == 0.5
 
 
-def test_standardised_latents_have_no_units():
+def test_scale_and_offset_of_latents_do_not_matter():
     scaled = Codes(CODES.mean.astype(float) * [1e-3, 1e4, 1.0, 7.0, 30.0] + 5.0)
-    assert explicitness(scaled).value == pytest.approx(
-        explicitness(Codes(CODES.mean.astype(float))).value, abs=1e-6
-    )
+    unscaled = Codes(CODES.mean.astype(float))
+    assert explicitness(scaled).value == pytest.approx(explicitness(unscaled).value, abs=1e-6)
 
 
 def test_a_value_that_is_not_held_out_is_excluded_by_name():
-    level = np.concatenate([np.tile([0, 1, 2], 200), [3]])[
-        :, None
-    ]  # one row of value 3: trained on, or tested, or neither
+    # One row has value 3; it is a training row, or a test row, or neither.
+    level = np.concatenate([np.tile([0, 1, 2], 200), [3]])[:, None]
     result = explicitness(Codes(level.astype(float)), Factors(level, ("shape",), (4,)))
     assert "shape = 3" in result.details["excluded"]
     assert np.isnan(result.details["auc_per_value"]["shape"][3])

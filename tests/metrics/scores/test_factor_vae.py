@@ -29,7 +29,7 @@ def test_noise_is_at_chance_on_held_out_votes():
 
 
 def test_in_sample_accuracy_of_noise_is_above_chance():
-    # Negative control: 800 votes scored on themselves give about .26.
+    # Negative control: 800 votes that are scored by a classifier built from them give about .26.
     noise = np.random.default_rng(0).standard_normal((20_000, 10))
     levels = np.random.default_rng(1).integers(0, 4, (20_000, 5))
     result = vote(noise, Factors(levels, tuple("abcde"), (4,) * 5), train_votes=800)
@@ -60,7 +60,7 @@ def test_two_factors_on_one_code_lose_votes():
     assert vote(mixed).value < 0.95
 
 
-def test_votes_scored_on_themselves_are_the_training_accuracy():
+def test_in_sample_value_is_the_training_accuracy():
     noise = np.random.default_rng(0).standard_normal((len(FACTORS), 6))
     held_out, in_sample = vote(noise), vote(noise, protocol="in_sample")
     assert in_sample.value == held_out.details["train_accuracy"]
@@ -68,15 +68,16 @@ def test_votes_scored_on_themselves_are_the_training_accuracy():
 
 
 def test_in_sample_value_is_the_norm_of_the_votes():
-    # |C|_inf,1 / |C|_1: the largest entry of every latent's row, over the sum of all.
+    # |C|_inf,1 / |C|_1: the sum over latents of their largest entries, over the sum of all entries.
     result = vote(np.random.default_rng(0).standard_normal((len(FACTORS), 6)), protocol="in_sample")
     votes = result.details["votes"]
     assert result.value == votes.max(axis=1).sum() / votes.sum()
 
 
 def test_raw_variances_let_a_latent_of_small_scale_win():
-    # Latents with noise of deviation .2, and noise alone of .1: the narrow one is the stillest whatever is fixed, and
-    # one latent that takes all votes is right for one factor of five (the in-sample excess of one row is < .03).
+    # Five latents have noise of deviation .2, and one latent is noise of deviation .1 only. The
+    # narrow one varies least for every fixed factor. If one latent takes all votes, it is right for
+    # one factor of five (the in-sample excess of one row is < .03).
     rng = np.random.default_rng(0)
     level = FACTORS.values / (np.array(FACTORS.sizes) - 1) + 0.2 * rng.standard_normal(
         (len(FACTORS), 5)
@@ -114,16 +115,17 @@ def test_names_of_categories_do_not_matter():
     assert mixed(mean, renamed).value == mixed(mean, FACTORS.values[:, :2]).value
 
 
-def test_discrete_noise_is_named_no_more_often_than_any_other_latent():
-    # Ratios of Gini variances have the mean of ratios of variances, 63/64, but spread less over many categories.
+def test_discrete_noise_is_not_named_more_often_than_other_latents():
+    # Ratios of Gini variances have the same mean as ratios of variances, 63/64, but with many
+    # categories they spread less.
     rng = np.random.default_rng(0)
     result = mixed(rng.standard_normal((len(FACTORS), 4)), rng.integers(0, 2, (len(FACTORS), 1)))
     assert result.details["votes"][4].sum() < 10_000 / 5
 
 
 def test_a_raw_gini_variance_would_be_the_smallest_of_all():
-    # Negative control: 1/2 (1 - sum p^2) < 1/2 whatever the categories, against variances near 1. Undivided, noise of
-    # three categories takes every vote and the score falls to chance.
+    # Negative control: 1/2 (1 - sum p^2) < 1/2 for any categories, while variances are near 1. If
+    # it is not divided, noise of three categories takes every vote, and the score falls to chance.
     rng = np.random.default_rng(0)
     level = 3 * FACTORS.values / (np.array(FACTORS.sizes) - 1) + 0.8 * rng.standard_normal(
         (len(FACTORS), 5)
@@ -145,7 +147,7 @@ def test_gini_variance_is_half_the_share_of_unequal_pairs():
     np.testing.assert_allclose(variability.gini(sample), pairs)
 
 
-def test_kl_decides_who_votes_in_the_protocol_of_cascade_vae():
+def test_kl_decides_which_latents_vote_in_the_protocol_of_cascade_vae():
     level = FACTORS.values / (np.array(FACTORS.sizes) - 1)
     logvar = np.full(level.shape, -4.0)
     codes = Codes(
@@ -153,7 +155,7 @@ def test_kl_decides_who_votes_in_the_protocol_of_cascade_vae():
         np.concatenate([logvar, np.zeros((len(level), 1))], 1),
     )
     result = score("factor_vae.snu", codes, FACTORS, reference=False, min_kl=0.3)
-    # The copy has KL = mean of 1/2 level^2 = 1/2 (0 + 1/4 + 1) / 3 = .208 nats.
+    # The copied latent has KL = mean of 1/2 level^2 = 1/2 (0 + 1/4 + 1) / 3 = .208 nats.
     assert result.details["excluded"] == {"latent 5": "its KL of 0.21 nats is not above 0.3"}
     assert result.value == 1.0
 
@@ -163,7 +165,7 @@ def test_kl_of_codes_without_posteriors_is_refused():
         score("factor_vae.snu", Codes(FACTORS.values.astype(float)), FACTORS)
 
 
-def test_nothing_active_is_zero_in_the_protocol_of_disentanglement_lib():
+def test_no_active_latent_is_zero_in_the_protocol_of_disentanglement_lib():
     result = score("factor_vae.dlib", Codes(np.zeros((len(FACTORS), 3))), FACTORS, reference=False)
     assert result.value == 0.0
     assert result.details["reason"] == "no latent is active"

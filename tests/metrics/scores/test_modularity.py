@@ -40,7 +40,7 @@ def test_negative_control_dead_latents_count_zero_in_the_published_form():
     assert modularity(own_codes(factors), factors, ".dlib").value == pytest.approx(1.0, abs=1e-12)
 
 
-def test_negative_control_a_dead_latent_is_0_over_0_where_nobody_asks():
+def test_negative_control_the_bare_formula_is_nan_for_a_dead_latent():
     matrix = np.array([[1.0, 0.0], [0.0, 0.0]])
     with np.errstate(invalid="ignore"):
         published = 1 - (matrix.min(axis=1) / matrix.max(axis=1)) ** 2  # K = 2
@@ -53,26 +53,28 @@ def test_identity_on_10_000_draws_of_dsprites():
     sizes = (3, 6, 40, 32, 32)
     values = np.stack([rng.integers(0, size, 10_000) for size in sizes], axis=1)
     factors = Factors(values, tuple("abcde"), sizes)
-    # Plug-in bias 19 x 39 / 20,000 = .037 nats of 3 at most, squared and averaged over four: .99996.
+    # The plug-in bias is at most 19 x 39 / 20,000 = .037 nats of 3; squared and averaged over four:
+    # .99996.
     assert modularity(own_codes(factors), factors).value == pytest.approx(0.99996, abs=2e-5)
 
 
 @pytest.mark.parametrize("variant", ["", ".posterior", ".dlib"])
 def test_duplicated_latents_are_as_modular_as_one(variant):
-    own = own_codes(FACTORS)
-    twice = Codes(np.repeat(own.mean, 2, axis=1), np.repeat(own.logvar, 2, axis=1))
+    once = own_codes(FACTORS)
+    twice = Codes(np.repeat(once.mean, 2, axis=1), np.repeat(once.logvar, 2, axis=1))
     assert modularity(twice, variant=variant).value == pytest.approx(1.0, abs=1e-6)
 
 
 @pytest.mark.parametrize("variant", ["", ".posterior"])
-def test_latent_of_two_factors(variant):
-    # One latent that names all pairs of two factors of 4 levels, of 3: I = ln 4, ln 4, 0, so 1 - 1 / 2.
+def test_latent_of_two_factors_has_modularity_one_half(variant):
+    # One latent encodes all pairs of levels of two factors of 4 levels; there are 3 factors. So
+    # I = ln 4, ln 4, 0, and m = 1 - 1 / 2.
     factors = grid_factors(4, 4, 3)
     pair = (4 * factors.values[:, :1] + factors.values[:, 1:2]).astype(float)
     codes = Codes(pair, np.full_like(pair, 2 * math.log(0.05)))
-    assert modularity(
-        codes, factors, variant, **({} if variant else {"bins": 16})
-    ).value == pytest.approx(0.5, abs=1e-6)
+    options = {} if variant else {"bins": 16}
+    result = modularity(codes, factors, variant, **options)
+    assert result.value == pytest.approx(0.5, abs=1e-6)
 
 
 def test_information_is_that_of_scikit_learn():
@@ -91,30 +93,28 @@ def test_information_is_that_of_scikit_learn():
 def test_error_is_the_slope_times_the_errors_of_information():
     rng = np.random.default_rng(0)
     information, error = rng.random((6, 4)) + 0.2, 1e-6 * rng.random((6, 4))
-    each, found = per_latent(information, error)
+    values, errors = per_latent(information, error)
     worst = np.zeros(6)
     for j in range(6):
         for k in range(4):
             moved = information.copy()
             moved[j, k] += error[j, k]
-            worst[j] += abs(per_latent(moved, error)[0][j] - each[j])
-    np.testing.assert_allclose(found, worst, rtol=1e-4)  # first order in 1e-6
+            worst[j] += abs(per_latent(moved, error)[0][j] - values[j])
+    np.testing.assert_allclose(errors, worst, rtol=1e-4)  # first order in 1e-6
 
 
 def test_discrete_latents_take_part():
-    codes = Codes(
-        np.zeros((len(FACTORS), 0)),
-        discrete=np.concatenate([FACTORS.values, 0 * FACTORS.values[:, :1]], 1),
-    )
-    result = modularity(codes)
+    discrete = np.concatenate([FACTORS.values, 0 * FACTORS.values[:, :1]], 1)
+    result = modularity(Codes(np.zeros((len(FACTORS), 0)), discrete=discrete))
     assert result.value == pytest.approx(1.0, abs=1e-12)
     assert list(result.details["excluded"]) == ["latent 4"]
 
 
-def test_one_varying_factor_leaves_nothing_to_share():
+def test_one_varying_factor_scores_one_with_a_reason():
     result = modularity(CODES, Factors(FACTORS.values * [1, 0, 0, 0], FACTORS.names, FACTORS.sizes))
+    reason = "one factor varies: no latent can have information about another"
     assert result.value == 1.0
-    assert result.details["reason"] == "one factor varies: no latent can know another"
+    assert result.details["reason"] == reason
 
 
 @pytest.mark.parametrize(
@@ -125,6 +125,6 @@ def test_one_varying_factor_leaves_nothing_to_share():
         ({"estimator": "posterior"}, "logvar"),
     ],
 )
-def test_what_it_cannot_do_is_refused(options, words):
+def test_unknown_options_and_missing_posteriors_are_refused(options, words):
     with pytest.raises(ValueError, match=words):
         modularity(Codes(CODES.mean), **options)

@@ -7,39 +7,39 @@ from metrics import Codes, score
 
 
 def test_gaussian_tc_adds_the_posterior_variance():
-    # Means with correlation 1 and variance .75, posteriors .25: correlation .75, TC = -1/2 ln(1 - .75^2) = .413339.
+    # The means have correlation 1 and variance .75, the posteriors have variance .25. So the
+    # correlation is .75, and TC = -1/2 ln(1 - .75^2) = .413339.
     line = math.sqrt(0.75) * np.array([[1.0, 1.0], [-1.0, -1.0]])
     result = score("gaussian_tc", Codes(line, np.full((2, 2), math.log(0.25))))
     assert result.value == pytest.approx(-0.5 * math.log(1 - 0.75**2))
     assert result.details["means"] == math.inf
 
 
-def test_gaussian_tc_of_deterministic_twins_is_infinite_with_a_reason():
-    twins = np.random.default_rng(0).standard_normal((50, 1)) * [1.0, 3.0, -0.2]
-    result = score("gaussian_tc", Codes(twins, np.full((50, 3), -300.0)))  # widths of 1e-65
+def test_gaussian_tc_of_dependent_samples_is_infinite_with_a_reason():
+    copies = np.random.default_rng(0).standard_normal((50, 1)) * [1.0, 3.0, -0.2]
+    result = score("gaussian_tc", Codes(copies, np.full((50, 3), -300.0)))  # widths of 1e-65
     assert (result.value, result.details["means"]) == (math.inf, math.inf)
     assert "linearly dependent" in result.details["reason"]
 
 
-def test_gaussian_tc_is_finite_where_only_the_means_are_dependent():
-    twins = np.random.default_rng(0).standard_normal((50, 1)) * [1.0, 3.0]
-    result = score("gaussian_tc", Codes(twins, np.zeros((50, 2))))
+def test_gaussian_tc_is_finite_if_only_the_means_are_dependent():
+    copies = np.random.default_rng(0).standard_normal((50, 1)) * [1.0, 3.0]
+    result = score("gaussian_tc", Codes(copies, np.zeros((50, 2))))
     assert math.isfinite(result.value)
     assert result.details["means"] == math.inf
     assert "reason" not in result.details
 
 
 def test_gaussian_tc_overestimates_what_two_values_can_share():
-    # x = +-1 and y = x + .05 eps: at most ln 2 = .693 nats, while the Gaussian of their covariance has
-    # -1/2 ln(1 - 1 / (1 + .0025)) = 2.997.
+    # x = +-1 and y = x + .05 eps share at most ln 2 = .693 nats. The Gaussian with their covariance
+    # has -1/2 ln(1 - 1 / (1 + .0025)) = 2.997.
     x = np.repeat([[1.0], [-1.0]], 500, axis=0)
     codes = Codes(np.concatenate([x, x], axis=1), np.tile([-300.0, 2 * math.log(0.05)], (1_000, 1)))
-    assert score("gaussian_tc", codes).value == pytest.approx(
-        -0.5 * math.log(1 - 1 / 1.0025), abs=1e-9
-    )
+    expected = -0.5 * math.log(1 - 1 / 1.0025)
+    assert score("gaussian_tc", codes).value == pytest.approx(expected, abs=1e-9)
 
 
-def test_gaussian_tc_is_of_the_continuous_latents():
+def test_gaussian_tc_leaves_discrete_latents_out_by_name():
     mean = np.random.default_rng(0).standard_normal((40, 2))
     codes = Codes(mean, np.zeros_like(mean), np.arange(40)[:, None] % 3)
     result = score("gaussian_tc", codes)
@@ -49,17 +49,16 @@ def test_gaussian_tc_is_of_the_continuous_latents():
     assert score("gaussian_tc", Codes(none, none, codes.discrete)).value == 0.0
 
 
-def test_discrete_latents_are_counted_by_name_only():
-    discrete = np.stack(
-        [np.arange(8) % 4, np.zeros(8, np.int64)], axis=1
-    )  # four categories alike, and one
+def test_active_units_count_discrete_latents_only_in_the_mixed_variant():
+    # One latent uses four categories equally often, the other uses one.
+    discrete = np.stack([np.arange(8) % 4, np.zeros(8, np.int64)], axis=1)
     codes = Codes(np.array([[1.0, 0.0]] * 4 + [[-1.0, 0.0]] * 4), discrete=discrete)
-    plain, mixed = score("active_units", codes), score("active_units.mixed", codes)
-    assert (plain.value, mixed.value) == (1.0, 2.0)
-    assert plain.details["active"].tolist() == [True, False, True, False]
-    np.testing.assert_allclose(plain.details["categories"], [4.0, 1.0])  # exp H
-    assert plain.details["discrete_active"] == 1.0
-    assert set(plain.details["excluded"]) == {"latent 2", "latent 3"}
+    continuous, mixed = score("active_units", codes), score("active_units.mixed", codes)
+    assert (continuous.value, mixed.value) == (1.0, 2.0)
+    assert continuous.details["active"].tolist() == [True, False, True, False]
+    np.testing.assert_allclose(continuous.details["categories"], [4.0, 1.0])  # exp H
+    assert continuous.details["discrete_active"] == 1.0
+    assert set(continuous.details["excluded"]) == {"latent 2", "latent 3"}
     assert mixed.details["excluded"] == {}
 
 
@@ -71,7 +70,7 @@ def test_active_units_counts_means_that_vary():
     assert score("active_units", Codes(mean), threshold=1e-3).value == 2.0
 
 
-def test_active_units_give_the_kl_of_every_latent():
+def test_active_units_report_the_kl_of_every_latent():
     result = score("active_units", Codes(np.array([[1.0, 0.0]]), np.array([[0.0, 1.0]])))
     np.testing.assert_allclose(result.details["kl_per_latent"], [0.5, (math.e - 2) / 2])
 
@@ -85,12 +84,10 @@ def reconstruction(images, probabilities):
     )
 
 
-def test_reconstruction_of_even_odds_costs_a_bit_per_pixel():
+def test_reconstruction_with_probability_one_half_costs_ln_2_per_pixel():
     images = np.random.default_rng(0).integers(0, 2, (5, 1, 64, 64)).astype(np.float32)
-    # 4,096 ln 2 = 2839.1309
-    assert reconstruction(images, np.full_like(images, 0.5)).value == pytest.approx(
-        2839.1309, abs=1e-3
-    )
+    value = reconstruction(images, np.full_like(images, 0.5)).value
+    assert value == pytest.approx(2839.1309, abs=1e-3)  # 4,096 ln 2
 
 
 def test_reconstruction_of_grey_levels_is_the_cross_entropy():
@@ -98,17 +95,15 @@ def test_reconstruction_of_grey_levels_is_the_cross_entropy():
     assert result.value == pytest.approx(-0.25 * math.log(0.75) - 0.75 * math.log(0.25))
 
 
-def test_certain_and_wrong_is_expensive_but_finite():
+def test_wrong_pixels_of_probability_one_have_a_finite_cost():
     value = reconstruction(np.ones((1, 1, 1, 1)), np.zeros((1, 1, 1, 1))).value
     assert value == pytest.approx(-math.log(1e-7))
 
 
-@pytest.mark.parametrize(
-    "wrong", [np.full((2, 3), 1.5), np.full((2, 3), np.nan), np.full((2, 3), -0.1)]
-)
-def test_probabilities_must_be_probabilities(wrong):
+@pytest.mark.parametrize("value", [1.5, np.nan, -0.1])
+def test_probabilities_outside_their_range_are_refused(value):
     with pytest.raises(ValueError, match=r"reconstructions must lie in \[0, 1\]"):
-        reconstruction(np.ones((2, 3)), wrong)
+        reconstruction(np.ones((2, 3)), np.full((2, 3), value))
 
 
 def test_shapes_must_agree():

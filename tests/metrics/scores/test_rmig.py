@@ -15,7 +15,7 @@ def run(name, codes=CODES, factors=FACTORS, **options):
 
 
 def table_by_loops(codes, j, level, edges):
-    """p(v, b), one posterior and one bin at a time."""
+    """Return p(v, b), computed one posterior at a time."""
     table = np.zeros((int(level.max()) + 1, len(edges) - 1))
     for mean, logvar, v in zip(
         codes.mean[:, j].astype(float), codes.logvar[:, j].astype(float), level, strict=True
@@ -40,82 +40,83 @@ def test_information_and_joint_entropy_are_those_of_the_table():
 
 
 def test_blocks_do_not_change_the_value(monkeypatch):
-    whole = run("jemmig").value
+    in_one_block = run("jemmig").value
     monkeypatch.setattr(rmig, "_BLOCK", 700)
-    assert run("jemmig").value == pytest.approx(whole, abs=1e-12)
+    assert run("jemmig").value == pytest.approx(in_one_block, abs=1e-12)
 
 
-def test_narrow_bins_tend_to_the_integrated_information_from_below():
-    # Every bin of the coarser ones is made of whole finer ones: merging them cannot add information.
+def test_information_of_narrow_bins_approaches_the_integrated_one_from_below():
+    # Every coarse bin is a union of finer bins, and merging bins cannot add information.
     exact = run("mig").details["mutual_information"]
-    found = [run("rmig", bins=bins).details["mutual_information"] for bins in (20, 80, 2000)]
-    assert (found[0] <= found[1]).all()
-    assert (found[1] <= found[2]).all()
-    np.testing.assert_allclose(
-        found[2], exact, atol=1e-3
-    )  # quadrature's own error; bins of a twentieth of a width
+    coarse = run("rmig", bins=20).details["mutual_information"]
+    medium = run("rmig", bins=80).details["mutual_information"]
+    fine = run("rmig", bins=2000).details["mutual_information"]
+    assert (coarse <= medium).all()
+    assert (medium <= fine).all()
+    # The error of the quadrature, and that of bins of a twentieth of a width.
+    np.testing.assert_allclose(fine, exact, atol=1e-3)
 
 
-def test_wide_bins_cannot_tell_levels_apart():
-    codes = sharp_codes(0.01 * FACTORS.values, std=1e-4)  # all within a tenth of a bin
+def test_wide_bins_cannot_separate_levels():
+    codes = sharp_codes(0.01 * FACTORS.values, std=1e-4)  # all levels lie within a tenth of a bin
     assert run("rmig", codes).value == pytest.approx(0.0, abs=0.4)
     assert run("mig", codes).value == pytest.approx(1.0, abs=1e-6)
 
 
 def test_one_bin_per_level_scores_one_in_both():
     factors = grid_factors(3, 4)
-    codes = sharp_codes(0.08 * (factors.values - 1) + 0.04, std=1e-4)  # the middles of bins
+    codes = sharp_codes(0.08 * (factors.values - 1) + 0.04, std=1e-4)  # the centres of bins
     assert run("rmig", codes, factors).value == pytest.approx(1.0, abs=1e-9)
     assert run("jemmig", codes, factors).value == pytest.approx(1.0, abs=1e-9)
 
 
-def test_jemmig_is_what_its_terms_say():
+def test_jemmig_is_its_formula():
     ours = run("jemmig")
     information, joint = ours.details["mutual_information"], ours.details["joint_entropies"]
     best = ours.details["best_latents"]
-    expected = [
-        1
-        - (joint[best[k], k] - np.sort(information[:, k])[-1] + np.sort(information[:, k])[-2])
-        / (np.log(size) + np.log(100))
-        for k, size in enumerate(FACTORS.sizes)
-    ]
+    expected = []
+    for k, size in enumerate(FACTORS.sizes):
+        second, first = np.sort(information[:, k])[-2:]
+        shortfall = joint[best[k], k] - first + second
+        expected.append(1 - shortfall / (np.log(size) + np.log(100)))
     np.testing.assert_allclose(ours.details["jemmig_per_factor"], expected, atol=1e-12)
     assert ours.value == pytest.approx(np.mean(expected))
 
 
-def test_jemmig_falls_where_the_best_latent_holds_more_than_the_factor():
-    # One latent that counts through both factors, and one that is the second: the gap of the first factor is whole.
+def test_jemmig_falls_if_the_best_latent_contains_more_than_the_factor():
+    # One latent encodes both factors, and one is the second factor. The gap of the first is 1.
     factors = grid_factors(3, 4)
     both = 0.16 * (4 * factors.values[:, 0] + factors.values[:, 1]) - 0.84
     alone = 0.16 * factors.values[:, 0] - 0.12
     second = 0.16 * factors.values[:, 1] - 0.12
-    mixed, clean = (sharp_codes(np.stack([z, second], 1), std=1e-4) for z in (both, alone))
+    mixed = sharp_codes(np.stack([both, second], 1), std=1e-4)
+    clean = sharp_codes(np.stack([alone, second], 1), std=1e-4)
     assert run("rmig", mixed, factors).details["gaps"][0] == pytest.approx(1.0, abs=1e-9)
-    lost = np.log(4) / (np.log(3) + np.log(100))  # the other factor's entropy
-    found = [
-        run("jemmig", codes, factors).details["jemmig_per_factor"][0] for codes in (mixed, clean)
-    ]
-    np.testing.assert_allclose(found, [1 - lost, 1.0], atol=1e-9)
+    lost = np.log(4) / (np.log(3) + np.log(100))  # the entropy of the other factor
+    of_mixed = run("jemmig", mixed, factors).details["jemmig_per_factor"][0]
+    of_clean = run("jemmig", clean, factors).details["jemmig_per_factor"][0]
+    np.testing.assert_allclose([of_mixed, of_clean], [1 - lost, 1.0], atol=1e-9)
 
 
-def test_mass_beyond_the_limits_is_told():
+def test_mass_beyond_the_limits_is_reported():
     ours = run("rmig", limits=(0.0, 1.0))
-    inside = norm.cdf(1, CODES.mean[:, 0], np.exp(0.5 * CODES.logvar[:, 0]))
-    inside = inside - norm.cdf(0, CODES.mean[:, 0], np.exp(0.5 * CODES.logvar[:, 0]))
+    mean, std = CODES.mean[:, 0], np.exp(0.5 * CODES.logvar[:, 0])
+    inside = norm.cdf(1, mean, std) - norm.cdf(0, mean, std)
     assert ours.details["outside"][0] == pytest.approx(1 - inside.mean(), abs=1e-9)
 
 
-def test_discrete_codes_enter_with_their_categories():
+def test_bins_of_discrete_codes_are_their_categories():
     codes = Codes(CODES.mean, CODES.logvar, FACTORS.values[:, :1])
     ours = run("jemmig", codes)
     assert ours.details["bins"].tolist() == [100, 100, 100, 100, 3]
     assert ours.details["joint_entropies"][4, 0] == pytest.approx(np.log(3))
-    # z* is the factor: joint entropy ln 3, information ln 3; what remains is the second latent's.
+    # z* is the factor, with joint entropy ln 3 and information ln 3. The information of the second
+    # latent remains.
     second = ours.details["mutual_information"][:4, 0].max()
     assert ours.details["jemmig_per_factor"][0] == pytest.approx(1 - second / (2 * np.log(3)))
 
 
 @pytest.mark.parametrize("options", [{"bins": 1}, {"limits": (1.0, 1.0)}])
-def test_bins_must_be_possible(options):
+def test_impossible_bins_are_refused(options):
     with pytest.raises(ValueError, match="need bins >= 2 and limits that rise"):
         run("rmig", **options)
