@@ -85,7 +85,7 @@ def score(
     if "factors" in metric.needs and factors is not None:
         identity["factors"] = factors.names
     if factors is not None and factors.weights is not None:
-        identity["weights"] = row_weights.name(factors.weights)
+        identity["weights"] = row_weights.distribution_name(factors.weights)
     return replace(result, chance=chance, ceiling=ceiling, identity=identity)
 
 

@@ -44,7 +44,7 @@ def reference(name: str, metric: Metric, factors: Factors, options: Mapping[str,
     return _cache[key]
 
 
-def own_codes(factors: Factors, *, discrete: bool = False) -> Codes:
+def factor_codes(factors: Factors, *, discrete: bool = False) -> Codes:
     """Return codes that are the factors: one latent per factor, levels spaced evenly in [-1, 1].
 
     The standard deviation of each posterior is a tenth of the distance between neighbouring
@@ -84,7 +84,7 @@ def _digest(array: Array) -> str:
 
 
 def _compute(metric: Metric, factors: Factors, options: Mapping[str, Any]) -> Reference:
-    codes = own_codes(factors, discrete="discrete" in metric.needs)
+    codes = factor_codes(factors, discrete="discrete" in metric.needs)
     ceiling = metric.function(Inputs(codes, factors), **options).value
     chances = [
         metric.function(Inputs(codes, _permuted(factors, seed)), **options).value

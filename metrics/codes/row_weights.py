@@ -10,12 +10,12 @@ import numpy as np
 from metrics.types import Array, Codes, Inputs, require_weights
 
 
-def of(inputs: Inputs) -> Array | None:
+def weights_of(inputs: Inputs) -> Array | None:
     """Return how often each row counts, (N,) in any unit; None if all count alike."""
     return None if inputs.factors is None else inputs.factors.weights
 
 
-def counted(codes: Codes, weights: Array | None) -> tuple[Codes, Array | None]:
+def rows_with_weight(codes: Codes, weights: Array | None) -> tuple[Codes, Array | None]:
     """Return the codes without rows of weight 0, and the shares of the rows that are left.
 
     The shares are None if these rows all count alike.
@@ -55,7 +55,7 @@ def mean(terms: Array, p: Array | None) -> Array:
     return terms.mean(axis=0) if p is None else p @ terms
 
 
-def stratified(p: Array, count: int, rng: np.random.Generator) -> Array:
+def draw_stratified(p: Array, count: int, rng: np.random.Generator) -> Array:
     """Return rows (S,) drawn from p, one from each of S equal slices of the cumulative shares.
 
     The number of draws of a row of share p_n differs from S p_n by less than two. Means over the
@@ -90,7 +90,7 @@ def entropy_of_rows(p: Array | None, count: int) -> float:
     return math.log(count) if p is None else float(-(p * np.log(p)).sum())
 
 
-def name(weights: Array) -> str:
+def distribution_name(weights: Array) -> str:
     """Return 16 hex digits that identify the distribution of rows.
 
     They do not depend on the unit of the weights. Shares count to float32's precision.

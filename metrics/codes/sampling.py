@@ -47,7 +47,7 @@ def draw(codes: Codes, *, samples: int, seed: int, shares: Array | None = None) 
     if shares is None:
         images = rng.choice(len(codes), size=samples, replace=samples > len(codes))
     else:
-        images = row_weights.stratified(shares, samples, rng)
+        images = row_weights.draw_stratified(shares, samples, rng)
     precision = _precision(codes.mean, codes.logvar)
     mean = codes.mean[images].astype(np.float64)
     logvar = codes.logvar[images].astype(np.float64)

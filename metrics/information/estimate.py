@@ -10,8 +10,8 @@ from metrics.information.matrix import (
     Information,
     discrete_information,
     histogram_information,
-    present,
     quadrature_information,
+    without_weightless_rows,
 )
 from metrics.information.monte_carlo import monte_carlo_information
 from metrics.types import Codes, Factors, Inputs
@@ -40,7 +40,7 @@ def measure(
     Raises:
         ValueError: an unknown estimator, or posteriors are missing.
     """
-    codes, factors = present(inputs.codes, given(inputs))
+    codes, factors = without_weightless_rows(inputs.codes, required_factors(inputs))
     if estimator == "quadrature":
         information = quadrature_information(codes, factors)
     elif estimator == "monte_carlo":
@@ -83,7 +83,7 @@ def supported(information: Information, codes: Codes) -> Information:
     return information._replace(matrix=np.where(unknown, 0.0, information.matrix))
 
 
-def given(inputs: Inputs) -> Factors:
+def required_factors(inputs: Inputs) -> Factors:
     """Return the factors; `score` has checked that there are any."""
     assert inputs.factors is not None, "score() checks needs"
     return inputs.factors

@@ -88,7 +88,7 @@ def gap_shares(
     Raises:
         ValueError: an unknown average.
     """
-    check_choice("average", average, ("factors", "entropy"))
+    require_choice("average", average, ("factors", "entropy"))
     kept = np.array([name not in excluded for name in factors.names], dtype=bool)
     weights = kept * (np.ones(len(kept)) if average == "factors" else normalisers)
     normalised = weights / max(float(weights.sum()), 1e-300)
@@ -110,7 +110,7 @@ def coefficients(information: Array, shares: Array) -> Array:
     return signs * shares
 
 
-def check_choice(option: str, value: str, known: tuple[str, ...]) -> None:
+def require_choice(option: str, value: str, known: tuple[str, ...]) -> None:
     """Raise ValueError if the value of an option is none of the known ones."""
     if value not in known:
         raise ValueError(f"{option} must be one of {', '.join(known)}, got {value!r}")

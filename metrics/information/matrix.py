@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from metrics import device, progress
-from metrics.codes import row_weights as weighing
+from metrics.codes import row_weights
 from metrics.codes.row_weights import shares
 from metrics.information.quadrature import MixtureEntropies, mixture_entropies
 from metrics.types import Array, Codes, Factors
@@ -61,18 +61,18 @@ def factor_entropies(factors: Factors) -> Array:
     return np.array([entropy(np.bincount(column, factors.weights)) for column in factors.values.T])
 
 
-def present(codes: Codes, factors: Factors) -> tuple[Codes, Factors]:
+def without_weightless_rows(codes: Codes, factors: Factors) -> tuple[Codes, Factors]:
     """Return codes and factors without rows of weight 0."""
     if factors.weights is None or factors.weights.all():
         return codes, factors
     kept = factors.weights > 0
     return (
-        weighing.rows(codes, kept),
+        row_weights.rows(codes, kept),
         Factors(factors.values[kept], factors.names, factors.sizes, factors.weights[kept]),
     )
 
 
-def posterior(codes: Codes) -> Array:
+def logvar_of(codes: Codes) -> Array:
     """Return the log variances.
 
     Raises:
@@ -87,7 +87,7 @@ def posterior(codes: Codes) -> Array:
     return codes.logvar
 
 
-def row_weights(factors: Factors) -> Array:
+def row_shares(factors: Factors) -> Array:
     """Return the shares of the rows in the total weight, (N,); they sum to 1."""
     if factors.weights is None:
         return np.full(len(factors), 1 / len(factors))
@@ -134,8 +134,8 @@ def quadrature_information(codes: Codes, factors: Factors) -> Information:
     Raises:
         ValueError: codes without logvar.
     """
-    codes, factors = present(codes, factors)
-    weights, logvar = row_weights(factors), posterior(codes)
+    codes, factors = without_weightless_rows(codes, factors)
+    weights, logvar = row_shares(factors), logvar_of(codes)
     mixtures = _level_mixtures(factors, weights)
     shape = (codes.mean.shape[1], len(factors.names))
     matrix, error = np.zeros(shape), np.zeros(shape)

@@ -19,10 +19,10 @@ from metrics.gaussian import LOG_2PI
 from metrics.information.matrix import (
     Information,
     factor_entropies,
+    logvar_of,
     numbered_levels,
-    posterior,
-    present,
-    row_weights,
+    row_shares,
+    without_weightless_rows,
 )
 from metrics.types import Array, Codes, Factors
 
@@ -66,8 +66,8 @@ def monte_carlo_information(
     """
     if samples < 2:
         raise ValueError(f"samples must be >= 2, for a standard error, got {samples}")
-    codes, factors = present(codes, factors)
-    rng, weights, logvar = np.random.default_rng(seed), row_weights(factors), posterior(codes)
+    codes, factors = without_weightless_rows(codes, factors)
+    rng, weights, logvar = np.random.default_rng(seed), row_shares(factors), logvar_of(codes)
     levels = [numbered_levels(column) for column in factors.values.T]
     shape = (codes.mean.shape[1], len(levels))
     matrix, conditional, marginal = np.zeros(shape), np.zeros(shape), np.zeros(shape[0])

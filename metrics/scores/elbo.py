@@ -69,7 +69,7 @@ def elbo_decomposition(
         ValueError: codes without logvar, no rows, samples < 1, or invalid weights (negative, all
             zero, or not one per row).
     """
-    codes, shares = row_weights.counted(codes, weights)
+    codes, shares = row_weights.rows_with_weight(codes, weights)
     terms = _integrands(codes, samples=samples, seed=seed, shares=shares)[0].mean(axis=0)
     mi, tc, dimwise = (float(term) for term in terms)
     return ElboDecomposition(mi=mi, tc=tc, dimwise_kl=dimwise, kl=mi + tc + dimwise)
@@ -101,7 +101,7 @@ def elbo(inputs: Inputs, *, samples: int = 512, chain: bool = False) -> Score:
             excluded: discrete latents.
         Without a continuous latent all of them are 0, with a reason.
     """
-    codes, shares = row_weights.counted(inputs.codes, row_weights.of(inputs))
+    codes, shares = row_weights.rows_with_weight(inputs.codes, row_weights.weights_of(inputs))
     terms, links = _integrands(codes, samples=samples, seed=inputs.seed, chain=chain, shares=shares)
     means, errors = terms.mean(axis=0), standard_errors(terms)
     discrete_names = latents.names(inputs.codes)[inputs.codes.mean.shape[1] :]

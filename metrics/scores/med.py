@@ -8,8 +8,14 @@ from typing import Any, Literal
 import numpy as np
 
 from metrics.codes import latents
-from metrics.information.estimate import ALL_CONSTANT, constant_factors, given, measure, supported
-from metrics.information.gap import check_choice
+from metrics.information.estimate import (
+    ALL_CONSTANT,
+    constant_factors,
+    measure,
+    required_factors,
+    supported,
+)
+from metrics.information.gap import require_choice
 from metrics.information.matrix import Information
 from metrics.types import Array, Inputs, Score
 
@@ -60,11 +66,11 @@ def med(
     Raises:
         ValueError: the estimator or `normalise` is unknown, top_k < 1, or posteriors are missing.
     """
-    check_choice("estimator", estimator, ("quadrature", "histogram"))
-    check_choice("normalise", normalise, ("entropy", "sum"))
+    require_choice("estimator", estimator, ("quadrature", "histogram"))
+    require_choice("normalise", normalise, ("entropy", "sum"))
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k must be >= 1, or None for all latents, got {top_k}")
-    factors = given(inputs)
+    factors = required_factors(inputs)
     measured = measure(inputs, estimator, bins=bins)
     excluded = constant_factors(measured, factors)
     scored = [name for name in factors.names if name not in excluded]

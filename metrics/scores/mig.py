@@ -14,8 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from metrics.information.estimate import constant_factors, given, measure
-from metrics.information.gap import Average, check_choice, gap_score
+from metrics.information.estimate import constant_factors, measure, required_factors
+from metrics.information.gap import Average, gap_score, require_choice
 from metrics.types import Inputs, Score
 
 _OF_MIXTURES = ("quadrature", "monte_carlo")
@@ -62,13 +62,13 @@ def mig(
     Raises:
         ValueError: the estimator or the average is unknown, or samples < 2.
     """
-    check_choice("estimator", estimator, _OF_MIXTURES)
+    require_choice("estimator", estimator, _OF_MIXTURES)
     information = measure(inputs, estimator, samples=samples)
     return gap_score(
         information,
         information.entropies,
-        given(inputs),
-        excluded=constant_factors(information, given(inputs)),
+        required_factors(inputs),
+        excluded=constant_factors(information, required_factors(inputs)),
         average=average,
         identity={},
     )
@@ -100,8 +100,8 @@ def mig_chen4(
     Raises:
         ValueError: the estimator is unknown, or samples < 2.
     """
-    check_choice("estimator", estimator, _OF_MIXTURES)
-    factors = given(inputs)
+    require_choice("estimator", estimator, _OF_MIXTURES)
+    factors = required_factors(inputs)
     information = measure(inputs, estimator, samples=samples)
     left_out = [name for name in factors.names if name in leave_out]
     why = "left out by name: the published score has only ordered factors"

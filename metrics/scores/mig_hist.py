@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 
-from metrics.information.estimate import constant_factors, given, measure, with_discrete
-from metrics.information.gap import Average, check_choice, coefficients, gap_score, gap_shares
+from metrics.information.estimate import constant_factors, measure, required_factors, with_discrete
+from metrics.information.gap import Average, coefficients, gap_score, gap_shares, require_choice
 from metrics.information.matrix import discrete_information
 from metrics.types import Array, Codes, Factors, Inputs, Score
 
@@ -49,15 +49,15 @@ def mig_hist20(
     Raises:
         ValueError: bins < 1, rows < 2, or the protocol or the average is unknown.
     """
-    check_choice("protocol", protocol, ("all_rows", "dlib"))
+    require_choice("protocol", protocol, ("all_rows", "dlib"))
     if protocol == "dlib":
         return _gap_of_draw(inputs, bins=bins, rows=rows, average=average)
     information = measure(inputs, "histogram", bins=bins)
     return gap_score(
         information,
         information.entropies,
-        given(inputs),
-        excluded=constant_factors(information, given(inputs)),
+        required_factors(inputs),
+        excluded=constant_factors(information, required_factors(inputs)),
         average=average,
         identity=_IDENTITY,
     )
@@ -94,7 +94,7 @@ def _gap_of_draw(inputs: Inputs, *, bins: int, rows: int, average: Average) -> S
 
 def _drawn(inputs: Inputs, rows: int) -> tuple[Codes, Factors]:
     """Return rows drawn with replacement, by their weights."""
-    codes, factors = inputs.codes, given(inputs)
+    codes, factors = inputs.codes, required_factors(inputs)
     shares = None
     if factors.weights is not None:
         shares = factors.weights.astype(np.float64) / factors.weights.astype(np.float64).sum()

@@ -8,8 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metrics.codes import latents
-from metrics.information.estimate import ALL_CONSTANT, Estimator, constant_factors, given, measure
-from metrics.information.matrix import row_weights
+from metrics.information.estimate import (
+    ALL_CONSTANT,
+    Estimator,
+    constant_factors,
+    measure,
+    required_factors,
+)
+from metrics.information.matrix import row_shares
 from metrics.types import Array, Codes, Factors, Inputs, Score
 
 
@@ -64,7 +70,7 @@ def mig_sup(
     Raises:
         ValueError: the estimator is unknown, or posteriors are missing.
     """
-    factors = given(inputs)
+    factors = required_factors(inputs)
     information = measure(inputs, estimator, samples=samples, bins=bins)
     active, kept = _active(inputs.codes, factors, min_variance), information.entropies > 0
     inverse = np.divide(1.0, information.entropies, out=np.zeros(len(kept)), where=kept)
@@ -115,7 +121,7 @@ def _gaps(normalised: Array, active: Array) -> _Gaps:
 
 def _active(codes: Codes, factors: Factors, min_variance: float) -> Array:
     """Return the same as `latents.active`, but with the variance of the weighted rows."""
-    weights, mean = row_weights(factors), codes.mean.astype(np.float64)
+    weights, mean = row_shares(factors), codes.mean.astype(np.float64)
     variance = weights @ np.square(mean - weights @ mean)
     several: list[bool] = []
     for column in latents.discrete_columns(codes):

@@ -34,7 +34,7 @@ def gaussian_tc(inputs: Inputs) -> Score:
             covariance: (d, d) of the samples.
             excluded: discrete latents.
     """
-    codes, shares = row_weights.counted(inputs.codes, row_weights.of(inputs))
+    codes, shares = row_weights.rows_with_weight(inputs.codes, row_weights.weights_of(inputs))
     assert codes.logvar is not None, "score() checks needs"
     of_means = _covariance(codes.mean, shares)
     variances = row_weights.mean(np.exp(codes.logvar.astype(np.float64)), shares)
@@ -79,7 +79,7 @@ def active_units(
             excluded: discrete latents that are not counted.
             kl_per_latent: (d,) KL to the prior, nats; only with posteriors.
     """
-    codes, shares = row_weights.counted(inputs.codes, row_weights.of(inputs))
+    codes, shares = row_weights.rows_with_weight(inputs.codes, row_weights.weights_of(inputs))
     variances = latents.variances(codes, shares)
     active = latents.active(codes, min_variance=threshold, shares=shares)
     continuous = len(variances)

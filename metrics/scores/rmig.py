@@ -21,15 +21,15 @@ from scipy import sparse
 
 from metrics import device, progress
 from metrics.codes import latents
-from metrics.information.estimate import ALL_CONSTANT, constant_factors, given
+from metrics.information.estimate import ALL_CONSTANT, constant_factors, required_factors
 from metrics.information.gap import gaps
 from metrics.information.matrix import (
     Information,
     entropy,
     factor_entropies,
-    posterior,
-    present,
-    row_weights,
+    logvar_of,
+    row_shares,
+    without_weightless_rows,
 )
 from metrics.types import Array, Codes, Factors, Inputs, Score
 
@@ -145,13 +145,13 @@ def quantise(inputs: Inputs, *, bins: int, limits: tuple[float, float]) -> Quant
         )
     if not latents.count(inputs.codes):
         raise ValueError("quantised information needs at least one latent, got codes without any")
-    codes, factors = present(inputs.codes, given(inputs))
+    codes, factors = without_weightless_rows(inputs.codes, required_factors(inputs))
     edges = np.linspace(low, high, bins + 1)
     starts = np.cumsum([0, *factors.sizes])
     entropies = factor_entropies(factors)
     tables, outside = _continuous(codes, factors, edges, starts)
     if codes.discrete is not None:
-        membership = _membership(factors.values, row_weights(factors), starts)
+        membership = _membership(factors.values, row_shares(factors), starts)
         for column in latents.discrete_columns(codes):
             tables.append(membership @ np.eye(int(column.max()) + 1)[column])
             outside.append(0.0)
@@ -173,7 +173,7 @@ def _continuous(
 
     Each table has shape (sum of levels, bins); the rows of factor k begin at starts[k].
     """
-    logvar, weights = posterior(codes), row_weights(factors)
+    logvar, weights = logvar_of(codes), row_shares(factors)
     tables: list[Array] = []
     outside: list[float] = []
     step = max(1, _BLOCK // len(edges))
@@ -219,7 +219,7 @@ def _best(quantised: Quantised) -> Array:
 
 def _score(inputs: Inputs, quantised: Quantised, per_factor: Array, best: Array, key: str) -> Score:
     """Return the mean of a score per factor (K,); the details contain it under `key`."""
-    factors, kept = given(inputs), quantised.entropies > 0
+    factors, kept = required_factors(inputs), quantised.entropies > 0
     no_error = np.zeros_like(quantised.information)
     information = Information(quantised.information, no_error, quantised.entropies)
     details: dict[str, Any] = {

@@ -6,13 +6,13 @@ import numpy as np
 from metric_references import grid_factors
 
 from metrics import Codes, Factors
-from metrics.chance_and_ceiling import own_codes
+from metrics.chance_and_ceiling import factor_codes
 
 # Two pairs of factors of equal size: rotating a pair by 45 degrees mixes both equally. Every
 # combination has four rows, so that a held-out row has a twin to learn from.
 _GRID = grid_factors(6, 6, 4, 4)
 FACTORS = Factors(np.repeat(_GRID.values, 4, axis=0), _GRID.names, _GRID.sizes)  # 2,304 rows
-_IDENTITY = own_codes(FACTORS)
+_IDENTITY = factor_codes(FACTORS)
 
 
 def _rotated():

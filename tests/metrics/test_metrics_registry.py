@@ -10,7 +10,7 @@ from known_scores import KNOWN
 from metric_references import grid_factors, noisy_codes
 
 from metrics import Codes, Factors, score
-from metrics.chance_and_ceiling import own_codes
+from metrics.chance_and_ceiling import factor_codes
 from metrics.registry import METRICS
 
 # Small enough for a forest per factor; cheap options for metrics whose default is for whole data
@@ -209,7 +209,7 @@ def test_chance_is_below_the_ceiling(name):
 
 @pytest.mark.parametrize("name", SUPERVISED)
 def test_codes_that_are_the_factors_reach_the_ceiling(name):
-    codes = own_codes(FACTORS, discrete="discrete" in METRICS[name].needs)
+    codes = factor_codes(FACTORS, discrete="discrete" in METRICS[name].needs)
     result = run(name, codes, reference=True)
     assert result.value == result.ceiling
 

@@ -6,7 +6,7 @@ from metric_references import grid_factors, noisy_codes
 
 import metrics
 from metrics import Codes, Factors, Inputs, Metric, Score, score
-from metrics.chance_and_ceiling import own_codes
+from metrics.chance_and_ceiling import factor_codes
 from metrics.registry import METRICS
 
 FACTORS = grid_factors(4, 5, 3)
@@ -84,7 +84,7 @@ def test_reference_is_computed_once(monkeypatch):
 
 
 def test_chance_is_the_mean_over_five_permutations():
-    codes = own_codes(FACTORS)
+    codes = factor_codes(FACTORS)
     values = []
     for seed in range(5):
         rows = np.random.default_rng(seed).permutation(60)
@@ -94,7 +94,7 @@ def test_chance_is_the_mean_over_five_permutations():
 
 
 def test_codes_that_are_the_factors_are_one_to_one():
-    codes = own_codes(FACTORS)
+    codes = factor_codes(FACTORS)
     for k, size in enumerate(FACTORS.sizes):
         np.testing.assert_allclose(np.unique(codes.mean[:, k]), np.linspace(-1, 1, size))
 

@@ -7,7 +7,7 @@ import pytest
 from metric_references import densities_by_loops, grid_factors, noisy_codes
 
 from metrics import Codes, Factors, elbo_decomposition, score
-from metrics.chance_and_ceiling import own_codes
+from metrics.chance_and_ceiling import factor_codes
 from metrics.codes import row_weights
 from metrics.codes.sampling import draw
 from metrics.mixture.log_density import log_densities
@@ -31,7 +31,7 @@ def log_normal(z, mean, logvar):
 
 @pytest.mark.parametrize("prefixes", [False, True])
 def test_densities_of_weighted_rows_are_those_of_repeated_rows(prefixes):
-    kept, shares = row_weights.counted(CODES, COUNTS)
+    kept, shares = row_weights.rows_with_weight(CODES, COUNTS)
     drawn = draw(kept, samples=200, seed=0, shares=shares)
     ours = log_densities(drawn, kept, prefixes=prefixes, shares=shares)
     joint, marginal = densities_by_loops(drawn.z, REPEATED)
@@ -42,7 +42,7 @@ def test_densities_of_weighted_rows_are_those_of_repeated_rows(prefixes):
 
 def test_the_parts_of_the_elbo_are_means_under_the_weighted_mixture():
     """Computes the equations sample by sample, with q(z) = sum_n p_n q(z|x_n)."""
-    kept, p = row_weights.counted(CODES, COUNTS)
+    kept, p = row_weights.rows_with_weight(CODES, COUNTS)
     drawn = draw(kept, samples=50, seed=3, shares=p)
     terms = []
     for z, log_qzx in zip(drawn.z, drawn.log_qzx, strict=True):
@@ -114,7 +114,7 @@ def test_variance_of_means_is_weighted():
 def test_strata_give_each_row_its_share():
     p = row_weights.shares(np.array([0.0, 5.0, 1.0, 0.0, 2.5, 1.5, 0.0]))
     for seed in range(20):
-        rows = row_weights.stratified(p, 40, np.random.default_rng(seed))
+        rows = row_weights.draw_stratified(p, 40, np.random.default_rng(seed))
         # Every share is a whole number of slices: 20, 4, 10 and 6.
         assert (np.bincount(rows, minlength=7) == 40 * p).all()
 
@@ -144,7 +144,7 @@ def test_ceiling_under_a_correlation_is_what_two_perfect_latents_share():
     a, b = p.sum(1), p.sum(0)
     entropy, shared = -(a * np.log(a)).sum(), (p * np.log(p / np.outer(a, b))).sum()
     factors = Factors(grid.values, grid.names, grid.sizes, p.ravel())
-    ceiling = score("mig", own_codes(factors), factors).ceiling
+    ceiling = score("mig", factor_codes(factors), factors).ceiling
     # The codes' mixtures overlap by 1e-6.
     assert ceiling == pytest.approx((entropy - shared) / entropy, abs=1e-4)
 

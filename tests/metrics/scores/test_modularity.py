@@ -6,7 +6,7 @@ from metric_references import grid_factors, noisy_codes
 from sklearn.metrics import mutual_info_score
 
 from metrics import Codes, Factors, score
-from metrics.chance_and_ceiling import own_codes
+from metrics.chance_and_ceiling import factor_codes
 from metrics.scores.modularity import per_latent
 
 FACTORS = grid_factors(3, 4, 8, 6)
@@ -26,7 +26,7 @@ def with_dead(codes, dead):
 
 def test_five_perfect_and_five_dead_latents():
     factors = grid_factors(3, 4, 5, 3, 4)
-    codes = with_dead(own_codes(factors), 5)
+    codes = with_dead(factor_codes(factors), 5)
     result = modularity(codes, factors)
     assert result.value == pytest.approx(1.0, abs=1e-12)
     assert result.details["counted"] == 5
@@ -35,9 +35,11 @@ def test_five_perfect_and_five_dead_latents():
 
 def test_negative_control_dead_latents_count_zero_in_the_published_form():
     factors = grid_factors(3, 4, 5, 3, 4)
-    codes = with_dead(own_codes(factors), 5)
+    codes = with_dead(factor_codes(factors), 5)
     assert modularity(codes, factors, ".dlib").value == pytest.approx(0.5, abs=1e-12)
-    assert modularity(own_codes(factors), factors, ".dlib").value == pytest.approx(1.0, abs=1e-12)
+    assert modularity(factor_codes(factors), factors, ".dlib").value == pytest.approx(
+        1.0, abs=1e-12
+    )
 
 
 def test_negative_control_the_bare_formula_is_nan_for_a_dead_latent():
@@ -55,12 +57,12 @@ def test_identity_on_10_000_draws_of_dsprites():
     factors = Factors(values, tuple("abcde"), sizes)
     # The plug-in bias is at most 19 x 39 / 20,000 = .037 nats of 3; squared and averaged over four:
     # .99996.
-    assert modularity(own_codes(factors), factors).value == pytest.approx(0.99996, abs=2e-5)
+    assert modularity(factor_codes(factors), factors).value == pytest.approx(0.99996, abs=2e-5)
 
 
 @pytest.mark.parametrize("variant", ["", ".posterior", ".dlib"])
 def test_duplicated_latents_are_as_modular_as_one(variant):
-    once = own_codes(FACTORS)
+    once = factor_codes(FACTORS)
     twice = Codes(np.repeat(once.mean, 2, axis=1), np.repeat(once.logvar, 2, axis=1))
     assert modularity(twice, variant=variant).value == pytest.approx(1.0, abs=1e-6)
 

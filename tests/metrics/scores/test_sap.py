@@ -5,7 +5,7 @@ from sklearn.linear_model import LinearRegression
 from sklearn.svm import LinearSVC
 
 from metrics import Codes, Factors, score
-from metrics.chance_and_ceiling import own_codes
+from metrics.chance_and_ceiling import factor_codes
 from metrics.prediction.row_splits import held_out
 
 DSPRITES = (3, 6, 40, 32, 32)
@@ -34,7 +34,7 @@ def test_on_10_000_draws_the_factors_score_a_little_less():
     factors = drawn(10_000)
     # The second best has R² of chi²(1) / N by chance, 2 to 3 / 10,000 for the best of four.
     # Measured: .9994 to .9996.
-    assert 0.9990 < sap(own_codes(factors), factors).value < 0.9999
+    assert 0.9990 < sap(factor_codes(factors), factors).value < 0.9999
 
 
 def test_predictability_is_the_squared_correlation():
@@ -95,7 +95,7 @@ def test_negative_control_the_classifier_form_misjudges_ordered_codes(
     # Linear classifiers of one number cannot separate 40 levels, and the penalty C = .01 makes the
     # score depend on the scale, too. R² gives 1 - O(1 / N) for each.
     factors = drawn(15_000)
-    codes = Codes(scale * own_codes(factors).mean)
+    codes = Codes(scale * factor_codes(factors).mean)
     result = sap(codes, factors, ".dlib", train_rows=train_rows, test_rows=test_rows)
     assert result.value == pytest.approx(expected, abs=0.01)  # releases of liblinear differ
     assert sap(codes, factors).value > 0.999
