@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vae_core.types import Batch, Context, Knob, Noise, Posterior, Terms, Wiring
+from vae_core.types import Batch, Context, Noise, Posterior, Scalar, Terms, Wiring
 
 
 class Nets(Protocol):
@@ -57,7 +57,7 @@ class Rival(NamedTuple):
 class AbstractObjective(abc.ABC):
     """A frozen dataclass of hyperparameters with one pure method.
 
-    Fields typed `Knob` may differ between fused trials (and be 0-d tensors inside `torch.func.vmap`); `int`,
+    Fields typed `Scalar` may differ between fused trials (and be 0-d tensors inside `torch.func.vmap`); `int`,
     `str` and `bool` fields are structure. It keeps no state: no counter, no optimiser, no device.
     """
 
@@ -91,7 +91,7 @@ class AbstractObjective(abc.ABC):
         del total_steps, latents
         return 0
 
-    def capacity(self, ctx: Context) -> Knob | None:
+    def capacity(self, ctx: Context) -> Scalar | None:
         """Return the KL in nats that the objective asks for at this step, None if it asks for none."""
         del ctx
         return None

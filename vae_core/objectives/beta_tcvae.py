@@ -13,7 +13,7 @@ from vae_core.hyperparameters import field_checks, schedules
 from vae_core.hyperparameters.schedules import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode
-from vae_core.types import Batch, Context, Knob, Noise, Terms
+from vae_core.types import Batch, Context, Noise, Scalar, Terms
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,9 @@ class BetaTCVAE(AbstractObjective):
     strength: ClassVar[str | None] = "beta"
     neutral: ClassVar[dict[str, Any] | None] = {"alpha": 1.0, "beta": 1.0, "gamma": 1.0}
 
-    alpha: Knob = 1.0
-    beta: Annotated[Knob, Ge(0)] = 4.0
-    gamma: Annotated[Knob, Ge(0)] = 1.0
+    alpha: Scalar = 1.0
+    beta: Annotated[Scalar, Ge(0)] = 4.0
+    gamma: Annotated[Scalar, Ge(0)] = 1.0
     estimator: Literal["mws", "mss", "mss-symmetric", "mss-published"] = "mws"
     kl: Literal["closed", "sampled"] = "closed"
     warmup: Length = 0.0

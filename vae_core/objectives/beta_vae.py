@@ -10,7 +10,7 @@ from annotated_types import Ge
 from vae_core.hyperparameters import field_checks
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode
-from vae_core.types import Batch, Context, Knob, Noise, Terms
+from vae_core.types import Batch, Context, Noise, Scalar, Terms
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class BetaVAE(AbstractObjective):
     strength: ClassVar[str | None] = "beta"
     neutral: ClassVar[dict[str, Any] | None] = {"beta": 1.0}
 
-    beta: Annotated[Knob, Ge(0)] = 4.0
+    beta: Annotated[Scalar, Ge(0)] = 4.0
 
     def __post_init__(self) -> None:
         field_checks.check(self)

@@ -12,7 +12,7 @@ from vae_core.hyperparameters import field_checks, schedules
 from vae_core.hyperparameters.schedules import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode, part
-from vae_core.types import Batch, Context, Knob, Noise, Terms
+from vae_core.types import Batch, Context, Noise, Scalar, Terms
 
 Form = Literal["abs", "relu"]
 
@@ -39,9 +39,9 @@ class CapacityVAE(AbstractObjective):
     neutral: ClassVar[dict[str, Any] | None] = {"gamma": 1.0, "c_max": 0.0}
 
     form: Form = "abs"
-    gamma: Annotated[Knob, Ge(0)] = 1000.0
-    c_max: Annotated[Knob, Ge(0)] = 25.0
-    c_start: Annotated[Knob, Ge(0)] = 0.0
+    gamma: Annotated[Scalar, Ge(0)] = 1000.0
+    c_max: Annotated[Scalar, Ge(0)] = 25.0
+    c_start: Annotated[Scalar, Ge(0)] = 0.0
     annealing: Length = 0.5
 
     def __post_init__(self) -> None:
@@ -50,7 +50,7 @@ class CapacityVAE(AbstractObjective):
     def settled(self, total_steps: int, latents: int) -> int:
         return schedules.steps(self.annealing, total_steps)
 
-    def capacity(self, ctx: Context) -> Knob:
+    def capacity(self, ctx: Context) -> Scalar:
         return schedules.ramp(ctx, self.c_start, self.c_max, self.annealing)
 
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
@@ -62,6 +62,6 @@ class CapacityVAE(AbstractObjective):
         )
 
 
-def distance(kl: Tensor, capacity: Knob, form: Form) -> Tensor:
+def distance(kl: Tensor, capacity: Scalar, form: Form) -> Tensor:
     """Return |KL − C| or max(0, KL − C) of a mean KL, 0-d."""
     return (kl - capacity).abs() if form == "abs" else (kl - capacity).relu()

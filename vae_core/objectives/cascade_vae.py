@@ -16,7 +16,7 @@ from vae_core.objectives import assignment
 from vae_core.objectives.abstract import AbstractAlternating, AbstractStaged, Nets
 from vae_core.objectives.cascade_vae_c import cascade, stage_number, stage_steps
 from vae_core.objectives.forward import autoencode, sample
-from vae_core.types import Batch, Context, Knob, Noise, Posterior, Terms, Wiring
+from vae_core.types import Batch, Context, Noise, Posterior, Scalar, Terms, Wiring
 
 
 @dataclass(frozen=True)
@@ -47,9 +47,9 @@ class CascadeVAE(AbstractAlternating, AbstractStaged):
     neutral: ClassVar[dict[str, Any] | None] = {"beta_l": 1.0, "beta_h": 1.0, "weight_decay": 0.0}
 
     categories: Annotated[int, Ge(2)] = 3
-    beta_l: Annotated[Knob, Ge(0)] = 1.0
-    beta_h: Annotated[Knob, Ge(0)] = 10.0
-    weight_decay: Annotated[Knob, Ge(0)] = 2e-5
+    beta_l: Annotated[Scalar, Ge(0)] = 1.0
+    beta_h: Annotated[Scalar, Ge(0)] = 10.0
+    weight_decay: Annotated[Scalar, Ge(0)] = 2e-5
     balance: Annotated[float, Ge(0)] = 0.001
     stage_length: Annotated[float, Gt(0)] = 0.06
     code_stage: Annotated[int, Ge(0)] = 4

@@ -13,7 +13,7 @@ from metrics import gaussian
 from vae_core.hyperparameters import field_checks, schedules
 from vae_core.objectives.abstract import AbstractStaged, Nets
 from vae_core.objectives.forward import autoencode
-from vae_core.types import Batch, Context, Knob, Noise, Posterior, Terms
+from vae_core.types import Batch, Context, Noise, Posterior, Scalar, Terms
 
 
 @dataclass(frozen=True)
@@ -37,9 +37,9 @@ class CascadeVAEC(AbstractStaged):
     strength: ClassVar[str | None] = "beta_l"
     neutral: ClassVar[dict[str, Any] | None] = {"beta_l": 1.0, "beta_h": 1.0, "weight_decay": 0.0}
 
-    beta_l: Annotated[Knob, Ge(0)] = 0.7
-    beta_h: Annotated[Knob, Ge(0)] = 10.0
-    weight_decay: Annotated[Knob, Ge(0)] = 2e-5
+    beta_l: Annotated[Scalar, Ge(0)] = 0.7
+    beta_h: Annotated[Scalar, Ge(0)] = 10.0
+    weight_decay: Annotated[Scalar, Ge(0)] = 2e-5
     stage_length: Annotated[float, Gt(0)] = 0.06
     reset_moments: bool = True
 
@@ -80,7 +80,7 @@ def stage_number(ctx: Context, length: float) -> int:
     return ctx.step // stage_steps(length, ctx.total_steps)
 
 
-def cascade(posterior: Posterior, opened: int, beta_l: Knob, beta_h: Knob) -> Tensor:
+def cascade(posterior: Posterior, opened: int, beta_l: Scalar, beta_h: Scalar) -> Tensor:
     """Return Σ_j β_j·KL_j, mean over the batch, 0-d: β_l for the first `opened` latents, β_h for the others."""
     kl = gaussian.kl(posterior.mean, posterior.logvar).mean(0)
     is_open = (torch.arange(len(kl), device=kl.device) < opened).to(kl)

@@ -12,7 +12,7 @@ from vae_core.hyperparameters.schedules import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.capacity_vae import distance
 from vae_core.objectives.forward import autoencode, part
-from vae_core.types import Batch, Context, Knob, Noise, Terms, Wiring
+from vae_core.types import Batch, Context, Noise, Scalar, Terms, Wiring
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ class ConditionalVAE(AbstractObjective):
     label: tuple[str, ...] | None = None
     reads_label: Literal["decoder", "both"] = "decoder"
     form: Literal["kl", "abs", "relu"] = "kl"
-    beta: Annotated[Knob, Ge(0)] = 4.0
-    c_max: Annotated[Knob, Ge(0)] = 20.0
-    c_start: Annotated[Knob, Ge(0)] = 0.0
+    beta: Annotated[Scalar, Ge(0)] = 4.0
+    c_max: Annotated[Scalar, Ge(0)] = 20.0
+    c_start: Annotated[Scalar, Ge(0)] = 0.0
     annealing: Length = 0.5
 
     def __post_init__(self) -> None:
@@ -59,7 +59,7 @@ class ConditionalVAE(AbstractObjective):
     def settled(self, total_steps: int, latents: int) -> int:
         return 0 if self.form == "kl" else schedules.steps(self.annealing, total_steps)
 
-    def capacity(self, ctx: Context) -> Knob | None:
+    def capacity(self, ctx: Context) -> Scalar | None:
         return (
             None
             if self.form == "kl"

@@ -13,7 +13,7 @@ from vae_core.hyperparameters import field_checks, schedules
 from vae_core.hyperparameters.schedules import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode
-from vae_core.types import Batch, Context, Knob, Noise, Terms
+from vae_core.types import Batch, Context, Noise, Scalar, Terms
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,12 @@ class ControlVAE(AbstractObjective):
     strength: ClassVar[str | None] = "set_point"
     neutral: ClassVar[dict[str, Any] | None] = {"beta_min": 1.0, "beta_max": 1.0}
 
-    set_point: Annotated[Knob, Ge(0)] = 16.0
-    set_point_start: Annotated[Knob, Ge(0)] = 0.5
-    beta_min: Annotated[Knob, Ge(0)] = 1.0
-    beta_max: Annotated[Knob, Ge(0)] = 100.0
-    proportional: Annotated[Knob, Ge(0)] = 0.01
-    integral: Annotated[Knob, Ge(0)] = 0.001
+    set_point: Annotated[Scalar, Ge(0)] = 16.0
+    set_point_start: Annotated[Scalar, Ge(0)] = 0.5
+    beta_min: Annotated[Scalar, Ge(0)] = 1.0
+    beta_max: Annotated[Scalar, Ge(0)] = 100.0
+    proportional: Annotated[Scalar, Ge(0)] = 0.01
+    integral: Annotated[Scalar, Ge(0)] = 0.001
     annealing: Length = 0.5
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class ControlVAE(AbstractObjective):
     def settled(self, total_steps: int, latents: int) -> int:
         return schedules.steps(self.annealing, total_steps)
 
-    def capacity(self, ctx: Context) -> Knob:
+    def capacity(self, ctx: Context) -> Scalar:
         return schedules.ramp(ctx, self.set_point_start, self.set_point, self.annealing)
 
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
@@ -80,6 +80,6 @@ class ControlVAE(AbstractObjective):
         return Terms(reconstruction, beta * kl, parts, rivals={}, memory=integrated[None])
 
 
-def _within(value: Tensor, low: Knob, high: Knob) -> Tensor:
+def _within(value: Tensor, low: Scalar, high: Scalar) -> Tensor:
     """Return a 0-d value held within two bounds, which may be tensors."""
     return torch.minimum(torch.maximum(value, value * 0 + low), value * 0 + high)

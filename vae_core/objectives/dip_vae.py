@@ -12,7 +12,7 @@ from torch import Tensor
 from vae_core.hyperparameters import field_checks
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode
-from vae_core.types import Batch, Context, Knob, Noise, Terms
+from vae_core.types import Batch, Context, Noise, Scalar, Terms
 
 
 @dataclass(frozen=True)
@@ -29,8 +29,8 @@ class DIPVAEI(AbstractObjective):
     strength: ClassVar[str | None] = "lambda_od"
     neutral: ClassVar[dict[str, Any] | None] = {"lambda_od": 0.0}
 
-    lambda_od: Annotated[Knob, Ge(0)] = 10.0
-    lambda_ratio: Annotated[Knob, Ge(0)] = 10.0
+    lambda_od: Annotated[Scalar, Ge(0)] = 10.0
+    lambda_ratio: Annotated[Scalar, Ge(0)] = 10.0
 
     def __post_init__(self) -> None:
         field_checks.check(self)
@@ -57,8 +57,8 @@ class DIPVAEII(AbstractObjective):
     strength: ClassVar[str | None] = "lambda_od"
     neutral: ClassVar[dict[str, Any] | None] = {"lambda_od": 0.0}
 
-    lambda_od: Annotated[Knob, Ge(0)] = 10.0
-    lambda_ratio: Annotated[Knob, Ge(0)] = 1.0
+    lambda_od: Annotated[Scalar, Ge(0)] = 10.0
+    lambda_ratio: Annotated[Scalar, Ge(0)] = 1.0
 
     def __post_init__(self) -> None:
         field_checks.check(self)

@@ -12,7 +12,7 @@ from vae_core.hyperparameters.schedules import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.capacity_vae import distance
 from vae_core.objectives.forward import autoencode, part
-from vae_core.types import Batch, Context, Knob, Noise, Terms, Wiring
+from vae_core.types import Batch, Context, Noise, Scalar, Terms, Wiring
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class FactorBottleneck(AbstractObjective):
     strength: ClassVar[str | None] = "c_max"
     neutral: ClassVar[dict[str, Any] | None] = {"gamma": 1.0, "c_max": 0.0}
 
-    gamma: Annotated[Knob, Ge(0)] = 1000.0
-    c_max: Annotated[Knob, Ge(0)] = 25.0
-    c_start: Annotated[Knob, Ge(0)] = 0.0
+    gamma: Annotated[Scalar, Ge(0)] = 1000.0
+    c_max: Annotated[Scalar, Ge(0)] = 25.0
+    c_start: Annotated[Scalar, Ge(0)] = 0.0
     annealing: Length = 1.0
     factors: Literal["one_hot", "scaled"] = "one_hot"
     hidden: tuple[Annotated[int, Ge(1)], ...] = (256, 256)
@@ -53,7 +53,7 @@ class FactorBottleneck(AbstractObjective):
     def settled(self, total_steps: int, latents: int) -> int:
         return schedules.steps(self.annealing, total_steps)
 
-    def capacity(self, ctx: Context) -> Knob:
+    def capacity(self, ctx: Context) -> Scalar:
         return schedules.ramp(ctx, self.c_start, self.c_max, self.annealing)
 
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:

@@ -12,7 +12,7 @@ from torch import Tensor
 from vae_core.hyperparameters import field_checks
 from vae_core.objectives.abstract import AbstractObjective, Nets, Rival
 from vae_core.objectives.forward import autoencode, sample
-from vae_core.types import Batch, Context, Knob, Noise, Terms, Wiring
+from vae_core.types import Batch, Context, Noise, Scalar, Terms, Wiring
 
 Beta = Annotated[float, Ge(0), Lt(1)]
 
@@ -42,7 +42,7 @@ class FactorVAE(AbstractObjective):
     strength: ClassVar[str | None] = "gamma"
     neutral: ClassVar[dict[str, Any] | None] = {"gamma": 0.0}
 
-    gamma: Annotated[Knob, Ge(0)] = 35.0
+    gamma: Annotated[Scalar, Ge(0)] = 35.0
     second_batch: bool = True
     depth: Annotated[int, Ge(1)] = 6
     width: Annotated[int, Ge(1)] = 1000

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from metrics import gaussian
 from vae_core.objectives.abstract import Nets
-from vae_core.types import Batch, Knob, Noise, Posterior
+from vae_core.types import Batch, Noise, Posterior, Scalar
 
 
 class Pass(NamedTuple):
@@ -34,6 +34,6 @@ def sample(posterior: Posterior, noise: Tensor) -> Tensor:
     return posterior.mean + (0.5 * posterior.logvar).exp() * noise
 
 
-def part(value: Knob, like: Tensor) -> Tensor:
+def part(value: Scalar, like: Tensor) -> Tensor:
     """Return a knob as a 0-d tensor, for `Terms.parts`."""
     return like.detach() * 0 + value

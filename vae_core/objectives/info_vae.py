@@ -11,7 +11,7 @@ from torch import Tensor
 from vae_core.hyperparameters import field_checks
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode
-from vae_core.types import Batch, Context, Knob, Noise, Terms
+from vae_core.types import Batch, Context, Noise, Scalar, Terms
 
 
 @dataclass(frozen=True)
@@ -32,9 +32,9 @@ class InfoVAE(AbstractObjective):
     strength: ClassVar[str | None] = "lambda_mmd"
     neutral: ClassVar[dict[str, Any] | None] = {"alpha": 0.0, "lambda_mmd": 1.0}
 
-    alpha: Knob = 0.0
-    lambda_mmd: Knob = 1000.0
-    bandwidth: Annotated[Knob, Gt(0)] = 1.0
+    alpha: Scalar = 0.0
+    lambda_mmd: Scalar = 1000.0
+    bandwidth: Annotated[Scalar, Gt(0)] = 1.0
 
     def __post_init__(self) -> None:
         field_checks.check(self)
@@ -47,7 +47,7 @@ class InfoVAE(AbstractObjective):
         return Terms(reconstruction, penalty, parts={"kl": kl, "mmd": discrepancy}, rivals={})
 
 
-def mmd(z: Tensor, width: Knob) -> Tensor:
+def mmd(z: Tensor, width: Scalar) -> Tensor:
     """Return the squared maximum mean discrepancy of samples from N(0, I), unbiased, 0-d.
 
         MMD² = E k(z, z') − 2·E k(z, y) + E k(y, y'),  z, z' ~ q(z), y, y' ~ N(0, I),  k(a, b) = exp(−|a − b|²/(2h)).

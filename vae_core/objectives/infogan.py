@@ -14,7 +14,7 @@ from vae_core.hyperparameters import field_checks
 from vae_core.objectives.abstract import AbstractObjective, Nets, Rival
 from vae_core.objectives.factor_vae import Beta, discriminator_loss
 from vae_core.objectives.forward import autoencode
-from vae_core.types import Batch, Context, Knob, Noise, Terms, Wiring
+from vae_core.types import Batch, Context, Noise, Scalar, Terms, Wiring
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class InfoGAN(AbstractObjective):
     strength: ClassVar[str | None] = "lambda_information"
     neutral: ClassVar[dict[str, Any] | None] = None
 
-    lambda_information: Annotated[Knob, Ge(0)] = 0.1
+    lambda_information: Annotated[Scalar, Ge(0)] = 0.1
     noise: Annotated[int, Ge(0)] = 5
-    gradient_penalty: Annotated[Knob, Ge(0)] = 1.0
+    gradient_penalty: Annotated[Scalar, Ge(0)] = 1.0
     discriminator_learning_rate: Annotated[float, Gt(0)] = 1e-3
     discriminator_betas: tuple[Beta, Beta] = (0.5, 0.999)
 

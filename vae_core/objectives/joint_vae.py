@@ -16,7 +16,7 @@ from vae_core.hyperparameters.schedules import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.capacity_vae import distance
 from vae_core.objectives.forward import part, sample
-from vae_core.types import Batch, Context, Knob, Noise, Posterior, Terms, Wiring
+from vae_core.types import Batch, Context, Noise, Posterior, Scalar, Terms, Wiring
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class JointVAE(AbstractObjective):
     neutral: ClassVar[dict[str, Any] | None] = {"categories": (), "gamma_z": 1.0, "c_z": 0.0}
 
     categories: tuple[Annotated[int, Ge(2)], ...] = (3,)
-    gamma_z: Annotated[Knob, Ge(0)] = 150.0
-    gamma_c: Annotated[Knob, Ge(0)] = 150.0
-    c_z: Annotated[Knob, Ge(0)] = 40.0
-    c_c: Annotated[Knob, Ge(0)] = 1.1
+    gamma_z: Annotated[Scalar, Ge(0)] = 150.0
+    gamma_c: Annotated[Scalar, Ge(0)] = 150.0
+    c_z: Annotated[Scalar, Ge(0)] = 40.0
+    c_c: Annotated[Scalar, Ge(0)] = 1.1
     annealing: Length = 0.5
-    temperature: Annotated[Knob, Gt(0)] = 0.67
+    temperature: Annotated[Scalar, Gt(0)] = 0.67
 
     def __post_init__(self) -> None:
         field_checks.check(self)
@@ -60,7 +60,7 @@ class JointVAE(AbstractObjective):
     def settled(self, total_steps: int, latents: int) -> int:
         return schedules.steps(self.annealing, total_steps)
 
-    def capacity(self, ctx: Context) -> Knob:
+    def capacity(self, ctx: Context) -> Scalar:
         return schedules.ramp(ctx, 0.0, self.c_z, self.annealing)
 
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
