@@ -11,7 +11,7 @@ from vae_core import discrete
 from vae_core.likelihood import likelihood
 from vae_core.networks import MLP, AbstractNetwork, Burgess, Networks, Widths, build_networks
 from vae_core.objectives import AbstractAlternating, AbstractObjective
-from vae_core.training_loop import resolved
+from vae_core.training_loop import resolved_code
 from vae_core.types import Batch, Context, Noise, Wiring
 
 B, N = 8, 100
@@ -65,7 +65,7 @@ def solved(objective: AbstractObjective, case: Case) -> Case:
     nets, batch, noise, ctx = case
     if not isinstance(objective, AbstractAlternating) or not objective.alternates(ctx):
         return case
-    return case._replace(batch=batch._replace(code=resolved(objective, nets, batch, noise, ctx)))
+    return case._replace(batch=batch._replace(code=resolved_code(objective, nets, batch, noise, ctx)))
 
 
 def batch_of(wiring: Wiring, shape: tuple[int, int, int], draw: torch.Generator) -> Batch:

@@ -31,7 +31,7 @@ from vae_core.networks import (
 from vae_core.networks.initialise import INITIALISATIONS, Initialisation, initialise
 from vae_core.objectives import CascadeVAE
 from vae_core.random_draws import generator
-from vae_core.training_loop import resolved
+from vae_core.training_loop import resolved_code
 from vae_core.types import Batch, Context, Noise, Wiring
 
 BERNOULLI = likelihood("bernoulli")
@@ -591,5 +591,5 @@ def test_inner_problem_leaves_running_statistics_alone() -> None:
     normal = torch.randn(4, 3, generator=draw)
     noise = Noise(normal, second=normal[:0], gumbel=absent, permutation=normal[:0].long())
     before = {name: value.clone() for name, value in nets.state_dict().items()}
-    assert resolved(objective, nets, batch, noise, Context(5, 10, 100)).sum() == 4
+    assert resolved_code(objective, nets, batch, noise, Context(5, 10, 100)).sum() == 4
     assert all(torch.equal(value, before[name]) for name, value in nets.state_dict().items())

@@ -1,4 +1,4 @@
-"""The β-VAE: a stronger pull of every posterior towards the prior."""
+"""The β-VAE: a larger weight on the KL of every posterior from the prior."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vae_core.types import Batch, Context, Noise, Scalar, Terms
 
 @dataclass(frozen=True)
 class BetaVAE(AbstractObjective):
-    """L = −E log p(x|z) + β·KL(q(z|x) || N(0, I)), nats per image summed over pixels and latents.
+    """L = −E log p(x|z) + β·KL(q(z|x) || N(0, I)), nats per image, summed over pixels and latents.
 
     Source: Higgins et al. 2017 (ICLR), eq. 4.
 

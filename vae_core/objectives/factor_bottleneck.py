@@ -1,4 +1,4 @@
-"""The factor-conditioned bottleneck: which factor is worth coding first when the channel is narrow."""
+"""The factor-conditioned bottleneck: it shows which factors a small capacity codes first."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ from vae_core.types import Batch, Context, Noise, Scalar, Terms, Wiring
 
 @dataclass(frozen=True)
 class FactorBottleneck(AbstractObjective):
-    """L = −E_q(z|f) log p(x|z) + γ·|KL(q(z|f) || N(0, I)) − C(t)|, nats per image, f the ground-truth factors of x.
+    """L = −E_q(z|f) log p(x|z) + γ·|KL(q(z|f) || N(0, I)) − C(t)|, nats per image.
 
-    The encoder is a perceptron on the factors, so what limits the codes is C alone: as C grows, the factors that save
-    most reconstruction are coded first. At C = 0 and γ large the decoder can only give the mean image.
+    f are the ground-truth factors of x. The encoder is a perceptron on the factors, so only C
+    limits the codes: as C grows, the factors that reduce the reconstruction most are coded first.
+    At C = 0 and large γ the decoder can only return the mean image.
 
     Source: Burgess et al. 2018 (arXiv:1804.03599), eq. 4 and figure 3.
 
@@ -28,7 +29,7 @@ class FactorBottleneck(AbstractObjective):
         gamma: γ.
         c_max: C at the end, nats.
         c_start: C at the start, nats.
-        annealing: how long C takes; up to 1 a fraction of the trial, above 1 steps.
+        annealing: how long C changes; up to 1 a fraction of the trial, above 1 steps.
         factors: how the encoder reads a factor: one-hot, or its level scaled to [−1, 1].
         hidden: widths of the encoder's hidden layers.
     """

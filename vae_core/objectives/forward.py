@@ -1,4 +1,4 @@
-"""The pass through encoder and decoder that every VAE shares."""
+"""The forward pass through encoder and decoder, the same in every VAE."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vae_core.types import Batch, Noise, Posterior, Scalar
 
 
 class Pass(NamedTuple):
-    """One pass over a batch."""
+    """The result of one pass over a batch."""
 
     posterior: Posterior  # (B, d) each
     z: Tensor  # (B, d), one sample per image
@@ -21,7 +21,7 @@ class Pass(NamedTuple):
 
 
 def autoencode(nets: Nets, batch: Batch, noise: Noise) -> Pass:
-    """Encode, sample, decode and compare."""
+    """Encode a batch, draw one z per image and decode it; return reconstruction and KL."""
     posterior = nets.encode(batch)
     z = sample(posterior, noise.posterior)
     log_likelihood = nets.log_likelihood(nets.decode(z, batch), batch.images)
@@ -35,5 +35,5 @@ def sample(posterior: Posterior, noise: Tensor) -> Tensor:
 
 
 def part(value: Scalar, like: Tensor) -> Tensor:
-    """Return a knob as a 0-d tensor, for `Terms.parts`."""
+    """Return a hyperparameter as a 0-d tensor, for `Terms.parts`."""
     return like.detach() * 0 + value

@@ -1,4 +1,4 @@
-"""JointVAE: continuous and discrete latents, each with a capacity of its own."""
+"""JointVAE: continuous and discrete latents, each kind with its own capacity."""
 
 from __future__ import annotations
 
@@ -23,19 +23,20 @@ from vae_core.types import Batch, Context, Noise, Posterior, Scalar, Terms, Wiri
 class JointVAE(AbstractObjective):
     """L = −E log p(x|z, c) + γ_z·|KL_z − C_z(t)| + γ_c·|KL_c − C_c(t)|, nats per image.
 
-    KL_c = Σ (ln K + Σ_k a_k ln a_k) over the discrete latents, of the probabilities a = softmax(logits) themselves; it
-    cannot pass Σ ln K, so C_c is capped there. Training decodes Gumbel-softmax samples; evaluation the most likely
-    category.
+    KL_c = Σ (ln K + Σ_k a_k ln a_k) over the discrete latents, with the exact probabilities
+    a = softmax(logits). It is at most Σ ln K, so C_c is limited to that. Training decodes
+    Gumbel-softmax samples, an evaluation the most likely category.
 
     Source: Dupont 2018 (arXiv:1804.00104), eq. 7 and section 3.
 
     Args:
-        categories: K of each discrete latent; the paper's on dSprites is one of 3. An empty list leaves them out.
+        categories: K of each discrete latent; in the paper on dSprites one latent of 3. An empty
+            list: no discrete latents.
         gamma_z: γ_z.
         gamma_c: γ_c.
         c_z: C_z at the end, nats.
         c_c: C_c at the end, nats.
-        annealing: how long both take from 0; up to 1 a fraction of the trial, above 1 steps.
+        annealing: how long both grow from 0; up to 1 a fraction of the trial, above 1 steps.
         temperature: τ of the Gumbel-softmax.
     """
 
@@ -74,7 +75,7 @@ class JointVAE(AbstractObjective):
             discrete.kl(posterior.logits, self.categories).mean() if self.categories else kl * 0
         )
         capacity = self.capacity(ctx)
-        # Σ ln K bounds the whole of KL_c: beyond it the distance could not close.
+        # KL_c is at most Σ ln K, so it could never reach a larger capacity.
         capacity_c = schedules.at_most(
             schedules.ramp(ctx, 0.0, self.c_c, self.annealing),
             sum(math.log(k) for k in self.categories),
@@ -91,8 +92,6 @@ class JointVAE(AbstractObjective):
         return discrete.relaxed(posterior.logits, noise.gumbel, self.categories, self.temperature)
 
     def code(self, nets: Nets, batch: Batch, posterior: Posterior, ctx: Context) -> Tensor:
-        return (
-            discrete.most_likely(posterior.logits, self.categories)
-            if self.categories
-            else batch.code
-        )
+        if not self.categories:
+            return batch.code
+        return discrete.most_likely(posterior.logits, self.categories)
