@@ -65,7 +65,9 @@ def solved(objective: AbstractObjective, case: Case) -> Case:
     nets, batch, noise, ctx = case
     if not isinstance(objective, AbstractAlternating) or not objective.alternates(ctx):
         return case
-    return case._replace(batch=batch._replace(code=resolved_code(objective, nets, batch, noise, ctx)))
+    return case._replace(
+        batch=batch._replace(code=resolved_code(objective, nets, batch, noise, ctx))
+    )
 
 
 def batch_of(wiring: Wiring, shape: tuple[int, int, int], draw: torch.Generator) -> Batch:

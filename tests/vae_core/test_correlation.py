@@ -88,7 +88,8 @@ def test_pairs_that_share_a_factor_multiply(data: Data) -> None:
     assert data.factors is not None
     pairs = (("row", "length"), ("row", "column"))
     both, one, other = (
-        correlation.band_distribution(data.factors, chosen, 0.3) for chosen in (pairs, pairs[:1], pairs[1:])
+        correlation.band_distribution(data.factors, chosen, 0.3)
+        for chosen in (pairs, pairs[:1], pairs[1:])
     )
     np.testing.assert_allclose(both, one * other / (one * other).sum(), rtol=1e-12)
 

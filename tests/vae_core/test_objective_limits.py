@@ -13,7 +13,6 @@ from torch import Tensor
 
 import metrics
 import vae_core
-from metrics import Factors
 from vae_core import (
     DIPVAEI,
     DIPVAEII,
@@ -28,7 +27,6 @@ from vae_core import (
     TrainConfig,
     TrialConfig,
 )
-from vae_core.feed import Feed
 from vae_core.objectives import AbstractObjective
 from vae_core.objectives.dip_vae import covariance
 from vae_core.objectives.info_vae import mmd
@@ -232,18 +230,3 @@ def test_bottleneck_reads_factors_and_no_image() -> None:
     case = make(objective)
     other = case._replace(batch=case.batch._replace(images=1 - case.batch.images))
     assert torch.equal(case.nets.encode(case.batch).mean, other.nets.encode(other.batch).mean)
-
-
-def test_scaled_factors_run_from_minus_one_to_one(data: Data) -> None:
-    feed = Feed(data, FactorBottleneck(factors="scaled").wiring)
-    read = feed.batch(torch.arange(96)).factors
-    assert read.shape == (96, 3)
-    assert (read.amin(0), read.amax(0)) == (pytest.approx(-1), pytest.approx(1))
-    assert read[0].tolist() == [-1, -1, -1]
-    assert feed.widths.factors == 3
-    assert data.factors is not None
-    constant = replace(data, factors=Factors(0 * data.factors.values, ("a", "b", "c"), (1, 3, 2)))
-    alone = Feed(constant, FactorBottleneck(factors="scaled").wiring).batch(torch.arange(2)).factors
-    assert alone[0].tolist() == [0, -1, -1]  # one level stands in the middle
-    one_hot = Feed(data, FactorBottleneck().wiring)
-    assert one_hot.widths.factors == one_hot.batch(torch.tensor([0])).factors.shape[1] == 16 + 3 + 2
