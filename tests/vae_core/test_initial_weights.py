@@ -54,7 +54,7 @@ def test_initial_weights_have_their_distribution(name: Initialisation, kind: str
         "normal": 0.02,
     }[name]
     n = layer.weight.numel()
-    # Five standard errors: of a mean, and of a normal's standard deviation (a uniform's is smaller).
+    # Five standard errors of a mean, and of a normal's standard deviation (a uniform's is smaller).
     assert layer.weight.mean().item() == pytest.approx(0, abs=5 * deviation / math.sqrt(n))
     assert layer.weight.std().item() == pytest.approx(deviation, rel=5 / math.sqrt(2 * n))
     if name == "glorot_uniform":
