@@ -20,7 +20,7 @@ import csv
 import io
 import math
 from collections.abc import Iterable, Sequence
-from itertools import product
+from itertools import chain, product
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -176,7 +176,7 @@ def problems(
             each of them.
     """
     level_counts = dict(zip(names, sizes, strict=True))
-    paired = [name for pair in pairs for name in pair]
+    paired = chain.from_iterable(pairs)
     messages = [("correlated", text) for text in _name_problems("correlated", paired, level_counts)]
     if table is None:
         return messages

@@ -161,7 +161,8 @@ def test_options_survive_json_and_yaml(tiny: AbstractDataset) -> None:
     text = json.dumps(mapping)
     assert registry.build("data set", json.loads(text), DATASETS) == tiny
     assert registry.build("data set", YAML(typ="safe").load(text), DATASETS) == tiny
-    assert list(mapping) == ["name", *(field.name for field in dataclasses.fields(tiny))]  # type: ignore[arg-type]
+    fields = dataclasses.fields(tiny)  # type: ignore[arg-type]
+    assert list(mapping) == ["name", *(field.name for field in fields)]
 
 
 @registered

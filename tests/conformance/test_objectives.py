@@ -157,7 +157,7 @@ def stacked(tuples: list[Any]) -> Any:
 @registered
 @networked
 def test_three_trials_fused_equal_three_trials_alone(name: str, network: str) -> None:
-    """With an inner problem its costs are fused, and its codes computed trial by trial on the CPU."""
+    """The costs of an inner problem are fused, its codes are computed trial by trial on the CPU."""
     cls = OBJECTIVES[name]
     values: dict[str, Tensor] = {}
     for k, field in enumerate(scalars(cls)):
@@ -169,7 +169,8 @@ def test_three_trials_fused_equal_three_trials_alone(name: str, network: str) ->
     cases = [make(trial, network, seed=seed) for seed, trial in enumerate(trials)]
     expected = [player_gradients(trial, case) for trial, case in zip(trials, cases, strict=True)]
 
-    weights, buffers = stack_module_state([case.nets for case in cases])  # pyright: ignore[reportArgumentType]
+    nets: list[Any] = [case.nets for case in cases]
+    weights, buffers = stack_module_state(nets)
     batch: Batch = stacked([case.batch for case in cases])
     noise: Noise = stacked([case.noise for case in cases])
     memory = torch.stack([case.ctx.memory for case in cases])

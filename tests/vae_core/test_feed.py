@@ -15,7 +15,7 @@ from vae_core.objectives import ConditionalVAE
 
 
 def test_labels_reach_the_networks(data: Data) -> None:
-    """The decoder reads one column per level of the label's factors; its images change with them."""
+    """The decoder reads one column per level of the label's factors, and uses them."""
     model = model_of(data, ConditionalVAE(label=("length", "column"), reads_label="both"))
     assert model.feed.widths.label == 5
     assert model.nets.decoder[0].in_features == 3 + 5  # type: ignore[index]
