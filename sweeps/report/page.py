@@ -184,11 +184,11 @@ def _sections(runs: Runs, drawn: Mapping[str, Picture]) -> list[PageSection]:
 
 def _means_section(runs: Runs) -> PageSection:
     """Return the section with the tables of means per bracket."""
-    shown = [tables.strengths(runs)]
+    means = [tables.strengths(runs)]
     for table in (tables.scores(runs), tables.best(runs)):
         if table is not None:
-            shown.append(table)
-    return PageSection("strengths", "Means per strength and objective", tables=shown)
+            means.append(table)
+    return PageSection("strengths", "Means per strength and objective", tables=means)
 
 
 def _published_sections(runs: Runs) -> list[PageSection]:

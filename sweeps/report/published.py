@@ -254,7 +254,7 @@ def _our_mean(table: Published, comparison: Comparison) -> Mean:
 
 
 def _has_error(table: Published, comparison: Comparison) -> bool:
-    """Return whether our mean has an error over seeds: it is of one cell, with two seeds or more."""
+    """Return whether our mean is of two or more seeds of one cell, so that it has an error."""
     return _our_mean(table, comparison).n > 1 and comparison.n_cells == 1
 
 

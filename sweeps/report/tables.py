@@ -270,7 +270,7 @@ def _level_text(value: float) -> str:
 
 
 def _has_last_and_best(table: pd.DataFrame, metric: str) -> bool:
-    """Return whether a metric was measured with the last weights and with those of the best epoch."""
+    """Return whether a metric was measured with the last and with the best weights."""
     rows = run_columns.complete(table)
     last = run_columns.floats(rows, f"final/{metric}")
     of_best = run_columns.floats(rows, f"best/{metric}")

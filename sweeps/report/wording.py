@@ -116,10 +116,10 @@ def plain(value: object) -> str:
 
 
 def number(value: float, error: float = math.nan) -> str:
-    """Return a number as text: up to the second digit of its error, or with three digits without one.
+    """Return a number as text, up to the second digit of its error.
 
-    NaN is a dash. With few seeds the error itself is uncertain, so a number never has more than
-    five digits, also if its error is very small.
+    Without an error it has three digits. NaN is a dash. With few seeds the error itself is
+    uncertain, so a number never has more than five digits, even if its error is very small.
     """
     if math.isnan(value):
         return "–"
@@ -223,7 +223,7 @@ def measured_on(runs: Runs, metrics: Sequence[str]) -> str:
 
 
 def cell(row: Mapping[str, object], runs: Runs) -> str:
-    """Return what distinguishes a cell from the others: "beta_tcvae, β = 4, learning rate 0.001"."""
+    """Return what distinguishes a cell: "beta_tcvae, β = 4, learning rate 0.001"."""
     strength = str(row["strength_name"])
     parts = [str(row["objective"])]
     if strength:

@@ -57,7 +57,7 @@ def source(table: pd.DataFrame, metric: str) -> Source:
 
 
 def values(table: pd.DataFrame, metric: str) -> np.ndarray:
-    """Return a metric of every trial, (n,); NaN where it is missing or the trial is not COMPLETE."""
+    """Return a metric of every trial, (n,); NaN if it is missing or the trial is not COMPLETE."""
     name = f"final/{metric}" if source(table, metric) == "final" else metric
     is_complete = (table["state"] == TrialState.COMPLETE).to_numpy()
     return np.where(is_complete, floats(table, name), math.nan)
