@@ -46,7 +46,7 @@ EPOCH_METRICS: dict[str, EpochMetric] = {
         better="min",
         unit=_NATS,
         title="KL of the discrete codes",
-        definition="KL of the discrete codes' probabilities from uniform ones, mean over images",
+        definition="KL(q(c|x) ‖ uniform) of the discrete codes c, mean over images",
         needs_discrete=True,
     ),
     "elbo": EpochMetric(
@@ -78,8 +78,8 @@ EPOCH_METRICS: dict[str, EpochMetric] = {
         unit="",
         title="MIG",
         definition=(
-            "gap between the two most informative latents of a factor, over its entropy, "
-            "mean over factors"
+            "for each factor, the gap in mutual information between its two most informative "
+            "latents, divided by the entropy of the factor; mean over factors"
         ),
         needs_factors=True,
     ),

@@ -9,9 +9,9 @@ from typing import Any
 from metrics.registry import METRICS
 from sweeps.cells import cell_grid
 from sweeps.spec import field_docs, load
-from sweeps.spec.sections import EPOCH_METRICS
 from sweeps.spec.sweep_spec import SweepSpec
 from vae_core.data import DATASETS
+from vae_core.epoch_metrics import COMMON_METRICS
 from vae_core.networks import NETWORKS
 from vae_core.objectives import OBJECTIVES
 
@@ -69,7 +69,7 @@ def metrics() -> list[Row]:
             "tier": metric.tier,
             "unit": metric.unit,
             "references": ["chance", "ceiling"] if "factors" in metric.needs else [],
-            "goal": name in EPOCH_METRICS,
+            "goal": name in COMMON_METRICS,
             "variants": {variant: dict(options) for variant, options in metric.variants.items()},
             "unchanged_by": sorted(metric.invariant),
             "weighted": metric.weighted,

@@ -11,19 +11,21 @@ from sweeps.report import wording
 from sweeps.report.table_parts import Table, TableCell, TableHead, TableRow
 from sweeps.results import run_columns
 from sweeps.results.run_table import Runs
+from vae_core.epoch_metrics import EPOCH_METRICS
 
 
 def metric_table(runs: Runs) -> Table:
     """Return the definition of each metric, where it was measured, and its stored identity."""
-    scored = [metric for metric in scored_metrics(runs) if metric not in wording.DEFINITIONS]
+    scored = [metric for metric in scored_metrics(runs) if metric not in EPOCH_METRICS]
     rows: list[TableRow] = []
-    for metric in (*wording.DEFINITIONS, *scored):
+    for metric in (*EPOCH_METRICS, *scored):
         if not run_columns.source(runs.table, metric):
             continue
+        properties = EPOCH_METRICS.get(metric)
         texts = (
             wording.name(metric),
-            wording.UNITS.get(metric, "–"),
-            wording.DEFINITIONS.get(metric, "–"),
+            properties.unit or "–" if properties else "–",
+            properties.definition if properties else "–",
             wording.measured_on(runs, [metric]),
             estimator(metric, runs),
         )

@@ -11,7 +11,6 @@ import importlib.metadata
 import importlib.resources
 import io
 import json
-import os
 import platform
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -29,6 +28,7 @@ from sweeps.results import run_columns
 from sweeps.results.run_table import Runs
 from sweeps.results.table_file import table_bytes
 from sweeps.storage.workspace import WorkspacePaths
+from vae_core.atomic_files import write_atomically
 
 MOST_SVG = 600_000
 """Bytes up to which the page embeds an SVG. A larger one (thousands of curves) becomes a PNG."""
@@ -86,14 +86,14 @@ def write_report(runs: Runs, *, folder: Path | None = None) -> Path:
         png_path = folder / "figures" / f"{name}.png"
         svg_path = folder / "figures" / f"{name}.svg"
         if name in drawn:
-            replace_file(png_path, drawn[name].png)
-            replace_file(svg_path, drawn[name].svg)
+            write_atomically(png_path, drawn[name].png)
+            write_atomically(svg_path, drawn[name].svg)
         else:
             png_path.unlink(missing_ok=True)
             svg_path.unlink(missing_ok=True)
-    replace_file(folder / "runs.parquet", table_bytes(runs.table))
-    replace_file(folder / "report.md", markdown_page(runs, drawn).encode())
-    replace_file(folder / "report.html", html_page(runs, drawn).encode())
+    write_atomically(folder / "runs.parquet", table_bytes(runs.table))
+    write_atomically(folder / "report.md", markdown_page(runs, drawn).encode())
+    write_atomically(folder / "report.html", html_page(runs, drawn).encode())
     return folder / "report.html"
 
 
@@ -267,10 +267,3 @@ def _versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
             versions[name] = "not installed"
     return versions
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write aside, then rename."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(content)
-    os.replace(aside, path)

@@ -10,35 +10,7 @@ import pandas as pd
 from sweeps.ledger.states import TrialState
 from sweeps.results import run_columns, run_series
 from sweeps.results.run_table import Runs
-
-NAMES = {
-    "reconstruction": "reconstruction",
-    "kl": "KL",
-    "kl_discrete": "KL of the discrete codes",
-    "elbo": "ELBO",
-    "mi": "mutual information",
-    "tc": "total correlation",
-    "dimwise_kl": "dimension-wise KL",
-    "mig": "MIG",
-    "active_units": "active units",
-}
-UNITS: dict[str, str] = dict.fromkeys(
-    ("reconstruction", "kl", "kl_discrete", "elbo", "mi", "tc", "dimwise_kl"), "nats per image"
-)
-DEFINITIONS = {
-    "reconstruction": "−E log p(x|z), one z per image",
-    "kl": "KL(q(z|x) ‖ p(z)) in closed form, mean over images",
-    "kl_discrete": "KL(q(c|x) ‖ uniform) of the discrete codes c, mean over images",
-    "elbo": "−(reconstruction + KL), including the KL of discrete codes",
-    "mi": "I(x; z) under q, from the full mixture over the images",
-    "tc": "KL(q(z) ‖ Π q(z_j)), from the full mixture over the images",
-    "dimwise_kl": "Σ KL(q(z_j) ‖ p(z_j)), from the full mixture over the images",
-    "mig": (
-        "for each factor, the gap in mutual information between its two most informative latents, "
-        "divided by the entropy of the factor; mean over factors"
-    ),
-    "active_units": "number of latents that carry information about the image",
-}
+from vae_core.epoch_metrics import EPOCH_METRICS
 
 _SYMBOLS = {
     "beta": "β",
@@ -59,12 +31,14 @@ _MOST_DECIMALS = 6
 
 def name(metric: str) -> str:
     """Return the name of a metric in words."""
-    return NAMES.get(metric, metric.replace("_", " "))
+    if metric in EPOCH_METRICS:
+        return EPOCH_METRICS[metric].title
+    return metric.replace("_", " ")
 
 
 def axis(metric: str) -> str:
     """Return the axis label of a metric, with its unit if it has one."""
-    unit = UNITS.get(metric)
+    unit = EPOCH_METRICS[metric].unit if metric in EPOCH_METRICS else ""
     return f"{name(metric)} ({unit})" if unit else name(metric)
 
 

@@ -17,7 +17,6 @@ import pandas as pd
 from sweeps.ledger.states import TrialState
 from sweeps.results.pareto import Direction
 from sweeps.results.run_columns import (
-    METRICS,
     UNFINISHED,
     collapsed,
     complete,
@@ -27,6 +26,7 @@ from sweeps.results.run_columns import (
 )
 from sweeps.results.run_series import distributions, parameters, series
 from sweeps.results.run_table import Runs
+from vae_core.epoch_metrics import COMMON_METRICS
 
 _LEADING_COLUMNS = (
     *("objective", "series", "distribution", "strength_name", "strength"),
@@ -83,7 +83,7 @@ def goals(runs: Runs) -> list[GoalMetric]:
     ]
 
 
-def cells(runs: Runs, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
+def cells(runs: Runs, metrics: Sequence[str] = COMMON_METRICS) -> pd.DataFrame:
     """Return one row per cell: its parameters, its numbers of trials, its means over seeds.
 
     The columns:
@@ -100,7 +100,7 @@ def cells(runs: Runs, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
 
 
 def brackets(
-    runs: Runs, metrics: Sequence[str] = METRICS, *, choice: BracketMean = "best"
+    runs: Runs, metrics: Sequence[str] = COMMON_METRICS, *, choice: BracketMean = "best"
 ) -> pd.DataFrame:
     """Return one row per bracket and strength: the points of the trade-off.
 
@@ -134,7 +134,7 @@ def brackets(
 
 
 def best_cell(
-    runs: Runs, goal: GoalMetric, metrics: Sequence[str] = METRICS
+    runs: Runs, goal: GoalMetric, metrics: Sequence[str] = COMMON_METRICS
 ) -> dict[str, Any] | None:
     """Return the row of `cells` with the best mean of a goal, None if no COMPLETE trial has it."""
     rows = cells(runs, [*metrics, goal.metric])

@@ -11,10 +11,6 @@ import pandas as pd
 from sweeps.ledger.states import ENDS, UNFINISHED, TrialState
 from sweeps.results.run_table import Runs
 
-METRICS = ("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl", "mig", "active_units")
-"""The metrics of every epoch, in the order of the tables."""
-
-
 _TRIAL_COLUMNS = (
     "trial",
     "number",

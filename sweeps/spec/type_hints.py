@@ -8,7 +8,6 @@ messages.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import re
 from collections.abc import Iterable, Mapping
@@ -19,6 +18,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from torch import Tensor
 
+from metrics.near_names import nearest
 from sweeps.spec.errors import Problems, SpecPath, spell
 from vae_core.hyperparameters import registry
 
@@ -174,8 +174,8 @@ def _nearest_choice(value: Any, all_details: list[ErrorDetails]) -> str:
     choices: list[str] = []
     for details in all_details:
         choices += re.findall(r"'([^']+)'", details.get("ctx", {}).get("expected", ""))
-    near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(str(value), choices, cutoff=0.5)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 def _without_tensors(hint: Any) -> Any:

@@ -10,9 +10,10 @@ MLflow and a checkpoint.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
+
+from metrics.near_names import did_you_mean
 
 T = TypeVar("T")
 
@@ -20,8 +21,7 @@ T = TypeVar("T")
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
     """Return the message for a name that no registry has, with the nearest known name."""
     names = list(known)
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    hint = did_you_mean(str(name), names, cutoff=0.5)
     return f"unknown {kind} {str(name)!r}{hint} known: {', '.join(names)}"
 
 
