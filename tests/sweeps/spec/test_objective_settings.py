@@ -313,7 +313,8 @@ def test_notes_are_of_what_each_objective_has() -> None:
     decay = {"learning_rate_decay": 0.3, "decay_every": 50_000}
     told = spec_notes(sweep({"name": "vae"}, {"name": "beta_vae", "train": decay}))
     assert told == [
-        "objectives[1].train.decay_every: the learning rate never decays, as a trial of 48 steps ends before 50000"
+        "objectives[1].train.decay_every: the learning rate never decays, "
+        "because decay_every is 50000 and a trial has only 48 steps"
     ]
 
 
