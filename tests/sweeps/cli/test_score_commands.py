@@ -133,7 +133,7 @@ def test_every_mistake_of_a_request_is_told_before_anything_is_computed(
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--metrics", ","], "must name a metric or more"),
+        (["--metrics", ","], "must name at least one metric"),
         (["--metrics", "mig.x"], "unknown metric 'mig.x'"),
         (["--set", "bins=3"], "must be metric.option=value"),
         (["--set", "mig_hist20.bins"], "must be metric.option=value"),
