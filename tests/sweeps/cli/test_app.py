@@ -1,4 +1,4 @@
-"""The command line: exit codes, messages on stderr, JSON on request, and no heavy import in vain."""
+"""The command line: exit codes, messages on stderr, JSON on request, light imports."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from vae_core.objectives import OBJECTIVES
 
 BAD = Path(__file__).parents[1] / "spec" / "bad_specs"
 
-# Ten typical problems of a spec: the bad spec, the line of the problem, and the rule in the message.
+# Ten typical problems: the bad spec, the line of the problem, and the rule in the message.
 TYPICAL_PROBLEMS = [
     ("unknown_key", 12, "unknown key"),
     ("misspelt_objective", 9, "did you mean 'beta_tcvae'?"),
