@@ -82,7 +82,7 @@ def body(trial: TrialProgress, epoch: int, mig: float, active: float = 3.0) -> d
 
 
 def learning_rate_decides(trial: TrialProgress, epoch: int) -> float:
-    """Return a score that grows with the epoch and the learning rate, and a little with the seed."""
+    """Return a score that grows with epoch and learning rate, and a little with the seed."""
     return epoch * float(trial.config["train"]["learning_rate"]) + 1e-4 * trial.seed
 
 

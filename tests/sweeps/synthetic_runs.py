@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,22 @@ BETAS = (1.0, 2.0, 4.0, 8.0, 16.0)
 CREATED = 1_750_000_000.0
 CAPACITIES = ("capacity_vae", "factor_bottleneck")
 FACTORS = ("pos_x", "pos_y", "scale", "shape")
+
+
+class _Trial(NamedTuple):
+    """One trial of a synthetic sweep."""
+
+    number: int
+    objective: str
+    strength: float | None
+    rate: float
+    seed: int
+    state: str
+    last: int  # epoch of its last report
+
+    @property
+    def hash(self) -> str:
+        return f"{self.number:016x}"
 
 
 def synthetic(
@@ -40,7 +56,7 @@ def synthetic(
     pictures: bool = False,
     seed: int = 0,
 ) -> Runs:
-    """Return the runs of objectives × strengths × rates × seeds; the seeds of a cell are consecutive.
+    """Return the runs of objectives × strengths × rates × seeds; seeds of a cell are consecutive.
 
     Args:
         workspace: the folder that the runs name; nothing is written to it without `pictures`.
@@ -60,17 +76,17 @@ def synthetic(
         seed: of the noise between trials.
     """
     rng = np.random.default_rng(seed)
+    half = max(epochs // 2, 1)
     rows: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
     cells = itertools.product(objectives, strengths, enumerate(rates), range(seeds))
     for number, (objective, strength, (rate_index, rate), repeat) in enumerate(cells):
-        state = "COMPLETE"
+        state, last = "COMPLETE", epochs
         if number in failed:
-            state = "FAILED"
+            state, last = "FAILED", 1
         elif number in stopped or (prune and rate_index > 0):
-            state = "PRUNED"
-        half = max(epochs // 2, 1)
-        last = {"FAILED": 1, "PRUNED": half, "COMPLETE": epochs}[state]
+            state, last = "PRUNED", half
+        trial = _Trial(number, objective, strength, rate, repeat, state, last)
         luck = rng.normal(size=3)
         reports = [
             _metrics(objective, strength, rate_index, epoch / epochs, luck=luck, factors=factors)
@@ -78,43 +94,20 @@ def synthetic(
         ]
         if number in collapsed:
             reports[-1]["active_units"] = 0.0
-        trial = f"{number:016x}"
         for epoch, metrics in enumerate(reports, 1):
             capacity = _capacity(objective, strength, epoch / epochs, factors=factors)
-            curves.append(_curve_row(trial, number, epoch, metrics | capacity))
+            curves.append(_curve_row(trial.hash, number, epoch, metrics | capacity))
 
-        bracket = objective if strength is None else f"{objective} beta={strength:g}"
-        bracket_fields = [] if strength is None else [["beta", f"{strength:g}"]]
-        artifacts = workspace / "artifacts" / trial
+        artifacts = workspace / "artifacts" / trial.hash
+        why = f"collapsed (epoch {last})" if number in stopped else _why(state, reports[-1])
         row = {
-            "trial": trial,
-            "number": number,
-            "cell": f"{bracket} learning_rate={rate:g}",
-            "bracket": bracket,
-            "entry": objective,
-            "bracket_fields": json.dumps(bracket_fields),
-            "objective": objective,
-            "strength_name": "" if strength is None else OBJECTIVES[objective].strength,
-            "strength": math.nan if strength is None else strength,
-            "seed": repeat,
-            "state": state,
-            "why": _why(state, reports[-1], stopped_at=last if number in stopped else None),
-            "epoch": last,
+            **_trial_columns(trial),
+            "why": why,
             "epochs": epochs,
-            "attempts": 4 if state == "FAILED" else 1,
-            "seconds": 21.5 * last,
-            "reused_from": "",
             "collapsed": number in collapsed,
             "rungs": json.dumps([half] if prune else []),
             "artifacts": str(artifacts),
-            "objective.beta": math.nan if strength is None else strength,
-            "objective.estimator": "mws" if objective == "beta_tcvae" else None,
-            "network.name": "mlp",
-            "network.hidden": [256, 256],
-            "network.latents": 6,
             "train.epochs": epochs,
-            "train.batch_size": 128,
-            "train.learning_rate": rate,
             **reports[-1],
         }
         if state == "COMPLETE":
@@ -142,6 +135,37 @@ def synthetic(
         table=pd.DataFrame(rows),
         curves=pd.DataFrame(curves),
     )
+
+
+def _trial_columns(trial: _Trial) -> dict[str, Any]:
+    """Return the columns of the run table that follow from the trial alone."""
+    objective, strength = trial.objective, trial.strength
+    bracket = objective if strength is None else f"{objective} beta={strength:g}"
+    bracket_fields = [] if strength is None else [["beta", f"{strength:g}"]]
+    return {
+        "trial": trial.hash,
+        "number": trial.number,
+        "cell": f"{bracket} learning_rate={trial.rate:g}",
+        "bracket": bracket,
+        "entry": objective,
+        "bracket_fields": json.dumps(bracket_fields),
+        "objective": objective,
+        "strength_name": "" if strength is None else OBJECTIVES[objective].strength,
+        "strength": math.nan if strength is None else strength,
+        "seed": trial.seed,
+        "state": trial.state,
+        "epoch": trial.last,
+        "attempts": 4 if trial.state == "FAILED" else 1,
+        "seconds": 21.5 * trial.last,
+        "reused_from": "",
+        "objective.beta": math.nan if strength is None else strength,
+        "objective.estimator": "mws" if objective == "beta_tcvae" else None,
+        "network.name": "mlp",
+        "network.hidden": [256, 256],
+        "network.latents": 6,
+        "train.batch_size": 128,
+        "train.learning_rate": trial.rate,
+    }
 
 
 def _metrics(
@@ -237,10 +261,8 @@ def _curve_row(trial: str, number: int, epoch: int, values: Mapping[str, float])
     }
 
 
-def _why(state: str, last: Mapping[str, float], *, stopped_at: int | None) -> str:
-    """Return why a trial ended; `stopped_at` is the epoch at which `stop_collapsed` ended it."""
-    if stopped_at is not None:
-        return f"collapsed (epoch {stopped_at})"
+def _why(state: str, last: Mapping[str, float]) -> str:
+    """Return why a trial ended, as a sentence."""
     if state == "PRUNED":
         mig = last.get("mig", math.nan)
         return f"asha: mean mig {mig:.3f} at epoch 3 is not among the best 1 of 2 cells"
