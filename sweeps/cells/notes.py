@@ -75,9 +75,11 @@ def _timelines(spec: SweepSpec, index: int) -> list[Timeline]:
 
     timelines: list[Timeline] = []
     for length, objective, n_latents in itertools.product(lengths, objectives, latents):
-        _, _, per_epoch = length
+        _, _, steps_per_epoch = length
         timelines.append(
-            timeline.of_trial(lengths[length], objective, latents=n_latents, per_epoch=per_epoch)
+            timeline.of_trial(
+                lengths[length], objective, latents=n_latents, steps_per_epoch=steps_per_epoch
+            )
         )
     return list(dict.fromkeys(timelines))
 

@@ -15,32 +15,33 @@ from vae_core.config import TrainConfig
 from vae_core.hyperparameters import registry
 from vae_core.objectives import OBJECTIVES
 from vae_core.objectives.abstract import AbstractObjective
+from vae_core.trial_length import TrialLength
 from vae_core.types import Context
 
 
 class Timeline(NamedTuple):
-    """The steps of a trial, the steps of an epoch, and the step at which the trial is settled."""
+    """The length of a trial in steps and epochs, and the step at which the trial is settled."""
 
-    steps: int  # of the whole trial
-    per_epoch: int  # steps of a full epoch; the last epoch may be shorter
+    length: TrialLength
     settled: int  # the first step at which every schedule has ended; may lie after the end
 
     @property
-    def epochs(self) -> int:
-        """Return the number of epochs."""
-        return -(-self.steps // self.per_epoch)
+    def steps(self) -> int:
+        """The steps of the complete trial."""
+        return self.length.steps
 
-    def step(self, epoch: int) -> int:
-        """Return the number of steps that are done at the end of an epoch."""
-        return min(epoch * self.per_epoch, self.steps)
+    @property
+    def epochs(self) -> int:
+        """The number of epochs; the last one may be shorter."""
+        return self.length.epochs
 
     def is_settled(self, epoch: int) -> bool:
         """Return whether every schedule has ended by the end of an epoch."""
-        return self.step(epoch) >= self.settled
+        return self.length.steps_after(epoch) >= self.settled
 
 
 def of_trial(
-    train: TrainConfig, objective: AbstractObjective, *, latents: int, per_epoch: int
+    train: TrainConfig, objective: AbstractObjective, *, latents: int, steps_per_epoch: int
 ) -> Timeline:
     """Return the timeline of a trial.
 
@@ -48,20 +49,23 @@ def of_trial(
         train: gives the length in steps or epochs.
         objective: gives the schedules.
         latents: number of latents; some objectives open them one by one.
-        per_epoch: steps of a full epoch.
+        steps_per_epoch: steps of a complete epoch.
     """
-    steps = train.steps if train.steps is not None else (train.epochs or 0) * per_epoch
-    return Timeline(steps, per_epoch, objective.settled(steps, latents))
+    length = train.length(steps_per_epoch)
+    return Timeline(length, objective.settled(length.steps, latents))
 
 
-def of_config(config: Mapping[str, Any], per_epoch: int) -> Timeline:
+def of_config(config: Mapping[str, Any], steps_per_epoch: int) -> Timeline:
     """Return the timeline of a trial from its stored config (`TrialConfig.to_dict`).
 
-    The data set is not read: `per_epoch` is the number of steps of a full epoch.
+    The data set is not read: `steps_per_epoch` is the number of steps of a complete epoch.
     """
     train = registry.construct("train", config["train"], TrainConfig)
     return of_trial(
-        train, objective_of(config), latents=config["network"]["latents"], per_epoch=per_epoch
+        train,
+        objective_of(config),
+        latents=config["network"]["latents"],
+        steps_per_epoch=steps_per_epoch,
     )
 
 

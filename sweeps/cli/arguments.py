@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from vae_core.atomic_files import write_atomically
 
 SpecSource = Annotated[
     str, typer.Argument(metavar="SPEC", help="A YAML file, or the name of a bundled spec.")
@@ -33,7 +34,7 @@ DEFAULT_WORKSPACE = Path("results")
 
 
 def write_file(path: Path, content: bytes, *, option: str) -> None:
-    """Write a whole file, or leave the old file as it was.
+    """Write a complete file, or leave the old one.
 
     Args:
         path: of the file.
@@ -43,9 +44,7 @@ def write_file(path: Path, content: bytes, *, option: str) -> None:
     Raises:
         typer.BadParameter: the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        temporary.write_bytes(content)
-        temporary.replace(path)
+        write_atomically(path, content)
     except OSError as error:
         raise typer.BadParameter(f"cannot be written: {error}", param_hint=option) from error
