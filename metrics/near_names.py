@@ -6,6 +6,18 @@ import difflib
 from collections.abc import Iterable
 
 
+def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
+    """Return the known name that is most similar to an unknown one, None if no name is near.
+
+    Args:
+        name: the unknown name.
+        known: the names to choose from.
+        cutoff: least similarity, in [0, 1], as in `difflib.get_close_matches`.
+    """
+    matches = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
+    return matches[0] if matches else None
+
+
 def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str:
     """Return "; did you mean 'x'?" with the nearest known name, or ";" if no name is near.
 
@@ -15,7 +27,7 @@ def did_you_mean(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str
     Args:
         name: the unknown name.
         known: the names to choose from.
-        cutoff: least similarity of a hint, in [0, 1], as in `difflib.get_close_matches`.
+        cutoff: least similarity of a hint, see `nearest`.
     """
-    nearest = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
-    return f"; did you mean {nearest[0]!r}?" if nearest else ";"
+    near = nearest(name, known, cutoff=cutoff)
+    return ";" if near is None else f"; did you mean {near!r}?"

@@ -1,6 +1,7 @@
-"""Sweeps of disentangling VAEs: one YAML file in, the beta / reconstruction / TC / MIG trade-off out.
+"""Sweeps of disentangling VAEs: one YAML file in, the β / reconstruction / TC / MIG trade-off out.
 
-`run` and `load_runs` are the whole Python interface; both import what they need when called.
+`run` and `load_runs` are the whole Python interface. Both import what they need when they are
+called, so `import sweeps` is quick: it imports none of Ray, MLflow, Optuna and pandas.
 """
 
 from __future__ import annotations
@@ -9,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps.driver.result import SweepResult
+from sweeps.errors import SweepError
+from sweeps.spec.errors import SpecError
+
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sweeps.driver.result import SweepResult
-
-__all__ = ["load_runs", "run"]
+__all__ = ["SpecError", "SweepError", "SweepResult", "load_runs", "run"]
 
 
 def run(
@@ -25,18 +28,19 @@ def run(
     address: str | None = None,
     retry_failed: bool = False,
 ) -> SweepResult:
-    """Run a sweep, or go on with it from where it stands; the same as `sweeps run`.
+    """Run a sweep, or resume it after an interruption; the same as `sweeps run`.
 
     Args:
         spec: a YAML file, the name of a bundled spec, or the spec as a mapping.
-        overrides: "path=value" each, as `--set`; for a file or a name.
+        overrides: "path=value" each, as `--set`; only for a file or a name.
         workspace: folder of ledger and results.
         address: a running Ray cluster ("auto", "host:port"); None starts one on this machine.
-        retry_failed: give failed trials another try.
+        retry_failed: train failed trials again.
 
     Raises:
-        sweeps.spec_errors.SpecError: every mistake of the spec, with its line.
-        sweeps.drive.SweepError: the sweep cannot run as asked.
+        SpecError: the spec has problems; it names every one with its line.
+        SweepError: the spec has no problem, but the sweep cannot run as asked.
+        ValueError: overrides for a mapping.
     """
     from sweeps.driver.run import run_sweep
     from sweeps.spec import load
@@ -44,20 +48,23 @@ def run(
     if isinstance(spec, Mapping):
         if overrides:
             raise ValueError(
-                "overrides go with a file or a bundled name; change the mapping itself"
+                f"overrides need a spec from a file or a bundled name, got {list(overrides)} for a "
+                "mapping; change the mapping itself"
             )
-        loaded = load.spec_from_mapping(spec)
+        sweep = load.spec_from_mapping(spec)
     else:
-        loaded = load.load_spec(spec, overrides=overrides)
-    return run_sweep(loaded, workspace=Path(workspace), address=address, retry=retry_failed)
+        sweep = load.load_spec(spec, overrides=overrides)
+    return run_sweep(sweep, workspace=Path(workspace), address=address, retry=retry_failed)
 
 
 def load_runs(workspace: str | Path, name: str) -> pd.DataFrame:
-    """Return the run table of a sweep, one row per trial; `sweeps.runs.Runs` says what its columns hold.
+    """Return the run table of a sweep, one row per trial.
+
+    The docstring of `sweeps.results.run_table.Runs` describes the columns.
 
     Raises:
         LookupError: the workspace has no ledger, or no sweep of this name.
     """
-    from sweeps.results.run_table import load_runs as load
+    from sweeps.results import run_table
 
-    return load(Path(workspace), name).table
+    return run_table.load_runs(Path(workspace), name).table

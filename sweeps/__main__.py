@@ -1,4 +1,4 @@
-"""`python -m sweeps` is `sweeps`."""
+"""`python -m sweeps` is the command `sweeps`."""
 
 from sweeps.cli.app import main
 

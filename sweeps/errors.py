@@ -4,4 +4,4 @@ from __future__ import annotations
 
 
 class SweepError(Exception):
-    """A mistake of the user that shows only when the sweep starts: exit code 2."""
+    """An error of the user that can only be known when the sweep starts; exit code 2."""

@@ -1,8 +1,13 @@
-"""Failpoints: named places at which a test may have this very process killed with SIGKILL, or hang, once.
+"""Failpoints: named points of the code at which a test can kill or stop a process, once.
 
-`SWEEPS_FAILPOINT="trial.checkpointed:2=/tmp/marker"` kills the process that passes `trial.checkpointed` for the second
-time, and leaves the marker file so that no later process (which inherits the variable) is killed again; with `:2:hang`
-it hangs instead. Without the variable a failpoint is one dictionary look-up.
+The environment variable names the failpoint, the pass and a marker file:
+
+    SWEEPS_FAILPOINT="trial.checkpointed:2=/tmp/marker"
+
+The process that passes `trial.checkpointed` for the second time kills itself with SIGKILL. It
+first creates the marker file, so that no later process, which inherits the variable, is killed
+again. With `trial.checkpointed:2:hang` the process hangs instead. Without the variable a failpoint
+is one dictionary look-up.
 """
 
 from __future__ import annotations
@@ -13,27 +18,25 @@ import threading
 from collections import Counter
 from pathlib import Path
 
-_passed: Counter[str] = Counter()
+_passes: Counter[str] = Counter()
 
 
 def failpoint(name: str) -> None:
-    """Kill this process if the environment asks for it here; else do nothing."""
-    wanted = os.environ.get("SWEEPS_FAILPOINT")
-    if not wanted:
+    """Kill or stop this process if `SWEEPS_FAILPOINT` names this failpoint; else do nothing."""
+    setting = os.environ.get("SWEEPS_FAILPOINT")
+    if not setting:
         return
-    place, _, marker = wanted.partition("=")
-    target, nth, action = (
-        [*place.split(":"), "1", "kill"][:3]
-        if place.count(":") == 0
-        else f"{place}:kill".split(":")[:3]
-    )
-    if target != name:
+    target, _, marker = setting.partition("=")
+    # "name", "name:2" or "name:2:hang"; the defaults are the first pass and "kill".
+    target_name, _, options = target.partition(":")
+    nth, _, action = options.partition(":")
+    if target_name != name:
         return
-    _passed[name] += 1
-    if _passed[name] < int(nth):
+    _passes[name] += 1
+    if _passes[name] < int(nth or "1"):
         return
     try:
-        Path(marker).touch(exist_ok=False)  # atomic: of several processes one dies
+        Path(marker).touch(exist_ok=False)  # atomic: of several processes only one dies
     except FileExistsError:
         return
     if action == "hang":

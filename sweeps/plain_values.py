@@ -8,7 +8,11 @@ from typing import Any
 
 
 def to_plain(value: Any) -> Any:
-    """Return a value as JSON has it: arrays as lists, NaN and infinity as null, what JSON has not as text."""
+    """Return a value as JSON can hold it.
+
+    Arrays and tuples become lists, NaN and infinity become null, keys become text, and every
+    other type that JSON does not have becomes text.
+    """
     if isinstance(value, Mapping):
         return {str(key): to_plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -17,6 +21,6 @@ def to_plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else None
-    return (
-        to_plain(value.tolist()) if hasattr(value, "tolist") else str(value)
-    )  # numpy's arrays and scalars, paths
+    if hasattr(value, "tolist"):  # arrays and scalars of NumPy
+        return to_plain(value.tolist())
+    return str(value)  # a path, for example

@@ -1,4 +1,4 @@
-"""Variational autoencoders: data, objectives, networks, one training loop. No Ray and no tracking.
+"""Variational autoencoders: data, objectives, networks and one training loop, without Ray.
 
 >>> config = vae_core.TrialConfig(
 ...     data=vae_core.DSprites(resolution=32, stride={"orientation": 4, "pos_x": 2, "pos_y": 2}),
@@ -7,7 +7,8 @@
 ...     train=vae_core.TrainConfig(epochs=6),
 ... )
 >>> for report in vae_core.train(config, config.data.load()):
-...     print(report.epoch, report.metrics["reconstruction"], report.metrics["tc"], report.metrics["mig"])
+...     metrics = report.metrics
+...     print(report.epoch, metrics["reconstruction"], metrics["tc"], metrics["mig"])
 """
 
 from vae_core.config import EvaluationConfig, TrainConfig, TrialConfig

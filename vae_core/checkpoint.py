@@ -1,6 +1,6 @@
-"""A training state as bytes: plain tensors, numbers and strings, read without running any code of theirs."""
+"""A training state as bytes: tensors, numbers and strings; reading them runs no stored code."""
 
-# What is walked here is anybody's nested mapping.
+# The values here are nested mappings of any content.
 # pyright: reportUnknownVariableType=false
 
 from __future__ import annotations
@@ -25,18 +25,22 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 class Checkpoint(NamedTuple):
-    """What a blob holds; the mappings are JSON-ready."""
+    """The content of a blob; the mappings are JSON-ready."""
 
-    config: dict[str, Any]  # `TrialConfig.to_dict`
-    config_hash: str  # "" if the config had no fingerprint
-    report: dict[
-        str, Any
-    ]  # epoch, step, images, seconds, metrics, train, final, best (numbers only, or None)
+    config: dict[str, Any]
+    """`TrialConfig.to_dict`."""
+
+    config_hash: str
+    """`TrialConfig.hash`, or "" if the config did not have a fingerprint."""
+
+    report: dict[str, Any]
+    """`report_dict`: numbers only."""
+
     state: TrainState
 
 
 def dumps(config: TrialConfig, report: EpochReport, state: TrainState) -> bytes:
-    """Return the blob of an epoch's end: config, the epoch's own report and the state; sha256 first."""
+    """Return the blob of the end of an epoch: sha256, then config, report and state."""
     buffer = io.BytesIO()
     content = {
         "format": FORMAT,
@@ -46,10 +50,10 @@ def dumps(config: TrialConfig, report: EpochReport, state: TrainState) -> bytes:
         "state": {
             "epoch": state.epoch,
             "step": state.step,
-            "weights": _plain(state.weights),
-            "optimisers": _plain(state.optimisers),
-            "memory": _plain(state.memory),
-            "best": None if state.best is None else _plain(state.best._asdict()),
+            "weights": _detached(state.weights),
+            "optimisers": _detached(state.optimisers),
+            "memory": _detached(state.memory),
+            "best": None if state.best is None else _detached(state.best._asdict()),
         },
     }
     torch.save(content, buffer)
@@ -78,9 +82,9 @@ def loads(blob: bytes) -> Checkpoint:
 
 
 def weights(state: TrainState) -> bytes:
-    """Return the weights alone, a file that `torch.load(weights_only=True)` reads as a state dict."""
+    """Return the weights alone, as a file that `torch.load(weights_only=True)` can read."""
     buffer = io.BytesIO()
-    torch.save(_plain(state.weights), buffer)
+    torch.save(_detached(state.weights), buffer)
     return buffer.getvalue()
 
 
@@ -94,7 +98,10 @@ def weights_only(blob: bytes) -> dict[str, Tensor]:
 
 
 def report_dict(report: EpochReport) -> dict[str, Any]:
-    """Return a report's numbers, JSON-ready: no state, of the final evaluation no arrays but each score's identity."""
+    """Return the numbers of a report, JSON-ready.
+
+    The state and the arrays of the final evaluation are left out; each score keeps its identity.
+    """
     scores = {} if report.final is None else report.final.scores
     return {
         "epoch": report.epoch,
@@ -111,24 +118,24 @@ def report_dict(report: EpochReport) -> dict[str, Any]:
     }
 
 
-def _load(body: bytes, what: str) -> dict[str, Any]:
+def _load(body: bytes, kind: str) -> dict[str, Any]:
     try:
         content = torch.load(io.BytesIO(body), map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, KeyError, ValueError, pickle.UnpicklingError) as error:
-        raise ValueError(f"not a {what}, or a damaged one: {error}") from error
+        raise ValueError(f"not a {kind}, or a damaged one: {error}") from error
     if not isinstance(content, dict):
-        raise ValueError(f"not a {what}: it holds a {type(content).__name__}")
+        raise ValueError(f"not a {kind}: it holds a {type(content).__name__}")
     return content
 
 
-def _plain(value: Any) -> Any:
+def _detached(value: Any) -> Any:
     """Return mappings as dicts, tensors detached on the CPU with a storage of their own size."""
     if isinstance(value, Tensor):
         value = value.detach().cpu()
         # A view would be saved with the whole storage behind it.
         return value if value.untyped_storage().nbytes() == value.nbytes else value.clone()
     if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
+        return {key: _detached(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_detached(item) for item in value]
     return value

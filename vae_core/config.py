@@ -1,6 +1,6 @@
-"""`TrialConfig`: everything that decides a trial's numbers, and nothing else.
+"""`TrialConfig`: everything that decides the numbers of a trial, and nothing else.
 
-It is the one object an actor gets, the ledger and MLflow store, and a checkpoint names.
+It is the one object that a trial's process receives. The ledger, MLflow and checkpoints store it.
 """
 
 from __future__ import annotations
@@ -26,52 +26,63 @@ from vae_core.networks import NETWORKS, AbstractNetwork
 from vae_core.networks.initialise import Initialisation
 from vae_core.objectives import OBJECTIVES
 from vae_core.objectives.abstract import AbstractObjective
+from vae_core.trial_length import TrialLength
 
-_CODES = frozenset({"mean", "posterior"})
+_SELECTION_NEEDS = frozenset({"mean", "posterior", "factors"})
 
-SELECTING = (
-    "elbo",
-    *(
-        name
-        for name, metric in ((name, metrics.find(name)) for name in metrics.names())
-        if metric.better == "max" and metric.needs <= _CODES | {"factors"}
-    ),
-)
-"""What can tell a better epoch from a worse one: the larger the better. Of the label-free ones only the ELBO can: total
-correlation is smallest where nothing is coded."""
+
+def _selecting() -> tuple[str, ...]:
+    names = ["elbo"]
+    for name in metrics.names():
+        metric = metrics.find(name)
+        if metric.better == "max" and metric.needs <= _SELECTION_NEEDS:
+            names.append(name)
+    return tuple(names)
+
+
+SELECTING = _selecting()
+"""The metrics that can select the best epoch; larger is better.
+
+Of the metrics without labels only the ELBO can: total correlation is smallest where no latent codes
+anything."""
 
 CORRELATION = ("correlated", "correlation_width", "factor_table")
-"""The fields of training that are about factors' joint distribution."""
+"""The fields of `TrainConfig` that change the joint distribution of the factors."""
 
 REVISION = 3
-"""Raised whenever training or evaluation arithmetic changes a number: old trials are then not reused."""
+"""Raised whenever the arithmetic of training or evaluation changes a number, so that older trials
+are not reused."""
 
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """How long, on what and how to train; the length is `epochs` or `steps`, one of the two.
+    """How long, on which images and how to train; the length is either `epochs` or `steps`.
 
-    An epoch is one pass over `images_per_epoch` images (None: all) in whole batches: the last partial batch
-    is left out, so that every batch has the same size (the total-correlation estimators depend on it), and as
-    the order is drawn anew every epoch no image is left out for good.
+    An epoch is one pass over `images_per_epoch` images (None: all) in full batches. The last
+    partial batch is left out, so that every batch has the same size (the estimators of total
+    correlation depend on it). Every epoch draws a new order, so no image is left out of all epochs.
 
     Args:
         epochs: length in epochs.
         steps: length in optimiser steps.
-        images_per_epoch: images of an epoch.
-        batch_size: images of a step.
-        optimiser: of the autoencoder; other players bring their own.
-        learning_rate: of the autoencoder.
-        learning_rate_decay: factor by which the learning rate is multiplied after each `decay_every`; 1 keeps it.
-        decay_every: up to 1 a fraction of the trial, above 1 steps.
-        likelihood: of a pixel: Bernoulli from logits, Gaussian of fixed or of one learned sigma.
-        sigma: standard deviation of a Gaussian pixel (pixels lie in [0, 1]); where it starts if it is learned.
-        initialisation: of the weights of encoder and decoder; null: as in the network's source.
-        correlated: pairs of factors (one pair, or a list of pairs) that are correlated in training and evaluation.
-        correlation_width: sigma of the band along the diagonal of each pair, factors scaled to [0, 1]; null: all
-            factors as they are in the data set, the trial it would be without pairs.
-        factor_table: weights over joint levels of some factors, instead of a band: in a spec the path of a CSV file, or
-            its text; here its text.
+        images_per_epoch: number of images in an epoch; null: all.
+        batch_size: number of images in a step.
+        optimiser: optimiser of the autoencoder; other players have one of their own.
+        learning_rate: learning rate of the autoencoder.
+        learning_rate_decay: factor by which the learning rate is multiplied after each
+            `decay_every`; 1 keeps it constant.
+        decay_every: up to 1 a fraction of the trial, above 1 a number of steps.
+        likelihood: distribution of a pixel: Bernoulli from logits, Gaussian with a fixed sigma or
+            with one learned sigma.
+        sigma: standard deviation of a Gaussian pixel (pixels lie in [0, 1]); its initial value if
+            it is learned.
+        initialisation: initial weights of encoder and decoder; null: those of the network's source.
+        correlated: pairs of factors (one pair, or a list of pairs) that are correlated in training
+            and evaluation.
+        correlation_width: sigma of the band along the diagonal of each pair, with factors scaled to
+            [0, 1]; null: no correlation, the same trial as without pairs.
+        factor_table: weights over joint levels of some factors, instead of a band: in a spec the
+            path of a CSV file, or its text; in `TrainConfig` its text.
     """
 
     epochs: Annotated[int, Ge(1)] | None = None
@@ -91,48 +102,61 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         field_checks.check(self)
-        # Pairs and lines in one order: a distribution whose parts are only written in another is no other.
+        # One order of pairs and lines, so that the same distribution always has the same hash.
         object.__setattr__(self, "correlated", correlation.require_pairs(self.correlated))
         if self.factor_table is not None:
-            object.__setattr__(
-                self, "factor_table", correlation.read_table(self.factor_table).text()
-            )
+            table = correlation.read_table(self.factor_table)
+            object.__setattr__(self, "factor_table", table.text())
+        self._check_correlation()
+        self._check_length()
+
+    def _check_correlation(self) -> None:
         if self.correlation_width is not None and not self.correlated:
             raise ValueError(
-                "correlation_width must have correlated beside it, its factors, as in [pos_x, pos_y], got none"
+                "correlation_width must have correlated beside it, with its factors, as in "
+                "[pos_x, pos_y], got none"
             )
         if self.factor_table is not None and self.correlation_width is None and self.correlated:
             raise ValueError(
-                f"correlated must be left out beside a factor_table, which has its own factors, got {self.correlated}"
+                "correlated must be left out beside a factor_table, which names its own factors, "
+                f"got {self.correlated}"
             )
         if self.correlation_width is not None and self.factor_table is not None:
             raise ValueError(
-                f"correlation_width must be null beside a factor_table, got {self.correlation_width}; give one of them"
+                "correlation_width must be null beside a factor_table, got "
+                f"{self.correlation_width}; give one of them"
             )
+
+    def _check_length(self) -> None:
         if (self.epochs is None) == (self.steps is None):
             raise ValueError(
-                f"give epochs or steps, one of the two, got epochs={self.epochs} and steps={self.steps}"
+                f"give epochs or steps, one of the two, got epochs={self.epochs} and "
+                f"steps={self.steps}"
             )
         if self.learning_rate_decay < 1 and self.decay_every == 1:
             raise ValueError(
-                f"decay_every must be a fraction of the trial below 1, or steps above 1, for learning_rate_decay "
-                f"{self.learning_rate_decay} to act, got {self.decay_every}: the whole trial"
+                "decay_every must be a fraction of the trial below 1, or steps above 1, for "
+                f"learning_rate_decay {self.learning_rate_decay} to act, got {self.decay_every}: "
+                "the whole trial"
             )
 
     @property
     def biased(self) -> bool:
-        """Whether images are drawn, in training and evaluation, from another distribution than the set's own."""
+        """Whether the factors are correlated, so that images are not drawn uniformly."""
         return self.correlation_width is not None or self.factor_table is not None
 
     def unfit(
         self, names: Sequence[str], sizes: Sequence[int], *, grid: bool
     ) -> list[tuple[str, str]]:
-        """Return (field, what is wrong) of the correlation for a set's factors; see `correlation.problems`."""
+        """Return (field, message) for every problem of the correlation with a data set's factors.
+
+        See `correlation.problems` for the arguments.
+        """
         table = None if self.factor_table is None else correlation.read_table(self.factor_table)
         return correlation.problems(self._pairs, table, names, sizes, grid=grid)
 
     def distribution(self, factors: Factors | None) -> NDArray[np.float64] | None:
-        """Return the distribution over images p (N,), sum 1; None where it is the set's own.
+        """Return the distribution over images p (N,), sum 1; None if every image counts alike.
 
         Raises:
             ValueError: there are no factors, or the correlation does not fit them.
@@ -141,27 +165,33 @@ class TrainConfig:
             return None
         if factors is None:
             raise ValueError(
-                "train: correlated factors need ground-truth factors, which this data set has not"
+                "train: correlated factors need ground-truth factors, which this data set does not "
+                "have; choose a data set with factors, or leave the correlation out"
             )
-        wrong = self.unfit(factors.names, factors.sizes, grid=False)
-        if wrong:
-            raise ValueError("; ".join(f"train.{message}" for _, message in wrong))
+        problems = self.unfit(factors.names, factors.sizes, grid=False)
+        if problems:
+            raise ValueError("; ".join(f"train.{message}" for _, message in problems))
         if self.factor_table is not None:
-            return correlation.tabled(factors, correlation.read_table(self.factor_table))
+            table = correlation.read_table(self.factor_table)
+            return correlation.table_distribution(factors, table)
         assert self.correlation_width is not None, "biased"
-        return correlation.band(factors, self._pairs, self.correlation_width)
+        return correlation.band_distribution(factors, self._pairs, self.correlation_width)
 
     @property
     def _pairs(self) -> correlation.Pairs:
         return correlation.require_pairs(self.correlated)
 
     def learning_rate_at(self, step: int, total_steps: int) -> float:
-        """Return the learning rate of one step: learning_rate · learning_rate_decay^⌊step / decay_every⌋."""
+        """Return learning_rate · learning_rate_decay^⌊step / decay_every⌋, the rate of one step."""
         every = max(schedules.steps(self.decay_every, total_steps), 1)
         return self.learning_rate * self.learning_rate_decay ** (step // every)
 
     def steps_per_epoch(self, n_data: int) -> int:
-        """Return the optimiser steps of one whole epoch on n_data images."""
+        """Return the optimiser steps of one complete epoch on a data set of n_data images.
+
+        Raises:
+            ValueError: an epoch has fewer images than a batch.
+        """
         images = min(self.images_per_epoch or n_data, n_data)
         if images < self.batch_size:
             raise ValueError(
@@ -169,31 +199,48 @@ class TrainConfig:
             )
         return images // self.batch_size
 
+    def length(self, steps_per_epoch: int) -> TrialLength:
+        """Return the length of a trial with this many steps in a complete epoch."""
+        steps = self.steps
+        if steps is None:
+            steps = (self.epochs or 0) * steps_per_epoch
+        return TrialLength(steps, steps_per_epoch)
+
+    def length_on(self, n_data: int) -> TrialLength:
+        """Return the length of a trial on a data set of n_data images.
+
+        Raises:
+            ValueError: an epoch has fewer images than a batch.
+        """
+        return self.length(self.steps_per_epoch(n_data))
+
     def total_steps(self, n_data: int) -> int:
-        """Return the optimiser steps of the whole trial."""
-        return (
-            self.steps
-            if self.steps is not None
-            else (self.epochs or 0) * self.steps_per_epoch(n_data)
-        )
+        """Return the optimiser steps of the trial."""
+        # Only a length in epochs depends on the data.
+        return self.steps if self.steps is not None else self.length_on(n_data).steps
 
     def total_epochs(self, n_data: int) -> int:
         """Return the number of epochs (= reports); with `steps` the last one may be shorter."""
-        return -(-self.total_steps(n_data) // self.steps_per_epoch(n_data))
+        return self.length_on(n_data).epochs
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """On what and how to evaluate: the same draw of images for every trial of a sweep.
+    """On which images and with which metrics to evaluate.
+
+    All trials of a sweep are evaluated on the same images.
 
     Args:
-        images: size of the evaluation subset scored every epoch.
+        images: size of the evaluation subset that is scored every epoch.
         samples: S, number of z ~ q(z) in the Monte-Carlo means of the ELBO decomposition.
-        seed: of the subset, of the z of the reconstruction and of the S samples; apart from the trial's seed.
-        final: metrics of `metrics.METRICS`, or `metric.variant`, once on the whole set, beside the epoch's own.
-        best: `elbo`, or a score of `metrics.METRICS`, every epoch: the weights of the epoch where it is largest are
-            kept and evaluated at the end, apart from the last ones (`best/*`). One that needs factors selects by the
-            labels, and says so. Every epoch counts, also those in which a schedule still runs.
+        seed: seed of the subset, of the z of the reconstruction and of the S samples; independent
+            of the trial's seed.
+        final: metrics of `metrics.METRICS`, or `metric.variant`, scored once on the whole data set,
+            in addition to the metrics of an epoch.
+        best: `elbo`, or a score of `metrics.METRICS`, scored every epoch: the weights of the epoch
+            with the largest value are kept and evaluated at the end, beside the last weights
+            (`best/*`). A metric that needs factors selects by the labels, and its results are
+            marked so. Every epoch counts, also those in which a schedule still runs.
     """
 
     images: Annotated[int, Ge(2)] = 4096
@@ -205,12 +252,12 @@ class EvaluationConfig:
     def __post_init__(self) -> None:
         field_checks.check(self)
         for name in self.final:
-            if (
-                "others" in metrics.find(name).needs
-            ):  # ValueError: unknown, with the nearest known one
+            needs = metrics.find(name).needs  # ValueError: unknown, with the nearest known one
+            if "others" in needs:
                 raise ValueError(
-                    f"metric {name!r} compares several models and cannot be evaluated inside one trial; leave it out "
-                    f"of final, and after the sweep use `sweeps rescore NAME --metrics {name}`"
+                    f"metric {name!r} compares several models and cannot be evaluated inside one "
+                    "trial; leave it out of final, and after the sweep use "
+                    f"`sweeps rescore NAME --metrics {name}`"
                 )
         if self.best is not None and self.best not in SELECTING:
             raise ValueError(
@@ -220,7 +267,7 @@ class EvaluationConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrialConfig:
-    """One trial, complete.
+    """All parameters of one trial.
 
     Args:
         data: the data set and its options.
@@ -228,9 +275,10 @@ class TrialConfig:
         network: the networks and their sizes.
         train: length, batch, optimiser.
         evaluation: what is measured.
-        seed: of the initial weights, the order of images and every draw of training.
-        fingerprint: of the data's content; "" until the data is known. The hash covers this and not `data`,
-            so that the rendered grid and a file with the same content are the same data.
+        seed: seed of the initial weights, of the order of images and of every draw of training.
+        fingerprint: fingerprint of the data's content; "" until the data is known. The hash covers
+            this and not `data`, so that the rendered grid and a file with the same content are the
+            same data.
     """
 
     data: AbstractDataset
@@ -258,7 +306,11 @@ class TrialConfig:
 
     @classmethod
     def from_dict(cls, mapping: Mapping[str, Any]) -> TrialConfig:
-        """Return the config of a mapping; ValueError names what it refuses."""
+        """Return the config of a mapping that `to_dict` wrote.
+
+        Raises:
+            ValueError: a name or a field is unknown, or a value breaks a rule.
+        """
         return cls(
             data=registry.build("data set", mapping["data"], DATASETS),
             objective=registry.build("objective", mapping["objective"], OBJECTIVES),
@@ -273,16 +325,18 @@ class TrialConfig:
 
     @property
     def hash(self) -> str:
-        """Return the trial's identity, 16 hex digits over all that decides its numbers (and REVISION).
+        """The trial's identity: 16 hex digits over all that decides its numbers, and REVISION.
 
-        Where factors are as in the data set, what says so is left out: such trials are those of before it was there.
+        Without correlation the fields of the correlation are not hashed, so trials that are older
+        than these fields keep their hash.
 
         Raises:
             ValueError: the data's fingerprint is not known yet.
         """
         if not self.fingerprint:
             raise ValueError(
-                "a trial's hash covers its data's content: set `fingerprint` (Data.fingerprint) first"
+                "a trial's hash covers the content of its data: set `fingerprint` "
+                "(Data.fingerprint) first"
             )
         train = registry.plain(self.train)
         if not self.train.biased:

@@ -16,9 +16,11 @@ def blocks(x: Tensor, categories: Sequence[int]) -> tuple[Tensor, ...]:
 
 
 def kl(logits: Tensor, categories: Sequence[int]) -> Tensor:
-    """Divergence of categorical posteriors from the uniform prior: sum over latents of ln K + sum_k a_k ln a_k.
+    """Return the KL of categorical posteriors from the uniform prior, Σ over latents of
 
-    a = softmax(logits), exact probabilities and no Gumbel sample; at most sum ln K.
+        ln K + Σ_k a_k ln a_k,  a = softmax(logits): exact probabilities, no Gumbel sample.
+
+    It is at most Σ ln K.
 
     Args:
         logits: (B, sum of K).
@@ -37,7 +39,9 @@ def kl(logits: Tensor, categories: Sequence[int]) -> Tensor:
 def relaxed(
     logits: Tensor, gumbel: Tensor, categories: Sequence[int], temperature: float | Tensor
 ) -> Tensor:
-    """Return Gumbel-softmax samples softmax((logits + g)/τ) of each latent, (B, sum of K); one-hot as τ -> 0.
+    """Return the Gumbel-softmax samples softmax((logits + g)/τ) of each latent, (B, sum of K).
+
+    They become one-hot as τ -> 0.
 
     Source: Jang et al. 2017 (arXiv:1611.01144), eq. 2; Maddison et al. 2017 (arXiv:1611.00712).
     """
@@ -47,23 +51,23 @@ def relaxed(
 
 def most_likely(logits: Tensor, categories: Sequence[int]) -> Tensor:
     """Return the one-hot code of each latent's largest logit, (B, sum of K) like the logits."""
-    each = [
+    one_hot_blocks = [
         functional.one_hot(block.argmax(1), block.shape[1]) for block in blocks(logits, categories)
     ]
-    return torch.cat(each, 1).to(logits)
+    return torch.cat(one_hot_blocks, 1).to(logits)
 
 
 def levels(code: Tensor, categories: Sequence[int]) -> Tensor:
-    """Return the category of each latent of one-hot codes, (B, latents) int64; 0 where a block is all zeros."""
+    """Return the category of each latent of one-hot codes, (B, latents) int64.
+
+    A block of zeros counts as category 0.
+    """
     return torch.stack([block.argmax(1) for block in blocks(code, categories)], 1)
 
 
 def standard_gumbel(size: tuple[int, int], generator: torch.Generator) -> Tensor:
     """Return draws of the standard Gumbel distribution, −ln E with E exponential."""
-    # The smallest normal float32 instead of 0: a draw of at most 87.
-    exponential = (
-        torch.empty(size)
-        .exponential_(generator=generator)
-        .clamp_(min=torch.finfo(torch.float32).tiny)
-    )
+    exponential = torch.empty(size).exponential_(generator=generator)
+    # The smallest normal float32 instead of 0, so that no draw exceeds 87.
+    exponential.clamp_(min=torch.finfo(torch.float32).tiny)
     return -exponential.log()

@@ -2,4 +2,4 @@
 
 
 class Diverged(FloatingPointError):
-    """Training left the finite numbers; the message names epoch, step and term."""
+    """A number of training is not finite; the message names epoch, step and term."""

@@ -1,4 +1,4 @@
-"""`Feed`: a data set's images by index, with the labels and factors that a wiring reads."""
+"""`Feed`: the images of a data set by index, with the labels and factors that a wiring reads."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from vae_core.types import Batch, Data, Wiring
 
 
 class Feed:
-    """Everything of a `Batch` that comes from the data.
+    """All parts of a `Batch` that come from the data.
 
     Args:
         data: the data set.
         wiring: what the networks read of it.
-        device: where batches are wanted.
+        device: where batches are needed.
 
     Raises:
-        ValueError: the wiring reads factors that the data set has not.
+        ValueError: the wiring reads factors that the data set does not have.
     """
 
     def __init__(self, data: Data, wiring: Wiring, device: torch.device | str = "cpu") -> None:
@@ -34,39 +34,41 @@ class Feed:
         self._scaled = wiring.reads_factors == "scaled"
         self._label = _columns(data, wiring.label) if wiring.reads_label != "nowhere" else ()
         self._factors = _columns(data, None) if wiring.reads_factors != "no" else ()
-        self._sizes = data.factors.sizes if data.factors is not None else ()
-        used = sorted({*self._label, *self._factors})
-        self._levels = {
-            k: torch.as_tensor(data.factors.values[:, k].copy(), dtype=torch.int64, device=device)
-            for k in used
-            if data.factors is not None
-        }
+        self._sizes: tuple[int, ...] = ()
+        self._levels: dict[int, Tensor] = {}
+        if data.factors is not None:
+            self._sizes = data.factors.sizes
+            for k in sorted({*self._label, *self._factors}):
+                column = data.factors.values[:, k].copy()
+                self._levels[k] = torch.as_tensor(column, dtype=torch.int64, device=device)
 
     def __len__(self) -> int:
         return len(self.data)
 
     @property
     def widths(self) -> Widths:
-        """Widths of labels and factors, 0 where they are not read."""
+        """The widths of labels and factors, 0 where the networks do not read them."""
         label = sum(self._sizes[k] for k in self._label)
         one_hot = sum(self._sizes[k] for k in self._factors)
         return Widths(label=label, factors=len(self._factors) if self._scaled else one_hot)
 
     def batch(self, rows: Tensor, second: Tensor | None = None) -> Batch:
-        """Return the images of B indices with what else is read of them; code and noise are zeros.
+        """Return the images of B indices with labels and factors; code and noise are zeros.
 
         Args:
             rows: (B,) int64 indices on the CPU.
             second: (B,) indices of the second batch, if there is one.
         """
         images = self.images.batch(rows)
-        where = rows.to(images.device)
+        device_rows = rows.to(images.device)
+        if self._scaled:
+            factors = self._scale(device_rows, images)
+        else:
+            factors = self._one_hot(self._factors, device_rows, images)
         return Batch(
             images,
-            labels=self._one_hot(self._label, where, images),
-            factors=self._scale(where, images)
-            if self._scaled
-            else self._one_hot(self._factors, where, images),
+            labels=self._one_hot(self._label, device_rows, images),
+            factors=factors,
             second=images[:0] if second is None else self.images.batch(second),
             code=images.new_zeros(len(images), self.code_width),
             noise=images.new_zeros(len(images), self.noise_width),
@@ -79,7 +81,7 @@ class Feed:
         return torch.cat(blocks, 1).to(like.dtype)
 
     def _scale(self, rows: Tensor, like: Tensor) -> Tensor:
-        """Return levels 0 … V−1 as −1 … 1 (0 for a factor of one level)."""
+        """Return levels 0 … V−1 scaled to −1 … 1 (0 for a factor of one level)."""
         halves = [max(self._sizes[k] - 1, 1) / 2 for k in self._factors]
         middles = [(self._sizes[k] - 1) / 2 for k in self._factors]
         levels = torch.stack([self._levels[k][rows] for k in self._factors], 1).to(like.dtype)
@@ -87,11 +89,16 @@ class Feed:
 
 
 def _columns(data: Data, names: Sequence[str] | None) -> tuple[int, ...]:
-    """Return the columns of named factors; all of them for None."""
+    """Return the columns of named factors; of all factors for None."""
     if data.factors is None:
-        raise ValueError(f"the objective reads factors, which data set {data.name!r} has not")
+        raise ValueError(
+            f"the objective reads factors, which data set {data.name!r} does not have; "
+            "choose a data set with factors"
+        )
     known = data.factors.names
-    unknown = [registry.unknown("factor", name, known) for name in names or () if name not in known]
+    if names is None:
+        names = known
+    unknown = [registry.unknown("factor", name, known) for name in names if name not in known]
     if unknown:
         raise ValueError(f"label: {'; '.join(unknown)}")
-    return tuple(known.index(name) for name in (known if names is None else names))
+    return tuple(known.index(name) for name in names)

@@ -1,4 +1,4 @@
-"""What a decoder's output says about an image: log p(x|z) and E[x|z]."""
+"""The likelihood of an image under a decoder's output: log p(x|z), and its mean E[x|z]."""
 
 from __future__ import annotations
 
@@ -17,26 +17,31 @@ LIKELIHOODS: tuple[Name, ...] = get_args(Name)
 
 
 class Likelihood(NamedTuple):
-    """A family p(x|z), read off the decoder's output and one log standard deviation."""
+    """A family p(x|z), given by the decoder's output and one log standard deviation."""
 
-    log_prob: Callable[
-        [Tensor, Tensor, Tensor], Tensor
-    ]  # (output, images, log sigma) -> (B,), nats over all pixels
-    mean: Callable[[Tensor], Tensor]  # output -> E[x|z], images in [0, 1]
-    sigma: float  # of every pixel, at the start if it is learned; without effect for a Bernoulli
-    learned: bool  # whether sigma is a weight
+    log_prob: Callable[[Tensor, Tensor, Tensor], Tensor]
+    """(output, images, log sigma) -> (B,), nats, summed over all pixels."""
+
+    mean: Callable[[Tensor], Tensor]
+    """output -> E[x|z], images in [0, 1]."""
+
+    sigma: float
+    """Of every pixel; the initial value if it is learned; without effect for a Bernoulli."""
+
+    learned: bool
+    """Whether sigma is a weight."""
 
 
 def likelihood(name: Name, sigma: float = 1.0) -> Likelihood:
     """Return a likelihood by name.
 
-    - "bernoulli": logits out.
+    - "bernoulli": the output is the logits of the pixels.
     - "gaussian": N(output, sigma²) for every pixel.
-    - "gaussian_learned": the same with one sigma for all pixels that is trained with the weights, starting from
-      `sigma` (the σ-VAE of Rybkin et al. 2021, arXiv:2006.13202).
+    - "gaussian_learned": the same with one sigma for all pixels, trained with the weights from the
+      initial value `sigma` (the σ-VAE of Rybkin et al. 2021, arXiv:2006.13202).
 
     Raises:
-        ValueError: no likelihood has this name, or sigma is no standard deviation.
+        ValueError: no likelihood has this name, or sigma is not positive and finite.
     """
     if name not in LIKELIHOODS:
         raise ValueError(f"likelihood must be one of {', '.join(LIKELIHOODS)}, got {name!r}")
@@ -48,22 +53,22 @@ def likelihood(name: Name, sigma: float = 1.0) -> Likelihood:
 
 
 def bernoulli(logits: Tensor, images: Tensor) -> Tensor:
-    """Return sum over pixels of x·log s + (1−x)·log(1−s), s = sigmoid(logits), per image (B,), nats.
+    """Return Σ over pixels of x·log s + (1−x)·log(1−s), s = sigmoid(logits), per image (B,), nats.
 
-    For binary pixels this is log p(x|z); for grey ones in (0, 1) it is the field's usual cross-entropy, which
-    is no normalised density. Logits 0 give −ln 2 per pixel.
+    For binary pixels this is log p(x|z). For grey pixels in (0, 1) it is the cross-entropy that is
+    usual in the field, which is no normalised density. Logits of 0 give −ln 2 per pixel.
     """
     entropy = functional.binary_cross_entropy_with_logits(logits, images, reduction="none")
     return -entropy.flatten(1).sum(1)
 
 
 def _bernoulli(logits: Tensor, images: Tensor, log_sigma: Tensor) -> Tensor:
-    del log_sigma  # a Bernoulli has none
+    del log_sigma  # a Bernoulli does not have one
     return bernoulli(logits, images)
 
 
 def gaussian(mean: Tensor, images: Tensor, log_sigma: Tensor) -> Tensor:
-    """Return sum over pixels of ln N(x; mean, σ²) per image (B,), nats, constants included."""
+    """Return Σ over pixels of ln N(x; mean, σ²) per image (B,), nats, constants included."""
     scaled = ((images - mean) * (-log_sigma).exp()).flatten(1)
     return -0.5 * (scaled.square() + 2 * log_sigma + LOG_2PI).sum(1)
 

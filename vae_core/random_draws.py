@@ -1,7 +1,7 @@
-"""Every random draw comes from a generator keyed by (seed, purpose, epoch).
+"""Every random draw comes from a generator that is keyed by (seed, purpose, epoch).
 
-So an epoch's draws do not depend on the epochs before it, and a checkpoint at an epoch's end holds no
-generator state. Generators live on the CPU: the same numbers on every device.
+So the draws of an epoch do not depend on the epochs before it, and a checkpoint at the end of an
+epoch holds no generator state. Generators live on the CPU: the same numbers on every device.
 """
 
 # torch's own hints are partial (`from_numpy`).
@@ -18,23 +18,24 @@ from torch import Tensor
 
 
 def key(seed: int, purpose: str, epoch: int = 0) -> int:
-    """Return a 63-bit seed: the first bits of sha256 over the three."""
+    """Return a 63-bit seed: the first bits of sha256 over the three arguments."""
     digest = hashlib.sha256(f"{seed}/{purpose}/{epoch}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 1
 
 
 def generator(seed: int, purpose: str, epoch: int = 0) -> torch.Generator:
-    """Return a fresh CPU generator for one purpose ("weights", "order", "posterior", …) of one epoch."""
+    """Return a fresh CPU generator for one purpose ("weights", "order", …) of one epoch."""
     return torch.Generator().manual_seed(key(seed, purpose, epoch))
 
 
 def rows(
     count: int, generator: torch.Generator, *, p: NDArray[np.float64] | None, size: int
 ) -> Tensor:
-    """Return the rows of a pass over `size` images (int64): the first `count` of a permutation, or `count` from p.
+    """Return `count` row indices (int64) of a data set of `size` images.
 
-    From p they are drawn independently, so with replacement: u uniform in [0, 1) meets the row where the cumulative
-    p first exceeds it; a row with p_n = 0 never comes.
+    Without `p` they are the first `count` of a permutation, so no row repeats. With `p` (N,), a
+    distribution over the rows, they are drawn independently, so with replacement: for u uniform in
+    [0, 1) the row is the first where the cumulative p exceeds u. A row with p_n = 0 is never drawn.
     """
     if p is None:
         return torch.randperm(size, generator=generator)[:count]

@@ -1,6 +1,6 @@
-"""The nouns that flow through training: data, batches, draws, terms, reports.
+"""The types that training passes around: data, batches, draws, terms, reports.
 
-Configuration is a frozen dataclass; what flows through torch is a NamedTuple.
+Configuration is a frozen dataclass; what passes through torch is a NamedTuple.
 """
 
 from __future__ import annotations
@@ -19,8 +19,9 @@ from torch import Tensor
 
 from metrics import Codes, Factors, Score
 
-Knob = float | Tensor
-"""A hyperparameter that may differ between fused trials: a float, or a 0-d tensor under `torch.func.vmap`."""
+Scalar = float | Tensor
+"""A hyperparameter that may differ between fused trials: a float, or a 0-d tensor inside
+`torch.func.vmap`."""
 
 
 @dataclass(frozen=True)
@@ -29,14 +30,16 @@ class Data:
 
     Args:
         name: registry name.
-        images: (N, H*W*C/8) uint8, eight binary pixels per byte (`np.packbits` order, C order over C, H, W),
-            if `packed`; else (N, C*H*W) uint8 levels. A memory map of a file if they do not fit in memory.
+        images: (N, H*W*C/8) uint8, eight binary pixels per byte (`np.packbits` order, C order over
+            C, H, W), if `packed`; else (N, C*H*W) uint8 levels. A memory map of a file if they do
+            not fit in memory.
         shape: (C, H, W) of one image.
         packed: whether a byte holds eight pixels.
-        levels: pixel value = level / levels (1 for packed bits, 4 for 2x2 pooled bits, 255 for bytes).
+        levels: pixel value = level / levels (1 for packed bits, 4 for 2x2 pooled bits, 255 for
+            bytes).
         factors: ground truth, or None.
-        fingerprint: sha256 over the content (images, factors and their names), the data's identity in a
-            trial's hash.
+        fingerprint: sha256 over the content (images, factors and their names). It stands for the
+            data in a trial's hash.
     """
 
     name: str
@@ -52,7 +55,8 @@ class Data:
 
     def __getstate__(self) -> dict[str, Any]:
         images = self.images
-        # A view of a map (its base is another array, not the map) has no offset of its own and travels by content.
+        # A slice of a map (its base is another array, not the map) does not know its offset in the
+        # file, so it is pickled by content.
         if (
             isinstance(images, np.memmap)
             and isinstance(images.base, mmap.mmap)
@@ -64,13 +68,16 @@ class Data:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         images = state["images"]
-        vars(self).update(
-            {**state, "images": images.open() if isinstance(images, _MappedFile) else images}
-        )
+        if isinstance(images, _MappedFile):
+            images = images.open()
+        vars(self).update({**state, "images": images})
 
 
 class _MappedFile(NamedTuple):
-    """Where a memory-mapped array lies: so a set larger than memory goes to another process by name, not by content."""
+    """The file behind a memory-mapped array.
+
+    A data set larger than memory is sent to another process by file name, not by content.
+    """
 
     path: str
     offset: int
@@ -81,82 +88,114 @@ class _MappedFile(NamedTuple):
             return np.memmap(self.path, np.uint8, "r", self.offset, self.shape)
         except (OSError, ValueError) as error:  # ValueError: the file is shorter than the map
             raise ValueError(
-                f"the images of this data set stay on disk, and {self.path} cannot be read on {platform.node()} "
-                f"({error}); let SWEEPS_DATA be a folder that every node shares, or prepare the set on each "
-                "(`sweeps data render`)"
+                f"the images of this data set stay on disk, and {self.path} cannot be read on "
+                f"{platform.node()} ({error}); let SWEEPS_DATA be a folder that every node shares, "
+                "or prepare the set on each (`sweeps data render`)"
             ) from error
 
 
 class Wiring(NamedTuple):
     """Which networks an objective needs and what they read; a property of its structural fields."""
 
-    adversary: tuple[
-        int, ...
-    ] = ()  # widths of the hidden layers of a discriminator on codes; () is none
-    judges_images: bool = (
-        False  # there is a discriminator on images, the same network as the encoder
-    )
-    second_batch: bool = False  # every step sees a second, independent batch of images
-    infers_code: tuple[
-        int, ...
-    ] = ()  # categories of each discrete latent whose logits the encoder gives
-    reads_code: tuple[
-        int, ...
-    ] = ()  # categories of each discrete code that the decoder reads, one-hot
-    reads_label: Literal["nowhere", "decoder", "both"] = (
-        "nowhere"  # which of encoder and decoder read a label
-    )
-    label: tuple[str, ...] | None = (
-        None  # the factors that make the label, one-hot each; None: all of them
-    )
-    reads_factors: Literal["no", "one_hot", "scaled"] = (
-        "no"  # the encoder reads factors instead of the image …
-    )
-    factor_hidden: tuple[int, ...] = ()  # … through hidden layers of these widths
-    reads_noise: int = 0  # width of the incompressible noise that the decoder reads after all else
+    adversary: tuple[int, ...] = ()
+    """Widths of the hidden layers of a discriminator on codes; () is no discriminator."""
+
+    judges_images: bool = False
+    """Whether there is a discriminator on images, the same network as the encoder."""
+
+    second_batch: bool = False
+    """Whether every step sees a second, independent batch of images."""
+
+    infers_code: tuple[int, ...] = ()
+    """Categories of each discrete latent that the encoder returns logits for."""
+
+    reads_code: tuple[int, ...] = ()
+    """Categories of each discrete code that the decoder reads, one-hot."""
+
+    reads_label: Literal["nowhere", "decoder", "both"] = "nowhere"
+    """Which of encoder and decoder read a label."""
+
+    label: tuple[str, ...] | None = None
+    """The factors that make the label, one-hot each; None: all of them."""
+
+    reads_factors: Literal["no", "one_hot", "scaled"] = "no"
+    """Whether and how the encoder reads factors instead of the image."""
+
+    factor_hidden: tuple[int, ...] = ()
+    """Widths of the hidden layers of an encoder that reads factors."""
+
+    reads_noise: int = 0
+    """Width of the incompressible noise that the decoder reads after all other inputs."""
 
 
 ABSENT = torch.zeros(0, 0)
 
 
 class Batch(NamedTuple):
-    """B images and what comes with them; an absent input is a zero-width tensor, never None."""
+    """B images and the inputs that belong to them; an absent input is a zero-width tensor."""
 
-    images: Tensor  # (B, C, H, W) in [0, 1]
-    labels: Tensor  # (B, width) one-hot
-    factors: Tensor  # (B, width) as the encoder reads them
-    second: Tensor  # a second independent batch of images (B, C, H, W), or (0, C, H, W)
-    code: Tensor  # (B, width) a discrete code, one-hot for each of its latents, or zeros
-    noise: Tensor = ABSENT  # (B, width) incompressible noise as the decoder reads it: zeros, but where images are made
+    images: Tensor
+    """(B, C, H, W) in [0, 1]."""
+
+    labels: Tensor
+    """(B, width) one-hot."""
+
+    factors: Tensor
+    """(B, width) as the encoder reads them."""
+
+    second: Tensor
+    """A second independent batch of images (B, C, H, W), or (0, C, H, W)."""
+
+    code: Tensor
+    """(B, width) a discrete code, one-hot for each of its latents, or zeros."""
+
+    noise: Tensor = ABSENT
+    """(B, width) incompressible noise as the decoder reads it: zeros, except where images are
+    generated."""
 
 
 class Noise(NamedTuple):
-    """Every draw of one step, made outside the objective."""
+    """Every random draw of one step, made outside the objective."""
 
-    posterior: Tensor  # (B, d) standard normal
-    second: Tensor  # (B, d) standard normal, for the second batch, or (0, d)
-    gumbel: Tensor  # (B, width) standard Gumbel
-    permutation: Tensor  # (B, d) int64: one permutation of the batch axis per latent, or (0, d)
-    prior: Tensor = ABSENT  # (B, d) standard normal: the codes of which images are made, or (0, d)
-    decoder: Tensor = ABSENT  # (B, width) standard normal: the incompressible noise of those images
+    posterior: Tensor
+    """(B, d) standard normal."""
+
+    second: Tensor
+    """(B, d) standard normal, for the second batch, or (0, d)."""
+
+    gumbel: Tensor
+    """(B, width) standard Gumbel."""
+
+    permutation: Tensor
+    """(B, d) int64: one permutation of the batch axis per latent, or (0, d)."""
+
+    prior: Tensor = ABSENT
+    """(B, d) standard normal: the codes from which images are generated, or (0, d)."""
+
+    decoder: Tensor = ABSENT
+    """(B, width) standard normal: the incompressible noise of the generated images."""
 
 
 NO_MEMORY = torch.zeros(0)
 
 
 class Context(NamedTuple):
-    """Where training stands: schedules are arithmetic on it."""
+    """The step that training has reached; schedules are functions of it."""
 
-    step: int  # completed steps
+    step: int
+    """Completed steps."""
+
     total_steps: int
-    n_data: int  # size N of the training set
-    memory: Tensor = (
-        NO_MEMORY  # what the objective handed out at the step before (`Terms.memory`), or its first
-    )
+
+    n_data: int
+    """Size N of the training set."""
+
+    memory: Tensor = NO_MEMORY
+    """`Terms.memory` of the previous step; at the first step the objective's initial memory."""
 
 
 class Posterior(NamedTuple):
-    """q(z|x) = N(mean, exp(logvar)), both (B, d), and the logits of the inferred discrete latents (B, width)."""
+    """q(z|x) = N(mean, exp(logvar)), both (B, d), and logits of the discrete latents (B, width)."""
 
     mean: Tensor
     logvar: Tensor
@@ -164,17 +203,24 @@ class Posterior(NamedTuple):
 
 
 class Terms(NamedTuple):
-    """What an objective returns, 0-d tensors, nats per image; the loss is reconstruction + penalty."""
+    """The terms of a loss: 0-d tensors, nats per image. The loss is reconstruction + penalty."""
 
     reconstruction: Tensor
+
     penalty: Tensor
-    parts: dict[str, Tensor]  # unweighted, to plot
-    rivals: dict[str, Tensor]  # what each other player descends
-    memory: Tensor = NO_MEMORY  # (n,) handed back in at the next step
+
+    parts: dict[str, Tensor]
+    """Unweighted terms, to plot."""
+
+    rivals: dict[str, Tensor]
+    """The loss of each other player."""
+
+    memory: Tensor = NO_MEMORY
+    """(n,) numbers that the next step gets as `Context.memory`."""
 
 
 class Best(NamedTuple):
-    """The epoch so far at which `evaluation.best` was best, and its weights."""
+    """The epoch with the best `evaluation.best` so far, and its weights."""
 
     epoch: int
     value: float
@@ -182,14 +228,27 @@ class Best(NamedTuple):
 
 
 class TrainState(NamedTuple):
-    """All that training needs to go on bitwise from an epoch's end; no generator state: draws are keyed."""
+    """All that training needs to resume bitwise from the end of an epoch.
 
-    epoch: int  # completed epochs
-    step: int  # completed optimiser steps
+    It holds no generator state: every draw is keyed by seed, purpose and epoch.
+    """
+
+    epoch: int
+    """Completed epochs."""
+
+    step: int
+    """Completed optimiser steps."""
+
     weights: Mapping[str, Tensor]
-    optimisers: Mapping[str, Mapping[str, Any]]  # one per player
-    memory: Tensor  # (n,) what the objective carries from step to step
-    best: Best | None  # only if the config asks for it
+
+    optimisers: Mapping[str, Mapping[str, Any]]
+    """The state of one optimiser per player."""
+
+    memory: Tensor
+    """(n,) what the objective carries from step to step."""
+
+    best: Best | None
+    """Only if the config selects a best epoch."""
 
 
 class Snapshot(NamedTuple):
@@ -200,32 +259,53 @@ class Snapshot(NamedTuple):
 
 
 class Final(NamedTuple):
-    """The evaluation on the whole set at a trial's end."""
+    """The evaluation on the whole data set at the end of a trial."""
 
-    metrics: dict[str, float]  # the epoch keys and `evaluation.final`, without prefix
-    best: dict[
-        str, float
-    ]  # the same of the best epoch's weights, with `epoch`; empty if none was asked for
+    metrics: dict[str, float]
+    """The keys of an epoch and of `evaluation.final`, without prefix."""
+
+    best: dict[str, float]
+    """The same of the best epoch's weights, with `epoch`; empty if no best epoch was selected."""
+
     codes: Codes
-    scores: dict[str, Score]  # whole scores of the metrics that are of metrics.METRICS
-    images: NDArray[np.float32]  # (n, C, H, W) a few originals …
-    reconstructions: NDArray[np.float32]  # … and their reconstructions
-    traversal: NDArray[
-        np.float32
-    ]  # (d + m, steps, C, H, W) decoded traversals, the discrete codes last
+
+    scores: dict[str, Score]
+    """The scores of the metrics that are in `metrics.METRICS`."""
+
+    images: NDArray[np.float32]
+    """(n, C, H, W) a few originals."""
+
+    reconstructions: NDArray[np.float32]
+    """(n, C, H, W) their reconstructions."""
+
+    traversal: NDArray[np.float32]
+    """(d + m, steps, C, H, W) decoded traversals, the discrete codes last."""
 
 
 class EpochReport(NamedTuple):
-    """What one epoch of training says. `state` is valid until the next `next()`."""
+    """The numbers of one epoch of training. `state` is valid until the next `next()`."""
 
-    epoch: int  # from 1
+    epoch: int
+    """The number of the epoch, from 1."""
+
     step: int
-    metrics: dict[str, float]  # on the evaluation subset
-    train: dict[str, float]  # means of minibatch terms over the epoch, with "loss"
-    images: int  # images trained on in this epoch
-    seconds: dict[
-        str, float
-    ]  # wall time of this epoch: "train", "evaluate", and "final" in the last
-    snapshot: Snapshot | None  # at a few epochs of objectives with a capacity
-    final: Final | None  # only in the last epoch's report
+
+    metrics: dict[str, float]
+    """Measured on the evaluation subset; see `evaluation.epoch_scores.evaluate`."""
+
+    train: dict[str, float]
+    """Means of the minibatch terms over the epoch, with "loss"."""
+
+    images: int
+    """Images that this epoch trained on."""
+
+    seconds: dict[str, float]
+    """Wall time of this epoch: "train", "evaluate", and "final" in the last one."""
+
+    snapshot: Snapshot | None
+    """At a few epochs of objectives with a capacity."""
+
+    final: Final | None
+    """Only in the report of the last epoch."""
+
     state: TrainState

@@ -9,7 +9,6 @@ The names of the categories do not matter.
 
 from __future__ import annotations
 
-import difflib
 import math
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 
 from metrics import progress
 from metrics.codes import latents
+from metrics.near_names import did_you_mean
 from metrics.types import Array, Codes, Factors, Inputs, Score
 
 _USUAL_NAMES = ("shape", "label", "class", "digit")
@@ -137,7 +137,6 @@ def _choose(factors: Factors, varies: dict[str, bool], factor: str | None) -> st
         candidates = usual + varying
         return candidates[0] if candidates else None
     if factor not in varies:
-        near = difflib.get_close_matches(factor, factors.names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ";"
+        hint = did_you_mean(factor, factors.names)
         raise ValueError(f"unknown factor {factor!r}{hint} known: {', '.join(factors.names)}")
     return factor

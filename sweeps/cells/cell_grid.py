@@ -1,8 +1,9 @@
-"""From a spec to cells: all parameters but the seed.
+"""From a spec to layouts and cells: all parameters but the seed.
 
-A `{grid: …}` is laid out: every combination of grid values is a layout point. Under `search: grid` a layout point is
-one cell; under a sampler each layout point gets `trials` cells, whose other spaces the sampler fills in. So with β laid
-out and the learning rate searched, every β gets the same number of cells, and they never compete across β.
+A `{grid: …}` is laid out: every combination of the grid values of an entry is a layout. Under
+`search: grid` a layout is one cell. Under a sampler each layout gets `trials` cells, and the
+sampler fills in their other spaces. So if β is laid out and the learning rate is searched, every β
+gets the same number of cells, and cells never compete across β.
 """
 
 from __future__ import annotations
@@ -19,36 +20,39 @@ from vae_core.hyperparameters import registry
 
 
 class Layout(NamedTuple):
-    """One combination of grid values of one objective."""
+    """One combination of the grid values of one entry."""
 
-    position: int  # among all layout points of the sweep
-    objective: int  # position in spec.objectives
+    position: int  # index among all layouts of the sweep
+    objective: int  # index of the entry in spec.objectives
     fixed: dict[str, Any]  # path ("train.learning_rate") -> value of a grid
     searched: dict[str, Space]  # path -> space that a sampler fills in
 
 
 def all_layouts(spec: SweepSpec) -> list[Layout]:
-    """Return every layout point: objectives in order, then the product of the grids.
+    """Return every layout: the entries in their order, then the product of their grids.
 
-    The product runs over network, train and objective in this order, the last field fastest, as `itertools.product`.
+    The product runs over network, train and objective in this order. The last field changes
+    fastest, as in `itertools.product`.
     """
-    found: list[Layout] = []
-    for position in range(len(spec.objectives)):
-        spaces = {
-            path: value
-            for path, value in given_parameters(spec, position).items()
-            if isinstance(value, Space)
-        }
-        grid = {path: space.values for path, space in spaces.items() if _laid_out(space, spec)}
-        searched = {path: space for path, space in spaces.items() if path not in grid}
-        for values in itertools.product(*grid.values()):
-            fixed = dict(zip(grid, values, strict=True))
-            found.append(Layout(len(found), position, fixed, searched))
-    return found
+    layouts: list[Layout] = []
+    for entry_index in range(len(spec.objectives)):
+        grids: dict[str, Grid | Choice] = {}
+        searched: dict[str, Space] = {}
+        for path, value in given_parameters(spec, entry_index).items():
+            if not isinstance(value, Space):
+                continue
+            if _is_laid_out(value, spec):
+                grids[path] = value
+            else:
+                searched[path] = value
+        for values in itertools.product(*(grid.values for grid in grids.values())):
+            fixed = dict(zip(grids, values, strict=True))
+            layouts.append(Layout(len(layouts), entry_index, fixed, searched))
+    return layouts
 
 
 def cells_per_layout(spec: SweepSpec) -> int:
-    """Return the number of cells of every layout point."""
+    """Return the number of cells of every layout."""
     return 1 if spec.search.name == "grid" else int(spec.search.trials or 1)
 
 
@@ -71,16 +75,19 @@ def trial_config(
     )
 
 
-def given_parameters(spec: SweepSpec, position: int) -> dict[str, Any]:
-    """Return path -> value or space of everything an objective's trials are made of, in the order of the product."""
-    parts = spec.parts(position)
+def given_parameters(spec: SweepSpec, entry_index: int) -> dict[str, Any]:
+    """Return path -> value or space of all fields that were given for an entry's trials.
+
+    The order is that of the product in `all_layouts`.
+    """
+    parts = spec.parts(entry_index)
     sections = {"network": parts.network, "train": parts.train, "objective": parts.objective}
-    return {
-        f"{section}.{field}": value
-        for section, fields in sections.items()
-        for field, value in fields.items()
-    }
+    parameters: dict[str, Any] = {}
+    for section, fields in sections.items():
+        for field, value in fields.items():
+            parameters[f"{section}.{field}"] = value
+    return parameters
 
 
-def _laid_out(space: Space, spec: SweepSpec) -> TypeGuard[Grid | Choice]:
+def _is_laid_out(space: Space, spec: SweepSpec) -> TypeGuard[Grid | Choice]:
     return isinstance(space, Grid) or (spec.search.name == "grid" and isinstance(space, Choice))

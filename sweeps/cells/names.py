@@ -1,4 +1,4 @@
-"""Names of entries and brackets: what tells the objectives of a spec apart."""
+"""Names of entries and brackets: what tells the entries of a spec apart."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sweeps.cells.cell_grid import Layout, given_parameters
-from sweeps.spec import type_hints
 from sweeps.spec.space import Space
 from sweeps.spec.sweep_spec import SweepSpec
 from vae_core.config import TrainConfig
+from vae_core.hyperparameters.registry import tuples_to_lists
 from vae_core.networks import NETWORKS
 from vae_core.objectives import OBJECTIVES
 
 
 class Bracket(NamedTuple):
-    """The cells that compete with each other: those of one entry with the same values of `tradeoff.by`."""
+    """The cells that compete: one entry, one value of each field of `tradeoff.by`."""
 
     entry: str  # name of the entry of `objectives`
-    fields: tuple[tuple[str, str], ...]  # (field of `tradeoff.by`, its value as text), in the order of `by`
+    fields: tuple[tuple[str, str], ...]  # (field of `tradeoff.by`, value as text), in this order
 
     @property
     def name(self) -> str:
@@ -36,98 +36,158 @@ def bracket(spec: SweepSpec, layout: Layout, params: Mapping[str, Any]) -> Brack
         layout: the layout of the cell.
         params: path ("objective.beta") -> value of all parameters that were laid out or searched.
     """
-    entry = spec.objectives[layout.objective]
-    by = spec.tradeoff.by
-    if by is None:
-        strength = OBJECTIVES[str(entry["name"])].strength
-        by = () if strength is None else (strength,)
-    known = {
-        path: value
-        for path, value in _default_parameters(spec, layout.objective).items()
-        if value is not None
-    }
-    values = {**known, **given_parameters(spec, layout.objective), **params}
+    index = layout.objective
+    values: dict[str, Any] = {}
+    for path, default in _default_parameters(spec, index).items():
+        if default is not None:
+            values[path] = default
+    values |= given_parameters(spec, index)
+    values |= params
+
+    bracket_fields = _bracket_fields(spec, index)
     fields: list[tuple[str, str]] = []
-    for field in by:
-        paths = [f"{section}.{field}" for section in ("objective", "train", "network")]
-        path = next((path for path in paths if path in values), None)
+    for field in bracket_fields:
+        path = _path_of(field, values)
         if path is not None and path not in layout.searched:
-            fields.append((field, _short(values[path])))
-    return Bracket(entry_name(spec, layout.objective, beside=by), tuple(fields))
+            fields.append((field, _value_text(values[path])))
+    return Bracket(entry_name(spec, index, bracket_fields=bracket_fields), tuple(fields))
 
 
-def entry_name(spec: SweepSpec, position: int, *, beside: Collection[str] = ()) -> str:
-    """Return what to call an objective of a spec: its name, and what tells it from others of that name.
+def _bracket_fields(spec: SweepSpec, index: int) -> Sequence[str]:
+    """Return `tradeoff.by`; if it is not given, the strength of the entry's objective."""
+    if spec.tradeoff.by is not None:
+        return spec.tradeoff.by
+    strength = OBJECTIVES[str(spec.objectives[index]["name"])].strength
+    return () if strength is None else (strength,)
 
-    `capacity_vae(abs)` and `capacity_vae(relu)` where choices of words tell all of them apart; of entries with settings
-    of their own numbers tell, too: `beta_vae(latents 5)` and `beta_vae(latents 10)`. Else what each varies, as in
-    `beta_tcvae(alpha)` and `beta_tcvae(beta)`, or at last their places: `beta_vae#1`.
+
+def _path_of(field: str, values: Mapping[str, Any]) -> str | None:
+    """Return the path of a field: of the objective, else of the training, else of the network."""
+    for section in ("objective", "train", "network"):
+        path = f"{section}.{field}"
+        if path in values:
+            return path
+    return None
+
+
+def entry_name(spec: SweepSpec, index: int, *, bracket_fields: Collection[str] = ()) -> str:
+    """Return the name of an entry: its objective, and what tells it from entries of that objective.
+
+    1. The only entry of its objective has the objective's name: `vae`.
+    2. Else the name holds the fields that differ, if their values tell all these entries apart.
+       Words are enough where no entry has settings of its own: `capacity_vae(abs)`,
+       `capacity_vae(relu)`. Where an entry has, numbers count too: `beta_vae(latents 5)`,
+       `beta_vae(latents 10)`.
+    3. Else the name holds the fields that have a space: `beta_tcvae(alpha)`, `beta_tcvae(beta)`.
+    4. If these do not tell the entries apart either, the name holds the index: `beta_vae#1`.
 
     Args:
         spec: the spec.
-        position: in `spec.objectives`.
-        beside: fields that are said beside the name, so that a name with numbers need not hold them.
+        index: of the entry in `spec.objectives`.
+        bracket_fields: fields that the bracket adds to the name; a name with numbers omits them.
     """
-    name = str(spec.objectives[position]["name"])
-    same = [at for at, objective in enumerate(spec.objectives) if objective["name"] == name]
-    if len(same) == 1:
-        return name
-    numbers = any(
-        section in spec.entry_settings[at] for at in same for section in ("network", "train")
-    )
-    whole = {at: {**_default_parameters(spec, at), **given_parameters(spec, at)} for at in same}
-    telling = [
-        path for path in whole[position] if _tells(path, list(whole.values()), numbers=numbers)
+    objective = str(spec.objectives[index]["name"])
+    same_objective = [
+        other for other, entry in enumerate(spec.objectives) if entry["name"] == objective
     ]
-    told = {at: _words(own, telling) for at, own in whole.items()}
-    if len(set(told.values())) < len(told):
-        varied = {
-            at: ", ".join(key for key, v in spec.objectives[at].items() if isinstance(v, Space))
-            for at in same
-        }
-        apart = all(varied.values()) and len(set(varied.values())) == len(varied)
-        return f"{name}({varied[position]})" if apart else f"{name}#{position}"
-    said = [path for path in telling if not numbers or path.partition(".")[2] not in beside]
-    words = _words(whole[position], said)
-    return f"{name}({words})" if words else name
+    if len(same_objective) == 1:
+        return objective
+
+    parameters = {
+        other: {**_default_parameters(spec, other), **given_parameters(spec, other)}
+        for other in same_objective
+    }
+    all_parameters = list(parameters.values())
+    numbers = any(_has_entry_settings(spec, other) for other in same_objective)
+    differing = [
+        path for path in parameters[index] if _differs(path, all_parameters, numbers=numbers)
+    ]
+    if _all_distinct([_parameters_text(entry, differing) for entry in all_parameters]):
+        if numbers:
+            differing = [path for path in differing if _field(path) not in bracket_fields]
+        text = _parameters_text(parameters[index], differing)
+        return f"{objective}({text})" if text else objective
+
+    space_fields = {other: _space_fields(spec, other) for other in same_objective}
+    if all(space_fields.values()) and _all_distinct(list(space_fields.values())):
+        return f"{objective}({space_fields[index]})"
+    return f"{objective}#{index}"
 
 
-def _tells(path: str, whole: Sequence[Mapping[str, Any]], *, numbers: bool) -> bool:
-    """Return whether a field tells objectives of one name apart: not what is laid out or searched in any of them."""
-    if any(path not in own for own in whole) or all(own[path] == whole[0][path] for own in whole):
+def _has_entry_settings(spec: SweepSpec, index: int) -> bool:
+    """Return whether an entry has settings of its own for the network or the training."""
+    return "network" in spec.entry_settings[index] or "train" in spec.entry_settings[index]
+
+
+def _differs(path: str, entries: Sequence[Mapping[str, Any]], *, numbers: bool) -> bool:
+    """Return whether a parameter may tell entries apart: all have it, and not all the same value.
+
+    Args:
+        path: of the parameter.
+        entries: path -> value or space, of each entry.
+        numbers: True: any parameter without a space counts. False: words of the objective only.
+    """
+    if any(path not in entry for entry in entries):
+        return False
+    values = [entry[path] for entry in entries]
+    if all(value == values[0] for value in values):
         return False
     if numbers:
-        return not any(isinstance(own[path], Space) for own in whole)
-    return path.startswith("objective.") and all(isinstance(own[path], str) for own in whole)
+        return not any(isinstance(value, Space) for value in values)
+    return path.startswith("objective.") and all(isinstance(value, str) for value in values)
 
 
-def _words(own: Mapping[str, Any], paths: Sequence[str]) -> str:
-    """Return "adam, latents 5": a word says itself, what is not given says nothing."""
-    values = {path.partition(".")[2]: own[path] for path in paths if own[path] not in (None, ())}
-    words = {field: _short(type_hints.tuples_to_lists(value)) for field, value in values.items()}
-    return ", ".join(
-        word if isinstance(values[field], str) and word == values[field] else f"{field} {word}"
-        for field, word in words.items()
-    )
+def _parameters_text(parameters: Mapping[str, Any], paths: Sequence[str]) -> str:
+    """Return some parameters as text: `adam, latents 5`. A word stands without its field.
+
+    None and the empty tuple mean "not given" and are left out.
+    """
+    values: dict[str, Any] = {}
+    for path in paths:
+        value = parameters[path]
+        if value is not None and value != ():
+            values[_field(path)] = value
+    texts: list[str] = []
+    for field, value in values.items():
+        text = _value_text(tuples_to_lists(value))
+        is_word = isinstance(value, str) and text == value
+        texts.append(text if is_word else f"{field} {text}")
+    return ", ".join(texts)
 
 
-def _default_parameters(spec: SweepSpec, position: int) -> dict[str, Any]:
-    """Return path -> default of the fields of an objective, its network and training."""
-    parts = spec.parts(position)
-    network, objective = (
-        NETWORKS[str(parts.network["name"])],
-        OBJECTIVES[str(parts.objective["name"])],
-    )
-    return {
-        f"{section}.{field.name}": field.default
-        for section, cls in (("network", network), ("train", TrainConfig), ("objective", objective))
-        for field in dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
-        if field.default is not dataclasses.MISSING
+def _space_fields(spec: SweepSpec, index: int) -> str:
+    """Return the fields of an entry that have a space: `beta, gamma`."""
+    entry = spec.objectives[index]
+    return ", ".join(field for field, value in entry.items() if isinstance(value, Space))
+
+
+def _all_distinct(texts: Sequence[str]) -> bool:
+    return len(set(texts)) == len(texts)
+
+
+def _field(path: str) -> str:
+    """Return the field of a path: `latents` of `network.latents`."""
+    return path.partition(".")[2]
+
+
+def _default_parameters(spec: SweepSpec, index: int) -> dict[str, Any]:
+    """Return path -> default of the fields of an entry's network, training and objective."""
+    parts = spec.parts(index)
+    classes = {
+        "network": NETWORKS[str(parts.network["name"])],
+        "train": TrainConfig,
+        "objective": OBJECTIVES[str(parts.objective["name"])],
     }
+    defaults: dict[str, Any] = {}
+    for section, cls in classes.items():
+        for field in dataclasses.fields(cls):  # pyright: ignore[reportArgumentType]
+            if field.default is not dataclasses.MISSING:
+                defaults[f"{section}.{field.name}"] = field.default
+    return defaults
 
 
-def _short(value: Any) -> str:
-    """Return a value as a bracket's name has it: of a text of several lines, eight digits of its hash."""
+def _value_text(value: Any) -> str:
+    """Return a value as a name holds it; of a text of several lines, eight digits of its hash."""
     if value is None:
         return "null"
     if isinstance(value, str) and "\n" in value:

@@ -1,4 +1,4 @@
-"""What a user should know of a spec that is no mistake: one sentence each."""
+"""Notes on a spec: what is no problem, but worth knowing before the sweep runs."""
 
 from __future__ import annotations
 
@@ -20,195 +20,218 @@ from vae_core.networks import NETWORKS
 from vae_core.objectives import OBJECTIVES, AbstractAlternating
 
 LARGE = 512
-"""Images of a batch up to which CascadeVAE's assignment takes less than a tenth of a second (see docs/decisions.md)."""
+"""Largest batch, in images, for which the assignment of CascadeVAE takes less than 0.1 seconds.
+
+See docs/decisions.md.
+"""
 
 
 def spec_notes(spec: SweepSpec) -> list[str]:
-    """Return the notes on a spec, in its own order."""
-    found = [*_cautions(spec)]
-    for position, entry in enumerate(spec.objectives):
-        whose = f"{spell(('objectives', position))} {entry['name']}"
-        courses = _courses(spec, position)
-        found += _endless(whose, courses)
+    """Return the notes on a spec, those on entries in the order of the entries."""
+    notes = [*_network_notes(spec)]
+    for index, entry in enumerate(spec.objectives):
+        where = f"{_entry_path(index)} {entry['name']}"
+        timelines = _timelines(spec, index)
+        notes += _schedule_notes(where, timelines)
         if spec.pruning is not None:
-            found += _rungs(whose, courses, spec.pruning)
-            found += _stop(whose, courses, spec.pruning)
-    return [*found, *_decay(spec), *_large(spec), *_best(spec), *_published(spec)]
+            notes += _rung_notes(where, timelines, spec.pruning)
+            notes += _stop_notes(where, timelines, spec.pruning)
+    notes += _decay_notes(spec)
+    notes += _batch_notes(spec)
+    notes += _best_notes(spec)
+    notes += _published_notes(spec)
+    return notes
 
 
-def _cautions(spec: SweepSpec) -> Iterator[str]:
-    of_all = [spec.parts(position).network for position in range(len(spec.objectives))]
-    named = [
-        (network["name"], registry.build("network", sample, NETWORKS).caution)
-        for network in of_all
-        for _, sample in registry_blocks.samples(network)
-    ]
-    for name, caution in dict.fromkeys(named):
+def _network_notes(spec: SweepSpec) -> Iterator[str]:
+    """Yield what the networks themselves warn of, each sentence once."""
+    cautions: list[tuple[str, str]] = []
+    for index in range(len(spec.objectives)):
+        fields = spec.parts(index).network
+        for _, sample in registry_blocks.samples(fields):
+            network = registry.build("network", sample, NETWORKS)
+            cautions.append((fields["name"], network.caution))
+    for name, caution in dict.fromkeys(cautions):
         if caution:
             yield f"network {name}: {caution}"
 
 
-def _courses(spec: SweepSpec, position: int) -> list[Timeline]:
-    """Return the courses that an objective's trials can take, at the samples of every space."""
-    images, parts = spec.data.outline().images, spec.parts(position)
+def _timelines(spec: SweepSpec, index: int) -> list[Timeline]:
+    """Return the timelines that the trials of an entry can have, at the samples of every space."""
+    images, parts = spec.data.outline().images, spec.parts(index)
     trains = [TrainConfig(**sample) for _, sample in registry_blocks.samples(parts.train)]
-    entries = [sample for _, sample in registry_blocks.samples(parts.objective)]
-    objectives = [registry.build("objective", sample, OBJECTIVES) for sample in entries]
+    objectives = [
+        registry.build("objective", sample, OBJECTIVES)
+        for _, sample in registry_blocks.samples(parts.objective)
+    ]
     networks = [
         registry.build("network", sample, NETWORKS)
         for _, sample in registry_blocks.samples(parts.network)
     ]
     latents = {network.latents for network in networks}
-    lengths = {
-        (train.epochs, train.steps, train.steps_per_epoch(images)): train for train in trains
-    }
-    return list(
-        dict.fromkeys(
-            timeline.of_trial(train, objective, latents=d, per_epoch=per_epoch)
-            for ((_, _, per_epoch), train), objective, d in itertools.product(
-                lengths.items(), objectives, latents
-            )
+    lengths: dict[tuple[int | None, int | None, int], TrainConfig] = {}
+    for train in trains:
+        lengths[train.epochs, train.steps, train.steps_per_epoch(images)] = train
+
+    timelines: list[Timeline] = []
+    for length, objective, n_latents in itertools.product(lengths, objectives, latents):
+        _, _, per_epoch = length
+        timelines.append(
+            timeline.of_trial(lengths[length], objective, latents=n_latents, per_epoch=per_epoch)
         )
-    )
+    return list(dict.fromkeys(timelines))
 
 
-def _endless(whose: str, courses: Sequence[Timeline]) -> Iterator[str]:
-    late = [own for own in courses if own.settled > own.steps]
+def _schedule_notes(where: str, timelines: Sequence[Timeline]) -> Iterator[str]:
+    """Yield a note if a schedule ends after the trial."""
+    late = [one for one in timelines if one.settled > one.steps]
     if late:
         yield (
-            f"{whose}: its schedules end at step {_span(late, 'settled')}, after the trial's {_span(late, 'steps')} "
-            f"steps{_part(late, courses)}: they do not end within the trial"
+            f"{where}: its schedules do not end{_in_some_cells(late, timelines)}: they run until "
+            f"step {_span(late, 'settled')}, and a trial has {_span(late, 'steps')} steps"
         )
 
 
-def _rungs(whose: str, courses: Sequence[Timeline], pruning: PruningSpec) -> Iterator[str]:
-    """Say which rungs fall away because a schedule runs; no rung before a schedule's end."""
-    placed = [(own, rungs.rung_epochs(pruning.rungs, own.epochs)) for own in courses]
-    skipped = {
-        position: [
-            own
-            for own, epochs in placed
-            if position in epochs and not own.is_settled(epochs[position])
-        ]
-        for position in range(len(pruning.rungs))
-    }
-    if pruning.rungs and all(len(own) == len(courses) for own in skipped.values()):
+def _rung_notes(where: str, timelines: Sequence[Timeline], pruning: PruningSpec) -> Iterator[str]:
+    """Yield which rungs are skipped because a schedule still runs there."""
+    epochs = {one: rungs.rung_epochs(pruning.rungs, one.epochs) for one in timelines}
+    skipping: list[list[Timeline]] = []  # for each rung, the timelines that skip it
+    for rung in range(len(pruning.rungs)):
+        unsettled: list[Timeline] = []
+        for one in timelines:
+            if rung in epochs[one] and not one.is_settled(epochs[one][rung]):
+                unsettled.append(one)
+        skipping.append(unsettled)
+
+    if pruning.rungs and all(len(unsettled) == len(timelines) for unsettled in skipping):
         yield (
-            f"{whose}: no rung judges it, as its schedules run until step {_span(courses, 'settled')} of "
-            f"{_span(courses, 'steps')}; its cells run to the end"
+            f"{where}: every rung is skipped, because its schedules run until step "
+            f"{_span(timelines, 'settled')} of {_span(timelines, 'steps')}; "
+            "all its cells train to the end"
         )
         return
-    for position, own in skipped.items():
-        if own:
+    for fraction, unsettled in zip(pruning.rungs, skipping, strict=True):
+        if unsettled:
             yield (
-                f"{whose}: the rung at {pruning.rungs[position]:g} does not judge it{_part(own, courses)}, as its "
-                f"schedules run until step {_span(own, 'settled')} of {_span(own, 'steps')}"
+                f"{where}: the rung at {fraction:g} is skipped"
+                f"{_in_some_cells(unsettled, timelines)}, because its schedules run until step "
+                f"{_span(unsettled, 'settled')} of {_span(unsettled, 'steps')}"
             )
 
 
-def _stop(whose: str, courses: Sequence[Timeline], pruning: PruningSpec) -> Iterator[str]:
+def _stop_notes(where: str, timelines: Sequence[Timeline], pruning: PruningSpec) -> Iterator[str]:
+    """Yield a note if `stop_collapsed` can never stop a trial.
+
+    It needs two epochs that end after all schedules have ended and before the last epoch.
+    """
     if not pruning.stop_collapsed:
         return
-    never = [own for own in courses if own.epochs < 3 or not own.is_settled(own.epochs - 2)]
+    never = [one for one in timelines if one.epochs < 3 or not one.is_settled(one.epochs - 2)]
     if never:
         yield (
-            f"{whose}: stop_collapsed never stops it{_part(never, courses)}, as no two epochs before the last come "
-            "after its schedules"
+            f"{where}: stop_collapsed never stops it{_in_some_cells(never, timelines)}, because "
+            "fewer than two epochs end between the end of its schedules and the last epoch"
         )
 
 
-def _decay(spec: SweepSpec) -> Iterator[str]:
+def _decay_notes(spec: SweepSpec) -> Iterator[str]:
+    """Yield a note for every training whose learning rate never decays although it should."""
     images = spec.data.outline().images
-    told: set[str] = set()
-    for position in range(len(spec.objectives)):
-        where = spell(
-            objective_settings.deciding_section(
-                spec.entry_settings,
-                position,
-                "train",
-                "decay_every",
-                "learning_rate_decay",
-                *LENGTHS,
-            )
+    noted: set[str] = set()
+    for index in range(len(spec.objectives)):
+        section = objective_settings.deciding_section(
+            spec.entry_settings, index, "train", "decay_every", "learning_rate_decay", *LENGTHS
         )
-        for _, sample in registry_blocks.samples(spec.parts(position).train):
+        where = spell(section)
+        for _, sample in registry_blocks.samples(spec.parts(index).train):
             train = TrainConfig(**sample)
             steps = train.total_steps(images)
-            never = (
-                train.learning_rate_decay < 1
-                and train.learning_rate_at(steps - 1, steps) == train.learning_rate
-            )
-            if never and where not in told:
-                told.add(where)
+            last_rate = train.learning_rate_at(steps - 1, steps)
+            never_decays = train.learning_rate_decay < 1 and last_rate == train.learning_rate
+            if never_decays and where not in noted:
+                noted.add(where)
                 yield (
-                    f"{where}.decay_every: the learning rate never decays, as a trial of {steps} steps ends before "
-                    f"{train.decay_every:g}"
+                    f"{where}.decay_every: the learning rate never decays, because decay_every is "
+                    f"{train.decay_every:g} and a trial has only {steps} steps"
                 )
 
 
-def _large(spec: SweepSpec) -> Iterator[str]:
-    for position, entry in enumerate(spec.objectives):
-        largest = max(
-            TrainConfig(**sample).batch_size
-            for _, sample in registry_blocks.samples(spec.parts(position).train)
-        )
+def _batch_notes(spec: SweepSpec) -> Iterator[str]:
+    """Yield a note for every entry whose assignment is slow at its largest batch."""
+    for index, entry in enumerate(spec.objectives):
+        samples = registry_blocks.samples(spec.parts(index).train)
+        largest = max(TrainConfig(**sample).batch_size for _, sample in samples)
         if issubclass(OBJECTIVES[str(entry["name"])], AbstractAlternating) and largest > LARGE:
             yield (
-                f"{spell(('objectives', position))} {entry['name']}: its assignment takes seconds a step at batch_size "
-                f"{largest} if the code tells images little apart; up to {LARGE} it is cheap"
+                f"{_entry_path(index)} {entry['name']}: its assignment takes seconds per step at "
+                f"batch_size {largest} if the codes of the images are alike; "
+                f"use batch_size <= {LARGE}"
             )
 
 
-def _best(spec: SweepSpec) -> Iterator[str]:
+def _best_notes(spec: SweepSpec) -> Iterator[str]:
+    """Yield a note if the best epoch is chosen by a metric that reads the factors."""
     name = spec.evaluation.best
     if name is not None and "factors" in metrics.find(name).needs:
         yield (
-            f"evaluation.best: {name} needs ground-truth factors, so best/* is of weights that were selected by the "
-            "labels; compare it with nothing that was not"
+            f"evaluation.best: {name} needs ground-truth factors, so best/* comes from weights "
+            "that were selected by the labels; compare it only with numbers selected in this way"
         )
 
 
-def _published(spec: SweepSpec) -> Iterator[str]:
-    """Name the published rows that no cell of the sweep can stand beside; a searched value may be any."""
+def _published_notes(spec: SweepSpec) -> Iterator[str]:
+    """Yield a note for every published row that matches no cell, and for impossible best seeds."""
     layouts = cell_grid.all_layouts(spec) if spec.published else []
-    for at, table in enumerate(spec.published):
-        for place, row in enumerate(table.rows):
-            if not any(_meets(spec, layout, row.where) for layout in layouts):
-                whose = spell(("published", at, "rows", place))
-                yield f"{whose}: no cell of this sweep is {dict(row.where)}, so nothing stands beside it"
-            yield from _impossible(at, place, row, table.n)
+    for table_index, table in enumerate(spec.published):
+        for row_index, row in enumerate(table.rows):
+            where = spell(("published", table_index, "rows", row_index))
+            if not any(_matches(spec, layout, row.where) for layout in layouts):
+                yield (
+                    f"{where}: no cell matches {dict(row.where)}; "
+                    "this row will have no value of this sweep beside it"
+                )
+            yield from _impossible_best_notes(where, row, table.n)
 
 
-def _impossible(at: int, place: int, row: published.PublishedRow, n: int | None) -> Iterator[str]:
-    """Name a best seed that is further from the mean than any of n values can be: (n − 1)/√n standard deviations."""
+def _impossible_best_notes(where: str, row: published.PublishedRow, n: int | None) -> Iterator[str]:
+    """Yield a note for every best seed that is too far from the mean.
+
+    No one of n values lies further from their mean than (n − 1)/√n standard deviations.
+    """
     for metric, number in row.values.items():
         if n is None or number.sd is None or number.best is None:
             continue
         if abs(number.best - number.mean) > number.sd * (n - 1) / math.sqrt(n):
-            whose = spell(("published", at, "rows", place, "values", metric))
-            yield f"{whose}: none of {n} values of this mean and sd is {number.best}; they are not of the same seeds"
+            yield (
+                f"{where}.values.{metric}: best {number.best} is impossible for n={n} with mean "
+                f"{number.mean} and sd {number.sd}; it comes from other seeds"
+            )
 
 
-def _meets(
+def _matches(
     spec: SweepSpec, layout: cell_grid.Layout, where: Mapping[str, published.Scalar]
 ) -> bool:
+    """Return whether a cell of a layout can match `where`; searched parameters match any value."""
     searched = {path: space.points(value)[0] for path, value in layout.searched.items()}
-    config = cell_grid.trial_config(
-        spec, layout, {**layout.fixed, **searched}, spec.seeds[0], ""
-    ).to_dict()
+    params = {**layout.fixed, **searched}
+    config = cell_grid.trial_config(spec, layout, params, spec.seeds[0], "").to_dict()
     record = {"objective": config["objective"]["name"]}
-    for part in ("objective", "network", "train"):
-        record |= {f"{part}.{key}": value for key, value in config[part].items()}
-    free = {path.partition(".")[2] for path in searched}
-    return published.matches(
-        record, {name: value for name, value in where.items() if name not in free}
-    )
+    for section in ("objective", "network", "train"):
+        record |= {f"{section}.{field}": value for field, value in config[section].items()}
+    searched_fields = {path.partition(".")[2] for path in searched}
+    wanted = {field: value for field, value in where.items() if field not in searched_fields}
+    return published.matches(record, wanted)
 
 
-def _part(own: Sequence[Timeline], courses: Sequence[Timeline]) -> str:
-    return "" if len(own) == len(courses) else " in some of its cells"
+def _entry_path(index: int) -> str:
+    return spell(("objectives", index))
 
 
-def _span(courses: Sequence[Timeline], field: str) -> str:
-    values = [getattr(own, field) for own in courses]
+def _in_some_cells(some: Sequence[Timeline], timelines: Sequence[Timeline]) -> str:
+    return "" if len(some) == len(timelines) else " in some of its cells"
+
+
+def _span(timelines: Sequence[Timeline], field: str) -> str:
+    """Return the values of a field as text: `60`, or `60 to 120`."""
+    values = [getattr(one, field) for one in timelines]
     return str(min(values)) if min(values) == max(values) else f"{min(values)} to {max(values)}"

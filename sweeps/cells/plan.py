@@ -1,19 +1,22 @@
-"""What a sweep would do, before it does it: cells, trials, images, time, resources. Starts nothing."""
+"""What a sweep will do, before it runs: cells, trials, images, time, resources. Starts no trial."""
 
 from __future__ import annotations
 
 import os
 import time
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 
 from metrics import Factors
 from sweeps.cells import cell_grid, names, timeline
+from sweeps.cells.cell_grid import Layout
 from sweeps.cells.notes import spec_notes
 from sweeps.cells.timeline import Timeline
 from sweeps.spec.rungs import expected_epochs
+from sweeps.spec.space import from_unit
 from sweeps.spec.sweep_spec import SweepSpec
 from vae_core.config import CORRELATION, TrialConfig
 from vae_core.data.abstract import Outline
@@ -26,7 +29,10 @@ PROBE_IMAGES = 8192
 
 
 class Plan(NamedTuple):
-    """A sweep's size. The time is an estimate for this machine, from a few steps of each objective on noise."""
+    """The size of a sweep.
+
+    The hours are an estimate for this machine, from a few training steps of each entry on noise.
+    """
 
     name: str
     cells: int
@@ -34,60 +40,45 @@ class Plan(NamedTuple):
     epochs_per_trial: list[int]
     images_per_epoch: list[int]
     images: int  # trained on at most, by all trials together
-    images_if_pruned: int  # if every rung keeps its share and no more
+    images_if_pruned: int  # if every rung promotes exactly its share of the cells
     brackets: int
-    rungs: dict[str, list[int]]  # "objective, 20 epochs" -> epochs at which its cells are judged
+    rungs: dict[str, list[int]]  # "entry, 20 epochs" -> epochs at which its cells are compared
     resources: dict[str, float]
-    slots_here: int  # trials at once on this machine
-    hours_here: float  # of training, if pruned as planned; evaluation comes to some 15 % more
-    notes: list[str]  # what is no mistake and good to know
+    slots_here: int  # trials that run at once on this machine
+    hours_here: float  # of training, if pruned as planned; evaluation adds about 15 %
+    notes: list[str]  # what is no problem but worth knowing
+
+
+class _LayoutPlan(NamedTuple):
+    """What the plan computes for one layout."""
+
+    layout: Layout
+    config: TrialConfig  # of one of its trials
+    timeline: Timeline
+    images: int  # that one trial trains on at most
+    share: float  # of the epochs that is trained if every rung promotes exactly its share
 
 
 def plan_sweep(spec: SweepSpec) -> Plan:
     """Return the plan of a sweep."""
-    outline = spec.data.outline()
-    layouts = cell_grid.all_layouts(spec)
-    per_layout = cell_grid.cells_per_layout(spec)
-    seeds = len(spec.seeds)
-    configs = [_first(spec, layout) for layout in layouts]
-    courses = [timeline.on_data(config.to_dict(), outline.images) for config in configs]
-    batch_images = [
-        own.steps * config.train.batch_size for own, config in zip(courses, configs, strict=True)
-    ]
-    shares = [_share(spec, own) for own in courses]
-    images = per_layout * seeds * sum(batch_images)
-    pruned = (
-        per_layout * seeds * sum(n * share for n, share in zip(batch_images, shares, strict=True))
-    )
-    speed = {
-        position: _images_per_second(spec, position)
-        for position in {layout.objective for layout in layouts}
-    }
-    cores = os.cpu_count() or 1
-    slots = max(1, int(cores // spec.resources.cpu))
-    if spec.resources.max_concurrent != "auto":
-        slots = min(slots, spec.resources.max_concurrent)
-    seconds = sum(
-        per_layout * seeds * n * share / speed[layout.objective]
-        for layout, n, share in zip(layouts, batch_images, shares, strict=True)
-    )
+    n_data = spec.data.outline().images
+    plans = [_plan_layout(spec, layout, n_data) for layout in cell_grid.all_layouts(spec)]
+    cells_per_layout = cell_grid.cells_per_layout(spec)
+    trials_per_layout = cells_per_layout * len(spec.seeds)
+    slots = _slots(spec)
+    seconds = _seconds_of_training(spec, plans, trials_per_layout)
+    brackets = {names.bracket(spec, one.layout, one.layout.fixed) for one in plans}
+    images_per_epoch = {min(one.config.train.images_per_epoch or n_data, n_data) for one in plans}
     return Plan(
         name=spec.name,
-        cells=per_layout * len(layouts),
-        trials=per_layout * len(layouts) * seeds,
-        epochs_per_trial=sorted({own.epochs for own in courses}),
-        images_per_epoch=sorted(
-            {min(one.train.images_per_epoch or outline.images, outline.images) for one in configs}
-        ),
-        images=images,
-        images_if_pruned=round(pruned),
-        brackets=len({names.bracket(spec, layout, layout.fixed) for layout in layouts}),
-        rungs={
-            f"{names.entry_name(spec, layout.objective)}, {own.epochs} epochs": list(
-                _rungs(spec, own).values()
-            )
-            for layout, own in zip(layouts, courses, strict=True)
-        },
+        cells=cells_per_layout * len(plans),
+        trials=trials_per_layout * len(plans),
+        epochs_per_trial=sorted({one.timeline.epochs for one in plans}),
+        images_per_epoch=sorted(images_per_epoch),
+        images=trials_per_layout * sum(one.images for one in plans),
+        images_if_pruned=round(trials_per_layout * sum(one.images * one.share for one in plans)),
+        brackets=len(brackets),
+        rungs=_rungs_by_entry(spec, plans),
         resources={"cpu": spec.resources.cpu, "gpu": spec.resources.gpu},
         slots_here=slots,
         hours_here=round(seconds / slots / 3600, 3),
@@ -95,41 +86,76 @@ def plan_sweep(spec: SweepSpec) -> Plan:
     )
 
 
-def _first(spec: SweepSpec, layout: cell_grid.Layout) -> TrialConfig:
-    """Return a trial of a layout point, its searched values at the low end of their spaces."""
-    from sweeps.spec.space import from_unit
+def _plan_layout(spec: SweepSpec, layout: Layout, n_data: int) -> _LayoutPlan:
+    config = _first_trial(spec, layout)
+    layout_timeline = timeline.on_data(config.to_dict(), n_data)
+    images = layout_timeline.steps * config.train.batch_size
+    return _LayoutPlan(layout, config, layout_timeline, images, _share(spec, layout_timeline))
 
+
+def _first_trial(spec: SweepSpec, layout: Layout) -> TrialConfig:
+    """Return the config of one trial of a layout; searched values lie at the low end."""
     searched = {path: from_unit(space, 0.0) for path, space in layout.searched.items()}
     return cell_grid.trial_config(spec, layout, {**layout.fixed, **searched}, spec.seeds[0], "plan")
 
 
-def _rungs(spec: SweepSpec, own: Timeline) -> dict[int, int]:
-    return {} if spec.pruning is None else timeline.judged_rungs(spec.pruning.rungs, own)
+def _rungs_by_entry(spec: SweepSpec, plans: Sequence[_LayoutPlan]) -> dict[str, list[int]]:
+    """Return "entry, 20 epochs" -> epochs of its rungs."""
+    rungs: dict[str, list[int]] = {}
+    for one in plans:
+        entry = names.entry_name(spec, one.layout.objective)
+        epochs = list(_rungs(spec, one.timeline).values())
+        rungs[f"{entry}, {one.timeline.epochs} epochs"] = epochs
+    return rungs
 
 
-def _share(spec: SweepSpec, own: Timeline) -> float:
-    """Return the share of the epochs that is trained if each rung lets 1/reduction of the cells go on."""
+def _rungs(spec: SweepSpec, layout_timeline: Timeline) -> dict[int, int]:
+    """Return index in `pruning.rungs` -> epoch of the rungs that are not skipped."""
+    if spec.pruning is None:
+        return {}
+    return timeline.judged_rungs(spec.pruning.rungs, layout_timeline)
+
+
+def _share(spec: SweepSpec, layout_timeline: Timeline) -> float:
+    """Return the share of the epochs that is trained if each rung promotes 1/reduction of cells."""
     reduction = spec.pruning.reduction if spec.pruning else 1.0
-    return expected_epochs(_rungs(spec, own), {}, own.epochs, reduction) / own.epochs
+    epochs = layout_timeline.epochs
+    return expected_epochs(_rungs(spec, layout_timeline), {}, epochs, reduction) / epochs
 
 
-def _images_per_second(spec: SweepSpec, objective: int) -> float:
-    """Return the training speed of an objective's first trial on this machine, from a few steps on noise."""
+def _slots(spec: SweepSpec) -> int:
+    """Return the number of trials that run at once on this machine."""
+    cores = os.cpu_count() or 1
+    slots = max(1, int(cores // spec.resources.cpu))
+    if spec.resources.max_concurrent != "auto":
+        slots = min(slots, spec.resources.max_concurrent)
+    return slots
+
+
+def _seconds_of_training(
+    spec: SweepSpec, plans: Sequence[_LayoutPlan], trials_per_layout: int
+) -> float:
+    """Return the seconds that all trials train, one after another, if pruned as planned."""
+    speeds = {
+        entry_index: _images_per_second(spec, entry_index)
+        for entry_index in {one.layout.objective for one in plans}
+    }
+    return sum(
+        trials_per_layout * one.images * one.share / speeds[one.layout.objective] for one in plans
+    )
+
+
+def _images_per_second(spec: SweepSpec, entry_index: int) -> float:
+    """Return the training speed of an entry's first trial here, from a few steps on noise."""
     outline = spec.data.outline()
-    layout = next(layout for layout in cell_grid.all_layouts(spec) if layout.objective == objective)
-    config = _first(spec, layout)
+    layout = next(
+        layout for layout in cell_grid.all_layouts(spec) if layout.objective == entry_index
+    )
+    config = _first_trial(spec, layout)
     steps = max(2, min(12, PROBE_IMAGES // config.train.batch_size))
-    n = min(outline.images, steps * config.train.batch_size)
-    data = _noise(outline, n, config.objective)
-    mapping = config.to_dict()
-    mapping["train"] |= {"epochs": 2, "steps": None, "images_per_epoch": None}
-    mapping["train"] |= dict.fromkeys(CORRELATION)  # which image comes next takes no time
-    mapping["train"]["correlated"] = ()
-    mapping["fingerprint"] = ""  # the noise is no data set's
-    # Where there are factors, the evaluated images must show every value.
-    images = 2 if data.factors is None else max(2, sum(outline.factor_sizes))
-    mapping["evaluation"] |= {"images": images, "samples": 2, "final": [], "best": None}
-    probe = TrialConfig.from_dict(mapping)
+    n_images = min(outline.images, steps * config.train.batch_size)
+    data = _noise(outline, n_images, config.objective)
+    probe = _probe_config(config, outline, data)
     threads = torch.get_num_threads()
     torch.set_num_threads(max(1, int(spec.resources.cpu)))
     try:
@@ -137,19 +163,32 @@ def _images_per_second(spec: SweepSpec, objective: int) -> float:
         for report in train(probe, data):
             if report.epoch == 1:
                 return report.images / report.seconds["train"]
-        return n / (time.monotonic() - started)
+        return n_images / (time.monotonic() - started)
     finally:
         torch.set_num_threads(threads)
 
 
-def _noise(outline: Outline, n: int, objective: AbstractObjective) -> Data:
-    """Return n images of noise, with random levels of the factors if the objective reads any."""
+def _probe_config(config: TrialConfig, outline: Outline, data: Data) -> TrialConfig:
+    """Return the config of a trial that trains two epochs on noise and evaluates almost nothing."""
+    mapping: dict[str, Any] = config.to_dict()
+    mapping["train"] |= {"epochs": 2, "steps": None, "images_per_epoch": None}
+    mapping["train"] |= dict.fromkeys(CORRELATION)  # to choose the next image takes no time
+    mapping["train"]["correlated"] = ()
+    mapping["fingerprint"] = ""  # noise is no data set
+    # If there are factors, the evaluated images must contain every level.
+    images = 2 if data.factors is None else max(2, sum(outline.factor_sizes))
+    mapping["evaluation"] |= {"images": images, "samples": 2, "final": [], "best": None}
+    return TrialConfig.from_dict(mapping)
+
+
+def _noise(outline: Outline, n_images: int, objective: AbstractObjective) -> Data:
+    """Return images of noise, with random levels of the factors if the objective reads any."""
     rng = np.random.default_rng(0)
-    images = rng.integers(0, 2, (n, int(np.prod(outline.shape))), dtype=np.uint8)
+    images = rng.integers(0, 2, (n_images, int(np.prod(outline.shape))), dtype=np.uint8)
     factors = None
     if objective.wiring.reads_label != "nowhere" or objective.wiring.reads_factors != "no":
-        values = rng.integers(0, outline.factor_sizes, (n, len(outline.factor_sizes)))
-        factors = Factors(values, outline.factor_names, outline.factor_sizes)
+        levels = rng.integers(0, outline.factor_sizes, (n_images, len(outline.factor_sizes)))
+        factors = Factors(levels, outline.factor_names, outline.factor_sizes)
     return Data(
         "noise", images, outline.shape, packed=False, levels=1, factors=factors, fingerprint="noise"
     )

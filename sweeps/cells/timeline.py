@@ -1,7 +1,8 @@
-"""The course of a trial: how its steps fall into epochs, and from when on it may be judged.
+"""The timeline of a trial: how its steps form epochs, and the step at which it is settled.
 
-While a schedule runs a trial is poor by design: C has not grown yet, a latent is not open yet. So no rung judges it and
-nothing stops it before its objective's schedules have ended.
+While a schedule runs, a trial is poor by design: C has not grown yet, or a latent is not open yet.
+So no rung compares the trial, and `stop_collapsed` does not stop it, before all schedules of its
+objective have ended.
 """
 
 from __future__ import annotations
@@ -18,10 +19,10 @@ from vae_core.types import Context
 
 
 class Timeline(NamedTuple):
-    """Where the epochs of a trial end, and its objective's schedules."""
+    """The steps of a trial, the steps of an epoch, and the step at which the trial is settled."""
 
     steps: int  # of the whole trial
-    per_epoch: int  # of a whole epoch; the last one may be shorter
+    per_epoch: int  # steps of a full epoch; the last epoch may be shorter
     settled: int  # the first step at which every schedule has ended; may lie after the end
 
     @property
@@ -30,24 +31,34 @@ class Timeline(NamedTuple):
         return -(-self.steps // self.per_epoch)
 
     def step(self, epoch: int) -> int:
-        """Return the steps that are done at an epoch's end."""
+        """Return the number of steps that are done at the end of an epoch."""
         return min(epoch * self.per_epoch, self.steps)
 
     def is_settled(self, epoch: int) -> bool:
-        """Return whether every schedule has ended by an epoch's end."""
+        """Return whether every schedule has ended by the end of an epoch."""
         return self.step(epoch) >= self.settled
 
 
 def of_trial(
     train: TrainConfig, objective: AbstractObjective, *, latents: int, per_epoch: int
 ) -> Timeline:
-    """Return the course of a trial whose whole epochs have so many steps."""
+    """Return the timeline of a trial.
+
+    Args:
+        train: gives the length in steps or epochs.
+        objective: gives the schedules.
+        latents: number of latents; some objectives open them one by one.
+        per_epoch: steps of a full epoch.
+    """
     steps = train.steps if train.steps is not None else (train.epochs or 0) * per_epoch
     return Timeline(steps, per_epoch, objective.settled(steps, latents))
 
 
 def of_config(config: Mapping[str, Any], per_epoch: int) -> Timeline:
-    """Return the course of a trial from its stored config (`TrialConfig.to_dict`), without its data."""
+    """Return the timeline of a trial from its stored config (`TrialConfig.to_dict`).
+
+    The data set is not read: `per_epoch` is the number of steps of a full epoch.
+    """
     train = registry.construct("train", config["train"], TrainConfig)
     return of_trial(
         train, objective_of(config), latents=config["network"]["latents"], per_epoch=per_epoch
@@ -55,10 +66,9 @@ def of_config(config: Mapping[str, Any], per_epoch: int) -> Timeline:
 
 
 def on_data(config: Mapping[str, Any], n_data: int) -> Timeline:
-    """Return the course of a trial on so many images."""
-    return of_config(
-        config, registry.construct("train", config["train"], TrainConfig).steps_per_epoch(n_data)
-    )
+    """Return the timeline of a trial from its stored config, on a data set of n_data images."""
+    train = registry.construct("train", config["train"], TrainConfig)
+    return of_config(config, train.steps_per_epoch(n_data))
 
 
 def objective_of(config: Mapping[str, Any]) -> AbstractObjective:
@@ -66,26 +76,32 @@ def objective_of(config: Mapping[str, Any]) -> AbstractObjective:
     return registry.build("objective", config["objective"], OBJECTIVES)
 
 
-def judged_rungs(fractions: Sequence[float], found: Timeline) -> dict[int, int]:
-    """Return position in `fractions` -> epoch of the rungs that judge a trial: those at which it has settled."""
-    placed = rung_epochs(fractions, found.epochs)
-    return {position: epoch for position, epoch in placed.items() if found.is_settled(epoch)}
+def judged_rungs(fractions: Sequence[float], timeline: Timeline) -> dict[int, int]:
+    """Return index in `fractions` -> epoch, of the rungs at which a trial has settled.
+
+    The other rungs are skipped: a schedule still runs there.
+    """
+    epochs = rung_epochs(fractions, timeline.epochs)
+    return {index: epoch for index, epoch in epochs.items() if timeline.is_settled(epoch)}
 
 
-def stays_collapsed(found: Timeline, reported: Mapping[int, Mapping[str, float]]) -> bool:
-    """Return whether the last two epochs had no active unit, all schedules over before the first of them.
+def stays_collapsed(timeline: Timeline, reported: Mapping[int, Mapping[str, float]]) -> bool:
+    """Return whether the last two epochs had no active unit, all schedules over before the first.
 
-    One such epoch is not enough: measured on the 32 px sub-grid, a beta-VAE (beta 4) had no active unit after its first
-    180 steps and six after the next.
+    One such epoch is not enough: measured on the 32 px sub-grid, a beta-VAE (beta 4) had no active
+    unit after its first 180 steps, and six after the next 180.
+
+    Args:
+        timeline: of the trial.
+        reported: epoch -> metrics of its report.
     """
     last = max(reported, default=0)
-    two = [reported.get(epoch, {}).get("active_units") for epoch in (last - 1, last)]
-    return two == [0, 0] and found.is_settled(last - 1)
+    active_units = [reported.get(epoch, {}).get("active_units") for epoch in (last - 1, last)]
+    return active_units == [0, 0] and timeline.is_settled(last - 1)
 
 
-def capacity_at(asking: AbstractObjective, found: Timeline, step: int) -> float | None:
-    """Return the KL (nats) that an objective asked for in the last of `step` steps; None if it asks for none."""
-    asked = asking.capacity(
-        Context(max(step - 1, 0), found.steps, n_data=0)
-    )  # no schedule looks at the data
-    return None if asked is None else float(asked)
+def capacity_at(objective: AbstractObjective, timeline: Timeline, step: int) -> float | None:
+    """Return the KL (nats) that an objective asks for in the last of `step` steps; None if none."""
+    context = Context(max(step - 1, 0), timeline.steps, n_data=0)  # no schedule uses n_data
+    capacity = objective.capacity(context)
+    return None if capacity is None else float(capacity)

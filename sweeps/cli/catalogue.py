@@ -1,4 +1,4 @@
-"""What a spec can name: objectives, networks, metrics, data sets and the bundled specs, as plain rows."""
+"""What a spec can name: objectives, networks, metrics, data sets and bundled specs, as rows."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from metrics.registry import METRICS
 from sweeps.cells import cell_grid
 from sweeps.spec import field_docs, load
-from sweeps.spec.sections import EPOCH_METRICS
 from sweeps.spec.sweep_spec import SweepSpec
 from vae_core.data import DATASETS
+from vae_core.epoch_metrics import COMMON_METRICS
 from vae_core.networks import NETWORKS
 from vae_core.objectives import OBJECTIVES
 
@@ -19,7 +19,7 @@ Row = dict[str, Any]
 
 
 def objectives() -> list[Row]:
-    """Return one row per objective: its knob of the trade-off, and its fields with bounds and defaults."""
+    """Return one row per objective: its strength, and its fields with bounds and defaults."""
     return [
         {
             "name": name,
@@ -32,7 +32,7 @@ def objectives() -> list[Row]:
 
 
 def networks() -> list[Row]:
-    """Return one row per network, with the image sides that it takes (none listed: any)."""
+    """Return one row per network: the image sizes that it takes ([]: any), and its fields."""
     return [
         {
             "name": name,
@@ -53,11 +53,12 @@ def datasets() -> list[Row]:
 
 
 def metrics() -> list[Row]:
-    """Return one row per metric of `evaluation.final`; `goal` marks those that every epoch reports too.
+    """Return one row per metric of `evaluation.final`.
 
-    `references` names what a score of it comes with, each computed on the factors at hand; `variants` has the options
-    of each other way of computing it, by the name that `metric.variant` is written with; `unchanged_by` what its value
-    does not depend on (the order of latents, the names of levels, further dead latents, the scale of each latent).
+    `goal`: whether every epoch reports the metric too. `references`: what is computed beside a
+    score, on the same factors. `variants`: name -> options of each other way to compute it; it is
+    written `metric.variant`. `unchanged_by`: what does not change the value (the order of latents,
+    the names of levels, more dead latents, the scale of each latent).
     """
     return [
         {
@@ -69,7 +70,7 @@ def metrics() -> list[Row]:
             "tier": metric.tier,
             "unit": metric.unit,
             "references": ["chance", "ceiling"] if "factors" in metric.needs else [],
-            "goal": name in EPOCH_METRICS,
+            "goal": name in COMMON_METRICS,
             "variants": {variant: dict(options) for variant, options in metric.variants.items()},
             "unchanged_by": sorted(metric.invariant),
             "weighted": metric.weighted,
@@ -80,14 +81,17 @@ def metrics() -> list[Row]:
 
 
 def specs() -> list[Row]:
-    """Return one row per bundled spec: what its first comment says, and its size, be its data at hand or not."""
+    """Return one row per bundled spec: its first comment and its size.
+
+    The data files of a spec need not exist.
+    """
     rows: list[Row] = []
     for name, file in load.bundled_specs().items():
-        about = file.read_text(encoding="utf-8").partition("\n")[0].lstrip("# ")
+        first_line = file.read_text(encoding="utf-8").partition("\n")[0]
         rows.append(
             {
                 "name": name,
-                "about": about,
+                "about": first_line.lstrip("# "),
                 **size(load.load_spec(name, files=False)),
                 "path": str(file),
             }
@@ -97,26 +101,27 @@ def specs() -> list[Row]:
 
 def size(sweep: SweepSpec) -> dict[str, int]:
     """Return the numbers of cells and of trials of a spec."""
-    found = len(cell_grid.all_layouts(sweep)) * cell_grid.cells_per_layout(sweep)
-    return {"cells": found, "trials": found * len(sweep.seeds)}
+    cells = len(cell_grid.all_layouts(sweep)) * cell_grid.cells_per_layout(sweep)
+    return {"cells": cells, "trials": cells * len(sweep.seeds)}
 
 
 def field_lines(rows: Iterable[Mapping[str, Any]]) -> list[Row]:
-    """Return one row per field of every row, for a table: `beta | number >= 0 | 4.0`."""
+    """Return one line per field of every row, for a table: `beta* | number >= 0 | 4.0`.
+
+    `*` marks the strength. The name stands on the first line of its row only.
+    """
     lines: list[Row] = []
     for row in rows:
-        fields = row["fields"] or [{"field": "", "allowed": "", "default": "", "about": ""}]
-        for at, field in enumerate(fields):
-            # `*` marks the knob of the trade-off.
+        name = row["name"]
+        for field in row["fields"] or [{"field": "", "allowed": "", "default": "", "about": ""}]:
             mark = "*" if row.get("strength") == field["field"] else ""
-            name = row["name"] if at == 0 else ""
-            lines.append(
-                {"name": name, **field, "field": f"{field['field']}{mark}", "about": field["about"]}
-            )
+            lines.append({"name": name, **field, "field": f"{field['field']}{mark}"})
+            name = ""
     return lines
 
 
 def _fields(cls: type) -> list[Row]:
+    """Return one row per field of a dataclass."""
     return [
         {
             "field": field.name,
@@ -129,6 +134,10 @@ def _fields(cls: type) -> list[Row]:
 
 
 def _options(function: Any) -> dict[str, Any]:
-    """Return a metric's options with their defaults."""
+    """Return the options of a metric with their defaults."""
     parameters = inspect.signature(function).parameters.values()
-    return {p.name: p.default for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY}
+    return {
+        parameter.name: parameter.default
+        for parameter in parameters
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }

@@ -19,15 +19,18 @@ Source = Annotated[
     str | None,
     typer.Argument(
         metavar="[SPEC|NAME]",
-        help="The data set of this spec, or of this name; else all of dSprites.",
+        help="The data set of this spec, or of this name; if omitted, all of dSprites.",
     ),
 ]
 Options = Annotated[
     list[str] | None,
-    typer.Option("--set", metavar="OPTION=VALUE", help="resolution=32, stride.scale=2 …"),
+    typer.Option(
+        "--set", metavar="OPTION=VALUE", help="Set an option: resolution=32, stride.scale=2."
+    ),
 ]
 Cache = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Folder; else SWEEPS_DATA or ~/.cache/sweeps.")
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder; if omitted, SWEEPS_DATA or ~/.cache/sweeps."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -39,58 +42,60 @@ def render(
     """Prepare a data set on disk: draw its images, or read them from the original files."""
     from vae_core.data import render_to
 
-    chosen = _dataset(source, options or [])
+    dataset = _dataset(source, options or [])
     try:
-        made = render_to(chosen, cache)
-    except (
-        ValueError,
-        OSError,
-    ) as error:  # a missing or damaged file, a folder that cannot be written to
-        raise _mistake(error) from error
-    printing.show([made], ["path", "images", "bytes", "seconds", "sha256"], as_json=as_json)
+        row = render_to(dataset, cache)
+    # A file is missing or damaged, or a folder cannot be written to.
+    except (ValueError, OSError) as error:
+        raise _user_error(error) from error
+    printing.show([row], ["path", "images", "bytes", "seconds", "sha256"], as_json=as_json)
 
 
 @data.command()
 def info(
     source: Source = None, options: Options = None, cache: Cache = None, as_json: AsJson = False
 ) -> None:
-    """Say how large a data set is, whether its files are there, and which sets are prepared."""
-    from vae_core.data import info as read
+    """Print the size of a data set, whether its files are there, and the sets that are prepared."""
+    from vae_core.data import info as data_set_info
 
     try:
-        found = read(_dataset(source, options or []), cache)
+        row = data_set_info(_dataset(source, options or []), cache)
     except (ValueError, OSError) as error:
-        raise _mistake(error) from error
+        raise _user_error(error) from error
     if as_json:
-        printing.show_json(found)
+        printing.show_json(row)
         return
-    printing.show(
-        [found], ["name", "images", "shape", "factors", "prepared", "file"], as_json=False
-    )
-    if found["missing"]:
-        typer.echo(f"\nnot yet here: {found['missing']}")
-    typer.echo(f"\nprepared in {found['cache']}:")
-    printing.show(found["files"], ["path", "bytes"], as_json=False)
+    printing.show([row], ["name", "images", "shape", "factors", "prepared", "file"], as_json=False)
+    if row["missing"]:
+        typer.echo(f"\nmissing: {row['missing']}")
+    typer.echo(f"\nprepared in {row['cache']}:")
+    printing.show(row["files"], ["path", "bytes"], as_json=False)
 
 
 @data.command()
 def verify(cache: Cache = None, as_json: AsJson = False) -> None:
-    """Compare every prepared and downloaded file with its checksum; exit code 1 if one is damaged."""
-    from vae_core.data import DATASETS
-    from vae_core.data import verify as read
+    """Compare every prepared and downloaded file with its checksum.
 
-    found = read(cache, DATASETS.values())
-    printing.show(found, ["path", "intact", "published", "reason"], as_json=as_json)
-    if not all(row["intact"] for row in found):
+    The exit code is 1 if a file is damaged.
+    """
+    from vae_core.data import DATASETS
+    from vae_core.data import verify as verify_files
+
+    rows = verify_files(cache, DATASETS.values())
+    printing.show(rows, ["path", "intact", "published", "reason"], as_json=as_json)
+    if not all(row["intact"] for row in rows):
         raise typer.Exit(1)
 
 
 @data.command()
 def download(
-    name: Annotated[str, typer.Argument(help="Of a data set; see `sweeps datasets`.")],
+    name: Annotated[str, typer.Argument(help="Name of a data set; see `sweeps datasets`.")],
     cache: Cache = None,
 ) -> None:
-    """Fetch the original files of a data set; the same command goes on after an interruption."""
+    """Download the original files of a data set.
+
+    After an interruption the same command continues.
+    """
     from rich.progress import (
         BarColumn,
         DownloadColumn,
@@ -101,11 +106,11 @@ def download(
     )
 
     from vae_core.data import DATASETS
-    from vae_core.data import download as fetch
+    from vae_core.data import download as download_files
     from vae_core.hyperparameters import registry
 
     if name not in DATASETS:
-        raise _mistake(registry.unknown("data set", name, DATASETS))
+        raise _user_error(registry.unknown("data set", name, DATASETS))
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -115,15 +120,15 @@ def download(
     with Progress(*columns, console=printing.console()) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def show(file: str, have: int, total: int | None) -> None:
+        def show_progress(file: str, bytes_done: int, bytes_total: int | None) -> None:
             if file not in tasks:
-                tasks[file] = bars.add_task(file, total=total)
-            bars.update(tasks[file], completed=have, total=total)
+                tasks[file] = bars.add_task(file, total=bytes_total)
+            bars.update(tasks[file], completed=bytes_done, total=bytes_total)
 
         try:
-            paths = fetch(DATASETS[name], cache, progress=show)
+            paths = download_files(DATASETS[name], cache, progress=show_progress)
         except (ValueError, OSError) as error:
-            raise _mistake(error) from error
+            raise _user_error(error) from error
     for path in paths:
         typer.echo(str(path))
 
@@ -153,5 +158,5 @@ def _dataset(source: str | None, overrides: list[str]) -> AbstractDataset:
     return registry.build("data set", options, DATASETS)
 
 
-def _mistake(error: Exception | str) -> SpecError:
+def _user_error(error: Exception | str) -> SpecError:
     return SpecError([Problem(None, (), str(error))])

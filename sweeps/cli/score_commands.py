@@ -1,195 +1,223 @@
-"""`sweeps score`: anybody's codes; `sweeps rescore`: those that a finished sweep has stored."""
+"""`sweeps score`: codes of a file. `sweeps rescore`: codes that a finished sweep has stored."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sweeps.cli.arguments import DEFAULT_WORKSPACE, AsJson, SweepName, Workspace, write_file
 from sweeps.console import printing
+from sweeps.errors import SweepError
 from sweeps.spec.errors import Problem, SpecError
 
-AsJson = Annotated[
-    bool, typer.Option("--json", help="Print JSON instead of a table: everything, details too.")
-]
-Metrics = Annotated[
-    str | None, typer.Option("--metrics", metavar="A,B,C", help="Names as in `sweeps metrics`.")
-]
+if TYPE_CHECKING:
+    from sweeps.scoring.codes_file import CodesFile
+    from sweeps.scoring.rescore import Rescored
+    from sweeps.scoring.score_codes import Scored
 
-LAYOUT = """Score anybody's codes, with any metric of `sweeps metrics`.
+SCORE_HELP = """Score the codes of any model, from a file, with any metric of `sweeps metrics`.
 
-FILE is .npz, .h5, .hdf5 or .parquet, with one row per image and these keys:
+FILE is .npz, .h5, .hdf5 or .parquet. It has one row per image and these keys:
 
 \b
 mean             (N, d) means, or deterministic codes; also means, mu, z_mean
 logvar           (N, d) log variances; also log_var, std, sigma, var, variance
-samples          (N, d) codes where there is no mean; also z
+samples          (N, d) codes, if there is no mean; also z
 discrete         (N, m) discrete codes, whole numbers
-factors          (N, K) ground truth: levels, numbered in their order
-factor_names     (K,) their names
-factor_sizes     (K,) how many levels each has in the whole data set
-weights          (N,) how often each row counts
-images           (N, …) in [0, 1], and likewise reconstructions
+factors          (N, K) ground truth: the levels, numbered in their order
+factor_names     (K,) names of the factors
+factor_sizes     (K,) number of levels of each factor in the whole data set
+weights          (N,) weight of each row: how often it counts
+images           (N, …) values in [0, 1]
+reconstructions  (N, …) values in [0, 1]
 
-One of mean, samples and discrete must be there. A continuous factor must be
-binned before. Parquet has columns instead of matrices: mean_0, mean_1, … (or
+The file must have at least one of mean, samples and discrete. Bin continuous
+factors first. Parquet has columns instead of matrices: mean_0, mean_1, … (or
 one column mean of lists), likewise logvar_0, discrete_0, …; one column
 factor_NAME per factor; weights. The codes.npz of a trial is such a file.
 
-Without --metrics every metric that the file serves is computed, and it is
-said which others there are and what they need.
+Without --metrics the command computes every metric for which the file has the
+data. It names the other metrics, and what they need.
 """
 
 
 def score(
     codes: Annotated[
-        Path, typer.Option("--codes", metavar="FILE", help="What to score; see above.")
+        Path, typer.Option("--codes", metavar="FILE", help="The file to score; see above.")
     ],
-    names: Metrics = None,
+    names: Annotated[
+        str | None,
+        typer.Option("--metrics", metavar="A,B,C", help="Names, as in `sweeps metrics`."),
+    ] = None,
     seed: Annotated[
-        int, typer.Option(help="Of every draw that a metric makes.", min=0, max=2**32 - 1)
+        int, typer.Option(help="Seed of every random draw of a metric.", min=0, max=2**32 - 1)
     ] = 0,
     settings: Annotated[
         list[str] | None,
-        typer.Option("--set", metavar="METRIC.OPTION=VALUE", help="mig_hist20.bins=10 …"),
+        typer.Option(
+            "--set",
+            metavar="METRIC.OPTION=VALUE",
+            help="Set an option of a metric: mig_hist20.bins=10.",
+        ),
     ] = None,
     reference: Annotated[
         bool,
         typer.Option(
-            "--reference/--no-reference", help="Chance and ceiling: six more scores per metric."
+            "--reference/--no-reference",
+            help="Compute chance and ceiling too: six more scores per metric.",
         ),
     ] = True,
     to: Annotated[
         Path | None,
-        typer.Option("--parquet", metavar="OUT", help="Write a row per metric to a .parquet file."),
+        typer.Option(
+            "--parquet", metavar="OUT", help="Write one row per metric to a .parquet file."
+        ),
     ] = None,
-    as_json: AsJson = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print JSON, with all details, instead of a table.")
+    ] = False,
 ) -> None:
-    """Score a file of codes; `LAYOUT` is what the command line says of it."""
+    """Score a file of codes; `SCORE_HELP` is the help text of the command."""
     _check_target(to, as_json=as_json)
     from sweeps.console import progress_bar
     from sweeps.scoring import codes_file, score_codes
 
     try:
         options = score_codes.read_options(settings or [])
-        found = codes_file.read(codes)
-        chosen = score_codes.choose(found, _split(names), options)
+        file = codes_file.read(codes)
+        chosen = score_codes.choose(file, _split(names), options)
     except (codes_file.CodesFileError, score_codes.ScoreError) as error:
-        raise _mistake(str(error)) from error
-    with progress_bar.showing(len(chosen.names)) as shown:
-        asked = score_codes.scores(
-            found, chosen.names, options=options, seed=seed, reference=reference, bar=shown
+        raise _user_error(str(error)) from error
+    with progress_bar.showing(len(chosen.names)) as bar:
+        scored, interrupted = _collect(
+            score_codes.scores(
+                file, chosen.names, options=options, seed=seed, reference=reference, bar=bar
+            )
         )
-        scored: list[score_codes.Scored] = []
-        interrupted = False
-        try:
-            for one in asked:
-                scored.append(one)
-        except KeyboardInterrupt:  # what is done is shown
-            interrupted = True
     rows = [score_codes.entry(one) for one in scored if one.score is not None]
-    failed = {one.name: one.failure for one in scored if one.score is None}
+    failures = {one.name: one.failure for one in scored if one.score is None}
+
     if to is not None:
-        _write(to, score_codes.parquet_bytes(rows))
+        write_file(to, score_codes.parquet_bytes(rows), option="--parquet")
         typer.echo(str(to))
     elif as_json:
-        printing.show_json(_document(codes, found, rows, {**chosen.left_out, **failed}))
+        printing.show_json(_document(codes, file, rows, {**chosen.left_out, **failures}))
     elif rows:
         columns = ["metric", "value", "error", "chance", "ceiling", "unit", "excluded", "reason"]
         printing.show([score_codes.line(row) for row in rows], columns, as_json=False)
     if not as_json:
-        _say(found.notes, chosen.left_out)
-    for name, why in failed.items():
-        typer.echo(f"{name}: {why}", err=True)
+        _print_notes(file.notes, chosen.left_out)
+    for name, failure in failures.items():
+        typer.echo(f"{name}: {failure}", err=True)
+
     if interrupted:
         typer.echo(f"interrupted: {len(scored)} of {len(chosen.names)} metrics are done", err=True)
         raise typer.Exit(1)
     if any(one.broken for one in scored):
         raise typer.Exit(1)
-    if failed and (names is not None or any(name in options for name in failed)):
-        raise typer.Exit(2)
+    if failures and (names is not None or any(name in options for name in failures)):
+        raise typer.Exit(2)  # the user asked for a metric or an option that does not fit the file
+
+
+def _collect(scores: Iterator[Scored]) -> tuple[list[Scored], bool]:
+    """Return the scores, and whether Ctrl-C ended them early; the scores until then are kept."""
+    scored: list[Scored] = []
+    try:
+        for one in scores:
+            scored.append(one)
+    except KeyboardInterrupt:
+        return scored, True
+    return scored, False
 
 
 def rescore(
-    name: Annotated[str, typer.Argument(metavar="NAME", help="A sweep of the workspace.")],
+    name: SweepName,
     names: Annotated[
-        str, typer.Option("--metrics", metavar="A,B,C", help="Names as in `sweeps metrics`.")
+        str, typer.Option("--metrics", metavar="A,B,C", help="Names, as in `sweeps metrics`.")
     ],
-    workspace: Annotated[
-        Path,
-        typer.Option(
-            envvar="SWEEPS_WORKSPACE", metavar="DIR", help="Folder of ledger and results."
-        ),
-    ] = Path("results"),
+    workspace: Workspace = DEFAULT_WORKSPACE,
     as_json: AsJson = False,
 ) -> None:
-    """Score the stored codes of a sweep's complete trials, with no training: further final/* of the same runs.
+    """Score the stored codes of a sweep's complete trials with further metrics, without training.
 
-    What is there already is left alone; after an interruption the same command goes on. Exit code 1 if codes are
-    missing.
+    The scores become final/* of the same runs. Scores that exist already stay as they are. After
+    an interruption the same command continues. The exit code is 1 if codes are missing.
     """
-    asked = _split(names)
-    from sweeps import errors
+    metric_names = _split(names) or []
     from sweeps.scoring.rescore import rescore_sweep
     from sweeps.scoring.score_codes import ScoreError
 
     try:
-        result = rescore_sweep(name, asked or [], workspace)
-    except (ScoreError, errors.SweepError) as error:
-        raise _mistake(str(error)) from error
+        result = rescore_sweep(name, metric_names, workspace)
+    except (ScoreError, SweepError) as error:
+        raise _user_error(str(error)) from error
     except KeyboardInterrupt:
-        typer.echo("interrupted; the same command goes on", err=True)
+        typer.echo("interrupted; run the same command again to continue", err=True)
         raise typer.Exit(1) from None
     if as_json:
         rows = [outcome._asdict() for outcome in result.outcomes]
         printing.show_json({"name": name, "exported": result.exported, "outcomes": rows})
     else:
-        states = ("scored", "there", "trained", "skipped", "failed")
-        rows = [
-            {"metric": metric, **{state: result.counts(metric)[state] for state in states}}
-            for metric in asked or []
-        ]
-        printing.show(rows, ["metric", *states], as_json=False)
-    for metric in asked or []:
-        if result.counts(metric)["trained"]:
-            typer.echo(f"left alone: final/{metric}, which the trials scored themselves", err=True)
-    for state, why in dict.fromkeys(
-        (outcome.state, outcome.why) for outcome in result.outcomes if outcome.why
-    ):
-        whose = dict.fromkeys(
-            str(one.number) for one in result.outcomes if (one.state, one.why) == (state, why)
-        )
-        typer.echo(
-            f"{state}: trial{'s' if len(whose) > 1 else ''} {', '.join(whose)}: {why}", err=True
-        )
+        _print_counts(result, metric_names)
+    _print_reasons(result, metric_names)
     if not result.exported:
         typer.echo(
-            f"MLflow has not got everything yet ({result.error}); the same command sends the rest",
+            f"MLflow does not have everything yet ({result.error}); "
+            "run the same command again to send the rest",
             err=True,
         )
     raise typer.Exit(result.exit_code)
 
 
+def _print_counts(result: Rescored, metric_names: list[str]) -> None:
+    """Print one row per metric: the number of trials by state."""
+    states = ("scored", "there", "trained", "skipped", "failed")
+    rows: list[dict[str, Any]] = []
+    for metric in metric_names:
+        counts = result.counts(metric)
+        rows.append({"metric": metric, **{state: counts[state] for state in states}})
+    printing.show(rows, ["metric", *states], as_json=False)
+
+
+def _print_reasons(result: Rescored, metric_names: list[str]) -> None:
+    """Print, on stderr, why trials were not scored: each reason once, with its trials."""
+    for metric in metric_names:
+        if result.counts(metric)["trained"]:
+            typer.echo(f"left alone: final/{metric}, which the trials scored themselves", err=True)
+    numbers_of: dict[tuple[str, str], list[str]] = {}
+    for outcome in result.outcomes:
+        if outcome.why:
+            numbers = numbers_of.setdefault((outcome.state, outcome.why), [])
+            if str(outcome.number) not in numbers:
+                numbers.append(str(outcome.number))
+    for (state, why), numbers in numbers_of.items():
+        trials = "trials" if len(numbers) > 1 else "trial"
+        typer.echo(f"{state}: {trials} {', '.join(numbers)}: {why}", err=True)
+
+
 def _document(
-    path: Path, found: Any, rows: list[dict[str, Any]], left_out: dict[str, str]
+    path: Path, file: CodesFile, rows: list[dict[str, Any]], left_out: dict[str, str]
 ) -> dict[str, Any]:
-    codes, factors = found.codes, found.factors
+    """Return what `--json` prints: what the file holds, the scores, and what was left out."""
+    codes, factors = file.codes, file.factors
     return {
         "file": str(path),
         "images": len(codes),
         "latents": codes.mean.shape[1],
         "discrete": 0 if codes.discrete is None else codes.discrete.shape[1],
         "factors": {} if factors is None else dict(zip(factors.names, factors.sizes, strict=True)),
-        "notes": list(found.notes),
+        "notes": list(file.notes),
         "scores": rows,
         "left_out": left_out,
     }
 
 
-def _say(notes: tuple[str, ...], left_out: dict[str, str]) -> None:
-    """Print, on stderr, what was taken for granted and which metrics were left out, those of one reason together."""
+def _print_notes(notes: tuple[str, ...], left_out: dict[str, str]) -> None:
+    """Print, on stderr, the notes on a file, and each reason with the metrics that it left out."""
     for note in notes:
         typer.secho(f"note: {note}", fg=typer.colors.YELLOW, err=True)
     for reason in dict.fromkeys(left_out.values()):
@@ -198,23 +226,25 @@ def _say(notes: tuple[str, ...], left_out: dict[str, str]) -> None:
 
 
 def _split(names: str | None) -> list[str] | None:
+    """Return the names of `mig,dci`; None if the option is not given."""
     if names is None:
         return None
-    found = [name.strip() for name in names.split(",") if name.strip()]
-    if not found:
+    metric_names = [name.strip() for name in names.split(",") if name.strip()]
+    if not metric_names:
         raise typer.BadParameter(
-            f"must name a metric or more, as in mig,dci, got {names!r}", param_hint="--metrics"
+            f"must name at least one metric, as in mig,dci, got {names!r}", param_hint="--metrics"
         )
-    return found
+    return metric_names
 
 
 def _check_target(to: Path | None, *, as_json: bool) -> None:
-    """Refuse, before anything is computed, a file that cannot be written."""
+    """Raise BadParameter if scores cannot be written to a file, before anything is computed."""
     if to is None:
         return
     if as_json:
         raise typer.BadParameter(
-            "goes to a file, --json to the terminal; give one of them", param_hint="--parquet"
+            "writes a file, and --json prints to the terminal; give one of them",
+            param_hint="--parquet",
         )
     if to.suffix != ".parquet":
         raise typer.BadParameter(f"must end in .parquet, got {to}", param_hint="--parquet")
@@ -222,14 +252,5 @@ def _check_target(to: Path | None, *, as_json: bool) -> None:
         raise typer.BadParameter(f"cannot be written: {to}", param_hint="--parquet")
 
 
-def _write(to: Path, content: bytes) -> None:
-    aside = to.with_name(f".{to.name}.{os.getpid()}")
-    try:
-        aside.write_bytes(content)
-        aside.replace(to)
-    except OSError as error:
-        raise typer.BadParameter(f"cannot be written: {error}", param_hint="--parquet") from error
-
-
-def _mistake(message: str) -> SpecError:
+def _user_error(message: str) -> SpecError:
     return SpecError([Problem(None, (), line) for line in message.splitlines()])

@@ -1,4 +1,4 @@
-"""A progress bar on stderr for what takes more than two seconds, and nothing at all where nobody looks."""
+"""A progress bar on stderr for work of more than two seconds; nothing if stderr is no terminal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ DELAY = 2.0
 
 
 class Bar:
-    """How many of `total` steps are done, and how far the step in hand is; use `showing`."""
+    """Two lines: how many of `total` steps are done, and how far the current step is.
+
+    Use `showing` to make one.
+    """
 
     def __init__(self, total: int, console: Console) -> None:
         columns = (
@@ -26,52 +29,59 @@ class Bar:
             TimeElapsedColumn(),
         )
         self._progress = Progress(*columns, console=console, transient=True)
-        self._all = self._progress.add_task("", total=total)
-        self._within = self._progress.add_task("", total=None, visible=False)
+        self._all_steps = self._progress.add_task("", total=total)
+        self._current_step = self._progress.add_task("", total=None, visible=False)
         self._lock = threading.Lock()
-        self._over = False
+        self._stopped = False
 
     def step(self, what: str) -> None:
-        """Say which step comes next."""
-        self._progress.update(self._all, description=what)
-        self._progress.update(self._within, visible=False)
+        """Show the name of the step that starts now."""
+        self._progress.update(self._all_steps, description=what)
+        self._progress.update(self._current_step, visible=False)
 
     def done(self) -> None:
-        """Count a step."""
-        self._progress.advance(self._all)
+        """Count one step as done."""
+        self._progress.advance(self._all_steps)
 
     def listen(self, what: str, done: int, total: int) -> None:
-        """Show how far a loop inside the step is; see `metrics.progress`."""
+        """Show how far a loop inside the current step is; see `metrics.progress`."""
         self._progress.update(
-            self._within, description=what, completed=done, total=total, visible=total > 1
+            self._current_step, description=what, completed=done, total=total, visible=total > 1
         )
 
     def start(self) -> None:
-        """Appear, unless all is over."""
+        """Show the bar, unless `stop` was called before."""
         with self._lock:
-            if not self._over:
+            if not self._stopped:
                 self._progress.start()
 
     def stop(self) -> None:
-        """Vanish for good."""
+        """Remove the bar; it does not appear again."""
         with self._lock:
-            self._over = True
+            self._stopped = True
             self._progress.stop()
 
 
 @contextmanager
 def showing(total: int, *, console: Console | None = None) -> Iterator[Bar]:
-    """Show the progress of the metrics scored in the block, on a terminal, once it has taken `DELAY` seconds."""
+    """Show the progress of the metrics scored in the block.
+
+    The bar appears only on a terminal, and only after the block has taken `DELAY` seconds.
+
+    Args:
+        total: number of steps.
+        console: where the bar appears; None: stderr.
+    """
     console = console or Console(stderr=True)
-    shown = Bar(total, console)
-    timer = threading.Timer(DELAY, shown.start)
+    bar = Bar(total, console)
+    timer = threading.Timer(DELAY, bar.start)
     timer.daemon = True
     if console.is_terminal:
         timer.start()
     try:
-        with progress.listening(shown.listen):
-            yield shown
+        with progress.listening(bar.listen):
+            yield bar
     finally:
         timer.cancel()
         if console.is_terminal:
-            shown.stop()
+            bar.stop()

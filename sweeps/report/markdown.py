@@ -1,31 +1,39 @@
-"""The report as Markdown: the same sentences and tables, its figures beside it, to put into a page of one's own."""
+"""The report as Markdown, to copy into another page.
+
+It has the same sentences and tables as the HTML page. Its figures are files beside it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sweeps.report.tables import Table
+from sweeps.report.table_parts import Table
 
 
 def section(
     title: str, paragraphs: Sequence[str], tables: Sequence[Table], *, figure: str = ""
 ) -> str:
-    """Return one part of a page: heading, figure, sentences, tables."""
-    parts = [f"## {title}", *([f"![{title}]({figure})"] if figure else []), *paragraphs]
-    return "\n\n".join(
-        [*(" ".join(part.split()) for part in parts), *(grid(table) for table in tables)]
-    )
+    """Return one section of the page: title, figure (the path of its file), paragraphs, tables."""
+    parts = [f"## {title}"]
+    if figure:
+        parts.append(f"![{title}]({figure})")
+    parts += paragraphs
+    parts = [" ".join(part.split()) for part in parts]  # one line each
+    parts += [grid(table) for table in tables]
+    return "\n\n".join(parts)
 
 
 def grid(table: Table) -> str:
-    """Return a table as Markdown, numbers to the right, its caption below it."""
-    heads = [_field(head.text) for head in table.heads]
+    """Return a table as Markdown: numbers on the right, the caption below."""
+    heads = [_escaped(head.text) for head in table.heads]
     rule = ["--:" if head.numeric else "---" for head in table.heads]
-    rows = [[_field(cell.text) for cell in row.cells] for row in table.rows]
+    rows = [[_escaped(cell.text) for cell in row.cells] for row in table.rows]
     lines = [f"| {' | '.join(fields)} |" for fields in (heads, rule, *rows)]
-    return "\n".join([*lines, *(["", table.caption] if table.caption else [])])
+    if table.caption:
+        lines += ["", table.caption]
+    return "\n".join(lines)
 
 
-def _field(words: str) -> str:
-    """Return words as a field takes them: a bar would end it."""
-    return words.replace("\n", " ").replace("|", "\\|") or " "
+def _escaped(text: str) -> str:
+    """Return a text without line breaks and with escaped bars, which would end the field."""
+    return text.replace("\n", " ").replace("|", "\\|") or " "

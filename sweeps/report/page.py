@@ -1,6 +1,7 @@
-"""The report of a sweep: one page that opens anywhere, its figures, and the run table.
+"""The report of a sweep: one HTML page that opens anywhere, its figures, and the run table.
 
-Everything on it is computed from the stored runs, and the same runs give the same bytes: no clock, no draw, no network.
+Everything on the page is computed from the stored runs. The same runs give the same bytes: nothing
+depends on the clock, on random numbers or on the network.
 """
 
 from __future__ import annotations
@@ -10,25 +11,33 @@ import importlib.metadata
 import importlib.resources
 import io
 import json
-import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jinja2
 from ruamel.yaml import YAML
 
-from sweeps.report import figures, findings, published, tables, wording
+from sweeps.ledger.states import TrialState
+from sweeps.report import definitions, figures, findings, published, tables, wording
 from sweeps.report import markdown as report_markdown
+from sweeps.report.table_parts import Table
 from sweeps.results import run_columns
 from sweeps.results.run_table import Runs
 from sweeps.results.table_file import table_bytes
 from sweeps.storage.workspace import WorkspacePaths
+from vae_core.atomic_files import write_atomically
 
 MOST_SVG = 600_000
-"""Bytes of an SVG up to which the page embeds it; a larger one (thousands of curves) goes in as PNG."""
+"""Bytes up to which the page embeds an SVG. A larger one (thousands of curves) becomes a PNG."""
+
+PIXELS_PER_INCH = 108
+"""CSS pixels of the page per inch of a figure."""
+
+PAGE_WIDTH = 1044
+"""Width of the widest picture on the page, in CSS pixels."""
 
 
 _PACKAGES = ("vae-sweeps", "matplotlib", "numpy", "pandas")
@@ -42,86 +51,88 @@ class Picture(NamedTuple):
     width: int
 
 
-class Section(NamedTuple):
-    """A part of the page; what is empty is not shown."""
+class PageSection(NamedTuple):
+    """A section of the page. Empty fields are not shown."""
 
     id: str
     title: str
-    paragraphs: list[str] = []  # noqa: RUF012  (never changed)
-    missing: str = ""
-    picture: str = ""
-    width: int = 0
-    tables: list[tables.Table] = []  # noqa: RUF012
-    failures: list[tuple[str, str]] = []  # noqa: RUF012
+    paragraphs: Sequence[str] = ()
+    missing: str = ""  # why the figure is left out
+    picture: str = ""  # data URI
+    width: int = 0  # of the picture, in CSS pixels
+    tables: Sequence[Table] = ()
+    failures: Sequence[tuple[str, str]] = ()  # (trial, why)
     code: str = ""
-    kind: str = ""
+    kind: str = ""  # CSS class of the tables
 
 
 def write_report(runs: Runs, *, folder: Path | None = None) -> Path:
-    """Write `report.html`, `report.md`, `figures/*.png|svg` and `runs.parquet`; return the path of the page.
+    """Write the report of a sweep and return the path of the page.
 
-    Every file is written aside and renamed, the page last: a reader sees the old report or the new one. A figure of an
-    earlier report that can no longer be drawn is removed.
+    The files are `report.html`, `report.md`, `runs.parquet` and `figures/*.png|svg`. Each is
+    written to a temporary file and renamed, the page last, so a reader sees the old report or the
+    new one. A figure of an earlier report that can no longer be drawn is removed.
 
     Args:
         runs: the sweep.
-        folder: where to; default `<workspace>/reports/<name>`.
+        folder: where to write; by default `<workspace>/reports/<name>`.
     """
     runs = run_columns.framed(runs)
-    folder = WorkspacePaths(runs.workspace).report(runs.name) if folder is None else folder
+    if folder is None:
+        folder = WorkspacePaths(runs.workspace).report(runs.name)
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     drawn = pictures(runs)
     for name in figures.FIGURES:
-        for ending in ("png", "svg"):
-            path = folder / "figures" / f"{name}.{ending}"
-            if name in drawn:
-                replace_file(path, drawn[name].png if ending == "png" else drawn[name].svg)
-            else:
-                path.unlink(missing_ok=True)
-    replace_file(folder / "runs.parquet", table_bytes(runs.table))
-    replace_file(folder / "report.md", markdown_page(runs, drawn).encode())
-    replace_file(folder / "report.html", html_page(runs, drawn).encode())
+        png_path = folder / "figures" / f"{name}.png"
+        svg_path = folder / "figures" / f"{name}.svg"
+        if name in drawn:
+            write_atomically(png_path, drawn[name].png)
+            write_atomically(svg_path, drawn[name].svg)
+        else:
+            png_path.unlink(missing_ok=True)
+            svg_path.unlink(missing_ok=True)
+    write_atomically(folder / "runs.parquet", table_bytes(runs.table))
+    write_atomically(folder / "report.md", markdown_page(runs, drawn).encode())
+    write_atomically(folder / "report.html", html_page(runs, drawn).encode())
     return folder / "report.html"
 
 
 def pictures(runs: Runs) -> dict[str, Picture]:
-    """Return name -> figure, of those that this sweep has the numbers for."""
-    found: dict[str, Picture] = {}
+    """Return name -> figure, for the figures that this sweep has the numbers for."""
+    drawn: dict[str, Picture] = {}
     for name, kind in figures.FIGURES.items():
         if not kind.why_not(runs):
-            drawing = kind.draw(runs)
-            found[name] = Picture(
-                figures.png(drawing), figures.svg(drawing), round(108 * drawing.get_figwidth())
-            )
-    return found
+            figure = kind.draw(runs)
+            width = round(PIXELS_PER_INCH * figure.get_figwidth())
+            drawn[name] = Picture(figures.png(figure), figures.svg(figure), width)
+    return drawn
 
 
 def html_page(runs: Runs, drawn: Mapping[str, Picture]) -> str:
-    """Return the page as HTML, with its figures inside."""
+    """Return the page as HTML with embedded figures."""
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    template = (
-        importlib.resources.files("sweeps.report").joinpath("page.html").read_text(encoding="utf-8")
-    )
-    return environment.from_string(template).render(
+    template = importlib.resources.files("sweeps.report").joinpath("page.html")
+    return environment.from_string(template.read_text(encoding="utf-8")).render(
         name=runs.name,
         created=datetime.fromtimestamp(runs.created, UTC).strftime("%d %B %Y, %H:%M UTC"),
         opening=_opening(runs),
-        findings=_found(runs),
+        findings=_findings(runs),
         sections=_sections(runs, drawn),
     )
 
 
 def markdown_page(runs: Runs, drawn: Mapping[str, Picture]) -> str:
-    """Return the page as Markdown, without the list of trials; its figures are the files beside it."""
+    """Return the page as Markdown without the list of trials. Its figures are files beside it."""
     parts = [
         f"# {runs.name}",
         _opening(runs),
-        "\n".join(f"- {sentence}" for sentence in _found(runs)),
+        "\n".join(f"- {sentence}" for sentence in _findings(runs)),
     ]
     for section in _sections(runs, drawn):
-        if section.paragraphs or section.picture or (section.tables and section.kind != "trials"):
+        has_table = bool(section.tables) and section.kind != "trials"
+        if section.paragraphs or section.picture or has_table:
             figure = f"figures/{section.id}.png" if section.picture else ""
             parts.append(
                 report_markdown.section(
@@ -133,121 +144,126 @@ def markdown_page(runs: Runs, drawn: Mapping[str, Picture]) -> str:
 
 def _opening(runs: Runs) -> str:
     """Return how the trials ended, and the best cell by each goal."""
-    best = findings.best(runs) if run_columns.counts(runs.table)["COMPLETE"] else []
-    return " ".join([findings.opening(runs), *best])
+    sentences = [findings.opening(runs)]
+    if run_columns.counts(runs.table)[TrialState.COMPLETE]:
+        sentences += findings.best(runs)
+    return " ".join(sentences)
 
 
-def _found(runs: Runs) -> list[str]:
-    """Return what the means say of the strengths and of one objective against another."""
-    return findings.trends(runs) + findings.comparisons(runs) if len(runs.table) else []
+def _findings(runs: Runs) -> list[str]:
+    """Return the trends with the strength, and the comparisons of the series."""
+    if not len(runs.table):
+        return []
+    return findings.trends(runs) + findings.comparisons(runs)
 
 
-def _sections(runs: Runs, drawn: Mapping[str, Picture]) -> list[Section]:
-    """Return the page's sections in order."""
-    kinds = {name: _figure(name, runs, drawn) for name in figures.FIGURES}
+def _sections(runs: Runs, drawn: Mapping[str, Picture]) -> list[PageSection]:
+    """Return the sections of the page in their order."""
+    by_figure = {name: _figure_section(name, runs, drawn) for name in figures.FIGURES}
     if "front" in drawn:
-        kinds["front"] = kinds["front"]._replace(paragraphs=findings.fronts(runs))
-    chosen = tables.best(runs)
-    further = tables.scores(runs)
-    means = [tables.strengths(runs), *(table for table in (further, chosen) if table is not None)]
-    per_strength = Section("strengths", "Means per strength and objective", tables=means)
-    failed = _failed(runs)
-    definitions = [tables.estimators(runs), tables.facts(runs, _made_with())]
-    sections = [
-        kinds["scatter"],
-        kinds["tradeoff"],
-        *([per_strength] if len(runs.table) else []),
-        *_published(runs),
-        kinds["distribution"],
-        kinds["curves"],
-        kinds["pruning"],
-        kinds["front"],
-        kinds["traversals"],
-        kinds["capacity"],
-        *(
-            [Section("trials", "All trials", tables=[tables.trials(runs)], kind="trials")]
-            if len(runs.table)
-            else []
-        ),
-        *([Section("failed", "Failed trials", failures=failed)] if failed else []),
-        Section("spec", "Spec", code=_yaml(runs.spec)),
-        Section("numbers", "How the numbers were made", tables=definitions),
-    ]
+        by_figure["front"] = by_figure["front"]._replace(paragraphs=findings.fronts(runs))
+    has_trials = len(runs.table) > 0
+    failures = _failures(runs)
+
+    sections = [by_figure["scatter"], by_figure["tradeoff"]]
+    if has_trials:
+        sections.append(_means_section(runs))
+    sections += _published_sections(runs)
+    for name in ("distribution", "curves", "pruning", "front", "traversals", "capacity"):
+        sections.append(by_figure[name])
+    if has_trials:
+        all_trials = [tables.trials(runs)]
+        sections.append(PageSection("trials", "All trials", tables=all_trials, kind="trials"))
+    if failures:
+        sections.append(PageSection("failed", "Failed trials", failures=failures))
+    sections.append(PageSection("spec", "Spec", code=_yaml(runs.spec)))
+    how_made = [definitions.metric_table(runs), definitions.facts_table(runs, _versions())]
+    sections.append(PageSection("numbers", "How the numbers were made", tables=how_made))
     return sections
 
 
-def _published(runs: Runs) -> list[Section]:
-    """Return a section per published table of the spec."""
-    found: list[Section] = []
-    for at, table in enumerate(published.tables(runs)):
-        pairs = published.pairs(runs, table)
-        paragraphs = [f"From {table.source} ({table.tag}). {published.setting(runs)}", *table.says]
-        paragraphs.append(f"What differs: {table.differences}")
-        paragraphs += filter(
-            None, [published.order(table, metric, own) for metric, own in pairs.items()]
-        )
-        title = "Beside published numbers" if not at else f"Beside published numbers, {at + 1}"
-        grids = [published.beside(table, metric, own, runs) for metric, own in pairs.items()]
-        found.append(Section(f"published-{at + 1}", title, paragraphs, tables=grids))
-    return found
+def _means_section(runs: Runs) -> PageSection:
+    """Return the section with the tables of means per bracket."""
+    means = [tables.strengths(runs)]
+    for table in (tables.scores(runs), tables.best(runs)):
+        if table is not None:
+            means.append(table)
+    return PageSection("strengths", "Means per strength and objective", tables=means)
 
 
-def _figure(name: str, runs: Runs, drawn: Mapping[str, Picture]) -> Section:
-    title = figures.FIGURES[name].title
+def _published_sections(runs: Runs) -> list[PageSection]:
+    """Return one section per published table of the spec."""
+    sections: list[PageSection] = []
+    for number, table in enumerate(published.published_tables(runs), 1):
+        by_metric = published.compare(runs, table)
+        paragraphs = [
+            f"From {table.source} ({table.tag}). {published.setting_sentence(runs)}",
+            *table.says,
+            f"What differs: {table.differences}",
+        ]
+        grids: list[Table] = []
+        for metric, comparisons in by_metric.items():
+            order = published.order_sentence(table, metric, comparisons)
+            if order:
+                paragraphs.append(order)
+            grids.append(published.comparison_table(table, metric, comparisons, runs))
+        title = "Beside published numbers"
+        if number > 1:
+            title += f", {number}"
+        sections.append(PageSection(f"published-{number}", title, paragraphs, tables=grids))
+    return sections
+
+
+def _figure_section(name: str, runs: Runs, drawn: Mapping[str, Picture]) -> PageSection:
+    """Return the section of a figure, or the section that says why there is none."""
+    kind = figures.FIGURES[name]
     if name not in drawn:
-        return Section(name, title, missing=figures.FIGURES[name].why_not(runs))
+        return PageSection(name, kind.title, missing=kind.why_not(runs))
     picture = drawn[name]
-    kind, content = (
-        ("svg+xml", picture.svg) if len(picture.svg) <= MOST_SVG else ("png", picture.png)
-    )
-    source = f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
-    return Section(name, title, picture=source, width=min(picture.width, 1044))
+    if len(picture.svg) <= MOST_SVG:
+        media_type, content = "image/svg+xml", picture.svg
+    else:
+        media_type, content = "image/png", picture.png
+    source = f"data:{media_type};base64,{base64.b64encode(content).decode()}"
+    return PageSection(name, kind.title, picture=source, width=min(picture.width, PAGE_WIDTH))
 
 
-def _failed(runs: Runs) -> list[tuple[str, str]]:
-    """Return (which trial, why) of every failed trial."""
-    rows = runs.table.loc[(runs.table["state"] == "FAILED").to_numpy()]
-    return [
-        (
-            f"#{row['number']} {wording.cell(row, runs)}, seed {row['seed']}, {row['attempts']} attempts, "
-            f"last epoch {row['epoch']} of {row['epochs']} ({_inside(runs, str(row['artifacts']))})",
-            str(row["why"] or "no reason was recorded"),
+def _failures(runs: Runs) -> list[tuple[str, str]]:
+    """Return (trial in words, why it failed) of every FAILED trial."""
+    rows = runs.table.loc[(runs.table["state"] == TrialState.FAILED).to_numpy()]
+    failures: list[tuple[str, str]] = []
+    for row in cast(list[dict[str, Any]], rows.to_dict("records")):
+        trial = (
+            f"#{row['number']} {wording.cell(row, runs)}, seed {row['seed']}, "
+            f"{row['attempts']} attempts, last epoch {row['epoch']} of {row['epochs']} "
+            f"({_in_workspace(runs, str(row['artifacts']))})"
         )
-        for row in (
-            {str(key): value for key, value in record.items()} for record in rows.to_dict("records")
-        )
-    ]
+        failures.append((trial, str(row["why"] or "no reason was recorded")))
+    return failures
 
 
-def _inside(runs: Runs, folder: str) -> str:
-    """Return a folder as seen from the workspace, if it lies in it."""
+def _in_workspace(runs: Runs, folder: str) -> str:
+    """Return the path of a folder, relative to the workspace if the folder is inside it."""
     path = Path(folder)
     return str(path.relative_to(runs.workspace)) if path.is_relative_to(runs.workspace) else folder
 
 
 def _yaml(spec: Mapping[str, Any]) -> str:
-    """Return the spec as YAML, in its own order."""
+    """Return the spec as YAML, with its keys in their order."""
     yaml = YAML()
-    yaml.default_flow_style = None  # leaves on one line, as one writes them
+    yaml.default_flow_style = None  # lists and mappings without nested ones are on one line
     yaml.width = 110
     stream = io.StringIO()
     yaml.dump(json.loads(json.dumps(spec, default=str)), stream)
     return stream.getvalue()
 
 
-def _made_with() -> dict[str, str]:
-    """Return the versions of what made this page."""
-    found = {"python": platform.python_version()}
+def _versions() -> dict[str, str]:
+    """Return name -> version of Python and the packages that make this page."""
+    versions = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = importlib.metadata.version(name)
+            versions[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:  # a checkout that is not installed
-            found[name] = "not installed"
-    return found
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Write aside, then rename."""
-    aside = path.with_name(f".{path.name}.{os.getpid()}")
-    aside.write_bytes(content)
-    os.replace(aside, path)
+            versions[name] = "not installed"
+    return versions

@@ -1,17 +1,26 @@
-"""Ours beside theirs: a published table with this sweep's numbers of the same cells, and how the two orders agree."""
+"""Published numbers beside the numbers of this sweep, and how well the two orders agree."""
 
 from __future__ import annotations
 
 import itertools
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
 
+from sweeps.ledger.states import TrialState
 from sweeps.report import wording
-from sweeps.report.tables import Cell, Head, Row, Table, estimator, joined, seed_list
+from sweeps.report.definitions import estimator
+from sweeps.report.table_parts import (
+    Table,
+    TableCell,
+    TableHead,
+    TableRow,
+    number_cell,
+    number_head,
+)
 from sweeps.results import cell_means, run_columns
 from sweeps.results.cell_means import Mean
 from sweeps.results.run_table import Runs
@@ -19,22 +28,22 @@ from sweeps.spec import published
 from sweeps.spec.published import Published, PublishedNumber, PublishedRow, Scalar
 
 
-class Pair(NamedTuple):
-    """One published number and ours of the same cells."""
+class Comparison(NamedTuple):
+    """One published number, and the number of this sweep from the same cells."""
 
-    whose: str
+    method: str  # objective and parameters in words
     metric: str
-    theirs: PublishedNumber
-    cells: int  # of the sweep, that a complete trial of has it
-    known: bool  # whether the sweep has any such cell
+    published: PublishedNumber
+    n_cells: int  # cells with a COMPLETE trial that has the metric
+    has_trials: bool  # whether the sweep has any trial of these cells
     seeds: tuple[int, ...]
-    last: Mean  # of the weights at the end
-    last_best: float  # the best trial's
-    chosen: Mean  # of the weights of the epoch that `evaluation.best` selects
+    last: Mean  # with the last weights
+    last_best: float  # the best trial
+    chosen: Mean  # with the weights of the epoch that `evaluation.best` selects
     chosen_best: float
 
 
-def tables(runs: Runs) -> list[Published]:
+def published_tables(runs: Runs) -> list[Published]:
     """Return the published tables of a sweep's spec."""
     return [
         Published.model_validate(stored, strict=False)
@@ -42,131 +51,64 @@ def tables(runs: Runs) -> list[Published]:
     ]
 
 
-def setting(runs: Runs) -> str:
-    """Return on what this sweep's numbers stand, in words: what the differences of a protocol are from."""
-    parts = {key: runs.spec.get(key) or {} for key in ("data", "network", "train")}
-    told = "; ".join(
-        f"{key}: {joined({k: v for k, v in part.items() if v})}" for key, part in parts.items()
-    )
-    own = any({"network", "train"} & set(entry) for entry in runs.spec.get("objectives") or ())
-    return f"This sweep: {told}{'; some objectives have settings of their own' if own else ''}."
+def setting_sentence(runs: Runs) -> str:
+    """Return the data, network and training of this sweep in words.
 
-
-def pairs(runs: Runs, table: Published) -> dict[str, list[Pair]]:
-    """Return metric -> every number of a published table with ours."""
-    metrics = dict.fromkeys(metric for row in table.rows for metric in row.values)
-    return {
-        metric: [_pair(runs, row, metric) for row in table.rows if metric in row.values]
-        for metric in metrics
-    }
-
-
-def beside(table: Published, metric: str, found: Sequence[Pair], runs: Runs) -> Table:
-    """Return the table of both columns of one metric: two metrics, or two scales of one, never share a column."""
-    chosen = any(pair.chosen.n for pair in found)
-    heads = [Head(f"{wording.name(metric)} of")]
-    heads += [Head("published: mean (sd)", numeric=True), Head("best", numeric=True)]
-    heads += [
-        Head("ours: mean (sd)", numeric=True),
-        Head("best", numeric=True),
-        Head("n", numeric=True),
-        Head("seeds"),
-    ]
-    if chosen:
-        heads += [Head("ours, chosen epoch: mean (sd)", numeric=True), Head("best", numeric=True)]
-    body: list[Row] = []
-    for pair in found:
-        cells = [
-            Cell(pair.whose),
-            _number(_given(pair.theirs)),
-            _number(wording.plain(pair.theirs.best)),
-        ]
-        cells += [
-            _number(_mean(pair.last, pair)),
-            _number(wording.number(pair.last_best)),
-            _number(str(pair.last.n)),
-        ]
-        cells += [Cell(_seeds(pair))]
-        if chosen:
-            cells += [_number(_mean(pair.chosen, pair)), _number(wording.number(pair.chosen_best))]
-        body.append(Row(cells, "" if pair.last.n else "empty"))
-    return Table(heads, body, _caption(table, metric, found, runs))
-
-
-def order(table: Published, metric: str, found: Sequence[Pair]) -> str:
-    """Return both orders from best to worst, and how many pairs stand in the same one; "" if nothing can be ordered.
-
-    Only methods with both numbers are ordered, and pairs of equal published numbers not counted. A pair is close if our
-    means over seeds differ by no more than one standard error.
+    The differences that a published table states are differences from these.
     """
-    own = [pair for pair in found if _ours(table, pair).n]
-    end = published.better(metric)
-    couples = [(a, b) for a, b in itertools.combinations(own, 2) if a.theirs.mean != b.theirs.mean]
-    if not couples or end is None:
-        return ""
-    gaps = [_ours(table, a).value - _ours(table, b).value for a, b in couples]
-    same = sum(
-        (a.theirs.mean - b.theirs.mean) * gap > 0 for (a, b), gap in zip(couples, gaps, strict=True)
-    )
-    close = sum(
-        abs(gap) <= _error(table, *couple) for couple, gap in zip(couples, gaps, strict=True)
-    )
-    alone = sum(_ours(table, pair).n < 2 or pair.cells > 1 for pair in own)
-    unsure = f", {close} of ours within one standard error" if close else ""
-    single = f" (of {alone} of our means no error over seeds is known)" if alone else ""
-    weights = "Ours, of the chosen epochs" if table.weights == "chosen" else "Ours"
-    theirs = _ranked(own, lambda pair: pair.theirs.mean, end)
-    ours = _ranked(own, lambda pair: _ours(table, pair).value, end)
-    return (
-        f"From best to worst {wording.name(metric)}, published: {theirs}. {weights}: {ours}. "
-        f"{same} of {len(couples)} pairs stand in the same order{unsure}{single}."
-    )
+    parts: list[str] = []
+    for section in ("data", "network", "train"):
+        fields = {key: value for key, value in (runs.spec.get(section) or {}).items() if value}
+        parts.append(f"{section}: {wording.mapping_text(fields)}")
+    if any("network" in entry or "train" in entry for entry in runs.spec.get("objectives") or ()):
+        parts.append("some objectives have their own settings")
+    return f"This sweep: {'; '.join(parts)}."
 
 
-def _ranked(own: Sequence[Pair], value: Callable[[Pair], float], end: str) -> str:
-    """Return "a > b = c", from best to worst."""
-    ranked = sorted(own, key=value, reverse=end == "max")
-    words = ranked[0].whose
-    for before, pair in itertools.pairwise(ranked):
-        words += f" {'=' if value(before) == value(pair) else '>'} {pair.whose}"
-    return words
+def compare(runs: Runs, table: Published) -> dict[str, list[Comparison]]:
+    """Return metric -> every number of a published table with the number of this sweep."""
+    comparisons: dict[str, list[Comparison]] = {}
+    for row in table.rows:
+        for metric in row.values:
+            comparisons.setdefault(metric, []).append(_compare_number(runs, row, metric))
+    return comparisons
 
 
-def _ours(table: Published, pair: Pair) -> Mean:
-    return pair.chosen if table.weights == "chosen" and pair.chosen.n else pair.last
-
-
-def _pair(runs: Runs, row: PublishedRow, metric: str) -> Pair:
-    mine = matching_trials(runs.table, row.where)
-    last = np.where(mine, run_columns.values(runs.table, metric), math.nan)
-    complete = mine & (runs.table["state"] == "COMPLETE").to_numpy()
-    best = np.where(complete, run_columns.floats(runs.table, f"best/{metric}"), math.nan)
-    has = runs.table.loc[~np.isnan(last)]
-    others = [
-        f"{key} {wording.plain(value)}" for key, value in row.where.items() if key != "objective"
-    ]
-    return Pair(
-        whose=", ".join([str(row.where["objective"]), *others]),
+def _compare_number(runs: Runs, row: PublishedRow, metric: str) -> Comparison:
+    """Return one published number with the number of this sweep."""
+    matches = matching_trials(runs.table, row.where)
+    is_complete = (runs.table["state"] == TrialState.COMPLETE).to_numpy()
+    last = np.where(matches, run_columns.values(runs.table, metric), math.nan)
+    best_epoch = run_columns.floats(runs.table, f"best/{metric}")
+    chosen = np.where(matches & is_complete, best_epoch, math.nan)
+    measured = runs.table.loc[~np.isnan(last)]
+    method = [str(row.where["objective"])]
+    for key, value in row.where.items():
+        if key != "objective":
+            method.append(f"{key} {wording.plain(value)}")
+    return Comparison(
+        method=", ".join(method),
         metric=metric,
-        theirs=row.values[metric],
-        cells=len(set(has["cell"])),
-        known=bool(mine.any()),
-        seeds=tuple(sorted({int(seed) for seed in has["seed"]})),
+        published=row.values[metric],
+        n_cells=len(set(measured["cell"])),
+        has_trials=bool(matches.any()),
+        seeds=tuple(sorted({int(seed) for seed in measured["seed"]})),
         last=cell_means.mean(last),
-        last_best=_best(last, metric),
-        chosen=cell_means.mean(best),
-        chosen_best=_best(best, metric),
+        last_best=_best_value(last, metric),
+        chosen=cell_means.mean(chosen),
+        chosen_best=_best_value(chosen, metric),
     )
 
 
 def matching_trials(table: pd.DataFrame, where: Mapping[str, Scalar]) -> np.ndarray:
-    """Return which rows of a run table are of the cells that a published row is about, (n,) bool."""
+    """Return which trials of a run table belong to the cells of a published row, (n,) bool."""
     return np.array(
         [published.matches(record, where) for record in table.to_dict("records")], dtype=bool
     )
 
 
-def _best(values: np.ndarray, metric: str) -> float:
+def _best_value(values: np.ndarray, metric: str) -> float:
+    """Return the best value that is not NaN; NaN if there is none or neither end is better."""
     known = values[~np.isnan(values)]
     end = published.better(metric)
     if not len(known) or end is None:
@@ -174,50 +116,150 @@ def _best(values: np.ndarray, metric: str) -> float:
     return float(known.max() if end == "max" else known.min())
 
 
-def _caption(table: Published, metric: str, found: Sequence[Pair], runs: Runs) -> str:
-    theirs = f"n = {table.n} each" if table.n else "n not known"
-    compared = "the chosen epochs" if table.weights == "chosen" else "the weights at the end"
-    where = wording.measured_on(runs, [metric]) or "nothing"
-    parts = [
-        f"Published: {table.source}; {table.tag}; {theirs}; to compare with ours of {compared}. Ours: means over n "
-        f"seeds, sd with n − 1, on the {where}; best: of the trials",
-        *(
-            ["chosen epoch: the weights that evaluation.best selects"]
-            if any(pair.chosen.n for pair in found)
-            else []
-        ),
-        f"our estimator: {estimator(metric, runs)}",
+def comparison_table(
+    table: Published, metric: str, comparisons: Sequence[Comparison], runs: Runs
+) -> Table:
+    """Return the published numbers of one metric beside those of this sweep, one row per method.
+
+    Every metric, and every scale of one metric, has its own table: no two share a column.
+    """
+    has_chosen = any(comparison.chosen.n for comparison in comparisons)
+    heads = [
+        TableHead(f"{wording.name(metric)} of"),
+        number_head("published: mean (sd)"),
+        number_head("best"),
+        number_head("ours: mean (sd)"),
+        number_head("best"),
+        number_head("n"),
+        TableHead("seeds"),
     ]
-    return "; ".join(parts) + "."
+    if has_chosen:
+        heads += [number_head("ours, chosen epoch: mean (sd)"), number_head("best")]
+    body: list[TableRow] = []
+    for comparison in comparisons:
+        cells = [
+            TableCell(comparison.method),
+            number_cell(_published_text(comparison.published)),
+            number_cell(wording.plain(comparison.published.best)),
+            number_cell(_mean_text(comparison.last, comparison)),
+            number_cell(wording.number(comparison.last_best)),
+            number_cell(str(comparison.last.n)),
+            TableCell(_seeds_text(comparison)),
+        ]
+        if has_chosen:
+            cells.append(number_cell(_mean_text(comparison.chosen, comparison)))
+            cells.append(number_cell(wording.number(comparison.chosen_best)))
+        body.append(TableRow(cells, "" if comparison.last.n else "empty"))
+    return Table(heads, body, _caption(table, metric, runs, has_chosen=has_chosen))
 
 
-def _seeds(pair: Pair) -> str:
-    if not pair.seeds:
-        return "no complete trial has it" if pair.known else "not run"
-    words = seed_list(pair.seeds)
-    return words if pair.cells == 1 else f"{words}, in {pair.cells} cells together"
+def _caption(table: Published, metric: str, runs: Runs, *, has_chosen: bool) -> str:
+    """Return the caption of a comparison table: the source, and how each side was measured."""
+    n_published = f"n = {table.n} each" if table.n else "n not known"
+    is_chosen = table.weights == "chosen"
+    weights = "from the chosen epochs" if is_chosen else "from the weights at the end"
+    images = wording.measured_on(runs, [metric]) or "nothing"
+    published_part = (
+        f"Published: {table.source}; {table.tag}; {n_published}; compare with our numbers {weights}"
+    )
+    our_parts = [
+        f"Ours: means over n seeds, sd with n − 1, measured on: {images}",
+        "best: the best of the trials",
+    ]
+    if has_chosen:
+        our_parts.append("chosen epoch: the weights that evaluation.best selects")
+    our_parts.append(f"our estimator: {estimator(metric, runs)}")
+    return f"{published_part}. {'; '.join(our_parts)}."
 
 
-def _given(number: PublishedNumber) -> str:
+def _seeds_text(comparison: Comparison) -> str:
+    """Return the seeds behind a mean of this sweep, or why there are none."""
+    if not comparison.seeds:
+        return "no complete trial has it" if comparison.has_trials else "not run"
+    seeds = wording.seed_list(comparison.seeds)
+    if comparison.n_cells > 1:
+        return f"{seeds}, in {comparison.n_cells} cells together"
+    return seeds
+
+
+def _published_text(number: PublishedNumber) -> str:
     """Return a published number with the digits that it was published with."""
-    return wording.plain(number.mean) + (
-        f" ({wording.plain(number.sd)})" if number.sd is not None else ""
+    mean = wording.plain(number.mean)
+    return mean if number.sd is None else f"{mean} ({wording.plain(number.sd)})"
+
+
+def _mean_text(mean: Mean, comparison: Comparison) -> str:
+    """Return a mean with its standard deviation over seeds, if it is one of a single cell."""
+    if math.isnan(mean.sd) or comparison.n_cells > 1:
+        return wording.number(mean.value)
+    value = wording.number(mean.value, mean.sd)
+    decimals = len(value.partition(".")[2])
+    return f"{value} ({mean.sd:.{decimals}f})"
+
+
+def order_sentence(table: Published, metric: str, comparisons: Sequence[Comparison]) -> str:
+    """Return both orders from best to worst, and how many pairs of methods have the same order.
+
+    Only methods with both numbers are ordered. Pairs with equal published numbers are not counted.
+    A pair is close if our means over seeds differ by at most one standard error. "" if nothing can
+    be ordered.
+    """
+    ordered = [comparison for comparison in comparisons if _our_mean(table, comparison).n]
+    end = published.better(metric)
+    pairs = [
+        (a, b)
+        for a, b in itertools.combinations(ordered, 2)
+        if a.published.mean != b.published.mean
+    ]
+    if not pairs or end is None:
+        return ""
+    n_same = n_close = 0
+    for a, b in pairs:
+        gap = _our_mean(table, a).value - _our_mean(table, b).value
+        n_same += (a.published.mean - b.published.mean) * gap > 0
+        n_close += abs(gap) <= _error_of_difference(table, a, b)
+    n_without_error = sum(not _has_error(table, comparison) for comparison in ordered)
+
+    published_order = _ranked(ordered, lambda comparison: comparison.published.mean, end)
+    our_order = _ranked(ordered, lambda comparison: _our_mean(table, comparison).value, end)
+    ours = "Ours, of the chosen epochs" if table.weights == "chosen" else "Ours"
+    counts = f"{n_same} of {len(pairs)} pairs have the same order"
+    if n_close:
+        counts += f"; in {n_close} of the {len(pairs)} our difference is within one standard error"
+    if n_without_error:
+        counts += f"; no error over seeds is known for {n_without_error} of our means"
+    return (
+        f"From best to worst {wording.name(metric)}, published: {published_order}. "
+        f"{ours}: {our_order}. {counts}."
     )
 
 
-def _mean(mean: Mean, pair: Pair) -> str:
-    # Between cells the spread is not one of seeds.
-    if math.isnan(mean.sd) or pair.cells > 1:
-        return wording.number(mean.value)
-    decimals = wording.number(mean.value, mean.sd).partition(".")[2]
-    return f"{wording.number(mean.value, mean.sd)} ({mean.sd:.{len(decimals)}f})"
+def _ranked(
+    comparisons: Sequence[Comparison], value: Callable[[Comparison], float], end: str
+) -> str:
+    """Return the methods from best to worst: "a > b = c"."""
+    ranked = sorted(comparisons, key=value, reverse=end == "max")
+    text = ranked[0].method
+    for previous, comparison in itertools.pairwise(ranked):
+        sign = "=" if value(previous) == value(comparison) else ">"
+        text += f" {sign} {comparison.method}"
+    return text
 
 
-def _error(table: Published, a: Pair, b: Pair) -> float:
-    """Return the standard error of a difference of means over seeds; 0 where one of them is not known."""
-    known = all(pair.cells == 1 and _ours(table, pair).n > 1 for pair in (a, b))
-    return math.hypot(_ours(table, a).se, _ours(table, b).se) if known else 0.0
+def _our_mean(table: Published, comparison: Comparison) -> Mean:
+    """Return the mean of this sweep that a published table compares with."""
+    if table.weights == "chosen" and comparison.chosen.n:
+        return comparison.chosen
+    return comparison.last
 
 
-def _number(words: Any) -> Cell:
-    return Cell(words, "n")
+def _has_error(table: Published, comparison: Comparison) -> bool:
+    """Return whether our mean is of two or more seeds of one cell, so that it has an error."""
+    return _our_mean(table, comparison).n > 1 and comparison.n_cells == 1
+
+
+def _error_of_difference(table: Published, a: Comparison, b: Comparison) -> float:
+    """Return the standard error of the difference of our means, 0 if one of them has no error."""
+    if not (_has_error(table, a) and _has_error(table, b)):
+        return 0.0
+    return math.hypot(_our_mean(table, a).se, _our_mean(table, b).se)

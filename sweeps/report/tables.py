@@ -1,373 +1,282 @@
-"""The report's tables: rows of words, ready for a page."""
+"""The tables of numbers of the report page: means per bracket, further scores, all trials."""
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, cast
 
 import numpy as np
 import pandas as pd
 
 from metrics import find, names
 from sweeps.report import wording
+from sweeps.report.definitions import scored_metrics
+from sweeps.report.table_parts import (
+    Table,
+    TableCell,
+    TableHead,
+    TableRow,
+    number_cell,
+    number_head,
+)
 from sweeps.results import cell_means, run_columns, run_series
 from sweeps.results.run_table import Runs
 
-SHOWN = ("reconstruction", "kl", "tc", "mig", "active_units")
-_SHORT = {"reconstruction": "reconstr.", "tc": "TC", "active_units": "active units", "mi": "MI"}
+EPOCH_COLUMNS = ("reconstruction", "kl", "tc", "mig", "active_units")
+"""The metrics of every epoch that the tables show."""
 
+MOST_FINAL = 8
+"""Scores of the whole data set that the table of all trials has room for."""
 
-class Cell(NamedTuple):
-    """One field of a table; `kind` is its CSS class."""
-
-    text: str
-    kind: str = ""
-
-
-class Head(NamedTuple):
-    """A column's title."""
-
-    text: str
-    numeric: bool = False
-
-
-class Row(NamedTuple):
-    """One line of a table; `kind` is its CSS class."""
-
-    cells: list[Cell]
-    kind: str = ""
-
-
-class Table(NamedTuple):
-    """A table of words."""
-
-    heads: list[Head]
-    rows: list[Row]
-    caption: str = ""
+_SHORT_NAMES = {
+    "reconstruction": "reconstr.",
+    "tc": "TC",
+    "active_units": "active units",
+    "mi": "MI",
+}
 
 
 def strengths(runs: Runs) -> Table:
-    """Return the trade-off as a table: a row per bracket and strength."""
-    rows = cast(list[dict[str, Any]], cell_means.brackets(runs, SHOWN).to_dict("records"))
-    metrics = [metric for metric in SHOWN if any(metric in row for row in rows)]
-    shown = run_series.parameters(runs.table)
-    counts = [
-        "n",
-        "pruned",
-        "failed",
-        *(["collapsed"] if any(row["collapsed"] for row in rows) else []),
-    ]
-    heads = [Head("objective"), Head(wording.strength_axis(runs), numeric=True)]
-    heads += [Head(wording.parameter(column)) for column in shown]
-    heads += [Head(name, numeric=True) for name in counts]
-    heads += [Head(_SHORT.get(metric, wording.name(metric)), numeric=True) for metric in metrics]
-    heads += [Head("chance, ceiling of MIG", numeric=True)] if "mig" in metrics else []
-    body: list[Row] = []
+    """Return the trade-off as a table: means, one row per bracket and strength."""
+    rows = _bracket_rows(runs, EPOCH_COLUMNS)
+    metrics = [metric for metric in EPOCH_COLUMNS if any(metric in row for row in rows)]
+    parameters = run_series.parameters(runs.table)
+    counts = ["n", "pruned", "failed"]
+    if any(row["collapsed"] for row in rows):
+        counts.append("collapsed")
+    has_mig = "mig" in metrics
+
+    heads = _bracket_heads(runs)
+    heads += [TableHead(wording.parameter(column)) for column in parameters]
+    heads += [number_head(count) for count in counts]
+    heads += [number_head(_short_name(metric)) for metric in metrics]
+    if has_mig:
+        heads.append(number_head("chance, ceiling of MIG"))
+
+    body: list[TableRow] = []
     for row in rows:
-        cells = [Cell(str(row["series"])), _number(wording.plain(row["strength"]))]
-        cells += [Cell(wording.plain(row.get(column)) if row["n"] else "–") for column in shown]
-        cells += [_number(str(row[name])) for name in counts]
-        cells += [_number(_mean(row, metric)) for metric in metrics]
-        members = runs.table.loc[runs.table["number"].isin(row["members"]).to_numpy()]
-        own = runs._replace(table=members)
-        levels = [
-            _level(cell_means.level(own, "mig", "chance")),
-            _level(cell_means.level(own, "mig", "ceiling")),
-        ]
-        cells += [_number(", ".join(levels) if row["n"] else "–")] if "mig" in metrics else []
-        body.append(Row(cells, "" if row["n"] else "empty"))
+        cells = _bracket_cells(row)
+        for column in parameters:
+            cells.append(TableCell(wording.plain(row.get(column)) if row["n"] else "–"))
+        cells += [number_cell(str(row[count])) for count in counts]
+        cells += [number_cell(_mean_text(row, metric)) for metric in metrics]
+        if has_mig:
+            cells.append(number_cell(_mig_levels(runs, row) if row["n"] else "–"))
+        body.append(TableRow(cells, "" if row["n"] else "empty"))
+    return Table(heads, body, _strengths_caption(runs, rows, metrics))
+
+
+def _strengths_caption(
+    runs: Runs, rows: Sequence[Mapping[str, Any]], metrics: Sequence[str]
+) -> str:
+    """Return the caption of the table of strengths."""
+    seeds = [int(seed) for seed in runs.spec.get("seeds") or sorted(set(runs.table["seed"]))]
     parts = [
-        f"Means ± standard error over n seeds ({_seeds(runs)}); nats per image but for MIG and active units",
+        f"Means ± standard error over n seeds ({wording.seed_list(seeds)}); "
+        "nats per image, except MIG and active units",
         f"measured on: {wording.measured_on(runs, metrics) or 'nothing'}",
-        "the columns pruned and failed count the whole bracket",
-        *(["collapsed: ended with no active unit"] if "collapsed" in counts else []),
+        "the columns pruned and failed count the trials of the whole bracket",
     ]
+    if any(row["collapsed"] for row in rows):
+        parts.append("collapsed: ended with no active unit")
     if any(row["complete_cells"] > 1 for row in rows):
-        best = wording.name(cell_means.goals(runs)[0].metric)
+        goal = wording.name(cell_means.goals(runs)[0].metric)
         parts.append(
-            f"where several cells of a bracket are complete, the one with the best mean {best}"
+            "if several cells of a bracket are complete, "
+            f"the row shows the cell with the best mean {goal}"
         )
-    return Table(heads, body, "; ".join(parts) + ".")
+    return "; ".join(parts) + "."
 
 
 def best(runs: Runs) -> Table | None:
-    """Return the last weights beside those of the best epoch, a row per bracket; None if none were kept."""
-    by = str((runs.spec.get("evaluation") or {}).get("best") or "")
-    metrics = [name for name in dict.fromkeys((*SHOWN, by)) if _both(runs.table, name)]
-    if not by or not metrics:
-        return None
-    pairs = [column for name in metrics for column in (f"final/{name}", f"best/{name}")]
-    rows = cast(
-        list[dict[str, Any]], cell_means.brackets(runs, [*pairs, "best/epoch"]).to_dict("records")
-    )
-    heads = [
-        Head("objective"),
-        Head(wording.strength_axis(runs), numeric=True),
-        Head("n", numeric=True),
+    """Return the means of the last weights beside those of the best epoch, one row per bracket.
+
+    None if the weights of the best epoch were not kept.
+    """
+    selector = str((runs.spec.get("evaluation") or {}).get("best") or "")
+    metrics = [
+        metric
+        for metric in dict.fromkeys((*EPOCH_COLUMNS, selector))
+        if _has_last_and_best(runs.table, metric)
     ]
-    heads += [Head("best epoch", numeric=True)]
-    for name in metrics:
-        short = _SHORT.get(name, wording.name(name))
-        heads += [Head(f"{short}, last", numeric=True), Head(f"{short}, best", numeric=True)]
-    body: list[Row] = []
-    for row in rows:
+    if not selector or not metrics:
+        return None
+    heads = [*_bracket_heads(runs), number_head("n"), number_head("best epoch")]
+    columns = ["best/epoch"]
+    for metric in metrics:
+        heads.append(number_head(f"{_short_name(metric)}, last"))
+        heads.append(number_head(f"{_short_name(metric)}, best"))
+        columns += [f"final/{metric}", f"best/{metric}"]
+
+    body: list[TableRow] = []
+    for row in _bracket_rows(runs, columns):
         if row["n"]:
-            cells = [
-                Cell(str(row["series"])),
-                _number(wording.plain(row["strength"])),
-                _number(str(row["n"])),
-            ]
-            body.append(
-                Row([*cells, *(_number(_mean(row, column)) for column in ("best/epoch", *pairs))])
-            )
-    labels = by in names() and "factors" in find(by).needs
+            cells = [*_bracket_cells(row), number_cell(str(row["n"]))]
+            cells += [number_cell(_mean_text(row, column)) for column in columns]
+            body.append(TableRow(cells))
+
+    selector_name = wording.name(selector)
     caption = (
-        f"Last: the weights at the end; best: those of the epoch with the best {wording.name(by)} on the evaluation "
-        "subset. Both scored on the whole data set."
+        "Last: the weights at the end; best: the weights of the epoch with the best "
+        f"{selector_name} on the evaluation subset. Both are scored on the whole data set."
     )
-    looks = f" {wording.name(by)} looks at the labels, and so does this choice: it is no unsupervised result."
-    return Table(heads, body, caption + (looks if labels else ""))
-
-
-def scores(runs: Runs) -> Table | None:
-    """Return what else was scored on the whole set, with chance and ceiling, a row per bracket; None if nothing was."""
-    metrics = [metric for metric in _scored(runs, most=100) if metric not in SHOWN]
-    rows = cast(
-        list[dict[str, Any]],
-        cell_means.brackets(runs, [f"final/{name}" for name in metrics]).to_dict("records"),
-    )
-    rows = [row for row in rows if row["n"]]
-    if not metrics or not rows:
-        return None
-    heads = [
-        Head("objective"),
-        Head(wording.strength_axis(runs), numeric=True),
-        Head("n", numeric=True),
-    ]
-    heads += [Head(wording.name(metric), numeric=True) for metric in metrics]
-    body: list[Row] = []
-    for row in rows:
-        cells = [
-            Cell(str(row["series"])),
-            _number(wording.plain(row["strength"])),
-            _number(str(row["n"])),
-        ]
-        cells += [
-            _number(_mean(row, name) if name in row else "–")
-            for name in (f"final/{name}" for name in metrics)
-        ]
-        body.append(Row(cells))
-    for which in ("chance", "ceiling"):
-        levels = [_number(_levels(runs, metric, which)) for metric in metrics]
-        body.append(Row([Cell(which), _number(""), _number(""), *levels], "empty"))
-    return Table(
-        heads, body, "Further scores of the whole data set: means ± standard error over n seeds."
-    )
-
-
-def trials(runs: Runs) -> Table:
-    """Return every trial: what it was, how it ended, its last numbers."""
-    rows = cast(list[dict[str, Any]], runs.table.to_dict("records"))
-    shown = run_series.parameters(runs.table)
-    last = [metric for metric in SHOWN if metric in runs.table.columns]
-    final = _scored(runs)
-    heads = [
-        Head("#", numeric=True),
-        Head("trial"),
-        Head("objective"),
-        Head(wording.strength_axis(runs), numeric=True),
-    ]
-    heads += [Head(wording.parameter(column)) for column in shown]
-    heads += [
-        Head("seed", numeric=True),
-        Head("state"),
-        Head("epoch", numeric=True),
-        Head("seconds", numeric=True),
-    ]
-    heads += [Head(_SHORT.get(metric, wording.name(metric)), numeric=True) for metric in last]
-    heads += [
-        Head(f"final {_SHORT.get(metric, wording.name(metric))}", numeric=True) for metric in final
-    ]
-    chosen = [metric for metric in final if f"best/{metric}" in runs.table.columns]
-    heads += [
-        Head(f"best {_SHORT.get(metric, wording.name(metric))}", numeric=True) for metric in chosen
-    ]
-    heads += [Head("why")]
-    lost = run_columns.collapsed(runs.table)
-    body: list[Row] = []
-    for place, row in enumerate(rows):
-        cells = [
-            _number(str(row["number"])),
-            Cell(str(row["trial"]), "hash"),
-            Cell(str(row["objective"])),
-        ]
-        cells += [_number(wording.plain(float(row["strength"])))]
-        cells += [Cell(wording.plain(row[column])) for column in shown]
-        cells += [_number(str(row["seed"])), Cell(str(row["state"]).lower(), "state")]
-        cells += [
-            _number(f"{row['epoch']}/{row['epochs']}"),
-            _number(wording.number(float(row["seconds"]))),
-        ]
-        cells += [_number(wording.number(_float(row[metric]))) for metric in last]
-        cells += [_number(wording.number(_float(row[f"final/{metric}"]))) for metric in final]
-        cells += [_number(wording.number(_float(row[f"best/{metric}"]))) for metric in chosen]
-        why = str(row["why"] or "")
-        reused = f"reused from {row['reused_from']}" if row.get("reused_from") else ""
-        collapsed = "collapsed" if lost[place] and "collapsed" not in why else ""
-        cells += [Cell("; ".join(part for part in (why, collapsed, reused) if part), "why")]
-        body.append(Row(cells, str(row["state"])))
-    caption = (
-        "Numbers of the last reported epoch, on the evaluation subset; final: on the whole data set"
-    )
-    caption += "; best: there, too, with the weights of the best epoch." if chosen else "."
+    if selector in names() and "factors" in find(selector).needs:
+        caption += (
+            f" {selector_name} uses the labels, so this choice uses them, too: "
+            "it is not an unsupervised result."
+        )
     return Table(heads, body, caption)
 
 
-def estimators(runs: Runs) -> Table:
-    """Return each metric's definition, where it was measured, and its stored identity."""
-    scored = [metric for metric in _scored(runs, most=100) if metric not in wording.DEFINITIONS]
-    metrics = [
-        metric
-        for metric in (*wording.DEFINITIONS, *scored)
-        if run_columns.source(runs.table, metric)
+def scores(runs: Runs) -> Table | None:
+    """Return the means of the other scores of the whole data set, with chance and ceiling.
+
+    One row per bracket. None if there are no other scores.
+    """
+    metrics = [metric for metric in scored_metrics(runs) if metric not in EPOCH_COLUMNS]
+    columns = [f"final/{metric}" for metric in metrics]
+    rows = [row for row in _bracket_rows(runs, columns) if row["n"]]
+    if not metrics or not rows:
+        return None
+    heads = [*_bracket_heads(runs), number_head("n")]
+    heads += [number_head(wording.name(metric)) for metric in metrics]
+    body: list[TableRow] = []
+    for row in rows:
+        cells = [*_bracket_cells(row), number_cell(str(row["n"]))]
+        for column in columns:
+            cells.append(number_cell(_mean_text(row, column) if column in row else "–"))
+        body.append(TableRow(cells))
+    for which in ("chance", "ceiling"):
+        levels = [number_cell(_level_range(runs, metric, which)) for metric in metrics]
+        cells = [TableCell(which), number_cell(""), number_cell(""), *levels]
+        body.append(TableRow(cells, "empty"))
+    caption = "Further scores on the whole data set: means ± standard error over n seeds."
+    return Table(heads, body, caption)
+
+
+def trials(runs: Runs) -> Table:
+    """Return every trial: its parameters, its state, its last numbers, and why it ended."""
+    table = runs.table
+    parameters = run_series.parameters(table)
+    last = [metric for metric in EPOCH_COLUMNS if metric in table.columns]
+    final = scored_metrics(runs)[:MOST_FINAL]
+    of_best = [metric for metric in final if f"best/{metric}" in table.columns]
+    number_columns = [
+        *last,
+        *(f"final/{metric}" for metric in final),
+        *(f"best/{metric}" for metric in of_best),
     ]
-    heads = [
-        Head("metric"),
-        Head("unit"),
-        Head("what it is"),
-        Head("means measured on"),
-        Head("estimator"),
-    ]
-    body = [
-        Row(
-            [
-                Cell(wording.name(metric)),
-                Cell(wording.UNITS.get(metric, "–")),
-                Cell(wording.DEFINITIONS.get(metric, "–")),
-                Cell(wording.measured_on(runs, [metric])),
-                Cell(estimator(metric, runs)),
-            ]
-        )
-        for metric in metrics
-    ]
-    return Table(heads, body)
 
+    heads = [number_head("#"), TableHead("trial"), *_bracket_heads(runs)]
+    heads += [TableHead(wording.parameter(column)) for column in parameters]
+    heads += [number_head("seed"), TableHead("state"), number_head("epoch"), number_head("seconds")]
+    heads += [number_head(_short_name(metric)) for metric in last]
+    heads += [number_head(f"final {_short_name(metric)}") for metric in final]
+    heads += [number_head(f"best {_short_name(metric)}") for metric in of_best]
+    heads.append(TableHead("why"))
 
-def facts(runs: Runs, made_with: Mapping[str, str]) -> Table:
-    """Return sizes, versions and names, one a row."""
-    evaluation = runs.spec.get("evaluation") or {}
-    rows = {"sweep": runs.name, "data": joined(runs.spec.get("data") or {})}
-    rows["evaluation"] = joined(evaluation)
-    prefix = "software/"
-    for column in runs.table.columns:
-        if str(column).startswith(prefix):
-            rows[str(column).removeprefix(prefix)] = _distinct(runs.table, str(column)) or "–"
-    rows["report made with"] = joined(made_with)
-    return Table(
-        [Head("what"), Head("value")],
-        [Row([Cell(key), Cell(value)]) for key, value in rows.items()],
+    collapsed = run_columns.collapsed(table)
+    body: list[TableRow] = []
+    for index, row in enumerate(cast(list[dict[str, Any]], table.to_dict("records"))):
+        cells = [
+            number_cell(str(row["number"])),
+            TableCell(str(row["trial"]), "hash"),
+            TableCell(str(row["objective"])),
+            number_cell(wording.plain(float(row["strength"]))),
+        ]
+        cells += [TableCell(wording.plain(row[column])) for column in parameters]
+        cells += [
+            number_cell(str(row["seed"])),
+            TableCell(str(row["state"]).lower(), "state"),
+            number_cell(f"{row['epoch']}/{row['epochs']}"),
+            number_cell(wording.number(float(row["seconds"]))),
+        ]
+        cells += [number_cell(wording.number(_float(row[column]))) for column in number_columns]
+        cells.append(TableCell(_why(row, collapsed=bool(collapsed[index])), "why"))
+        body.append(TableRow(cells, str(row["state"])))
+
+    caption = (
+        "Numbers of the last reported epoch, on the evaluation subset; final: on the whole data set"
     )
+    if of_best:
+        caption += "; best: on the whole data set with the weights of the best epoch"
+    return Table(heads, body, f"{caption}.")
 
 
-def _seeds(runs: Runs) -> str:
-    seeds = [int(seed) for seed in runs.spec.get("seeds") or sorted(set(runs.table["seed"]))]
-    return seed_list(seeds)
+def _why(row: Mapping[str, Any], *, collapsed: bool) -> str:
+    """Return why a trial ended, whether it collapsed, and the sweep that it was reused from."""
+    why = str(row["why"] or "")
+    parts = [why] if why else []
+    if collapsed and "collapsed" not in why:
+        parts.append("collapsed")
+    if row.get("reused_from"):
+        parts.append(f"reused from {row['reused_from']}")
+    return "; ".join(parts)
 
 
-def seed_list(seeds: Sequence[int]) -> str:
-    """Return "0, 1", or "0–9" for three or more in a row."""
-    in_row = len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))
-    return f"{seeds[0]}–{seeds[-1]}" if in_row else ", ".join(map(str, seeds))
+def _bracket_rows(runs: Runs, columns: Sequence[str]) -> list[dict[str, Any]]:
+    """Return the rows of `cell_means.brackets` with the means of some columns."""
+    return cast(list[dict[str, Any]], cell_means.brackets(runs, columns).to_dict("records"))
 
 
-def estimator(metric: str, runs: Runs) -> str:
-    """Return a metric's stored identity, or how the spec has it estimated where none is stored."""
-    if stored := _identity(runs.table, metric):
-        return stored
-    evaluation = runs.spec.get("evaluation") or {}
-    if metric in ("mi", "tc", "dimwise_kl"):
-        return f"{evaluation.get('samples', '–')} samples of q(z), seed {evaluation.get('seed', 0)}"
-    known = {
-        "reconstruction": f"seed {evaluation.get('seed', 0)}",
-        "mig": "quadrature of the posterior mixtures",
-    }
-    return known.get(metric, "closed form" if metric == "kl" else "–")
+def _bracket_heads(runs: Runs) -> list[TableHead]:
+    """Return the first two titles of a table with one row per bracket."""
+    return [TableHead("objective"), number_head(wording.strength_axis(runs))]
 
 
-def _scored(runs: Runs, *, most: int = 8) -> list[str]:
-    """Return the metrics of the whole set that the spec asked for, then those of a rescore; as many as have room."""
-    asked = [str(name) for name in (runs.spec.get("evaluation") or {}).get("final") or ()]
-    known = [
-        str(column).removeprefix("identity/")
-        for column in runs.table.columns
-        if str(column)[:9] == "identity/"
-    ]
-    found = dict.fromkeys((*asked, *known))
-    return [name for name in found if f"final/{name}" in runs.table.columns][:most]
+def _bracket_cells(row: Mapping[str, Any]) -> list[TableCell]:
+    """Return the first two cells of a bracket's row."""
+    return [TableCell(str(row["series"])), number_cell(wording.plain(row["strength"]))]
 
 
-def _both(table: pd.DataFrame, metric: str) -> bool:
-    """Return whether a metric was measured with the last weights and with the best ones."""
-    rows = run_columns.complete(table)
-    return not any(
-        np.isnan(run_columns.floats(rows, f"{which}/{metric}")).all() for which in ("final", "best")
-    )
+def _short_name(metric: str) -> str:
+    """Return the name of a metric as the title of a narrow column."""
+    return _SHORT_NAMES.get(metric, wording.name(metric))
 
 
-def _identity(table: pd.DataFrame, metric: str) -> str:
-    """Return the stored identities of a metric in words; more than one means that its scores do not compare."""
-    stored = table.get(f"identity/{metric}")
-    identities = (
-        [] if stored is None else list(dict.fromkeys(str(value) for value in stored.dropna()))
-    )
-    return " | ".join(
-        joined({k: v for k, v in json.loads(text).items() if k != "metric"}) for text in identities
-    )
-
-
-def _distinct(table: pd.DataFrame, column: str) -> str:
-    if column not in table.columns:
-        return ""
-    return "; ".join(dict.fromkeys(str(value) for value in table[column].dropna() if str(value)))
-
-
-def joined(mapping: Mapping[str, object]) -> str:
-    """Return a mapping in words."""
-    return ", ".join(f"{key} {_listed(value)}" for key, value in mapping.items())
-
-
-def _listed(value: object) -> str:
-    if isinstance(value, Mapping):
-        return f"({joined(value)})"
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return " ".join(str(item) for item in value) or "none"
-    return "none" if value is None else str(value)
-
-
-def _mean(row: Mapping[str, Any], metric: str) -> str:
-    """Return a mean with its error, and its n where a trial lacks the number."""
+def _mean_text(row: Mapping[str, Any], metric: str) -> str:
+    """Return a mean with its error, and with its n if some of the trials lack the number."""
     n = int(row[f"{metric}_n"])
-    words = wording.with_error(row[metric], row[f"{metric}_se"])
-    return words if n in (0, row["n"]) else f"{words} (n = {n})"
+    text = wording.with_error(row[metric], row[f"{metric}_se"])
+    return text if n in (0, row["n"]) else f"{text} (n = {n})"
 
 
-def _number(words: str) -> Cell:
-    return Cell(words, "n")
+def _mig_levels(runs: Runs, row: Mapping[str, Any]) -> str:
+    """Return chance and ceiling of MIG, each the mean over the trials behind a row."""
+    is_member = runs.table["number"].isin(row["members"]).to_numpy()
+    members = runs._replace(table=runs.table.loc[is_member])
+    chance = _level_text(cell_means.level(members, "mig", "chance"))
+    ceiling = _level_text(cell_means.level(members, "mig", "ceiling"))
+    return f"{chance}, {ceiling}"
 
 
-def _levels(runs: Runs, metric: str, which: Literal["chance", "ceiling"]) -> str:
-    """Return a level of all trials, or its span where they are not of one distribution."""
+def _level_range(runs: Runs, metric: str, which: Literal["chance", "ceiling"]) -> str:
+    """Return the chance or ceiling of all trials, or its range if the trials differ.
+
+    They differ if their factors come from different distributions.
+    """
     column = run_columns.floats(run_columns.complete(runs.table), f"final/{metric}_{which}")
     known = column[~np.isnan(column)]
-    ends = [_level(float(end)) for end in (known.min(), known.max())] if len(known) else ["–"]
-    return " to ".join(dict.fromkeys(ends))
+    if not len(known):
+        return "–"
+    low, high = _level_text(float(known.min())), _level_text(float(known.max()))
+    return low if low == high else f"{low} to {high}"
 
 
-def _level(value: float) -> str:
+def _level_text(value: float) -> str:
+    """Return a chance or ceiling with two digits, a dash for NaN."""
     return "–" if math.isnan(value) else f"{value:.2g}"
 
 
+def _has_last_and_best(table: pd.DataFrame, metric: str) -> bool:
+    """Return whether a metric was measured with the last and with the best weights."""
+    rows = run_columns.complete(table)
+    last = run_columns.floats(rows, f"final/{metric}")
+    of_best = run_columns.floats(rows, f"best/{metric}")
+    return not np.isnan(last).all() and not np.isnan(of_best).all()
+
+
 def _float(value: object) -> float:
+    """Return a number as float, NaN for anything else."""
     return float(value) if isinstance(value, int | float) else math.nan

@@ -1,4 +1,4 @@
-"""Words and numbers of figures and tables: one name, one unit, one rounding everywhere."""
+"""Words and numbers of figures and tables, so that both use one name, one unit and one rounding."""
 
 from __future__ import annotations
 
@@ -7,36 +7,12 @@ from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
+from sweeps.ledger.states import TrialState
 from sweeps.results import run_columns, run_series
 from sweeps.results.run_table import Runs
+from vae_core.epoch_metrics import EPOCH_METRICS
 
-NAMES = {
-    "reconstruction": "reconstruction",
-    "kl": "KL",
-    "kl_discrete": "KL of the discrete codes",
-    "elbo": "ELBO",
-    "mi": "mutual information",
-    "tc": "total correlation",
-    "dimwise_kl": "dimension-wise KL",
-    "mig": "MIG",
-    "active_units": "active units",
-}
-UNITS: dict[str, str] = dict.fromkeys(
-    ("reconstruction", "kl", "kl_discrete", "elbo", "mi", "tc", "dimwise_kl"), "nats per image"
-)
-DEFINITIONS = {
-    "reconstruction": "−E log p(x|z), one z per image",
-    "kl": "KL(q(z|x) ‖ p(z)) in closed form, mean over images",
-    "kl_discrete": "KL of the discrete codes' probabilities from uniform ones, mean over images",
-    "elbo": "−(reconstruction + KL), of discrete codes too",
-    "mi": "I(x; z) under q, from the full mixture over the images",
-    "tc": "KL(q(z) ‖ Π q(z_j)), from the full mixture over the images",
-    "dimwise_kl": "Σ KL(q(z_j) ‖ p(z_j)), from the full mixture over the images",
-    "mig": "gap between the two most informative latents of a factor, over its entropy, mean over factors",
-    "active_units": "number of latents that carry information on the image",
-}
-
-_GREEK = {
+_SYMBOLS = {
     "beta": "β",
     "gamma": "γ",
     "lambda": "λ",
@@ -49,44 +25,46 @@ _GREEK = {
     "c_max": "C_max",
     "set_point": "C",
 }
-_STATES = {
-    "COMPLETE": "complete",
-    "PRUNED": "pruned",
-    "FAILED": "failed",
-    "RUNNING": "running",
-    "WAITING": "waiting",
-    "PARKED": "parked",
-}
+_SOURCES = {"final": "whole data set", "epoch": "evaluation subset, last epoch"}
+_MOST_DECIMALS = 6
 
 
 def name(metric: str) -> str:
-    """Return a metric's name in words."""
-    return NAMES.get(metric, metric.replace("_", " "))
+    """Return the name of a metric in words."""
+    if metric in EPOCH_METRICS:
+        return EPOCH_METRICS[metric].title
+    return metric.replace("_", " ")
 
 
 def axis(metric: str) -> str:
-    """Return a metric's axis label, with its unit if it has one."""
-    unit = UNITS.get(metric)
+    """Return the axis label of a metric, with its unit if it has one."""
+    unit = EPOCH_METRICS[metric].unit if metric in EPOCH_METRICS else ""
     return f"{name(metric)} ({unit})" if unit else name(metric)
 
 
 def symbol(strength: str) -> str:
-    """Return a strength's letter: β for beta; the name itself where it is not a Greek letter."""
-    return _GREEK.get(strength, strength.replace("_", " "))
+    """Return the symbol of a strength (β for beta), or its name in words if it has no symbol."""
+    return _SYMBOLS.get(strength, strength.replace("_", " "))
 
 
 def strength_axis(runs: Runs) -> str:
-    """Return the label of the axis of strengths; of two or three, it says which objective has which."""
-    letters = list(dict.fromkeys(map(symbol, run_series.strength_names(runs))))
-    if len(letters) < 2:
-        return letters[0] if letters else "no strength"
-    if len(letters) > 3:
+    """Return the label of an axis of strengths.
+
+    If the objectives have two or three different strengths, the label says which objective has
+    which.
+    """
+    symbols = list(dict.fromkeys(map(symbol, run_series.strength_names(runs))))
+    if not symbols:
+        return "no strength"
+    if len(symbols) == 1:
+        return symbols[0]
+    if len(symbols) > 3:
         return "strength"
     pairs = dict.fromkeys(zip(runs.table["strength_name"], runs.table["objective"], strict=True))
     if len({objective for _, objective in pairs}) == 1:
-        return f"strength: {', '.join(letters)}"
-    parts = (f"{symbol(str(strength))} of {objective}" for strength, objective in pairs if strength)
-    return "strength: " + ", ".join(parts)
+        return f"strength: {', '.join(symbols)}"
+    parts = [f"{symbol(str(strength))} of {objective}" for strength, objective in pairs if strength]
+    return f"strength: {', '.join(parts)}"
 
 
 def parameter(column: str) -> str:
@@ -95,103 +73,137 @@ def parameter(column: str) -> str:
 
 
 def plain(value: object) -> str:
-    """Return a parameter's value: 4 rather than 4.0, four digits of one that was drawn, a dash for none.
+    """Return the value of a parameter as text.
 
-    A text of several lines is told by its first.
+    A float has no trailing zeros (4, not 4.0), and four digits if it has more than six. None, NaN
+    and the empty list are a dash. Of a text of several lines only the first is shown.
     """
     if value is None or value == "[]" or (isinstance(value, float) and math.isnan(value)):
         return "–"
     if isinstance(value, str) and "\n" in value:
-        return f"{value.partition(chr(10))[0]} …"
+        first_line = value.partition("\n")[0]
+        return f"{first_line} …"
     if not isinstance(value, float):
         return str(value)
-    return f"{value:g}" if float(f"{value:g}") == value else f"{value:.4g}"
+    is_short = float(f"{value:g}") == value
+    return f"{value:g}" if is_short else f"{value:.4g}"
 
 
 def number(value: float, error: float = math.nan) -> str:
-    """Return a number to the second digit of its error, or to three digits where there is none; a dash for NaN.
+    """Return a number as text, up to the second digit of its error.
 
-    Of a few seeds the error itself is uncertain, so however small it is, five digits of the number are enough.
+    Without an error it has three digits. NaN is a dash. With few seeds the error itself is
+    uncertain, so a number never has more than five digits, even if its error is very small.
     """
-    if not math.isfinite(value):
-        return "–" if math.isnan(value) else ("∞" if value > 0 else "−∞")
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "∞" if value > 0 else "−∞"
     return f"{value:.{_decimals(value, error)}f}".replace("-", "−")
 
 
 def with_error(value: float, error: float) -> str:
-    """Return "0.312 ± 0.021", or the value alone where the error is not known."""
+    """Return "0.312 ± 0.021", or the value alone if the error is not known."""
     if not math.isfinite(value) or not math.isfinite(error):
         return number(value)
     return f"{number(value, error)} ± {error:.{_decimals(value, error)}f}"
 
 
 def _decimals(value: float, error: float) -> int:
-    if value == round(value) and not error > 0:  # a count, or none
+    """Return how many decimals to show of a number with an error (NaN if not known)."""
+    if value == round(value) and not error > 0:  # a count
         return 0
-    known = math.isfinite(error) and error > 0
-    by_error = 1 - math.floor(math.log10(error)) if known else 6
-    digits = 5 if known else (3 if abs(value) >= 0.01 else 2)
-    by_value = digits - 1 - math.floor(math.log10(abs(value))) if value else 6
-    return min(max(min(by_error, by_value), 0), 6)
+    error_is_known = math.isfinite(error) and error > 0
+    if error_is_known:
+        by_error = 1 - math.floor(math.log10(error))  # to the second digit of the error
+        digits = 5
+    else:
+        by_error = _MOST_DECIMALS
+        digits = 3 if abs(value) >= 0.01 else 2
+    by_value = _MOST_DECIMALS
+    if value:
+        by_value = digits - 1 - math.floor(math.log10(abs(value)))
+    return min(max(min(by_error, by_value), 0), _MOST_DECIMALS)
 
 
 def strengths(rows: pd.DataFrame) -> list[str]:
     """Return "β 4" for every row of cells or brackets."""
-    letters = [symbol(str(name)) for name in rows["strength_name"]]
-    return [
-        f"{letter} {plain(float(value))}"
-        for letter, value in zip(letters, rows["strength"], strict=True)
-    ]
+    labels: list[str] = []
+    for strength_name, value in zip(rows["strength_name"], rows["strength"], strict=True):
+        labels.append(f"{symbol(str(strength_name))} {plain(float(value))}")
+    return labels
 
 
 def span(counts: Sequence[int]) -> str:
-    """Return "2", or "1–2" where they differ."""
+    """Return "2", or "1–2" if the counts differ."""
     low, high = min(counts, default=0), max(counts, default=0)
     return str(low) if low == high else f"{low}–{high}"
 
 
+def seed_list(seeds: Sequence[int]) -> str:
+    """Return "0, 1", or "0–9" for three or more consecutive seeds."""
+    is_range = len(seeds) > 2 and list(seeds) == list(range(seeds[0], seeds[-1] + 1))
+    return f"{seeds[0]}–{seeds[-1]}" if is_range else ", ".join(map(str, seeds))
+
+
 def listed(names: Sequence[str]) -> str:
     """Return "a", "a and b" or "a, b and c"."""
-    return " and ".join(part for part in (", ".join(names[:-1]), *names[-1:]) if part)
+    parts = [", ".join(names[:-1]), *names[-1:]]
+    return " and ".join(part for part in parts if part)
+
+
+def mapping_text(mapping: Mapping[str, object]) -> str:
+    """Return a mapping in words: "name dsprites, stride (scale 2, orientation 4)"."""
+    return ", ".join(f"{key} {_value_text(value)}" for key, value in mapping.items())
+
+
+def _value_text(value: object) -> str:
+    """Return a value of a mapping in words."""
+    if value is None:
+        return "none"
+    if isinstance(value, Mapping):
+        return f"({mapping_text(value)})"
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return " ".join(str(item) for item in value) or "none"
+    return str(value)
 
 
 def states(table: pd.DataFrame) -> str:
-    """Return "20 complete, 18 pruned, 2 failed", without the states that no trial is in."""
-    found = run_columns.counts(table)
-    return ", ".join(f"{n} {_STATES[state]}" for state, n in found.items() if n) or "none"
+    """Return "20 complete, 18 pruned, 2 failed", without the states that no trial has."""
+    counts = run_columns.counts(table)
+    words = [f"{n} {state.lower()}" for state, n in counts.items() if n]
+    return ", ".join(words) or "none"
 
 
 def left_out(table: pd.DataFrame) -> str:
     """Return which trials the means leave out, "" if none."""
-    found = {
-        state: n for state, n in run_columns.counts(table).items() if state != "COMPLETE" and n
-    }
-    lost = int((run_columns.collapsed(table) & (table["state"] == "PRUNED").to_numpy()).sum())
-    of_these = {"PRUNED": f" ({lost} of them collapsed)" if lost else ""}
-    words = ", ".join(
-        f"{n} {_STATES[state]}{of_these.get(state, '')}" for state, n in found.items()
-    )
-    return f"not shown: {words}" if words else ""
+    is_pruned = (table["state"] == TrialState.PRUNED).to_numpy()
+    n_collapsed = int((run_columns.collapsed(table) & is_pruned).sum())
+    words: list[str] = []
+    for state, n in run_columns.counts(table).items():
+        if state == TrialState.COMPLETE or not n:
+            continue
+        word = f"{n} {state.lower()}"
+        if state == TrialState.PRUNED and n_collapsed:
+            word += f" ({n_collapsed} of them collapsed)"
+        words.append(word)
+    return f"not shown: {', '.join(words)}" if words else ""
 
 
 def measured_on(runs: Runs, metrics: Sequence[str]) -> str:
-    """Return on what the metrics' numbers were measured."""
-    places = list(dict.fromkeys(run_columns.source(runs.table, metric) for metric in metrics))
-    words = {"final": "whole data set", "epoch": "evaluation subset, last epoch"}
-    return ", ".join(words[place] for place in places if place)
+    """Return which images the numbers of the metrics were measured on, "" if on none."""
+    sources = dict.fromkeys(run_columns.source(runs.table, metric) for metric in metrics)
+    return ", ".join(_SOURCES[source] for source in sources if source)
 
 
 def cell(row: Mapping[str, object], runs: Runs) -> str:
-    """Return what tells a cell from the others: "beta_tcvae, β = 4, learning rate 0.001"."""
+    """Return what distinguishes a cell: "beta_tcvae, β = 4, learning rate 0.001"."""
     strength = str(row["strength_name"])
     parts = [str(row["objective"])]
-    parts += [f"{symbol(strength)} = {plain(row['strength'])}"] if strength else []
-    shown = [
-        column for column in run_series.parameters(runs.table) if column != f"objective.{strength}"
-    ]
-    parts += [
-        f"{parameter(column)} {plain(row.get(column))}"
-        for column in shown
-        if plain(row.get(column)) != "–"
-    ]
+    if strength:
+        parts.append(f"{symbol(strength)} = {plain(row['strength'])}")
+    for column in run_series.parameters(runs.table):
+        value = plain(row.get(column))
+        if column != f"objective.{strength}" and value != "–":
+            parts.append(f"{parameter(column)} {value}")
     return ", ".join(parts)

@@ -1,1 +1,1 @@
-"""The finished runs as tables: run table, series, means, Pareto fronts."""
+"""The finished runs as tables: run table, series, means over seeds, Pareto fronts."""

@@ -1,7 +1,8 @@
-"""From trials to cells to brackets: means over seeds, of trials that ran their whole length only.
+"""Means over seeds, of cells and of brackets. Only COMPLETE trials enter a mean.
 
-A pruned trial's total correlation is low because it learnt little: beside whole trials it would look like a
-better model. So only COMPLETE trials enter a mean; the others are counted beside it.
+The total correlation of a pruned trial is low because the trial learnt little. Beside complete
+trials it would look like a better model. So pruned, failed and unfinished trials are counted, but
+they do not enter a mean.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ from typing import Any, Literal, NamedTuple, cast
 import numpy as np
 import pandas as pd
 
+from sweeps.ledger.states import TrialState
 from sweeps.results.pareto import Direction
 from sweeps.results.run_columns import (
-    METRICS,
     UNFINISHED,
     collapsed,
     complete,
@@ -25,22 +26,33 @@ from sweeps.results.run_columns import (
 )
 from sweeps.results.run_series import distributions, parameters, series
 from sweeps.results.run_table import Runs
+from vae_core.epoch_metrics import COMMON_METRICS
 
-_COUNTS = ("n", "pruned", "failed", "unfinished", "collapsed", "seeds", "members")
+_LEADING_COLUMNS = (
+    *("objective", "series", "distribution", "strength_name", "strength"),
+    *("bracket", "point", "cell"),
+)
+_COUNT_COLUMNS = ("n", "pruned", "failed", "unfinished", "collapsed", "seeds", "members")
+_BRACKET_COUNTS = frozenset({"pruned", "failed", "unfinished", "complete_cells"})
+"""Columns of `brackets` that count the whole bracket, also where one cell is chosen."""
 
 
-Choice = Literal["best", "pooled"]
+BracketMean = Literal["best", "pooled"]
+"""Which trials of a bracket make its mean: those of its best cell, or all of them."""
 
 
-class Goal(NamedTuple):
-    """What a sweep looks for."""
+class GoalMetric(NamedTuple):
+    """A metric that the sweep optimises, and its better end."""
 
     metric: str
     mode: Direction
 
 
 class Mean(NamedTuple):
-    """A mean over n trials; sd (with n - 1) and se = sd / sqrt(n) are NaN for one trial."""
+    """A mean over n trials, with the standard deviation (with n − 1) and se = sd / sqrt(n).
+
+    `sd` and `se` are NaN for n = 1, `value` is NaN for n = 0.
+    """
 
     value: float
     sd: float
@@ -49,7 +61,7 @@ class Mean(NamedTuple):
 
 
 def mean(values: Sequence[float] | np.ndarray) -> Mean:
-    """Return the mean of the values that are not NaN, with its spread."""
+    """Return the mean of the values that are not NaN, with standard deviation and error."""
     array = np.asarray(values, dtype=np.float64)
     array = array[~np.isnan(array)]
     n = len(array)
@@ -59,159 +71,245 @@ def mean(values: Sequence[float] | np.ndarray) -> Mean:
     return Mean(float(array.mean()), sd, sd / math.sqrt(n), n)
 
 
-def goals(runs: Runs) -> list[Goal]:
-    """Return the sweep's goals, the first one first; a spec without any looks for the largest ELBO."""
-    stated = runs.spec.get("goal") or {"metric": "elbo", "mode": "max"}
-    listed: list[Mapping[str, Any]] = list(stated) if isinstance(stated, list | tuple) else [stated]
+def goals(runs: Runs) -> list[GoalMetric]:
+    """Return the goals of the sweep in their order; the largest ELBO if the spec has none."""
+    stored = runs.spec.get("goal") or {"metric": "elbo", "mode": "max"}
+    mappings: list[Mapping[str, Any]] = [stored]
+    if isinstance(stored, list | tuple):
+        mappings = list(stored)
     return [
-        Goal(str(goal["metric"]), "min" if goal.get("mode") == "min" else "max") for goal in listed
+        GoalMetric(str(goal["metric"]), "min" if goal.get("mode") == "min" else "max")
+        for goal in mappings
     ]
 
 
-def cells(runs: Runs, metrics: Sequence[str] = METRICS) -> pd.DataFrame:
-    """Return one row per cell: what it is, how many trials it has in each state, its means over seeds.
+def cells(runs: Runs, metrics: Sequence[str] = COMMON_METRICS) -> pd.DataFrame:
+    """Return one row per cell: its parameters, its numbers of trials, its means over seeds.
 
-    Columns: objective, `series`, `distribution`, strength_name, strength, bracket, point, cell, the laid-out
-    `parameters`; the numbers of trials `n` (COMPLETE), pruned, failed, unfinished; `collapsed`, how many ended with no
-    active unit, of `seeds`, the COMPLETE ones and these; `members`, the numbers of the COMPLETE ones; for each metric m
-    that was measured `m`, `m_sd`, `m_se` and `m_n`.
+    The columns:
+        objective, series, distribution, strength_name, strength, bracket, cell.
+        point: the bracket and its strength as one text.
+        The parameters that vary between trials of one objective.
+        n, pruned, failed, unfinished: numbers of trials; n counts the COMPLETE ones.
+        collapsed: number of trials that ended without any active unit.
+        seeds: number of trials that are COMPLETE or collapsed.
+        members: the trial numbers of the COMPLETE trials.
+        m, m_sd, m_se, m_n: for each metric m that was measured, a `Mean`.
     """
     return _grouped(runs, "cell", metrics)
 
 
 def brackets(
-    runs: Runs, metrics: Sequence[str] = METRICS, *, choice: Choice = "best"
+    runs: Runs, metrics: Sequence[str] = COMMON_METRICS, *, choice: BracketMean = "best"
 ) -> pd.DataFrame:
-    """Return one row per (bracket, strength): the points of the trade-off.
+    """Return one row per bracket and strength: the points of the trade-off.
 
     Args:
         runs: the sweep.
-        metrics: to average.
-        choice: "best", the cell of the bracket with the best mean of the first goal (the first of equals); or
-            "pooled", all COMPLETE trials of the bracket in one mean.
+        metrics: the metrics to average.
+        choice: "best" takes the cell of the bracket with the best mean of the first goal (the first
+            one of equal cells). "pooled" takes all COMPLETE trials of the bracket in one mean.
 
     Returns:
-        The columns of `cells`, where `pruned`, `failed` and `unfinished` count the whole bracket, `n` and
-        `members` are the trials behind the means, `cell` is the chosen one ("" if pooled or none is
-        complete) and `complete_cells` says among how many it was chosen.
+        The columns of `cells`. `pruned`, `failed` and `unfinished` count the whole bracket; `n` and
+        `members` are the trials behind the means. `cell` is the chosen cell, "" if the means are
+        pooled or no trial is COMPLETE. `complete_cells` is the number of cells to choose from.
     """
     pooled = _grouped(runs, "bracket", metrics)
-    own = cells(runs, [*metrics, goals(runs)[0].metric])
-    whole = [point for point, n in zip(own["point"], own["n"], strict=True) if n > 0]
-    pooled["complete_cells"] = [whole.count(point) for point in pooled["point"]]
+    cell_rows = cells(runs, [*metrics, goals(runs)[0].metric])
+    complete_points = list(cell_rows.loc[(cell_rows["n"] > 0).to_numpy(), "point"])
+    pooled["complete_cells"] = [complete_points.count(point) for point in pooled["point"]]
     if choice == "pooled" or pooled.empty:
         return pooled
-    of_all = {"pruned", "failed", "unfinished", "complete_cells"}
-    winners = _winners(runs, own)
+
+    best_cells = _best_cells(runs, cell_rows)
     rows: list[dict[str, Any]] = []
     for row in cast(list[dict[str, Any]], pooled.to_dict("records")):
-        winner = winners.get(row["point"])
-        chosen = row if winner is None else cast(dict[str, Any], own.iloc[winner].to_dict())
-        rows.append(row | {key: value for key, value in chosen.items() if key not in of_all})
+        index = best_cells.get(row["point"])
+        if index is not None:
+            best = cast(dict[str, Any], cell_rows.iloc[index].to_dict())
+            row |= {key: value for key, value in best.items() if key not in _BRACKET_COUNTS}
+        rows.append(row)
     return pd.DataFrame(rows, columns=pooled.columns)
 
 
-def best_cell(runs: Runs, goal: Goal, metrics: Sequence[str] = METRICS) -> dict[str, Any] | None:
-    """Return the row of `cells` with the best mean of a goal, None if no complete trial has it."""
-    own = cells(runs, [*metrics, goal.metric])
-    place = _best(own, goal)
-    return None if place is None else cast(dict[str, Any], own.iloc[place].to_dict())
+def best_cell(
+    runs: Runs, goal: GoalMetric, metrics: Sequence[str] = COMMON_METRICS
+) -> dict[str, Any] | None:
+    """Return the row of `cells` with the best mean of a goal, None if no COMPLETE trial has it."""
+    rows = cells(runs, [*metrics, goal.metric])
+    index = _best_row(rows, goal)
+    return None if index is None else cast(dict[str, Any], rows.iloc[index].to_dict())
 
 
-def best_trial(runs: Runs, objective: str, goal: Goal) -> dict[str, Any] | None:
-    """Return the row of the table of an objective's best COMPLETE trial, None if there is none."""
-    value = values(runs.table, goal.metric)
-    value = np.where((runs.table["objective"] == objective).to_numpy(), value, math.nan)
-    if np.isnan(value).all():
+def best_trial(runs: Runs, objective: str, goal: GoalMetric) -> dict[str, Any] | None:
+    """Return the row of an objective's best COMPLETE trial in the run table, None if it has none.
+
+    The key `value` holds the value of the goal.
+    """
+    is_of_objective = (runs.table["objective"] == objective).to_numpy()
+    value = np.where(is_of_objective, values(runs.table, goal.metric), math.nan)
+    index = _best_index(value, goal)
+    if index is None:
         return None
-    place = int(np.nanargmin(value) if goal.mode == "min" else np.nanargmax(value))
-    return cast(dict[str, Any], runs.table.iloc[place].to_dict()) | {"value": float(value[place])}
+    row = cast(dict[str, Any], runs.table.iloc[index].to_dict())
+    return row | {"value": float(value[index])}
 
 
 def level(runs: Runs, metric: str, which: Literal["chance", "ceiling"]) -> float:
-    """Return a score's mean chance level or ceiling over the COMPLETE trials, NaN if it was not measured."""
+    """Return the mean chance or ceiling of a score over the COMPLETE trials, NaN if unknown."""
     return mean(floats(complete(runs.table), f"final/{metric}_{which}")).value
 
 
-def _grouped(runs: Runs, by: Literal["cell", "bracket"], metrics: Sequence[str]) -> pd.DataFrame:
-    """Return one row per cell or per point (bracket and strength), in the order of the table."""
+class _Trials(NamedTuple):
+    """Columns of the run table, one element per trial, as `_grouped` needs them."""
+
+    objective: list[Any]
+    series: list[str]
+    distribution: list[str]
+    strength_name: list[Any]
+    strength: np.ndarray  # (n,), NaN if there is none
+    bracket: list[Any]
+    point: list[str]  # bracket and strength as one text
+    cell: list[Any]
+    number: list[Any]
+    state: np.ndarray  # (n,) of str
+    collapsed: np.ndarray  # (n,) bool
+    parameters: dict[str, list[Any]]  # the config columns that vary
+    metrics: dict[str, np.ndarray]  # name -> (n,), NaN unless COMPLETE
+
+
+def _trial_columns(runs: Runs, metrics: Sequence[str]) -> _Trials:
+    """Return the columns of the trials; of the metrics only those that were measured."""
     table = runs.table
-    own = series(runs)
-    strength, state = floats(table, "strength"), np.array([str(value) for value in table["state"]])
+    strength = floats(table, "strength")
     points = [
-        f"{name} @ {at!r}" for name, at in zip(table["bracket"], strength.tolist(), strict=True)
+        f"{bracket} @ {value!r}"
+        for bracket, value in zip(table["bracket"], strength.tolist(), strict=True)
     ]
-    keys = [str(name) for name in table["cell"]] if by == "cell" else points
-    shown = {name: list(table[name]) for name in parameters(table)}
-    lost, drawn = collapsed(table), distributions(table)
-    measured = {
-        metric: values(table, metric) for metric in dict.fromkeys(metrics) if source(table, metric)
-    }
-    groups: dict[str, list[int]] = {}
-    for place, key in enumerate(keys):
-        groups.setdefault(key, []).append(place)
-    objective, bracket, cell, number, names = (
-        list(table[name]) for name in ("objective", "bracket", "cell", "number", "strength_name")
+    measured: dict[str, np.ndarray] = {}
+    for metric in dict.fromkeys(metrics):
+        if source(table, metric):
+            measured[metric] = values(table, metric)
+    return _Trials(
+        objective=list(table["objective"]),
+        series=series(runs),
+        distribution=distributions(table),
+        strength_name=list(table["strength_name"]),
+        strength=strength,
+        bracket=list(table["bracket"]),
+        point=points,
+        cell=list(table["cell"]),
+        number=list(table["number"]),
+        state=np.array([str(state) for state in table["state"]]),
+        collapsed=collapsed(table),
+        parameters={name: list(table[name]) for name in parameters(table)},
+        metrics=measured,
     )
+
+
+def _grouped(runs: Runs, by: Literal["cell", "bracket"], metrics: Sequence[str]) -> pd.DataFrame:
+    """Return one row per cell, or per bracket and strength, in the order of the run table."""
+    trials = _trial_columns(runs, metrics)
+    keys = [str(cell) for cell in trials.cell] if by == "cell" else trials.point
+    groups: dict[str, list[int]] = {}  # key -> indices of its trials
+    for index, key in enumerate(keys):
+        groups.setdefault(key, []).append(index)
+
     rows: list[dict[str, Any]] = []
-    for places in groups.values():
-        first, states = places[0], state[places]
-        row: dict[str, Any] = {
-            "objective": objective[first],
-            "series": own[first],
-            "distribution": drawn[first],
-            "strength_name": names[first],
-            "strength": float(strength[first]),
-            "bracket": bracket[first],
-            "point": points[first],
-            "cell": cell[first] if by == "cell" else "",
-            **{
-                name: of[first] if len({str(of[k]) for k in places}) == 1 else None
-                for name, of in shown.items()
-            },
-            "n": int((states == "COMPLETE").sum()),
-            "pruned": int((states == "PRUNED").sum()),
-            "failed": int((states == "FAILED").sum()),
-            "unfinished": int(np.isin(states, UNFINISHED).sum()),
-            "collapsed": int(lost[places].sum()),
-            "seeds": int((lost[places] | (states == "COMPLETE")).sum()),
-            "members": tuple(int(number[k]) for k in places if state[k] == "COMPLETE"),
-        }
-        for metric, column in measured.items():
-            average = mean(column[places])
-            row |= {metric: average.value, f"{metric}_sd": average.sd}
-            row |= {f"{metric}_se": average.se, f"{metric}_n": average.n}
+    for indices in groups.values():
+        row = _leading_values(trials, indices[0])
+        if by == "bracket":
+            row["cell"] = ""
+        row |= _common_parameters(trials, indices)
+        row |= _counts(trials, indices)
+        row |= _means(trials, indices)
         rows.append(row)
     if not rows:
-        told = (
-            "objective",
-            "series",
-            "distribution",
-            "strength_name",
-            "strength",
-            "bracket",
-            "point",
-            "cell",
-        )
-        return pd.DataFrame(columns=[*told, *_COUNTS])
+        return pd.DataFrame(columns=[*_LEADING_COLUMNS, *_COUNT_COLUMNS])
     return pd.DataFrame(rows)
 
 
-def _winners(runs: Runs, own: pd.DataFrame) -> dict[str, int]:
-    """Return point -> place of its best cell by the first goal (its first complete one, if none has that)."""
-    found: dict[str, int] = {}
-    for point, rows in own.reset_index(drop=True).groupby("point", sort=False):
-        whole = rows.loc[(rows["n"] > 0).to_numpy()]
-        if len(whole):
-            place = _best(whole, goals(runs)[0])
-            found[str(point)] = int(cast(int, whole.index[0 if place is None else place]))
-    return found
+def _leading_values(trials: _Trials, index: int) -> dict[str, Any]:
+    """Return the values that all trials of a cell share, from one of them."""
+    return {
+        "objective": trials.objective[index],
+        "series": trials.series[index],
+        "distribution": trials.distribution[index],
+        "strength_name": trials.strength_name[index],
+        "strength": float(trials.strength[index]),
+        "bracket": trials.bracket[index],
+        "point": trials.point[index],
+        "cell": trials.cell[index],
+    }
 
 
-def _best(rows: pd.DataFrame, goal: Goal) -> int | None:
+def _common_parameters(trials: _Trials, indices: Sequence[int]) -> dict[str, Any]:
+    """Return the value of each parameter, None where the trials have several."""
+    common: dict[str, Any] = {}
+    for name, column in trials.parameters.items():
+        distinct = {str(column[index]) for index in indices}
+        common[name] = column[indices[0]] if len(distinct) == 1 else None
+    return common
+
+
+def _counts(trials: _Trials, indices: list[int]) -> dict[str, Any]:
+    """Return how many trials are in each state, and the trial numbers of the COMPLETE ones."""
+    states = trials.state[indices]
+    is_complete = states == TrialState.COMPLETE
+    has_collapsed = trials.collapsed[indices]
+    members = [
+        trials.number[index] for index, kept in zip(indices, is_complete, strict=True) if kept
+    ]
+    return {
+        "n": int(is_complete.sum()),
+        "pruned": int((states == TrialState.PRUNED).sum()),
+        "failed": int((states == TrialState.FAILED).sum()),
+        "unfinished": int(np.isin(states, UNFINISHED).sum()),
+        "collapsed": int(has_collapsed.sum()),
+        "seeds": int((has_collapsed | is_complete).sum()),
+        "members": tuple(int(number) for number in members),
+    }
+
+
+def _means(trials: _Trials, indices: list[int]) -> dict[str, Any]:
+    """Return the mean of each metric with its spread and number of trials."""
+    columns: dict[str, Any] = {}
+    for metric, column in trials.metrics.items():
+        average = mean(column[indices])
+        columns[metric] = average.value
+        columns[f"{metric}_sd"] = average.sd
+        columns[f"{metric}_se"] = average.se
+        columns[f"{metric}_n"] = average.n
+    return columns
+
+
+def _best_cells(runs: Runs, cell_rows: pd.DataFrame) -> dict[str, int]:
+    """Return point -> index of the row of its best cell by the first goal.
+
+    If no cell of a point has the goal's metric, its first complete cell is taken. A point without
+    a complete cell is left out.
+    """
+    goal = goals(runs)[0]
+    best_cells: dict[str, int] = {}
+    for point, rows in cell_rows.reset_index(drop=True).groupby("point", sort=False):
+        complete_rows = rows.loc[(rows["n"] > 0).to_numpy()]
+        if len(complete_rows):
+            best = _best_row(complete_rows, goal)
+            label = complete_rows.index[0 if best is None else best]
+            best_cells[str(point)] = int(cast(int, label))
+    return best_cells
+
+
+def _best_row(rows: pd.DataFrame, goal: GoalMetric) -> int | None:
+    """Return the index of the row with the best mean, None if no row has one."""
     if goal.metric not in rows.columns:
         return None
-    value = rows[goal.metric].to_numpy(dtype=np.float64)
+    return _best_index(rows[goal.metric].to_numpy(dtype=np.float64), goal)
+
+
+def _best_index(value: np.ndarray, goal: GoalMetric) -> int | None:
+    """Return the index of the best value, the first one of equal values; None if all are NaN."""
     if np.isnan(value).all():
         return None
     return int(np.nanargmin(value) if goal.mode == "min" else np.nanargmax(value))

@@ -8,71 +8,91 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from sweeps.ledger.states import UNFINISHED
+from sweeps.ledger.states import ENDS, UNFINISHED, TrialState
 from sweeps.results.run_table import Runs
 
-METRICS = ("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl", "mig", "active_units")
-"""The metrics of every epoch, in the order of the tables."""
-
-
-_IDENTITY = (
-    *("trial", "number", "cell", "bracket", "entry", "bracket_fields", "objective", "strength_name", "strength"),
-    *("seed", "state", "epoch", "epochs"),
+_TRIAL_COLUMNS = (
+    "trial",
+    "number",
+    "cell",
+    "bracket",
+    "entry",
+    "bracket_fields",
+    "objective",
+    "strength_name",
+    "strength",
+    "seed",
+    "state",
+    "epoch",
+    "epochs",
 )
+"""Columns that the report page needs, also of a sweep without trials."""
 
 
 Source = Literal["final", "epoch", ""]
 
 
 def complete(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the trials that ran their whole length."""
-    return table.loc[(table["state"] == "COMPLETE").to_numpy()]
+    """Return the rows of the COMPLETE trials."""
+    return table.loc[(table["state"] == TrialState.COMPLETE).to_numpy()]
 
 
 def source(table: pd.DataFrame, metric: str) -> Source:
-    """Return where a metric's numbers come from: the whole set, the last epoch's subset, or nowhere ("").
+    """Return where the numbers of a metric come from.
 
-    The whole set ("final"), if every COMPLETE trial that has the epoch's number has that one too: one mean
-    never mixes the two.
+    "final" is the whole data set, "epoch" the evaluation subset at the last epoch, "" means that
+    the metric was not measured. The answer is "final" if every COMPLETE trial that has the number
+    of the epoch also has the number of the whole data set. So one mean never mixes the two.
     """
     rows = complete(table)
     final, epoch = floats(rows, f"final/{metric}"), floats(rows, metric)
-    if not np.isnan(final).all() and not (np.isnan(final) & ~np.isnan(epoch)).any():
+    only_epoch = np.isnan(final) & ~np.isnan(epoch)
+    if not np.isnan(final).all() and not only_epoch.any():
         return "final"
     return "" if np.isnan(epoch).all() else "epoch"
 
 
 def values(table: pd.DataFrame, metric: str) -> np.ndarray:
-    """Return a metric of every trial, (n,), NaN where it is missing or the trial is not COMPLETE."""
-    where = source(table, metric)
-    column = floats(table, f"final/{metric}" if where == "final" else metric)
-    return np.where((table["state"] == "COMPLETE").to_numpy(), column, math.nan)
+    """Return a metric of every trial, (n,); NaN if it is missing or the trial is not COMPLETE."""
+    name = f"final/{metric}" if source(table, metric) == "final" else metric
+    is_complete = (table["state"] == TrialState.COMPLETE).to_numpy()
+    return np.where(is_complete, floats(table, name), math.nan)
 
 
 def framed(runs: Runs) -> Runs:
-    """Return the runs with the columns that a sweep without trials or reports has no frame for."""
+    """Return the runs with the columns that the report page needs.
+
+    A sweep without trials has a table without columns, a sweep without reports has curves without
+    columns. They become empty columns here.
+    """
     table, curves = runs.table, runs.curves
     if table.empty:
-        table = table.reindex(columns=list(dict.fromkeys([*table.columns, *_IDENTITY])))
+        table = table.reindex(columns=list(dict.fromkeys([*table.columns, *_TRIAL_COLUMNS])))
     if curves.empty:
         curves = curves.reindex(columns=list(dict.fromkeys([*curves.columns, "trial", "epoch"])))
     return runs._replace(table=table, curves=curves)
 
 
 def collapsed(table: pd.DataFrame) -> np.ndarray:
-    """Return which trials ended with no active unit, (n,) bool."""
+    """Return which trials ended without any active unit, (n,) bool."""
     return floats(table, "collapsed") == 1
 
 
 def counts(table: pd.DataFrame) -> dict[str, int]:
-    """Return state -> number of trials: COMPLETE, PRUNED and FAILED always, the others if there are any."""
-    found = {str(state): int(n) for state, n in table["state"].value_counts().items()}
-    order = ("COMPLETE", "PRUNED", "FAILED", *UNFINISHED)
-    return {state: found.get(state, 0) for state in order if state in order[:3] or state in found}
+    """Return state -> number of trials.
+
+    COMPLETE, PRUNED and FAILED are always in it, the other states only if a trial has them.
+    """
+    by_state = {str(state): int(n) for state, n in table["state"].value_counts().items()}
+    result = {state.value: by_state.get(state, 0) for state in ENDS}
+    for state in UNFINISHED:
+        if state in by_state:
+            result[state.value] = by_state[state]
+    return result
 
 
 def floats(table: pd.DataFrame, name: object) -> np.ndarray:
-    """Return a column as floats, NaN where it is missing or not a number."""
+    """Return a column as floats, (n,); NaN where it is missing or not a number."""
     if name not in table.columns:
         return np.full(len(table), math.nan)
     return np.asarray(pd.to_numeric(table[name], errors="coerce"), dtype=np.float64)

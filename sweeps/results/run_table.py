@@ -1,10 +1,14 @@
-"""One table of runs: the ledger folded into data frames; what plots, reports and exports read."""
+"""The run table: a sweep of the ledger as data frames.
+
+The report page, its figures, `sweeps runs` and `sweeps export` read these frames.
+"""
 
 from __future__ import annotations
 
 import itertools
 import json
 import math
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,28 +31,46 @@ from vae_core.objectives.abstract import AbstractObjective
 
 
 class Runs(NamedTuple):
-    """A sweep as tables.
+    """A sweep as data frames.
 
-    `table`, one row per trial, in the order of asking:
-        trial (hash, str), number (int, from 0), cell (str), bracket (str), objective (str), strength_name (str, the
-        parameter of the trade-off: the objective's declared `strength`, usually "beta", or, where only another name of
-        `tradeoff.by` was laid out, that one; "" if there is none), strength (float, its value or NaN), seed (int),
-        state ("COMPLETE" | "PRUNED" | "FAILED" | "RUNNING" | "WAITING" | "PARKED"), why (str, "" if nothing to say),
-        epoch (last reported, 0 if none), epochs (of the whole trial), attempts (int), seconds (float, inside step()),
-        reused_from (str, sweep name or ""), artifacts (str, folder of the trial's files),
-        collapsed (bool: it has ended, and no latent was active at its last report), rungs (JSON list: the epochs at
-        which its cell is judged),
-        the flattened config: "objective.beta", "train.learning_rate", "network.latents", …,
-        the last reported metrics by their key ("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl", "mig",
-        "active_units", "kl_latents/0" …), and "final/<key>" (NaN unless COMPLETE), with "final/mig_chance",
-        "final/mig_ceiling" and "final/mig_error" beside "final/mig" and the same for every scored metric, by the
-        trial itself or by a rescore,
-        "best/<key>", the same of the best epoch's weights, with "best/epoch" (NaN unless `evaluation.best` is given),
-        "identity/<metric>" (JSON: estimator, options, sizes; equal or not comparable), "reason/<metric>" (why a
-        rescored value is NaN or a convention), "software/<name>".
-    `curves`, one row per (trial, epoch): trial, number, epoch, step, at (unix seconds), images, seconds, the metric
-        keys, "train/<term>", and of objectives with a capacity `capacity`, the C of the epoch's last step.
-    `spec`: the spec as a mapping (as `SweepSpec.to_dict`); `created`: unix seconds.
+    `table` has one row per trial, in the order of their numbers. Its columns:
+        trial (str): the hash.
+        number (int): from 0.
+        cell (str), bracket (str): the number of the cell, the bracket as one text.
+        entry (str), bracket_fields (str): the bracket as data; the fields are a JSON list of
+            [field, value as text].
+        objective (str): its name in the registry.
+        strength_name (str), strength (float): name and value of the parameter of the trade-off. It
+            is the declared strength of the objective (usually "beta"). If that is not laid out but
+            another field of `tradeoff.by` is, it is that field. "" and NaN if there is none.
+        seed (int).
+        state (str): a `TrialState`.
+        why (str): the end reason in a sentence, "" if there is none.
+        end_reason (str): an `EndReason`, "" for a trial that has not ended.
+        epoch (int), epochs (int): the last reported epoch, 0 if none; epochs of the complete trial.
+        collapsed (bool): the trial has ended, and no latent was active at its last report.
+        seconds (float): spent inside `step()`.
+        reused_from (str): name of the sweep that had trained the trial, or "".
+        artifacts (str): the folder of the trial's files.
+        attempts (int).
+        rungs (str): JSON list of the epochs at which its cell is judged.
+        "objective.beta", "train.learning_rate", "network.latents", …: the flattened config.
+        "reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl", "mig", "active_units",
+            "kl_latents/0", …: the metrics of the last report.
+        "final/<key>": numbers of the whole data set, NaN unless the trial is COMPLETE. Every scored
+            metric (of the trial itself or of a rescore) has "final/mig_chance",
+            "final/mig_ceiling" and "final/mig_error" beside "final/mig".
+        "best/<key>", "best/epoch": the same with the weights of the best epoch, and that epoch;
+            only if `evaluation.best` is given.
+        "identity/<metric>": JSON of estimator, options and sizes. Two scores compare only if their
+            identities are equal.
+        "reason/<metric>": why a rescored value is NaN or a convention.
+        "software/<name>": versions.
+    `curves` has one row per trial and epoch. Its columns:
+        trial, number, epoch, step, at (unix seconds), images, seconds.
+        The metrics of the epoch, and "train/<term>" for the terms of the training loss.
+        capacity: the capacity C in nats at the last step of the epoch, for objectives with one.
+    `spec` is the spec as a mapping (`SweepSpec.to_dict`), `created` is in unix seconds.
     """
 
     name: str
@@ -59,129 +81,208 @@ class Runs(NamedTuple):
     curves: pd.DataFrame
 
 
+class _Report(NamedTuple):
+    """A report of the ledger with its body parsed."""
+
+    trial: int  # number
+    epoch: int
+    at: float  # unix seconds
+    seconds: float
+    body: dict[str, Any]
+
+
 def load_runs(workspace: Path, name: str) -> Runs:
-    """Return the tables of a sweep.
+    """Return a sweep of a workspace's ledger as data frames.
 
     Raises:
-        LookupError: the workspace has no ledger, or no sweep of this name.
+        LookupError: the workspace does not have a ledger, or the ledger does not have this sweep.
     """
     ledger = Ledger.existing(workspace)
     try:
-        row = ledger.require_sweep(name)
-        return _fold(ledger, workspace, name, row)
+        sweep = ledger.require_sweep(name)
+        return _read_runs(ledger, workspace, sweep)
     finally:
         ledger.close()
 
 
-def _fold(ledger: Ledger, workspace: Path, name: str, row: Any) -> Runs:
-    trials = read_trials(ledger, name)
+def _read_runs(ledger: Ledger, workspace: Path, sweep: Mapping[str, Any]) -> Runs:
+    """Return a sweep, given by its row of the ledger, as data frames."""
+    name, spec = sweep["name"], sweep["spec"]
     attempts = ledger.of(tables.ATTEMPT, name)
-    cells = {cell["number"]: cell for cell in ledger.of(tables.CELL, name)}
-    by = row["spec"]["tradeoff"].get("by") or ()
+    reports = _read_reports(ledger, name)
+
+    trials = read_trials(ledger, name)
+    parked = parked_trials(ledger, name, trials)
     running = {attempt["trial"] for attempt in attempts if attempt["outcome"] is None}
-    waiting = parked_trials(ledger, name, trials)
-    courses = {
-        trial.number: timeline.of_config(trial.config, trial.first_steps)
-        for trial in trials
-        if trial.first_steps
-    }
-    objectives = {trial.number: timeline.objective_of(trial.config) for trial in trials}
-    pruning = row["spec"]["pruning"]
-    finals: dict[int, dict[str, Any]] = {}
-    curves: list[dict[str, Any]] = []
-    for report in ledger.of(tables.REPORT, name):
-        body = json.loads(report["body"])
-        number = report["trial"]
-        curves.append(
-            {
-                "trial": trials[number].hash,
-                "number": number,
-                "epoch": report["epoch"],
-                "step": body["step"],
-                "at": report["at"],
-                "images": body["images"],
-                "seconds": report["seconds"],
-                **body["metrics"],
-                **{f"train/{key}": value for key, value in body["train"].items()},
-                **_capacity(objectives[number], courses[number], body["step"]),
-            }
-        )
-        if body.get("final"):
-            finals[number] = {f"final/{key}": value for key, value in body["final"].items()}
-            finals[number] |= {
-                f"best/{key}": value for key, value in (body.get("best") or {}).items()
-            }
-            finals[number] |= {
-                f"identity/{key}": value for key, value in body.get("identity", {}).items()
-            }
-    for later in ledger.of(tables.RESCORE, name):
-        scored = _rescored(later["metric"], json.loads(later["body"]))
-        finals[later["trial"]] = scored | finals.get(later["trial"], {})
-    rows: list[dict[str, Any]] = []
     for trial in trials:
         if trial.number in running and not trial.ended:
             trial.state = TrialState.RUNNING
-        elif trial.number in waiting:
+        elif trial.number in parked:
             trial.state = TrialState.PARKED
-        rows.append(
-            {
-                **_identity(trial, cells[trial.cell], by, workspace),
-                "attempts": sum(attempt["trial"] == trial.number for attempt in attempts),
-                "rungs": json.dumps(_rungs(pruning, courses.get(trial.number))),
-                **{
-                    key: _scalar(value)
-                    for key, value in flatten(_whole(trial.config)).items()
-                    if key != "seed"
-                },
-                **trial.reported.get(trial.epoch, {}),
-                **(finals.get(trial.number, {}) if trial.state is TrialState.COMPLETE else {}),
-                **{f"software/{key}": value for key, value in json.loads(row["software"]).items()},
-            }
-        )
-    table = pd.DataFrame(rows).sort_values("number", ignore_index=True) if rows else pd.DataFrame()
-    return Runs(name, workspace, row["spec"], row["created"], table, pd.DataFrame(curves))
+
+    timelines = _timelines(trials)
+    cells = {cell["number"]: cell for cell in ledger.of(tables.CELL, name)}
+    attempt_counts = Counter(attempt["trial"] for attempt in attempts)
+    whole_set = _whole_set_columns(reports)
+    _add_rescored(whole_set, ledger.of(tables.RESCORE, name))
+    software = json.loads(sweep["software"])
+
+    rows: list[dict[str, Any]] = []
+    for trial in trials:
+        row = _identity(trial, cells[trial.cell], spec["tradeoff"].get("by") or (), workspace)
+        row["attempts"] = attempt_counts[trial.number]
+        row["rungs"] = json.dumps(_rungs(spec["pruning"], timelines.get(trial.number)))
+        row |= _config_columns(trial.config)
+        row |= trial.reported.get(trial.epoch, {})
+        if trial.state is TrialState.COMPLETE:
+            row |= whole_set.get(trial.number, {})
+        row |= _prefixed("software", software)
+        rows.append(row)
+
+    table = pd.DataFrame()
+    if rows:
+        table = pd.DataFrame(rows).sort_values("number", ignore_index=True)
+    curves = pd.DataFrame(_curve_rows(reports, trials, timelines))
+    return Runs(name, workspace, spec, sweep["created"], table, curves)
 
 
-def _whole(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a stored config with the fields of training that came after it, at their defaults."""
-    added = {
-        key: value
-        for key, value in registry.plain(TrainConfig(epochs=1)).items()
-        if key not in LENGTHS
-    }
-    return {**config, "train": {**added, **config["train"]}}
+def _read_reports(ledger: Ledger, name: str) -> list[_Report]:
+    """Return the reports of a sweep, oldest first."""
+    reports: list[_Report] = []
+    for row in ledger.of(tables.REPORT, name):
+        body = json.loads(row["body"])
+        reports.append(_Report(row["trial"], row["epoch"], row["at"], row["seconds"], body))
+    return reports
 
 
-def _rescored(metric: str, body: dict[str, Any]) -> dict[str, Any]:
-    """Return the columns of a score of stored codes; a column that training has filled stays as it is."""
-    columns: dict[str, Any] = {f"final/{key}": value for key, value in body["numbers"].items()}
+def _timelines(trials: Sequence[TrialProgress]) -> dict[int, Timeline]:
+    """Return number of a trial -> its timeline, for the trials that have reported an epoch."""
+    timelines: dict[int, Timeline] = {}
+    for trial in trials:
+        if trial.first_steps:
+            timelines[trial.number] = timeline.of_config(trial.config, trial.first_steps)
+    return timelines
+
+
+def _curve_rows(
+    reports: Sequence[_Report],
+    trials: Sequence[TrialProgress],
+    timelines: Mapping[int, Timeline],
+) -> list[dict[str, Any]]:
+    """Return the rows of `Runs.curves`, one per report."""
+    objectives = {trial.number: timeline.objective_of(trial.config) for trial in trials}
+    rows: list[dict[str, Any]] = []
+    for report in reports:
+        number, step = report.trial, report.body["step"]
+        row: dict[str, Any] = {
+            "trial": trials[number].hash,
+            "number": number,
+            "epoch": report.epoch,
+            "step": step,
+            "at": report.at,
+            "images": report.body["images"],
+            "seconds": report.seconds,
+        }
+        row |= report.body["metrics"]
+        row |= _prefixed("train", report.body["train"])
+        row |= _capacity(objectives[number], timelines[number], step)
+        rows.append(row)
+    return rows
+
+
+def _whole_set_columns(reports: Sequence[_Report]) -> dict[int, dict[str, Any]]:
+    """Return number of a trial -> its columns "final/…", "best/…" and "identity/…"."""
+    columns: dict[int, dict[str, Any]] = {}
+    for report in reports:
+        final = report.body.get("final")
+        if not final:
+            continue
+        columns[report.trial] = {
+            **_prefixed("final", final),
+            **_prefixed("best", report.body.get("best") or {}),
+            **_prefixed("identity", report.body.get("identity", {})),
+        }
+    return columns
+
+
+def _add_rescored(
+    columns: dict[int, dict[str, Any]], rescores: Sequence[Mapping[str, Any]]
+) -> None:
+    """Add the scores of stored codes to the columns of their trials.
+
+    A column that training has filled keeps its value. New columns come before the others.
+    """
+    for rescore in rescores:
+        number = rescore["trial"]
+        scored = _rescored_columns(rescore["metric"], json.loads(rescore["body"]))
+        columns[number] = scored | columns.get(number, {})
+
+
+def _rescored_columns(metric: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the columns of one score of stored codes."""
+    columns = _prefixed("final", body["numbers"])
     columns[f"identity/{metric}"] = body["identity"]
-    return columns | ({f"reason/{metric}": body["reason"]} if body["reason"] else {})
+    if body["reason"]:
+        columns[f"reason/{metric}"] = body["reason"]
+    return columns
+
+
+def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values with "prefix/" before each key."""
+    return {f"{prefix}/{key}": value for key, value in values.items()}
+
+
+def _config_columns(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the flattened config without the seed; lists are JSON texts.
+
+    A stored config does not have the fields of training that were added to the code later. They
+    get their defaults.
+    """
+    train = registry.plain(TrainConfig(epochs=1))
+    for length in LENGTHS:
+        del train[length]
+    train |= config["train"]
+
+    columns: dict[str, Any] = {}
+    for key, value in flatten({**config, "train": train}).items():
+        if key != "seed":
+            columns[key] = json.dumps(value) if isinstance(value, list | dict) else value
+    return columns
 
 
 def strength(
     config: Mapping[str, Any], laid_out: Collection[str], by: Sequence[str]
 ) -> tuple[str, float]:
-    """Return name and value of a trial's parameter of the trade-off; "" and NaN if it has none.
+    """Return name and value of the parameter of a trial's trade-off; "" and NaN if it has none.
+
+    It is the declared strength of the objective, unless that is not laid out and a numeric field of
+    `by` is.
 
     Args:
-        config: of the trial, with `objective`, `network` and `train`.
-        laid_out: paths ("objective.beta") of what differs between the cells of its objective.
+        config: config of the trial, with `objective`, `network` and `train`.
+        laid_out: paths ("objective.beta") that differ between the cells of its objective.
         by: `tradeoff.by` of the spec.
     """
     declared = OBJECTIVES[config["objective"]["name"]].strength
     if declared is None or f"objective.{declared}" not in laid_out:
-        for field, part in itertools.product(by, ("objective", "train", "network")):
-            value = config[part][field] if f"{part}.{field}" in laid_out else ""
-            if value is None or isinstance(value, int | float):
-                return field, math.nan if value is None else float(value)
-    return ("", math.nan) if declared is None else (declared, float(config["objective"][declared]))
+        for field, section in itertools.product(by, ("objective", "train", "network")):
+            if f"{section}.{field}" not in laid_out:
+                continue
+            value = config[section][field]
+            if value is None:
+                return field, math.nan
+            if isinstance(value, int | float):
+                return field, float(value)
+    if declared is None:
+        return "", math.nan
+    return declared, float(config["objective"][declared])
 
 
 def _identity(
     trial: TrialProgress, cell: Mapping[str, Any], by: Sequence[str], workspace: Path
 ) -> dict[str, Any]:
-    name, value = strength(trial.config, json.loads(cell["params"]), by)
+    """Return the columns that say which trial a row is and how far the trial is."""
+    strength_name, strength_value = strength(trial.config, json.loads(cell["params"]), by)
     return {
         "trial": trial.hash,
         "number": trial.number,
@@ -190,8 +291,8 @@ def _identity(
         "entry": cell["entry"],
         "bracket_fields": cell["fields"],
         "objective": trial.config["objective"]["name"],
-        "strength_name": name,
-        "strength": value,
+        "strength_name": strength_name,
+        "strength": strength_value,
         "seed": trial.seed,
         "state": trial.state.value,
         "why": trial.why,
@@ -205,18 +306,16 @@ def _identity(
     }
 
 
-def _rungs(pruning: Mapping[str, Any] | None, own: Timeline | None) -> list[int]:
-    return (
-        []
-        if pruning is None or own is None
-        else list(timeline.judged_rungs(pruning["rungs"], own).values())
-    )
+def _rungs(pruning: Mapping[str, Any] | None, trial_timeline: Timeline | None) -> list[int]:
+    """Return the epochs of the rungs that judge a trial; [] before its first report."""
+    if pruning is None or trial_timeline is None:
+        return []
+    return list(timeline.judged_rungs(pruning["rungs"], trial_timeline).values())
 
 
-def _capacity(objective: AbstractObjective, own: Timeline, step: int) -> dict[str, float]:
-    asked = timeline.capacity_at(objective, own, step)
-    return {} if asked is None else {"capacity": asked}
-
-
-def _scalar(value: Any) -> Any:
-    return json.dumps(value) if isinstance(value, list | dict) else value
+def _capacity(
+    objective: AbstractObjective, trial_timeline: Timeline, step: int
+) -> dict[str, float]:
+    """Return the capacity (nats) at a step as a column, {} if the objective has none."""
+    capacity = timeline.capacity_at(objective, trial_timeline, step)
+    return {} if capacity is None else {"capacity": capacity}

@@ -11,7 +11,11 @@ from pyarrow import parquet
 
 
 def table_bytes(table: pd.DataFrame) -> bytes:
-    """Return a run table as parquet; a column whose values are of several kinds is stored as JSON texts."""
+    """Return a run table as Parquet.
+
+    Parquet stores one type per column. A column with values of several types is stored as JSON
+    texts.
+    """
     stored = table.copy()
     for column in stored.columns:
         try:

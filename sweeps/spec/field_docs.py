@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from sweeps.spec import type_hints
+from vae_core.hyperparameters import registry
 
 
 class Field(NamedTuple):
@@ -30,7 +31,7 @@ def fields(cls: type) -> list[Field]:
             name=field.name,
             schema=adapters[field.name].json_schema(),
             required=_is_required(field),
-            default=type_hints.tuples_to_lists(_default(field)),
+            default=registry.tuples_to_lists(_default(field)),
             meaning=meanings.get(field.name, ""),
         )
         for field in dataclasses.fields(cls)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
+from metrics.near_names import nearest
 from sweeps.spec import parse, yaml_reader
 from sweeps.spec.errors import Locations, Problem, Problems, SpecError
 from sweeps.spec.overrides import apply_overrides
@@ -83,7 +83,7 @@ def _find(source: str | Path) -> tuple[Path, str]:
     is_meant_as_path = path.exists() or path.suffix or len(path.parts) > 1
     if is_meant_as_path:
         return path, str(source)
-    near = difflib.get_close_matches(str(source), bundled, n=1, cutoff=0.5)
-    hint = f"did you mean {near[0]!r}? " if near else ""
+    near = nearest(str(source), bundled, cutoff=0.5)
+    hint = f"did you mean {near!r}? " if near else ""
     message = f"no such file and no bundled spec; {hint}known: {', '.join(bundled)}"
     raise SpecError([Problem(None, (), message)], source=str(source))

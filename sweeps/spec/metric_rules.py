@@ -9,7 +9,7 @@ import metrics
 from sweeps.spec import registry_blocks
 from sweeps.spec.draft import Draft, no_factors
 from sweeps.spec.errors import Problems, SpecPath, spell
-from sweeps.spec.sections import EPOCH_METRICS, NEED_FACTORS
+from vae_core.epoch_metrics import COMMON_METRICS, EPOCH_METRICS
 from vae_core.hyperparameters import registry
 from vae_core.objectives import OBJECTIVES
 
@@ -17,10 +17,10 @@ from vae_core.objectives import OBJECTIVES
 def check_goals(draft: Draft, problems: Problems) -> None:
     """Check that goals and pruning use metrics of every epoch, and that no two goals are alike."""
     for path, name in _metrics_of_epochs(draft):
-        if name not in EPOCH_METRICS:
-            unknown = registry.unknown("per-epoch metric", name, EPOCH_METRICS)
+        if name not in COMMON_METRICS:
+            unknown = registry.unknown("per-epoch metric", name, COMMON_METRICS)
             problems.add(path, f"{spell(path)}: {unknown}")
-        elif name in NEED_FACTORS and draft.lacks_factors:
+        elif EPOCH_METRICS[name].needs_factors and draft.lacks_factors:
             problems.add(path, f"{spell(path)}: {no_factors(name)}; use elbo")
     count = Counter(goal.metric for goal in draft.goals or ())
     for name in sorted(count):

@@ -12,7 +12,8 @@ from pydantic import BeforeValidator, model_validator
 
 import metrics
 from sweeps.spec.errors import Problems, SpecPath, spell
-from sweeps.spec.sections import EPOCH_METRICS, Section
+from sweeps.spec.sections import Section
+from vae_core.epoch_metrics import COMMON_METRICS, EPOCH_METRICS
 from vae_core.hyperparameters import registry
 
 Scalar = bool | int | float | str
@@ -106,8 +107,8 @@ def better(metric: str) -> Literal["max", "min"] | None:
     Raises:
         ValueError: no metric has this name.
     """
-    if metric in EPOCH_METRICS:
-        return EPOCH_METRICS[metric]
+    if metric in COMMON_METRICS:
+        return EPOCH_METRICS[metric].better
     end = metrics.find(metric).better
     return end if end in ("max", "min") else None
 

@@ -167,7 +167,7 @@ def block_to_dict(block: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Space):
             mapping[key] = space.to_dict(value)
         else:
-            mapping[key] = type_hints.tuples_to_lists(value)
+            mapping[key] = registry.tuples_to_lists(value)
     return mapping
 
 

@@ -19,26 +19,10 @@ from pydantic import (
     model_validator,
 )
 
-EPOCH_METRICS: dict[str, Literal["max", "min"] | None] = {
-    "reconstruction": "min",
-    "kl": "min",
-    "elbo": "max",
-    "mi": "max",
-    "tc": "min",
-    "dimwise_kl": "min",
-    "mig": "max",
-    "active_units": None,
-}
-"""Metrics that every epoch reports -> their better end, None if neither is.
-
-Goals and pruning use these and no others.
-"""
-
-NEED_FACTORS = frozenset({"mig"})
-"""The metrics of `EPOCH_METRICS` that need ground-truth factors."""
+from vae_core.epoch_metrics import COMMON_METRICS, EPOCH_METRICS
 
 Mode = Literal["max", "min"]
-MetricName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(EPOCH_METRICS)})]
+MetricName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(COMMON_METRICS)})]
 
 
 def _leave_out(*names: str) -> ConfigDict:
@@ -71,8 +55,9 @@ def _with_mode(value: Any) -> Any:
     """Return the mapping of a goal or pruning with the mode that follows from its metric."""
     if not isinstance(value, Mapping) or value.get("mode") is not None:
         return value
+    metric = str(value.get("metric"))
     # An unknown metric is a problem already; "max" keeps the missing mode from being another.
-    mode = EPOCH_METRICS.get(str(value.get("metric")), "max")
+    mode = EPOCH_METRICS[metric].better if metric in COMMON_METRICS else "max"
     return value if mode is None else {**value, "mode": mode}
 
 

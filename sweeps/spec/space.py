@@ -6,11 +6,12 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
+
+from metrics.near_names import did_you_mean
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,7 @@ def parse(mapping: Mapping[str, Any]) -> Space:
         raise ValueError(f"a space has one key of {', '.join(SPACES)}, got {keys}")
     ((kind, values),) = mapping.items()
     if kind not in SPACES:
-        near = difflib.get_close_matches(kind, SPACES, n=1, cutoff=0.5)
-        hint = f"; did you mean {near[0]!r}?" if near else ";"
+        hint = did_you_mean(kind, SPACES, cutoff=0.5)
         raise ValueError(f"unknown space {kind!r}{hint} known: {', '.join(SPACES)}")
     if not isinstance(values, list | tuple):
         raise ValueError(f"{kind} must be given a list, got {values!r}")

@@ -8,7 +8,6 @@ messages.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import functools
 import re
 from collections.abc import Iterable, Mapping
@@ -19,6 +18,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 from torch import Tensor
 
+from metrics.near_names import nearest
 from sweeps.spec.errors import Problems, SpecPath, spell
 from vae_core.hyperparameters import registry
 
@@ -53,7 +53,7 @@ def read(
         known_keys: keys of the mapping, to name the nearest to an unknown one.
     """
     try:
-        return adapter.validate_python(lists_to_tuples(value), strict=True)
+        return adapter.validate_python(registry.lists_to_tuples(value), strict=True)
     except ValidationError as error:
         all_details = error.errors(include_url=False)
     details_by_path: dict[SpecPath, list[ErrorDetails]] = {}
@@ -174,8 +174,8 @@ def _nearest_choice(value: Any, all_details: list[ErrorDetails]) -> str:
     choices: list[str] = []
     for details in all_details:
         choices += re.findall(r"'([^']+)'", details.get("ctx", {}).get("expected", ""))
-    near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    near = nearest(str(value), choices, cutoff=0.5)
+    return f"; did you mean {near!r}?" if near else ""
 
 
 def _without_tensors(hint: Any) -> Any:
@@ -193,27 +193,9 @@ def _without_tensors(hint: Any) -> Any:
     return hint
 
 
-def lists_to_tuples(value: Any) -> Any:
-    """Return a value with tuples for YAML's lists: tuples are the only sequences in our hints."""
-    if isinstance(value, list | tuple):
-        return tuple(lists_to_tuples(item) for item in value)
-    if isinstance(value, Mapping):
-        return {key: lists_to_tuples(item) for key, item in value.items()}
-    return value
-
-
-def tuples_to_lists(value: Any) -> Any:
-    """Return a value with lists for tuples, as YAML and messages write them."""
-    if isinstance(value, list | tuple):
-        return [tuples_to_lists(item) for item in value]
-    if isinstance(value, Mapping):
-        return {key: tuples_to_lists(item) for key, item in value.items()}
-    return value
-
-
 def value_text(value: Any) -> str:
     """Return a value as a message writes it."""
-    text = repr(tuples_to_lists(value))
+    text = repr(registry.tuples_to_lists(value))
     return {"None": "null", "True": "true", "False": "false"}.get(text, text)
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import abc
 import contextlib
 import os
-import tempfile
 from pathlib import Path
 
 from pyarrow import fs
+
+from vae_core.atomic_files import write_atomically
 
 
 class AbstractFiles(abc.ABC):
@@ -44,23 +45,7 @@ class LocalFiles(AbstractFiles):
     def write(self, path: str, content: bytes) -> None:
         target = self.root / path
         target.parent.mkdir(parents=True, exist_ok=True)
-        handle, aside = tempfile.mkstemp(prefix=".", suffix=".part", dir=target.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(aside, 0o644)  # mkstemp makes it private; a lab shares its workspace
-            os.replace(aside, target)
-        except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(aside)
-            raise
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # so that the rename survives a power cut
-        finally:
-            os.close(folder)
+        write_atomically(target, content, durable=True)
 
     def read(self, path: str) -> bytes:
         return (self.root / path).read_bytes()

@@ -1,4 +1,4 @@
-"""One suite over every data set: a new row of the registry is tested without a new test file."""
+"""Tests of every data set: a new row of the registry is tested without a new test file."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ TINY: dict[str, Callable[[Path], AbstractDataset]] = {
     "arrays": arrays,
     "images": image_folder,
 }
-"""A small set of each row, made in a folder."""
+"""A small data set of each row; its files are written into a folder."""
 
 WITHOUT_FILES: dict[str, Callable[[Path], AbstractDataset]] = {
     "dsprites": lambda folder: DSprites(path=str(folder / "gone.npz")),
@@ -59,9 +59,13 @@ WITHOUT_FILES: dict[str, Callable[[Path], AbstractDataset]] = {
     "arrays": lambda folder: Arrays(path=str(folder / "gone.npz")),
     "images": lambda folder: ImageFolder(path=str(folder / "gone")),
 }
-"""Each row with a file that is not there."""
+"""Each row with a file that does not exist."""
 
-STAND_INS = [name for name, cls in DATASETS.items() if "stand_in" in cls.__dataclass_fields__]  # type: ignore[attr-defined]
+STAND_INS = [
+    name
+    for name, cls in DATASETS.items()
+    if "stand_in" in cls.__dataclass_fields__  # type: ignore[attr-defined]
+]
 OF_FIXED_SIZE = ("dsprites", "mnist", "shapes3d", "cars3d", "smallnorb")
 
 registered = pytest.mark.parametrize("name", DATASETS)
@@ -89,9 +93,9 @@ def test_a_row_is_final_frozen_and_knows_its_name(name: str) -> None:
     assert cls.__bases__ == (AbstractDataset,)
     assert cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
     assert cls.name == name
-    assert all(
-        remote.url.startswith("http") and remote.url.endswith(remote.name) for remote in cls.remotes
-    )
+    for remote in cls.remotes:
+        assert remote.url.startswith("http")
+        assert remote.url.endswith(remote.name)
 
 
 @registered
@@ -157,7 +161,8 @@ def test_options_survive_json_and_yaml(tiny: AbstractDataset) -> None:
     text = json.dumps(mapping)
     assert registry.build("data set", json.loads(text), DATASETS) == tiny
     assert registry.build("data set", YAML(typ="safe").load(text), DATASETS) == tiny
-    assert list(mapping) == ["name", *(field.name for field in dataclasses.fields(tiny))]  # type: ignore[arg-type]
+    fields = dataclasses.fields(tiny)  # type: ignore[arg-type]
+    assert list(mapping) == ["name", *(field.name for field in fields)]
 
 
 @registered
@@ -174,9 +179,9 @@ def test_a_wrong_option_is_refused_with_rule_and_value(name: str, tiny: Abstract
             (rule for kind, rule in rules.items() if str(field.type).startswith(kind)), None
         )
         if rule is not None:
-            wrong: Any = {**mapping, field.name: 0.5}
+            changed: Any = {**mapping, field.name: 0.5}
             with pytest.raises(ValueError, match=rf"{field.name} {rule}.*, got 0\.5"):
-                registry.build("data set", wrong, DATASETS)
+                registry.build("data set", changed, DATASETS)
     with pytest.raises(
         ValueError, match=f"data set {name}: unknown field 'pth'; did you mean 'path'"
     ):
@@ -190,7 +195,7 @@ def test_a_stand_in_reads_no_file(name: str) -> None:
 
 
 @registered
-def test_what_is_there_is_not_missing(tiny: AbstractDataset, tmp_path: Path) -> None:
+def test_an_existing_file_is_not_missing(tiny: AbstractDataset, tmp_path: Path) -> None:
     assert tiny.missing(tmp_path) is None
 
 
@@ -201,7 +206,7 @@ def test_a_missing_file_is_named_with_the_remedy(name: str, tmp_path: Path) -> N
     assert missing is not None
     assert missing.startswith("path must ")
     assert str(tmp_path) in missing
-    if dataset.remotes and name != "dsprites":  # which needs no file, and says that
+    if dataset.remotes and name != "dsprites":  # dSprites can be drawn without a file
         assert f"`sweeps data download {name}`" in missing
         assert dataset.remotes[0].url.rpartition("/")[0] in missing
     with pytest.raises(ValueError, match=str(tmp_path)):

@@ -1,12 +1,14 @@
-"""One suite over every objective: a new row of the registry is tested without a new test file."""
+"""Tests of every objective: a new row of the registry is tested without a new test file."""
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import inspect
+import itertools
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, get_type_hints
 
 import pytest
 import torch
@@ -17,7 +19,7 @@ from torch import Tensor
 from torch.func import functional_call, stack_module_state, vmap
 
 from vae_core import BetaVAE
-from vae_core.hyperparameters import field_checks, registry
+from vae_core.hyperparameters import registry
 from vae_core.networks import Networks
 from vae_core.objectives import OBJECTIVES, VAE, AbstractAlternating, AbstractObjective, JointVAE
 from vae_core.types import Batch, Context, Noise, Terms
@@ -31,21 +33,25 @@ def loss_and_gradients(
     return loss, torch.autograd.grad(loss, case.nets.players()["vae"])
 
 
-def knobs(cls: type[AbstractObjective]) -> list[str]:
+def field_names(cls: type[AbstractObjective]) -> list[str]:
+    return [field.name for field in dataclasses.fields(cls)]  # pyright: ignore[reportArgumentType]
+
+
+def scalars(cls: type[AbstractObjective]) -> list[str]:
     """Return the names of the fields that may differ between fused trials."""
-    return [field.name for field in dataclasses.fields(cls) if "Knob" in str(field.type)]  # pyright: ignore[reportArgumentType]
+    fields = dataclasses.fields(cls)  # pyright: ignore[reportArgumentType]
+    return [field.name for field in fields if "Scalar" in str(field.type)]
 
 
-def at_work(cls: type[AbstractObjective], **knobs: Any) -> AbstractObjective:
-    """Return an objective with every part of it at work at step 3 of 10: short stages; a small discriminator."""
-    short = {
-        "stage_length": 0.2,
-        "code_stage": 1,
-        "depth": 2,
-        "width": 20,
-    }  # the second of five stages: latents shut
-    known = {field.name for field in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
-    return cls(**{name: value for name, value in short.items() if name in known}, **knobs)
+def at_work(cls: type[AbstractObjective], **values: Any) -> AbstractObjective:
+    """Return an objective with every part of its loss in use at step 3 of 10.
+
+    It has short stages and a small discriminator. Step 3 is in the second of five stages, so some
+    latents are not open yet.
+    """
+    short = {"stage_length": 0.2, "code_stage": 1, "depth": 2, "width": 20}
+    known = field_names(cls)
+    return cls(**{name: value for name, value in short.items() if name in known}, **values)
 
 
 registered = pytest.mark.parametrize("name", OBJECTIVES)
@@ -68,16 +74,16 @@ def test_each_player_s_loss_reaches_all_of_its_weights(name: str, network: str) 
     rivals = objective.terms(*case).rivals
     assert set(rivals) == set(objective.rivals) == set(case.nets.players()) - {"vae"}
     for player, loss in rivals.items():
-        own = case.nets.players()[player]
-        others = [
-            weight
-            for other, weights in case.nets.players().items()
-            if other != player
-            for weight in weights
-        ]
-        gradients = torch.autograd.grad(loss, [*own, *others], allow_unused=True)
-        assert all(g is not None and g.isfinite().all() and g.any() for g in gradients[: len(own)])
-        assert gradients[len(own) :] == (None,) * len(others)  # detached: it does not move them
+        players = case.nets.players()
+        weights = players.pop(player)
+        others = list(itertools.chain(*players.values()))
+        gradients = torch.autograd.grad(loss, [*weights, *others], allow_unused=True)
+        for gradient in gradients[: len(weights)]:
+            assert gradient is not None
+            assert gradient.isfinite().all()
+            assert gradient.any()
+        # The loss does not depend on the other players' weights.
+        assert gradients[len(weights) :] == (None,) * len(others)
 
 
 @registered
@@ -101,20 +107,20 @@ def test_terms_are_scalars_and_depend_on_arguments_only(name: str, network: str)
 @registered
 @networked
 def test_reconstruction_is_never_weighted(name: str, network: str) -> None:
-    """−E log p(x|z) itself: what is plotted as reconstruction can be compared across objectives."""
+    """It is −E log p(x|z) in every objective, so that a plot can compare objectives."""
     objective = at_work(OBJECTIVES[name])
     case = make(objective, network)
     batch = case.batch
     if isinstance(objective, JointVAE):
         batch = batch._replace(code=objective.relaxed_code(case.nets.encode(batch), case.noise))
-    plain = VAE().terms(case.nets, batch, case.noise, case.ctx).reconstruction
-    assert torch.equal(objective.terms(*case).reconstruction, plain)
+    of_vae = VAE().terms(case.nets, batch, case.noise, case.ctx).reconstruction
+    assert torch.equal(objective.terms(*case).reconstruction, of_vae)
 
 
 @registered
 @networked
-def test_neutral_settings_are_the_plain_vae(name: str, network: str) -> None:
-    """Or there are none, and then the reconstruction is measured alone: it moves no weight."""
+def test_neutral_settings_are_the_vae(name: str, network: str) -> None:
+    """An objective without neutral settings does not descend its reconstruction."""
     neutral = OBJECTIVES[name].neutral
     objective = at_work(OBJECTIVES[name], **(neutral or {}))
     case = make(objective, network)
@@ -122,114 +128,124 @@ def test_neutral_settings_are_the_plain_vae(name: str, network: str) -> None:
         assert not objective.terms(*case).reconstruction.requires_grad
         return
     loss, gradients = loss_and_gradients(objective, case)
-    plain, plain_gradients = loss_and_gradients(VAE(), case)
-    torch.testing.assert_close(loss, plain, rtol=1e-14, atol=0)
-    # float64; a neutral weight may leave 0 · gradient behind, which reorders a sum
-    torch.testing.assert_close(gradients, plain_gradients, rtol=1e-12, atol=1e-14)
+    of_vae, gradients_of_vae = loss_and_gradients(VAE(), case)
+    torch.testing.assert_close(loss, of_vae, rtol=1e-14, atol=0)
+    # float64; a neutral weight may add 0 · gradient, which reorders a sum
+    torch.testing.assert_close(gradients, gradients_of_vae, rtol=1e-12, atol=1e-14)
 
 
 @registered
 def test_default_strength_is_not_neutral(name: str) -> None:
-    """Else the neutral test would pass on an objective that ignores its knob."""
+    """Otherwise the neutral test would pass for an objective that ignores its strength."""
     strength = OBJECTIVES[name].strength
     if strength is None:
         return
     weak, strong = (at_work(OBJECTIVES[name], **{strength: value}) for value in (3.0, 7.0))
     case = make(strong)
-    # A controller's β follows its strength slowly, and from its lower end not at all: it starts further up.
+    # A controller's β follows its strength slowly, and at its lower bound not at all, so the
+    # controller starts above it.
     case = case._replace(ctx=case.ctx._replace(memory=case.ctx.memory + 5))
     assert loss_and_gradients(weak, case)[0] != loss_and_gradients(strong, case)[0]
-    assert strength in knobs(OBJECTIVES[name])
+    assert strength in scalars(OBJECTIVES[name])
+
+
+def stacked(tuples: list[Any]) -> Any:
+    """Return named tuples of tensors as one, with the tensors stacked."""
+    return type(tuples[0])(*(torch.stack(parts) for parts in zip(*tuples, strict=True)))
 
 
 @registered
 @networked
 def test_three_trials_fused_equal_three_trials_alone(name: str, network: str) -> None:
-    """Also where an inner problem is solved first: its costs fused, then its codes, on the host, trial by trial."""
+    """The costs of an inner problem are fused, its codes are computed trial by trial on the CPU."""
     cls = OBJECTIVES[name]
-    values = {
-        knob: torch.tensor([0.5, 1.0, 6.0], dtype=torch.float64) + k
-        for k, knob in enumerate(knobs(cls))
-    }
+    values: dict[str, Tensor] = {}
+    for k, field in enumerate(scalars(cls)):
+        values[field] = torch.tensor([0.5, 1.0, 6.0], dtype=torch.float64) + k
     trials = [
-        at_work(cls, **{knob: float(value[k]) for knob, value in values.items()}) for k in range(3)
+        at_work(cls, **{field: float(value[k]) for field, value in values.items()})
+        for k in range(3)
     ]
     cases = [make(trial, network, seed=seed) for seed, trial in enumerate(trials)]
-    wanted = [player_gradients(trial, case) for trial, case in zip(trials, cases, strict=True)]
+    expected = [player_gradients(trial, case) for trial, case in zip(trials, cases, strict=True)]
 
-    weights, buffers = stack_module_state([case.nets for case in cases])  # pyright: ignore[reportArgumentType]
-    batch = Batch(
-        *(torch.stack(parts) for parts in zip(*(case.batch for case in cases), strict=True))
-    )
-    noise = Noise(
-        *(torch.stack(parts) for parts in zip(*(case.noise for case in cases), strict=True))
-    )
+    nets: list[Any] = [case.nets for case in cases]
+    weights, buffers = stack_module_state(nets)
+    batch: Batch = stacked([case.batch for case in cases])
+    noise: Noise = stacked([case.noise for case in cases])
     memory = torch.stack([case.ctx.memory for case in cases])
-    step, total, n_data, _ = cases[0].ctx
 
-    def on(function: Callable[[Networks, AbstractObjective, Context], Any]) -> Callable[..., Any]:
-        """Return a function of one trial's tensors, which `vmap` can stack."""
+    def of_trials(function: Callable[..., Any], batch: Batch) -> tuple[Callable[..., Any], Any]:
+        """Return a function of one trial's tensors for `vmap`, and the stacked tensors."""
 
-        def run(weights: Any, buffers: Any, memory: Tensor, values: dict[str, Tensor]) -> Any:
-            objective, ctx = at_work(cls, **values), Context(step, total, n_data, memory)
+        def of_one_trial(
+            weights: Any,
+            buffers: Any,
+            memory: Tensor,
+            values: dict[str, Tensor],
+            batch: Batch,
+            noise: Noise,
+        ) -> Any:
+            objective = at_work(cls, **values)
+            ctx = cases[0].ctx._replace(memory=memory)
             return functional_call(
-                cases[0].nets, (weights, buffers), (lambda nets: function(nets, objective, ctx),)
+                cases[0].nets,
+                (weights, buffers),
+                (lambda nets: function(nets, objective, batch, noise, ctx),),
             )
 
-        return run
+        return of_one_trial, (weights, buffers, memory, values, batch, noise)
 
     if isinstance(trials[0], AbstractAlternating):
         blank = batch._replace(code=torch.zeros_like(batch.code))
+        of_one_trial, arguments = of_trials(cost, blank)
+        costs = vmap(of_one_trial)(*arguments)
+        codes: list[Tensor] = []
+        for rows in costs:
+            categories = trials[0].resolve(rows.detach().numpy(), cases[0].ctx)
+            codes.append(torch.eye(batch.code.shape[2]).double()[torch.from_numpy(categories)])
+        assert torch.equal(torch.stack(codes), batch.code)
 
-        def cost(
-            nets: Networks, objective: AbstractObjective, ctx: Context, one: Batch, draw: Noise
-        ) -> Tensor:
-            assert isinstance(objective, AbstractAlternating)
-            return objective.cost(nets, one, draw, ctx)
-
-        costs = vmap(
-            lambda w, b, m, v, one, draw: on(lambda nets, o, c: cost(nets, o, c, one, draw))(
-                w, b, m, v
-            )
-        )(weights, buffers, memory, values, blank, noise)
-        chosen = [trials[0].resolve(row.detach().numpy(), cases[0].ctx) for row in costs]
-        codes = torch.stack(
-            [torch.eye(batch.code.shape[2]).double()[torch.from_numpy(row)] for row in chosen]
-        )
-        assert torch.equal(codes, batch.code)
-
-    def losses(
-        w: Any, b: Any, m: Tensor, v: dict[str, Tensor], one: Batch, draw: Noise, player: str
-    ) -> Tensor:
-        def total_of(nets: Networks, objective: AbstractObjective, ctx: Context) -> Tensor:
-            terms: Terms = objective.terms(nets, one, draw, ctx)
-            return terms.reconstruction + terms.penalty if player == "vae" else terms.rivals[player]
-
-        return on(total_of)(w, b, m, v)
-
-    for player in wanted[0]:
-        of_player = lambda *arguments, player=player: losses(*arguments, player)  # noqa: E731
-        fused = vmap(torch.func.grad(of_player))(weights, buffers, memory, values, batch, noise)
-        for k, alone in enumerate(wanted):
+    for player in expected[0]:
+        of_one_trial, arguments = of_trials(functools.partial(player_loss, player), batch)
+        gradients = vmap(torch.func.grad(of_one_trial))(*arguments)
+        for k, alone in enumerate(expected):
             for weight, gradient in alone[player].items():
                 # batched matrix products add in another order
-                torch.testing.assert_close(fused[weight][k], gradient, rtol=1e-10, atol=1e-12)
+                torch.testing.assert_close(gradients[weight][k], gradient, rtol=1e-10, atol=1e-12)
+
+
+def cost(
+    nets: Networks, objective: AbstractObjective, batch: Batch, noise: Noise, ctx: Context
+) -> Tensor:
+    assert isinstance(objective, AbstractAlternating)
+    return objective.cost(nets, batch, noise, ctx)
+
+
+def player_loss(
+    player: str,
+    nets: Networks,
+    objective: AbstractObjective,
+    batch: Batch,
+    noise: Noise,
+    ctx: Context,
+) -> Tensor:
+    terms: Terms = objective.terms(nets, batch, noise, ctx)
+    return terms.reconstruction + terms.penalty if player == "vae" else terms.rivals[player]
 
 
 def player_gradients(objective: AbstractObjective, case: Case) -> dict[str, dict[str, Tensor]]:
-    """Return player -> weight -> gradient of the player's own loss."""
+    """Return player -> weight -> gradient of the player's loss."""
+    names = {id(weight): name for name, weight in case.nets.named_parameters()}
+    gradients: dict[str, dict[str, Tensor]] = {}
     terms = objective.terms(*case)
     losses = {"vae": terms.reconstruction + terms.penalty, **terms.rivals}
-    names = {id(weight): name for name, weight in case.nets.named_parameters()}
-    return {
-        player: {
-            names[id(weight)]: gradient
-            for weight, gradient in zip(
-                own, torch.autograd.grad(losses[player], own, retain_graph=True), strict=True
-            )
+    for player, weights in case.nets.players().items():
+        slopes = torch.autograd.grad(losses[player], weights, retain_graph=True)
+        gradients[player] = {
+            names[id(weight)]: slope for weight, slope in zip(weights, slopes, strict=True)
         }
-        for player, own in case.nets.players().items()
-    }
+    return gradients
 
 
 @registered
@@ -239,9 +255,8 @@ def test_memory_changes_the_loss_or_is_none(name: str) -> None:
         return
     case = make(objective)
     other = case._replace(ctx=case.ctx._replace(memory=case.ctx.memory + 3))
-    assert not torch.allclose(
-        loss_and_gradients(objective, case)[0], loss_and_gradients(objective, other)[0]
-    )
+    loss, other_loss = (loss_and_gradients(objective, one)[0] for one in (case, other))
+    assert not torch.allclose(loss, other_loss)
 
 
 @registered
@@ -250,9 +265,9 @@ def test_evaluation_code_fits_what_the_decoder_reads(name: str) -> None:
     case = solved(objective, make(objective))
     code = objective.code(case.nets, case.batch, case.nets.encode(case.batch), case.ctx)
     assert code.shape == case.batch.code.shape
-    for block in (
-        code.split(list(objective.wiring.reads_code), 1) if objective.wiring.reads_code else ()
-    ):
+    if not objective.wiring.reads_code:
+        return
+    for block in code.split(list(objective.wiring.reads_code), 1):
         assert torch.equal(block.sum(1), torch.ones(len(block)).double())
         assert set(block.unique().tolist()) <= {0.0, 1.0}
 
@@ -260,7 +275,7 @@ def test_evaluation_code_fits_what_the_decoder_reads(name: str) -> None:
 @registered
 @pytest.mark.parametrize("total", [10, 300_000])
 def test_schedules_end_when_they_say(name: str, total: int) -> None:
-    """After `settled` the loss does not depend on the step any more; with schedules it did before."""
+    """From `settled` on the loss does not depend on the step; with schedules it did before."""
     objective = OBJECTIVES[name]()
     case = make(objective)
     settled = objective.settled(total, latents=3)
@@ -272,9 +287,8 @@ def test_schedules_end_when_they_say(name: str, total: int) -> None:
 
     assert loss(settled) == loss(settled + 7) == loss(10 * total)
     # A slope may be too small to see in one step of 300,000; a stage is not.
-    assert not settled or any(
-        loss(before) != loss(settled) for before in (settled - 1, settled // 2)
-    )
+    if settled:
+        assert any(loss(before) != loss(settled) for before in (settled - 1, settled // 2))
 
 
 @registered
@@ -285,19 +299,20 @@ def test_config_survives_yaml_and_json(name: str) -> None:
     through_yaml = YAML(typ="safe").load(json.dumps(mapping))  # JSON is YAML
     assert registry.build("objective", through_json, OBJECTIVES) == objective
     assert registry.build("objective", through_yaml, OBJECTIVES) == objective
-    assert list(mapping) == ["name", *(field.name for field in dataclasses.fields(objective))]  # pyright: ignore[reportArgumentType]
+    assert list(mapping) == ["name", *field_names(OBJECTIVES[name])]
 
 
 @registered
 def test_bounds_refuse_by_name_rule_and_value(name: str) -> None:
     cls = OBJECTIVES[name]
-    for knob in knobs(cls):
-        with pytest.raises(ValueError, match=f"{knob} must be finite, got nan"):
-            cls(**{knob: float("nan")})
-        for bound in field_checks.constraints(cls, knob):
+    hints = get_type_hints(cls, include_extras=True)
+    for field in scalars(cls):
+        with pytest.raises(ValueError, match=f"{field} must be finite, got nan"):
+            cls(**{field: float("nan")})
+        for bound in getattr(hints[field], "__metadata__", ()):
             if isinstance(bound, Ge):
-                with pytest.raises(ValueError, match=rf"{knob} must be >= {bound.ge}, got -1\.5"):
-                    cls(**{knob: -1.5})
+                with pytest.raises(ValueError, match=rf"{field} must be >= {bound.ge}, got -1\.5"):
+                    cls(**{field: -1.5})
 
 
 @registered
@@ -306,7 +321,7 @@ def test_objective_is_abstract_or_final_and_frozen(name: str) -> None:
     assert all(inspect.isabstract(base) for base in cls.__bases__)
     assert not inspect.isabstract(cls)
     assert cls.__dataclass_params__.frozen  # type: ignore[attr-defined]
-    assert set(cls.neutral or {}) <= {field.name for field in dataclasses.fields(cls)}  # pyright: ignore[reportArgumentType]
+    assert set(cls.neutral or {}) <= set(field_names(cls))
 
 
 @registered
@@ -314,8 +329,8 @@ def test_every_field_has_a_meaning_and_every_docstring_a_source(name: str) -> No
     text = inspect.getdoc(OBJECTIVES[name]) or ""
     assert "Source: " in text
     assert "L = " in text
-    for field in dataclasses.fields(OBJECTIVES[name]):  # pyright: ignore[reportArgumentType]
-        assert f"\n    {field.name}: " in text
+    for field in field_names(OBJECTIVES[name]):
+        assert f"\n    {field}: " in text
 
 
 def test_unknown_names_are_refused_with_the_nearest() -> None:

@@ -1,4 +1,4 @@
-"""A rescore that is killed with SIGKILL goes on with the same command, and every number is there once."""
+"""A rescore killed by SIGKILL resumes with the same command and stores every number once."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ KEYS = {f"final/mig_hist20{part}" for part in ("", "_error", "_chance", "_ceilin
 
 
 def rescore(workspace: Path, failpoint: str = "") -> int:
+    """Run `sweeps rescore` in another process; return its exit code."""
     command = [
         sys.executable,
         "-m",
@@ -32,20 +33,20 @@ def rescore(workspace: Path, failpoint: str = "") -> int:
     environment = dict(os.environ)
     if failpoint:
         environment["SWEEPS_FAILPOINT"] = f"{failpoint}={workspace / 'killed'}"
-    done = subprocess.run(
+    process = subprocess.run(
         [*command, "--workspace", str(workspace)],
         env=environment,
         capture_output=True,
         timeout=240,
         check=False,
     )
-    return done.returncode
+    return process.returncode
 
 
 def assert_every_number_once(workspace: Path, trials: int) -> None:
-    found = points(workspace)
-    assert len(found) == trials
-    for counted in found.values():
+    counts_of_trials = points(workspace)
+    assert len(counts_of_trials) == trials
+    for counted in counts_of_trials.values():
         assert set(counted.values()) == {1}
         assert {step for _, step in counted} == {2}
         assert {key for key, _ in counted} >= KEYS
@@ -56,14 +57,14 @@ def scored(workspace: Path) -> list[tuple[int, str, float, str]]:
     return [(row["trial"], row["metric"], row["at"], row["body"]) for row in rows]
 
 
-def test_killed_between_ledger_and_mlflow_it_goes_on_where_it_was(tmp_path: Path) -> None:
+def test_killed_between_ledger_and_mlflow_it_resumes_at_the_same_score(tmp_path: Path) -> None:
     trials = len(finished(tmp_path).trials)
     assert rescore(tmp_path, "track.before_rescored:2") == -signal.SIGKILL
     before = scored(tmp_path)
     assert rescore(tmp_path) == 0
     assert_every_number_once(tmp_path, trials)
     after = scored(tmp_path)
-    assert after[: len(before)] == before  # what was written is not computed again
+    assert after[: len(before)] == before  # stored scores are not computed again
     assert len(after) == 2 * trials
 
 
@@ -71,7 +72,7 @@ def test_killed_between_ledger_and_mlflow_it_goes_on_where_it_was(tmp_path: Path
 @pytest.mark.parametrize(
     "moment", ["rescore.before_record:3", "rescore.recorded:3", "track.rescored:2"]
 )
-def test_killed_at_other_moments_no_number_is_lost_doubled_or_another(
+def test_killed_at_other_moments_no_number_is_lost_repeated_or_changed(
     moment: str, tmp_path: Path
 ) -> None:
     clean, killed = tmp_path / "clean", tmp_path / "killed_often"

@@ -1,4 +1,4 @@
-"""Real processes, real SIGKILLs: the sweep ends complete and every number is there once."""
+"""Sweeps with processes killed by SIGKILL: they end complete and store every number once."""
 
 import json
 import os
@@ -21,7 +21,8 @@ SPEC = {
     "seeds": 1,
     "train": {"epochs": 6, "batch_size": 32, "learning_rate": {"grid": [1e-2, 1e-3]}},
     "checkpoint": {"every": 1, "min_seconds": 0},
-    # One trial at a time: ASHA judges in order of arrival, so only then are the verdicts those of the clean run.
+    # One trial at a time: ASHA judges in order of arrival, so only then are the verdicts the same
+    # as without a kill.
     "resources": {"max_concurrent": 1},
 }
 HALF = {"COMPLETE": 2, "PRUNED": 2}
@@ -29,6 +30,7 @@ TWO_AT_ONCE = {**SPEC, "resources": {"trial_timeout": "30s"}}
 
 
 def start(workspace, spec, failpoint=None):
+    """Start `sweeps run` in another process, which a failpoint may kill."""
     workspace.mkdir(exist_ok=True)
     path = workspace / "spec.yaml"
     path.write_text(dump(spec))
@@ -42,6 +44,7 @@ def start(workspace, spec, failpoint=None):
 
 
 def run(workspace, spec, failpoint=None):
+    """Run `sweeps run` to its end; return exit code and output."""
     process = start(workspace, spec, failpoint)
     output, _ = process.communicate(timeout=240)
     return process.returncode, output
@@ -52,18 +55,19 @@ def rows(workspace, table):
 
 
 def wait_for_reports(workspace, number, seconds=120):
+    """Return the reports of a running sweep as soon as there are `number` of them."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         if (workspace / "ledger.db").exists():
-            found = rows(workspace, tables.REPORT)
-            if len(found) >= number:
-                return found
+            reports = rows(workspace, tables.REPORT)
+            if len(reports) >= number:
+                return reports
         time.sleep(0.05)
     raise AssertionError(f"no {number} reports in {seconds} s")
 
 
 def assert_every_number_once(workspace, states=None):
-    """The ledger and MLflow hold every epoch of every trial exactly once, and nothing is open."""
+    """Check that ledger and MLflow have every epoch of every trial once, and no open trial."""
     import mlflow
 
     trials = {row["number"]: row for row in rows(workspace, tables.TRIAL)}
@@ -72,16 +76,17 @@ def assert_every_number_once(workspace, states=None):
     assert set(ends.values()) <= {"COMPLETE", "PRUNED"}
     assert states is None or Counter(ends.values()) == states
     reports = rows(workspace, tables.REPORT)
-    epochs = {number: [r["epoch"] for r in reports if r["trial"] == number] for number in trials}
-    assert all(
-        found == list(range(1, (6 if ends[n] == "COMPLETE" else 3) + 1))
-        for n, found in epochs.items()
-    ), epochs
+    epochs = {number: [] for number in trials}
+    for row in reports:
+        epochs[row["trial"]].append(row["epoch"])
+    for number, reported in epochs.items():
+        last = 6 if ends[number] == "COMPLETE" else 3
+        assert reported == list(range(1, last + 1)), epochs
 
     client = mlflow.MlflowClient(WorkspacePaths(workspace).tracking_uri(None))
     experiment = client.get_experiment_by_name("mini")
     runs = client.search_runs([experiment.experiment_id])
-    assert len(runs) == len(trials) + 1  # and the parent
+    assert len(runs) == len(trials) + 1  # and the parent run
     assert {run.info.status for run in runs} <= {"FINISHED", "KILLED"}
     for run in runs:
         if "sweep.trial" in run.data.tags:
@@ -101,7 +106,7 @@ def numbers(workspace):
 
 @pytest.fixture(scope="module")
 def clean(tmp_path_factory):
-    """The same sweep, undisturbed."""
+    """Return the workspace of the same sweep without a kill."""
     workspace = tmp_path_factory.mktemp("clean")
     code, output = run(workspace, SPEC)
     assert code == 0, output
@@ -113,11 +118,12 @@ def assert_same_numbers(workspace, clean, *, same_verdicts=True):
     ours, theirs = numbers(workspace), numbers(clean)
     assert ours.keys() == theirs.keys() or not same_verdicts
     assert len(ours.keys() & theirs.keys()) >= 4 * 3  # every trial reaches the rung at epoch 3
-    # The CPU's arithmetic is the same in every process, and a checkpoint holds all that training needs: equal bits.
+    # Every bit is equal: the CPU's arithmetic is the same in every process, and a checkpoint has
+    # everything that training needs.
     assert all(ours[key] == theirs[key] for key in ours.keys() & theirs.keys())
 
 
-def test_a_trial_killed_between_its_checkpoint_and_its_report_goes_on(tmp_path, clean):
+def test_a_trial_killed_between_its_checkpoint_and_its_report_resumes(tmp_path, clean):
     code, output = run(tmp_path, SPEC, "trial.checkpointed:2")
     assert code == 0, output
     assert (tmp_path / "killed").exists()
@@ -126,7 +132,7 @@ def test_a_trial_killed_between_its_checkpoint_and_its_report_goes_on(tmp_path, 
     assert_same_numbers(tmp_path, clean)
 
 
-def test_a_driver_killed_at_several_moments_goes_on_with_the_same_command(tmp_path, clean):
+def test_a_driver_killed_at_several_moments_resumes_with_the_same_command(tmp_path, clean):
     for moment in ("driver.asked:2", "driver.before_report:3", "driver.reported:4"):
         (tmp_path / "killed").unlink(missing_ok=True)
         code, output = run(tmp_path, SPEC, moment)
@@ -163,7 +169,7 @@ def test_killing_driver_or_trial_at_any_report_loses_nothing(tmp_path, clean, ki
 
 @pytest.mark.slow
 @pytest.mark.parametrize("notice", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_stops_the_sweep_cleanly_and_it_says_how_to_go_on(tmp_path, clean, notice):
+def test_a_signal_stops_the_sweep_cleanly_and_it_says_how_to_resume(tmp_path, clean, notice):
     process = start(tmp_path, TWO_AT_ONCE)
     wait_for_reports(tmp_path, 3)
     process.send_signal(notice)
@@ -177,7 +183,7 @@ def test_a_signal_stops_the_sweep_cleanly_and_it_says_how_to_go_on(tmp_path, cle
 
 
 @pytest.mark.slow
-def test_a_trial_that_hangs_is_ended_and_goes_on(tmp_path, clean):
+def test_a_trial_that_hangs_is_stopped_and_resumes(tmp_path, clean):
     code, output = run(tmp_path, TWO_AT_ONCE, "trial.checkpointed:2:hang")
     assert code == 0, output
     assert "timeout" in {row["outcome"] for row in rows(tmp_path, tables.ATTEMPT)}
@@ -204,7 +210,7 @@ def test_another_spec_under_the_same_name_is_refused_with_the_difference(clean):
 
 
 @pytest.mark.slow
-def test_resources_that_the_cluster_can_never_give_are_refused_before_the_first_trial(tmp_path):
+def test_impossible_resources_are_refused_before_the_first_trial(tmp_path):
     code, output = run(tmp_path, {**SPEC, "resources": {"cpu": 4096}})
     assert code == 2, output
     assert "no node can ever run a trial with cpu: 4096" in output

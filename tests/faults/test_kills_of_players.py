@@ -1,4 +1,4 @@
-"""SIGKILLs again, for what a beta-VAE has not: several players, stages, codes, a controller's memory, a best epoch."""
+"""SIGKILLs of objectives with several players, stages, codes, a memory and a best epoch."""
 
 import json
 import signal
@@ -42,21 +42,21 @@ SPEC = {
 
 
 def everything(workspace):
-    """Return (trial hash, epoch) -> all numbers of the report, those of the last and the best weights included."""
+    """Return (trial hash, epoch) -> all numbers of the report and of the final evaluation."""
     hashes = {row["number"]: row["hash"] for row in rows(workspace, tables.TRIAL)}
     assert {row["state"] for row in rows(workspace, tables.END)} == {"COMPLETE"}
-    found = {}
+    numbers = {}
     for row in rows(workspace, tables.REPORT):
         key = hashes[row["trial"]], row["epoch"]
-        assert key not in found  # once
+        assert key not in numbers  # once
         body = json.loads(row["body"])
-        found[key] = {part: body[part] for part in ("metrics", "train", "final", "best")}
-    assert len(found) == 4 * len(OBJECTIVES)
-    return found
+        numbers[key] = {part: body[part] for part in ("metrics", "train", "final", "best")}
+    assert len(numbers) == 4 * len(OBJECTIVES)
+    return numbers
 
 
 @pytest.mark.slow
-def test_every_objective_goes_on_bitwise_after_kills_of_trials_and_driver(tmp_path):
+def test_every_objective_resumes_bitwise_after_kills_of_trials_and_driver(tmp_path):
     code, output = run(tmp_path / "clean", SPEC)
     assert code == 0, output
     killed = tmp_path / "killed"
@@ -64,9 +64,8 @@ def test_every_objective_goes_on_bitwise_after_kills_of_trials_and_driver(tmp_pa
         (killed / "killed").unlink(missing_ok=True)
         assert run(killed, SPEC, moment)[0] == -signal.SIGKILL
     (killed / "killed").unlink()
-    code, output = run(
-        killed, SPEC, "trial.checkpointed:2"
-    )  # a trial's process, between checkpoint and report
+    # kills the process of a trial between checkpoint and report
+    code, output = run(killed, SPEC, "trial.checkpointed:2")
     assert code == 0, output
     assert "lost" in {row["outcome"] for row in rows(killed, tables.ATTEMPT)}
     assert everything(killed) == everything(tmp_path / "clean")

@@ -1,7 +1,8 @@
-"""A small sweep in memory: a spec to vary, and a stand-in for training that answers in microseconds."""
+"""A small sweep in memory: a spec to vary, and reports made without training, in microseconds."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -30,33 +31,36 @@ MINI: dict[str, Any] = {
 }
 
 Curve = Callable[[TrialProgress, int], float]
+"""curve(trial, epoch): the value of a metric."""
 
 
 def spec(**changes: Any) -> SweepSpec:
-    """Return the small spec with whole sections replaced."""
+    """Return the small spec; each change replaces a whole section."""
     return spec_from_mapping({**MINI, **changes})
 
 
 def conductor(sweep: SweepSpec, workspace: Path) -> Conductor:
-    """Return a conductor on the workspace's ledger, as a driver's life begins."""
+    """Return a conductor on the ledger of a workspace, as at the start of a driver run."""
     ledger = Ledger.of_workspace(workspace)
     with ledger.transaction() as tx:
         if ledger.sweep(sweep.name) is None:
             tx.insert(
                 tables.SWEEP,
                 name=sweep.name,
-                spec=_json(sweep.to_dict()),
+                spec=json.dumps(sweep.to_dict()),
                 created=0.0,
                 software="{}",
             )
-        life = tx.insert(
+        driver_run = tx.insert(
             tables.DRIVER_RUN, sweep=sweep.name, host="here", pid=1, slots=2, started=0.0, seen=0.0
         )
-    return Conductor(sweep, ledger, fingerprint="f" * 64, n_data=N_DATA, driver_run=life)
+    return Conductor(sweep, ledger, fingerprint="f" * 64, n_data=N_DATA, driver_run=driver_run)
 
 
 def body(trial: TrialProgress, epoch: int, mig: float, active: float = 3.0) -> dict[str, Any]:
-    """Return what an actor would report."""
+    """Return the report of an epoch, as a trial actor sends it."""
+    is_last = epoch == trial.epochs
+    selects_best = is_last and trial.config["evaluation"]["best"]
     return {
         "number": trial.number,
         "attempt": trial.attempt,
@@ -72,20 +76,18 @@ def body(trial: TrialProgress, epoch: int, mig: float, active: float = 3.0) -> d
         "images": N_DATA,
         "seconds": {"train": 1.0, "evaluate": 0.1},
         "step_seconds": 1.1,
-        "final": {"mig": mig} if epoch == trial.epochs else None,
-        "best": {"mig": mig, "epoch": 1.0}
-        if epoch == trial.epochs and trial.config["evaluation"]["best"]
-        else {},
+        "final": {"mig": mig} if is_last else None,
+        "best": {"mig": mig, "epoch": 1.0} if selects_best else {},
     }
 
 
 def learning_rate_decides(trial: TrialProgress, epoch: int) -> float:
-    """A score that grows with epochs and is higher for the higher learning rate, a little with the seed."""
+    """Return a score that grows with epoch and learning rate, and a little with the seed."""
     return epoch * float(trial.config["train"]["learning_rate"]) + 1e-4 * trial.seed
 
 
 def all_active(trial: TrialProgress, epoch: int) -> float:
-    """The number of active units of a trial that never collapses."""
+    """Return the number of active units of a trial that never collapses."""
     del trial, epoch
     return 3.0
 
@@ -98,27 +100,30 @@ def play(
     slots: int = 2,
     stop_after: int | None = None,
 ) -> int:
-    """Train round robin on `slots` slots until nothing is left, or for so many reports; return their number."""
+    """Train round robin on `slots` slots; return the number of reports.
+
+    Args:
+        sweep: the conductor.
+        curve: the MIG of a trial at an epoch.
+        active: the number of active units of a trial at an epoch.
+        slots: number of trials that run at once.
+        stop_after: number of reports after which training stops; None: when nothing is left.
+    """
     running: list[tuple[Assignment, int]] = []
     reports = 0
     while True:
         while len(running) < slots:
-            found = sweep.next()
-            if found is None or found == "finished":
+            assignment = sweep.next()
+            if assignment is None or assignment == "finished":
                 break
-            running.append((found, found.trial.epoch))
+            running.append((assignment, assignment.trial.epoch))
         if not running:
             return reports
-        (trial, judged), epoch = running.pop(0)
+        assignment, done = running.pop(0)
+        trial, epoch = assignment.trial, done + 1
         reports += 1
-        report = body(trial, epoch + 1, curve(trial, epoch + 1), active(trial, epoch + 1))
+        report = body(trial, epoch, curve(trial, epoch), active(trial, epoch))
         if sweep.record(trial.number, report):
-            running.append((Assignment(trial, judged), epoch + 1))
+            running.append((assignment, epoch))
         if stop_after is not None and reports >= stop_after:
             return reports
-
-
-def _json(value: Any) -> str:
-    import json
-
-    return json.dumps(value)

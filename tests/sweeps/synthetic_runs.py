@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -20,6 +21,22 @@ BETAS = (1.0, 2.0, 4.0, 8.0, 16.0)
 CREATED = 1_750_000_000.0
 CAPACITIES = ("capacity_vae", "factor_bottleneck")
 FACTORS = ("pos_x", "pos_y", "scale", "shape")
+
+
+class _Trial(NamedTuple):
+    """One trial of a synthetic sweep."""
+
+    number: int
+    objective: str
+    strength: float | None
+    rate: float
+    seed: int
+    state: str
+    last: int  # epoch of its last report
+
+    @property
+    def hash(self) -> str:
+        return f"{self.number:016x}"
 
 
 def synthetic(
@@ -39,129 +56,130 @@ def synthetic(
     pictures: bool = False,
     seed: int = 0,
 ) -> Runs:
-    """Return the runs of objectives × strengths × rates × seeds, each cell's seeds consecutive.
+    """Return the runs of objectives × strengths × rates × seeds; seeds of a cell are consecutive.
 
     Args:
-        workspace: folder the runs claim to live in; written to only if `pictures`.
+        workspace: the folder that the runs name; nothing is written to it without `pictures`.
         objectives: names; "vae" takes no strength (give `strengths=(None,)`).
-        strengths: the values of beta; None for an objective without.
-        rates: learning rates; in every bracket the cells but the first are pruned half-way.
+        strengths: the values of beta; None for an objective without a strength.
+        rates: learning rates; the cells of all rates but the first are pruned half-way.
         seeds: per cell.
-        epochs: of a whole trial.
+        epochs: of a complete trial.
         factors: False leaves out every column of MIG.
         prune: whether the rung at half the trial prunes.
         failed: numbers of the trials that fail in their first epoch.
-        collapsed: numbers of the trials that end with no active unit.
-        stopped: those of them that `pruning.stop_collapsed` ended half-way.
-        best: the metric by which the best epoch's weights are kept.
-        pictures: write a `traversal.png` for every COMPLETE trial, and snapshots where there is a capacity.
+        collapsed: numbers of the trials that end without an active unit.
+        stopped: numbers of the collapsed trials that `pruning.stop_collapsed` ended half-way.
+        best: the metric that selects the weights of the best epoch.
+        pictures: write a `traversal.png` for every COMPLETE trial, and snapshots where the
+            objective has a capacity.
         seed: of the noise between trials.
     """
     rng = np.random.default_rng(seed)
+    half = max(epochs // 2, 1)
     rows: list[dict[str, Any]] = []
     curves: list[dict[str, Any]] = []
-    for objective in objectives:
-        for strength in strengths:
-            for place, rate in enumerate(rates):
-                bracket = objective if strength is None else f"{objective} beta={strength:g}"
-                cell = f"{bracket} learning_rate={rate:g}"
-                for repeat in range(seeds):
-                    number = len(rows)
-                    gone = number in stopped or (prune and place > 0)
-                    state = "FAILED" if number in failed else "PRUNED" if gone else "COMPLETE"
-                    last = {"FAILED": 1, "PRUNED": max(epochs // 2, 1), "COMPLETE": epochs}[state]
-                    luck = rng.normal(size=3)
-                    own = [
-                        _metrics(
-                            objective, strength, place, epoch / epochs, luck=luck, factors=factors
-                        )
-                        for epoch in range(1, last + 1)
-                    ]
-                    if number in collapsed:
-                        own[-1]["active_units"] = 0.0
-                    trial = f"{number:016x}"
-                    for epoch, now in enumerate(own, 1):
-                        asked = _capacity(objective, strength, epoch / epochs, factors=factors)
-                        curves.append(_curve_row(trial, number, epoch, now | asked))
-                    rows.append(
-                        {
-                            "trial": trial,
-                            "number": number,
-                            "cell": cell,
-                            "bracket": bracket,
-                            "entry": objective,
-                            "bracket_fields": json.dumps(
-                                [] if strength is None else [["beta", f"{strength:g}"]]
-                            ),
-                            "objective": objective,
-                            "strength_name": ""
-                            if strength is None
-                            else OBJECTIVES[objective].strength,
-                            "strength": math.nan if strength is None else strength,
-                            "seed": repeat,
-                            "state": state,
-                            "why": f"collapsed (epoch {last})"
-                            if number in stopped
-                            else _why(state, own[-1]),
-                            "epoch": last,
-                            "epochs": epochs,
-                            "attempts": 4 if state == "FAILED" else 1,
-                            "seconds": 21.5 * last,
-                            "reused_from": "",
-                            "collapsed": number in collapsed,
-                            "rungs": json.dumps([max(epochs // 2, 1)] if prune else []),
-                            "artifacts": str(workspace / "artifacts" / trial),
-                            "objective.beta": math.nan if strength is None else strength,
-                            "objective.estimator": "mws" if objective == "beta_tcvae" else None,
-                            "network.name": "mlp",
-                            "network.hidden": [256, 256],
-                            "network.latents": 6,
-                            "train.epochs": epochs,
-                            "train.batch_size": 128,
-                            "train.learning_rate": rate,
-                            **own[-1],
-                            **_final(own[-1], state=state, factors=factors),
-                            **(_best(own[-1], last) if best and state == "COMPLETE" else {}),
-                        }
-                    )
-                    if pictures and state == "COMPLETE":
-                        _picture(workspace / "artifacts" / trial / "traversal.png", seed=number)
-                        for epoch in range(1, epochs + 1) if objective in CAPACITIES else ():
-                            _snapshot(
-                                workspace / "artifacts" / trial / f"snapshot-{epoch:04d}.png",
-                                epoch / epochs,
-                            )
+    cells = itertools.product(objectives, strengths, enumerate(rates), range(seeds))
+    for number, (objective, strength, (rate_index, rate), repeat) in enumerate(cells):
+        state, last = "COMPLETE", epochs
+        if number in failed:
+            state, last = "FAILED", 1
+        elif number in stopped or (prune and rate_index > 0):
+            state, last = "PRUNED", half
+        trial = _Trial(number, objective, strength, rate, repeat, state, last)
+        luck = rng.normal(size=3)
+        reports = [
+            _metrics(objective, strength, rate_index, epoch / epochs, luck=luck, factors=factors)
+            for epoch in range(1, last + 1)
+        ]
+        if number in collapsed:
+            reports[-1]["active_units"] = 0.0
+        for epoch, metrics in enumerate(reports, 1):
+            capacity = _capacity(objective, strength, epoch / epochs, factors=factors)
+            curves.append(_curve_row(trial.hash, number, epoch, metrics | capacity))
+
+        artifacts = workspace / "artifacts" / trial.hash
+        why = f"collapsed (epoch {last})" if number in stopped else _why(state, reports[-1])
+        row = {
+            **_trial_columns(trial),
+            "why": why,
+            "epochs": epochs,
+            "collapsed": number in collapsed,
+            "rungs": json.dumps([half] if prune else []),
+            "artifacts": str(artifacts),
+            "train.epochs": epochs,
+            **reports[-1],
+        }
+        if state == "COMPLETE":
+            row |= _final(reports[-1], factors=factors)
+        if state == "COMPLETE" and best:
+            row |= _best(reports[-1], last)
+        rows.append(row)
+        if pictures and state == "COMPLETE":
+            _write_pictures(artifacts, objective, number, epochs)
+    spec = _spec(
+        objectives,
+        strengths,
+        rates,
+        seeds=seeds,
+        epochs=epochs,
+        factors=factors,
+        prune=prune,
+        best=best,
+    )
     return Runs(
         name="quickstart",
         workspace=workspace,
-        spec=_spec(
-            objectives,
-            strengths,
-            rates,
-            seeds=seeds,
-            epochs=epochs,
-            factors=factors,
-            prune=prune,
-            best=best,
-        ),
+        spec=spec,
         created=CREATED,
         table=pd.DataFrame(rows),
         curves=pd.DataFrame(curves),
     )
 
 
+def _trial_columns(trial: _Trial) -> dict[str, Any]:
+    """Return the columns of the run table that follow from the trial alone."""
+    objective, strength = trial.objective, trial.strength
+    bracket = objective if strength is None else f"{objective} beta={strength:g}"
+    bracket_fields = [] if strength is None else [["beta", f"{strength:g}"]]
+    return {
+        "trial": trial.hash,
+        "number": trial.number,
+        "cell": f"{bracket} learning_rate={trial.rate:g}",
+        "bracket": bracket,
+        "entry": objective,
+        "bracket_fields": json.dumps(bracket_fields),
+        "objective": objective,
+        "strength_name": "" if strength is None else OBJECTIVES[objective].strength,
+        "strength": math.nan if strength is None else strength,
+        "seed": trial.seed,
+        "state": trial.state,
+        "epoch": trial.last,
+        "attempts": 4 if trial.state == "FAILED" else 1,
+        "seconds": 21.5 * trial.last,
+        "reused_from": "",
+        "objective.beta": math.nan if strength is None else strength,
+        "objective.estimator": "mws" if objective == "beta_tcvae" else None,
+        "network.name": "mlp",
+        "network.hidden": [256, 256],
+        "network.latents": 6,
+        "train.batch_size": 128,
+        "train.learning_rate": trial.rate,
+    }
+
+
 def _metrics(
     objective: str,
     strength: float | None,
-    place: int,
+    rate_index: int,
     progress: float,
     *,
     luck: np.ndarray,
     factors: bool,
 ) -> dict[str, float]:
-    """Return the metrics at a share of the trial; `luck` is the trial's own noise."""
+    """Return the metrics at a share of the trial; `luck` is the noise of the trial."""
     log_beta = math.log2(strength or 1.0)
-    learnt = 1 - math.exp(-3.5 * progress * (1.0, 0.35)[min(place, 1)])
+    learnt = 1 - math.exp(-3.5 * progress * (1.0, 0.35)[min(rate_index, 1)])
     spares_information = objective == "beta_tcvae"
     destroyed = (3.0 if spares_information else 7.5) * max(log_beta, 0.0) ** 1.35
     reconstruction = 18 + destroyed + 120 * (1 - learnt) + 0.9 * luck[0]
@@ -187,7 +205,10 @@ def _metrics(
 def _capacity(
     objective: str, strength: float | None, progress: float, *, factors: bool
 ) -> dict[str, float]:
-    """Return C, which grows over the first half of a trial, and how latents and factors share it; {} without one."""
+    """Return C and the shares of latents and factors in it; {} for an objective without capacity.
+
+    C grows over the first half of a trial.
+    """
     if objective not in CAPACITIES or strength is None:
         return {}
     c = strength * min(1.0, 2 * progress)
@@ -202,26 +223,28 @@ def _capacity(
         0.0,
         0.002,
     ]
-    found = {"capacity": c} | {f"kl_latents/{j}": value for j, value in enumerate(latents)}
-    return found | ({f"kl_factors/{name}": value for name, value in kl.items()} if factors else {})
+    values = {"capacity": c} | {f"kl_latents/{j}": value for j, value in enumerate(latents)}
+    if factors:
+        values |= {f"kl_factors/{name}": value for name, value in kl.items()}
+    return values
 
 
 def _best(last: Mapping[str, float], epochs: int) -> dict[str, float]:
-    """Return the whole-set numbers of the epoch before the last, a little better."""
+    """Return numbers of the whole set at the best epoch: the last but one, a little better."""
     return {"best/epoch": float(max(epochs - 1, 1))} | {
         f"best/{key}": value * 1.02 for key, value in last.items()
     }
 
 
-def _final(last: Mapping[str, float], *, state: str, factors: bool) -> dict[str, float]:
-    """Return the whole-set numbers, near the subset's, of a COMPLETE trial."""
+def _final(last: Mapping[str, float], *, factors: bool) -> dict[str, float]:
+    """Return numbers of the whole set at the end of a trial, near those of the subset."""
     values = {f"final/{key}": value * 1.01 for key, value in last.items() if key != "active_units"}
     values["final/active_units"] = last["active_units"]
     if factors:
         values |= {"final/mig_chance": 0.004, "final/mig_ceiling": 0.98, "final/mig_error": 0.001}
         values |= {"final/factor_vae": 0.4 + last["mig"], "final/factor_vae_chance": 0.33}
         values |= {"final/factor_vae_ceiling": 1.0}
-    return values if state == "COMPLETE" else {}
+    return values
 
 
 def _curve_row(trial: str, number: int, epoch: int, values: Mapping[str, float]) -> dict[str, Any]:
@@ -239,11 +262,13 @@ def _curve_row(trial: str, number: int, epoch: int, values: Mapping[str, float])
 
 
 def _why(state: str, last: Mapping[str, float]) -> str:
+    """Return why a trial ended, as a sentence."""
     if state == "PRUNED":
-        return f"asha: mean mig {last.get('mig', math.nan):.3f} at epoch 3 is not among the best 1 of 2 cells"
-    return (
-        "ValueError: loss is not finite at step 212 <after 4 attempts>" if state == "FAILED" else ""
-    )
+        mig = last.get("mig", math.nan)
+        return f"asha: mean mig {mig:.3f} at epoch 3 is not among the best 1 of 2 cells"
+    if state == "FAILED":
+        return "ValueError: loss is not finite at step 212 <after 4 attempts>"
+    return ""
 
 
 def _spec(
@@ -257,6 +282,7 @@ def _spec(
     prune: bool,
     best: str | None,
 ) -> dict[str, Any]:
+    """Return the spec of the runs, as `SweepSpec.to_dict` does."""
     betas = [strength for strength in strengths if strength is not None]
     rung = {"name": "asha", "metric": "mig", "rungs": [0.5], "reduction": 2}
     return {
@@ -282,27 +308,39 @@ def _spec(
     }
 
 
-def _picture(path: Path, *, seed: int) -> None:
-    """Write six rows of ten tiles, a square that moves, grows or fades."""
+def _write_pictures(artifacts: Path, objective: str, number: int, epochs: int) -> None:
+    """Write the traversal of a trial and, for an objective with a capacity, its snapshots."""
+    _write_traversal(artifacts / "traversal.png", seed=number)
+    if objective in CAPACITIES:
+        for epoch in range(1, epochs + 1):
+            _write_snapshot(artifacts / f"snapshot-{epoch:04d}.png", epoch / epochs)
+
+
+def _write_traversal(path: Path, *, seed: int) -> None:
+    """Write six rows of ten tiles, each with a square that moves, grows or fades."""
     rng = np.random.default_rng(seed)
     tiles = np.zeros((6, 10, 32, 32), np.uint8)
     for row in range(6):
         for column in range(10):
             x, y = rng.integers(4, 14, size=2)
-            x, y = (4 + 2 * column, y) if row % 2 else (x, 4 + 2 * column)
+            if row % 2:
+                x = 4 + 2 * column
+            else:
+                y = 4 + 2 * column
             tiles[row, column, y : y + 6 + row, x : x + 6 + row] = 255 - 20 * row
     sheet = tiles.transpose(0, 2, 1, 3).reshape(6 * 32, 10 * 32)
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(sheet).save(path)
 
 
-def _snapshot(path: Path, progress: float) -> None:
-    """Write eight squares over their reconstructions, which sharpen with the progress."""
+def _write_snapshot(path: Path, progress: float) -> None:
+    """Write eight squares above their reconstructions, which sharpen with the progress."""
     rows, columns = np.mgrid[:32, :32]
-    at = [(8 + 2 * k, 22 - 2 * k) for k in range(8)]
-    images = np.array([(abs(rows - y) < 5) & (abs(columns - x) < 5) for x, y in at], np.float32)[
-        :, None
-    ]
+    squares = []
+    for k in range(8):
+        x, y = 8 + 2 * k, 22 - 2 * k
+        squares.append((abs(rows - y) < 5) & (abs(columns - x) < 5))
+    images = np.array(squares, np.float32)[:, None]
     reconstructions = progress * images + (1 - progress) * images.mean(0)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(reconstructions_png(images, reconstructions))

@@ -23,7 +23,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def data() -> Data:
-    """Return bars: a row of 16 (position), 3 lengths, 2 columns to start from, on 16 x 16 pixels."""
+    """Return bars of 16 rows, 3 lengths and 2 first columns, on images of 16 x 16 pixels."""
     values = np.indices((16, 3, 2)).reshape(3, -1).T
     images = np.zeros((96, 16, 16), np.uint8)
     for image, (row, length, column) in zip(images, values, strict=True):
@@ -35,12 +35,11 @@ def data() -> Data:
 @pytest.fixture
 def config(data: Data) -> TrialConfig:
     return TrialConfig(
-        data=vae_core.DSprites(),  # not read: the data are handed to `train`
+        data=vae_core.DSprites(),  # not read: the data are an argument of `train`
         objective=vae_core.BetaTCVAE(beta=2.0),
         network=vae_core.MLP(hidden=(32,), latents=3),
-        train=vae_core.TrainConfig(
-            steps=14, batch_size=16, learning_rate=3e-3
-        ),  # epochs of 6, 6 and 2 steps
+        # epochs of 6, 6 and 2 steps
+        train=vae_core.TrainConfig(steps=14, batch_size=16, learning_rate=3e-3),
         evaluation=vae_core.EvaluationConfig(images=40, samples=16, final=("mig",)),
         seed=3,
         fingerprint=data.fingerprint,

@@ -1,4 +1,4 @@
-"""What any objective needs for one step, in float64: networks of its wiring, a batch, noise, a context."""
+"""All inputs of one step of any objective, in float64: networks, batch, noise and context."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vae_core import discrete
 from vae_core.likelihood import likelihood
 from vae_core.networks import MLP, AbstractNetwork, Burgess, Networks, Widths, build_networks
 from vae_core.objectives import AbstractAlternating, AbstractObjective
-from vae_core.training_loop import resolved
+from vae_core.training_loop import resolved_code
 from vae_core.types import Batch, Context, Noise, Wiring
 
 B, N = 8, 100
@@ -23,7 +23,7 @@ NETWORKS: dict[str, tuple[AbstractNetwork, tuple[int, int, int]]] = {
 
 
 class Case(NamedTuple):
-    """One step of one trial."""
+    """The inputs of one step of one trial."""
 
     nets: Networks
     batch: Batch
@@ -39,7 +39,7 @@ def make(
     step: int = 3,
     total: int = 10,
 ) -> Case:
-    """Return a case; the code is the objective's own where it solves for one, else random."""
+    """Return a case; its code solves the objective's inner problem, or is random without one."""
     sizes, shape = NETWORKS[network]
     wiring = objective.wiring
     draw = torch.Generator().manual_seed(seed)
@@ -61,15 +61,17 @@ def make(
 
 
 def solved(objective: AbstractObjective, case: Case) -> Case:
-    """Return the case with the code that the objective's inner problem asks for, if it has one."""
+    """Return the case with the code that solves the objective's inner problem, if it has one."""
     nets, batch, noise, ctx = case
     if not isinstance(objective, AbstractAlternating) or not objective.alternates(ctx):
         return case
-    return case._replace(batch=batch._replace(code=resolved(objective, nets, batch, noise, ctx)))
+    return case._replace(
+        batch=batch._replace(code=resolved_code(objective, nets, batch, noise, ctx))
+    )
 
 
 def batch_of(wiring: Wiring, shape: tuple[int, int, int], draw: torch.Generator) -> Batch:
-    """Return B random images with what the wiring reads of them."""
+    """Return B random images with the other inputs that the wiring reads."""
 
     def images() -> Tensor:
         return (torch.rand(B, *shape, generator=draw, dtype=torch.float64) < 0.3).double()
@@ -89,7 +91,7 @@ def batch_of(wiring: Wiring, shape: tuple[int, int, int], draw: torch.Generator)
 
 
 def noise_of(wiring: Wiring, latents: int, draw: torch.Generator) -> Noise:
-    """Return the draws that the wiring asks for."""
+    """Return the random draws that the wiring needs."""
 
     def normal() -> Tensor:
         return torch.randn(B, latents, generator=draw, dtype=torch.float64)

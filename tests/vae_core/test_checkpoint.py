@@ -1,4 +1,4 @@
-"""Bytes of a state: whole, plain, and refused when damaged."""
+"""Checkpoints: complete, plain, and refused if they are damaged."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def report(config: TrialConfig, data: Data) -> EpochReport:
 
 
 def test_round_trip_keeps_config_report_and_state(config: TrialConfig, report: EpochReport) -> None:
-    held = checkpoint.loads(checkpoint.dumps(config, report, report.state))
-    assert TrialConfig.from_dict(held.config) == config
-    assert held.config_hash == config.hash
+    loaded = checkpoint.loads(checkpoint.dumps(config, report, report.state))
+    assert TrialConfig.from_dict(loaded.config) == config
+    assert loaded.config_hash == config.hash
     assert report.final is not None
-    assert held.report["metrics"] == report.metrics
-    assert held.report["final"] == report.final.metrics
-    assert (held.state.epoch, held.state.step) == (report.epoch, report.step) == (3, 14)
+    assert loaded.report["metrics"] == report.metrics
+    assert loaded.report["final"] == report.final.metrics
+    assert (loaded.state.epoch, loaded.state.step) == (report.epoch, report.step) == (3, 14)
     for name, weight in report.state.weights.items():
-        assert torch.equal(held.state.weights[name], weight)
+        assert torch.equal(loaded.state.weights[name], weight)
 
 
 def test_report_in_it_is_json(config: TrialConfig, report: EpochReport) -> None:
-    held = checkpoint.loads(checkpoint.dumps(config, report, report.state))
-    assert json.loads(json.dumps(held.report)) == held.report
-    assert json.loads(json.dumps(held.config)) == held.config
+    loaded = checkpoint.loads(checkpoint.dumps(config, report, report.state))
+    assert json.loads(json.dumps(loaded.report)) == loaded.report
+    assert json.loads(json.dumps(loaded.config)) == loaded.config
 
 
 @pytest.mark.parametrize("damage", ["cut", "flipped", "empty", "foreign"])
@@ -62,17 +62,16 @@ def test_blob_of_a_later_format_is_refused(
 
 def test_weights_alone_are_a_plain_state_dict(report: EpochReport) -> None:
     blob = checkpoint.weights(report.state)
-    plain = torch.load(io.BytesIO(blob), weights_only=True)
-    assert plain.keys() == checkpoint.weights_only(blob).keys() == report.state.weights.keys()
+    state_dict = torch.load(io.BytesIO(blob), weights_only=True)
+    assert state_dict.keys() == checkpoint.weights_only(blob).keys() == report.state.weights.keys()
     with pytest.raises(ValueError, match="not a weights file"):
         checkpoint.weights_only(blob[:100])
 
 
 def test_views_are_saved_without_the_storage_behind_them(report: EpochReport) -> None:
-    slim = len(checkpoint.weights(report.state))
-    padded = {
-        name: torch.cat([w.flatten(), w.new_zeros(9999)])
-        for name, w in report.state.weights.items()
-    }
-    views = {name: padded[name][: w.numel()] for name, w in report.state.weights.items()}
-    assert len(checkpoint.weights(report.state._replace(weights=views))) < slim + 1000
+    size = len(checkpoint.weights(report.state))
+    views: dict[str, torch.Tensor] = {}
+    for name, weight in report.state.weights.items():
+        padded = torch.cat([weight.flatten(), weight.new_zeros(9999)])
+        views[name] = padded[: weight.numel()]
+    assert len(checkpoint.weights(report.state._replace(weights=views))) < size + 1000

@@ -1,4 +1,4 @@
-"""`TrialConfig`: complete, readable, hashed by content."""
+"""`TrialConfig`: it is complete, can be stored as JSON, and is hashed by its content."""
 
 from __future__ import annotations
 
@@ -36,9 +36,8 @@ def test_hash_covers_what_decides_the_numbers_and_nothing_else(config: TrialConf
         replace(config, evaluation=EvaluationConfig(samples=17)),
     ]
     assert len({config.hash, *(other.hash for other in changed)}) == 6
-    assert (
-        replace(config, data=DSprites(resolution=32)).hash == config.hash
-    )  # the fingerprint speaks for the data
+    # the fingerprint stands for the data
+    assert replace(config, data=DSprites(resolution=32)).hash == config.hash
 
 
 def test_hash_without_a_fingerprint_is_refused(config: TrialConfig) -> None:
@@ -47,14 +46,22 @@ def test_hash_without_a_fingerprint_is_refused(config: TrialConfig) -> None:
 
 
 def test_length_is_epochs_or_steps() -> None:
-    for wrong in ({}, {"epochs": 1, "steps": 1}):
+    for length in ({}, {"epochs": 1, "steps": 1}):
         with pytest.raises(ValueError, match="epochs or steps, one of the two"):
-            TrainConfig(**wrong)
+            TrainConfig(**length)
     assert TrainConfig(steps=25, batch_size=10).total_epochs(100) == 3
     assert TrainConfig(epochs=2, batch_size=10, images_per_epoch=39).total_steps(100) == 6
 
 
-def test_every_mistake_is_named_at_once() -> None:
+def test_the_last_epoch_may_be_shorter() -> None:
+    length = TrainConfig(steps=25, batch_size=10).length_on(100)
+    assert (length.steps, length.steps_per_epoch, length.epochs) == (25, 10, 3)
+    assert [length.steps_after(epoch) for epoch in (1, 2, 3, 4)] == [10, 20, 25, 25]
+    assert TrainConfig(epochs=3).length(7).steps == 21
+    assert TrainConfig(steps=25, batch_size=200).total_steps(100) == 25  # needs no epochs
+
+
+def test_every_problem_is_named_at_once() -> None:
     with pytest.raises(
         ValueError, match=r"batch_size must be >= 2, got 1; optimiser must be one of .* got 'adm'"
     ):
@@ -64,19 +71,19 @@ def test_every_mistake_is_named_at_once() -> None:
 
 
 def test_optional_fields_are_checked_too() -> None:
-    for wrong, message in (
+    for fields, message in (
         ({"epochs": 0}, "epochs must be >= 1, got 0"),
         ({"steps": 1.5}, "steps must be a whole"),
     ):
         with pytest.raises(ValueError, match=message):
-            TrainConfig(**wrong)  # type: ignore[arg-type]
+            TrainConfig(**fields)  # type: ignore[arg-type]
 
 
-def test_whole_and_decimal_writing_of_a_number_are_one_trial(config: TrialConfig) -> None:
-    whole, decimal = (replace(config, objective=BetaVAE(beta)) for beta in (4, 4.0))
-    assert whole == decimal
-    assert json.dumps(whole.to_dict()) == json.dumps(decimal.to_dict())
-    assert whole.hash == decimal.hash
+def test_a_number_written_as_integer_or_float_is_one_trial(config: TrialConfig) -> None:
+    of_integer, of_float = (replace(config, objective=BetaVAE(beta)) for beta in (4, 4.0))
+    assert of_integer == of_float
+    assert json.dumps(of_integer.to_dict()) == json.dumps(of_float.to_dict())
+    assert of_integer.hash == of_float.hash
 
 
 @pytest.mark.parametrize(
@@ -109,4 +116,4 @@ def test_numbers_must_be_numbers(config: TrialConfig) -> None:
         BetaVAE(True)
     with pytest.raises(ValueError, match="seed must be >= 0, got -1"):
         replace(config, seed=-1)
-    assert BetaVAE(torch.tensor(2.0)).beta == 2  # a fused knob
+    assert BetaVAE(torch.tensor(2.0)).beta == 2  # of fused trials

@@ -1,4 +1,4 @@
-"""Correlated factors: the distribution, the draws from it, and training and evaluation under it."""
+"""Correlated factors: the distribution, draws from it, training and evaluation under it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,8 @@ from vae_core import (
     random_draws,
 )
 from vae_core import config as configs
-from vae_core.evaluation import epoch_scores, kl_shares
+from vae_core.evaluation import epoch_scores, forward_pass, kl_shares
+from vae_core.evaluation.image_weights import weighted
 from vae_core.feed import Feed
 from vae_core.likelihood import likelihood
 from vae_core.networks import MLP, build_networks
@@ -44,21 +45,24 @@ def joint(width: float) -> np.ndarray:
 
 
 def information(p: np.ndarray) -> float:
+    """Return the mutual information, nats, of a joint distribution of two variables."""
     outer = p.sum(1, keepdims=True) * p.sum(0, keepdims=True)
     return float((p[p > 0] * np.log(p[p > 0] / outer[p > 0])).sum())
 
 
-def biased(config: TrialConfig, **changes: Any) -> TrialConfig:
+def correlated(config: TrialConfig, **changes: Any) -> TrialConfig:
+    """Return the config with row and length correlated, or with other fields of its training."""
     changes = {"correlated": PAIR, "correlation_width": 0.2, **changes}
     return replace(config, train=replace(config.train, **changes))
 
 
 def table(weights: np.ndarray, *, names: tuple[str, ...] = PAIR) -> str:
+    """Return the CSV of a table with a weight for every joint level."""
     levels = np.indices(weights.shape).reshape(weights.ndim, -1).T
     return correlation.FactorTable(names, levels, weights.ravel()).text()
 
 
-def model_of(data: Data) -> epoch_scores.Model:
+def model_of(data: Data) -> forward_pass.Model:
     nets = build_networks(
         MLP(hidden=(8,), latents=3),
         BetaVAE().wiring,
@@ -66,7 +70,7 @@ def model_of(data: Data) -> epoch_scores.Model:
         likelihood=likelihood("bernoulli"),
         generator=random_draws.generator(0, "weights"),
     )
-    return epoch_scores.Model(
+    return forward_pass.Model(
         nets, BetaVAE(), Feed(data, BetaVAE().wiring), Context(9, 10, len(data))
     )
 
@@ -79,16 +83,16 @@ def test_the_band_is_its_definition_and_leaves_the_other_factors_alone(
     assert p is not None
     p = p.reshape(16, 3, 2)
     np.testing.assert_allclose(p.sum(2), joint(width), rtol=1e-12)
-    np.testing.assert_allclose(
-        p, p[..., ::-1], rtol=1e-12
-    )  # the column: uniform whatever row and length
+    # the column is uniform for every row and length
+    np.testing.assert_allclose(p, p[..., ::-1], rtol=1e-12)
 
 
 def test_pairs_that_share_a_factor_multiply(data: Data) -> None:
     assert data.factors is not None
     pairs = (("row", "length"), ("row", "column"))
     both, one, other = (
-        correlation.band(data.factors, chosen, 0.3) for chosen in (pairs, pairs[:1], pairs[1:])
+        correlation.band_distribution(data.factors, chosen, 0.3)
+        for chosen in (pairs, pairs[:1], pairs[1:])
     )
     np.testing.assert_allclose(both, one * other / (one * other).sum(), rtol=1e-12)
 
@@ -101,11 +105,13 @@ def test_draws_have_the_marginals_and_the_information_of_the_band(data: Data) ->
     values = data.factors.values[rows.numpy()]
     seen = np.bincount(values[:, 0] * 3 + values[:, 1], minlength=48).reshape(16, 3) / count
     expected = joint(0.2)
-    # A frequency has the variance p (1 - p) / count; 5 deviations hold for all 48 but once in 30,000 seeds.
+    # A frequency has the variance p (1 - p) / count. All 48 are within 5 deviations in all but one
+    # of 30,000 seeds.
     assert (np.abs(seen - expected) <= 5 * np.sqrt(expected * (1 - expected) / count)).all()
-    # Of frequencies the information is too large by (16 - 1)(3 - 1) / (2 count), and varies by about sqrt(Var / count).
+    # The information of frequencies is too large by (16 - 1)(3 - 1) / (2 count) and varies by about
+    # sqrt(Var / count).
     assert information(seen) == pytest.approx(information(expected), abs=5 / np.sqrt(count))
-    assert information(expected) > 0.4  # so that what is compared is not nothing
+    assert information(expected) > 0.4  # so that the comparison is not between zeros
 
 
 def test_rows_of_weight_zero_are_never_drawn() -> None:
@@ -114,34 +120,35 @@ def test_rows_of_weight_zero_are_never_drawn() -> None:
     assert set(rows.tolist()) == {1, 3}
 
 
-def test_without_a_distribution_an_epoch_is_the_permutation_it_was() -> None:
-    ours = random_draws.rows(60, random_draws.generator(3, "order", 2), p=None, size=96)
-    assert torch.equal(
-        ours, torch.randperm(96, generator=random_draws.generator(3, "order", 2))[:60]
-    )
+def test_without_a_distribution_an_epoch_is_a_permutation() -> None:
+    rows = random_draws.rows(60, random_draws.generator(3, "order", 2), p=None, size=96)
+    permutation = torch.randperm(96, generator=random_draws.generator(3, "order", 2))
+    assert torch.equal(rows, permutation[:60])
 
 
-def test_training_meets_the_likely_images_alone(
+def test_training_uses_only_images_with_a_weight(
     config: TrialConfig, data: Data, monkeypatch: Any
 ) -> None:
-    """Both batches of FactorVAE: of a table that allows length = 0 alone, every image is of that length."""
+    """Both batches of FactorVAE: if a table allows only length = 0, all images have it."""
     weights = np.zeros((16, 3))
     weights[:, 0] = 1
     seen: list[torch.Tensor] = []
-    inner = Feed.batch
+    original_batch = Feed.batch
 
     def watched(self: Feed, rows: torch.Tensor, second: torch.Tensor | None = None) -> Any:
         seen.extend([] if second is None else [rows, second])
-        return inner(self, rows, second)
+        return original_batch(self, rows, second)
 
     monkeypatch.setattr(Feed, "batch", watched)
-    trial = biased(
-        replace(config, objective=FactorVAE(depth=1, width=9)), correlated=(), correlation_width=None,
+    trial = correlated(
+        replace(config, objective=FactorVAE(depth=1, width=9)),
+        correlated=(),
+        correlation_width=None,
         factor_table=table(weights),
-    )  # fmt: skip
+    )
     reports = list(vae_core.train(trial, data))
     assert data.factors is not None
-    assert [report.images for report in reports] == [96, 96, 32]  # an epoch is as long as it was
+    assert [report.images for report in reports] == [96, 96, 32]  # as without a table
     assert len(seen) >= 2 * len(reports)
     assert set(data.factors.values[torch.cat(seen).numpy(), 1].tolist()) == {0}
 
@@ -150,91 +157,86 @@ def test_training_meets_the_likely_images_alone(
 def test_a_correlated_trial_is_resumed_bitwise(
     config: TrialConfig, data: Data, objective: Any
 ) -> None:
-    trial = biased(replace(config, objective=objective))
-    whole = run(trial, data)
-    rest = run(trial, data, resume=checkpoint.loads(whole[0][1]).state)
-    for (ours, our_blob), (theirs, their_blob) in zip(rest, whole[1:], strict=True):
-        assert (ours.metrics, ours.train) == (theirs.metrics, theirs.train)
-        assert_same(checkpoint.loads(our_blob).state, checkpoint.loads(their_blob).state)
+    trial = correlated(replace(config, objective=objective))
+    uninterrupted = run(trial, data)
+    resumed = run(trial, data, resume=checkpoint.loads(uninterrupted[0][1]).state)
+    for (report, blob), (expected, expected_blob) in zip(resumed, uninterrupted[1:], strict=True):
+        assert (report.metrics, report.train) == (expected.metrics, expected.train)
+        assert_same(checkpoint.loads(blob).state, checkpoint.loads(expected_blob).state)
 
 
 @pytest.mark.parametrize("chosen", [np.arange(96), np.arange(1, 96, 2)])
 def test_evaluation_is_of_the_weighted_images(data: Data, chosen: np.ndarray) -> None:
-    """Whole counts of images: their codes' numbers are those of the repeated codes."""
+    """If each image counts a whole number of times, the scores are those of repeated codes."""
     assert data.factors is not None
     counts = np.random.default_rng(0).integers(0, 4, 96).astype(np.float64)
-    model = model_of(epoch_scores.weighted(data, counts / counts.sum()))
+    model = model_of(weighted(data, counts / counts.sum()))
     config = EvaluationConfig(samples=8)
     values, codes = epoch_scores.evaluate(
         model, chosen, config=config, factors=model.feed.data.factors
     )
     counts = counts[chosen]
     rows = np.repeat(np.arange(len(chosen)), counts.astype(int))
-    many = Codes(codes.mean[rows], None if codes.logvar is None else codes.logvar[rows])
+    repeated = Codes(codes.mean[rows], None if codes.logvar is None else codes.logvar[rows])
     factors = Factors(data.factors.values[chosen[rows]], data.factors.names, data.factors.sizes)
-    assert values["kl"] == pytest.approx(kl_shares.kl_per_latent(many).sum(), rel=1e-12)
-    assert values["mig"] == pytest.approx(
-        metrics.score("mig", many, factors, reference=False).value, abs=1e-9
-    )
+    assert values["kl"] == pytest.approx(kl_shares.kl_per_latent(repeated).sum(), rel=1e-12)
+    mig = metrics.score("mig", repeated, factors, reference=False).value
+    assert values["mig"] == pytest.approx(mig, abs=1e-9)
     assert values["effective_images"] == pytest.approx(counts.sum() ** 2 / np.square(counts).sum())
     alone = [
-        epoch_scores.encode(model_of(data), np.array([n]), seed=0).reconstruction for n in chosen
+        forward_pass.encode(model_of(data), np.array([n]), seed=0).reconstruction for n in chosen
     ]
     # Float32 sums of 256 pixels in batches of other sizes.
     assert values["reconstruction"] == pytest.approx(np.average(alone, weights=counts), rel=1e-5)
-    weighted = metrics.elbo_decomposition(codes, samples=8, seed=0, weights=counts)
-    assert (values["mi"], values["tc"], values["dimwise_kl"]) == weighted[:3]
+    parts = metrics.elbo_decomposition(codes, samples=8, seed=0, weights=counts)
+    assert (values["mi"], values["tc"], values["dimwise_kl"]) == parts[:3]
 
 
-def test_effective_images_are_reported_of_correlated_factors_alone(
+def test_effective_images_are_reported_only_of_correlated_factors(
     config: TrialConfig, data: Data
 ) -> None:
-    *_, plain = vae_core.train(config, data)
-    *_, ours = vae_core.train(biased(config), data)
-    assert plain.final is not None
-    assert ours.final is not None
-    assert "effective_images" not in plain.metrics | plain.final.metrics
-    assert ours.metrics["effective_images"] < 40
+    *_, independent = vae_core.train(config, data)
+    *_, dependent = vae_core.train(correlated(config), data)
+    assert independent.final is not None
+    assert dependent.final is not None
+    assert "effective_images" not in independent.metrics | independent.final.metrics
+    assert dependent.metrics["effective_images"] < 40
     p = joint(0.2) / 2  # each of the 96 images
-    assert ours.final.metrics["effective_images"] == pytest.approx(1 / (2 * (p**2).sum()))
-    assert (
-        ours.final.metrics["mig_ceiling"] < plain.final.metrics["mig_ceiling"] - 0.05
-    )  # two latents share
-    assert "weights" in ours.final.scores["mig"].identity
+    metrics_of_all = dependent.final.metrics
+    assert metrics_of_all["effective_images"] == pytest.approx(1 / (2 * (p**2).sum()))
+    # Two latents have information on the same factor, which lowers the ceiling.
+    assert metrics_of_all["mig_ceiling"] < independent.final.metrics["mig_ceiling"] - 0.05
+    assert "weights" in dependent.final.scores["mig"].identity
 
 
-def test_the_images_that_are_evaluated_are_those_of_every_trial(
-    config: TrialConfig, data: Data
-) -> None:
-    ours = epoch_scores.weighted(data, biased(config).train.distribution(data.factors))
-    assert np.array_equal(
-        epoch_scores.evaluation_subset(ours, 40, 0), epoch_scores.evaluation_subset(data, 40, 0)
-    )
+def test_correlation_does_not_change_the_evaluation_subset(config: TrialConfig, data: Data) -> None:
+    weighted_data = weighted(data, correlated(config).train.distribution(data.factors))
+    subset = epoch_scores.evaluation_subset(weighted_data, 40, 0)
+    assert np.array_equal(subset, epoch_scores.evaluation_subset(data, 40, 0))
 
 
-def test_independent_factors_are_the_trial_of_before(
+def test_without_correlation_a_trial_keeps_its_older_hash(
     config: TrialConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(configs, "REVISION", 3)
-    assert config.hash == "6e3827bb95d1ab0f"  # as it was before there were correlations
-    assert biased(config, correlation_width=None).hash == config.hash
+    assert config.hash == "6e3827bb95d1ab0f"  # from before there were correlations
+    assert correlated(config, correlation_width=None).hash == config.hash
 
 
-def test_every_correlation_is_a_trial_of_its_own(config: TrialConfig) -> None:
+def test_every_correlation_is_another_trial(config: TrialConfig) -> None:
     alone = {"correlated": (), "correlation_width": None}
     trials = [
         config,
-        biased(config),
-        biased(config, correlation_width=0.1),
-        biased(config, correlated=("row", "column")),
-        biased(config, **alone, factor_table="row,weight\n0,1\n1,2\n"),
-        biased(config, **alone, factor_table="row,weight\n0,2\n1,1\n"),
+        correlated(config),
+        correlated(config, correlation_width=0.1),
+        correlated(config, correlated=("row", "column")),
+        correlated(config, **alone, factor_table="row,weight\n0,1\n1,2\n"),
+        correlated(config, **alone, factor_table="row,weight\n0,2\n1,1\n"),
     ]
     assert len({trial.hash for trial in trials}) == len(trials)
-    assert (
-        biased(config, correlated=(PAIR,)).hash == biased(config).hash
-    )  # one pair, as such or in a list
-    reordered = biased(config, **alone, factor_table="row, weight\n1, 2.0\n0, 1\n")
+    # a single pair, alone or in a list
+    assert correlated(config, correlated=(PAIR,)).hash == correlated(config).hash
+    reordered = correlated(config, **alone, factor_table="row, weight\n1, 2.0\n0, 1\n")
     assert reordered.hash == trials[4].hash
     assert TrialConfig.from_dict(trials[4].to_dict()) == trials[4]
 
@@ -244,8 +246,8 @@ def test_a_table_weighs_the_levels_it_names(data: Data) -> None:
     p = TrainConfig(epochs=1, factor_table=table(weights)).distribution(data.factors)
     assert p is not None
     np.testing.assert_allclose(p.reshape(16, 3, 2).sum(2), weights / weights.sum(), rtol=1e-12)
-    read = correlation.read_table(table(weights))
-    assert np.array_equal(read.weights, weights.ravel())  # to the last bit, through text
+    from_text = correlation.read_table(table(weights))
+    assert np.array_equal(from_text.weights, weights.ravel())  # to the last bit
 
 
 @pytest.mark.parametrize(
@@ -283,7 +285,7 @@ def test_a_table_weighs_the_levels_it_names(data: Data) -> None:
         ),
     ],
 )
-def test_a_correlation_that_is_none_is_refused(fields: dict[str, Any], message: str) -> None:
+def test_a_bad_correlation_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         TrainConfig(epochs=1, **fields)
 
@@ -311,7 +313,7 @@ def test_training_refuses_a_correlation_that_the_data_cannot_have(
     width = None if "factor_table" in fields else 0.2
     with pytest.raises(ValueError, match=message):
         vae_core.train(
-            biased(config, **{"correlated": (), "correlation_width": width, **fields}), data
+            correlated(config, **{"correlated": (), "correlation_width": width, **fields}), data
         )
 
 
@@ -320,11 +322,13 @@ def test_training_refuses_data_without_factors_and_metrics_without_weights(
 ) -> None:
     with pytest.raises(ValueError, match="correlated factors need ground-truth factors"):
         vae_core.train(
-            biased(replace(config, evaluation=EvaluationConfig(final=()))),
+            correlated(replace(config, evaluation=EvaluationConfig(final=()))),
             replace(data, factors=None),
         )
     with pytest.raises(ValueError, match="sap take no weights, and factors are correlated"):
-        vae_core.train(biased(replace(config, evaluation=EvaluationConfig(final=("sap",)))), data)
+        vae_core.train(
+            correlated(replace(config, evaluation=EvaluationConfig(final=("sap",)))), data
+        )
 
 
 def test_a_table_is_csv_as_numpy_and_spreadsheets_write_it() -> None:
@@ -333,7 +337,7 @@ def test_a_table_is_csv_as_numpy_and_spreadsheets_write_it() -> None:
 
 
 def test_the_largest_weights_and_the_narrowest_band_are_distributions(data: Data) -> None:
-    """Of the largest floats the sum is no float, and of the smallest width the square is 0."""
+    """The sum of the largest floats overflows, and the square of the smallest width is 0."""
     lines = "".join(f"{level},1e308\n" for level in range(16))
     even = TrainConfig(epochs=1, factor_table=f"row,weight\n{lines}").distribution(data.factors)
     narrow = TrainConfig(epochs=1, correlated=PAIR, correlation_width=1e-200).distribution(
@@ -343,4 +347,4 @@ def test_the_largest_weights_and_the_narrowest_band_are_distributions(data: Data
     assert narrow is not None
     assert np.ptp(even) == 0
     assert narrow.sum() == pytest.approx(1)
-    assert set(np.unique(narrow > 0)) == {False, True}  # the diagonal alone
+    assert set(np.unique(narrow > 0)) == {False, True}  # only the diagonal

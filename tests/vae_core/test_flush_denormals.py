@@ -1,4 +1,4 @@
-"""Tiny numbers are zero inside, and what they were outside."""
+"""Denormal numbers are zero inside `flushed` and unchanged outside."""
 
 from __future__ import annotations
 
@@ -17,5 +17,5 @@ def test_denormals_are_flushed_inside_only() -> None:
         assert tiny() == 0
         with flushed():
             assert tiny() == 0
-        assert tiny() == 0  # the inner one found it on and left it on
+        assert tiny() == 0  # the inner one restores what it found: flushing
     assert tiny() > 0

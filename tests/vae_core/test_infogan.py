@@ -1,4 +1,4 @@
-"""InfoGAN against values known beforehand, and its noise outside training."""
+"""InfoGAN against known values, and its noise outside training."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from vae_core.networks import Trento
 
 
 def silenced(case: Case, *parts: nn.Module) -> Case:
-    """Return the case with the last layer of some networks at zero: their output is 0 whatever they read."""
+    """Return the case with the last layer of some networks at zero, so that their output is 0."""
     for part in parts:
         *_, last = (layer for layer in part.modules() if isinstance(layer, nn.Linear))
         nn.init.zeros_(last.weight)
@@ -27,7 +27,7 @@ def silenced(case: Case, *parts: nn.Module) -> Case:
     return case
 
 
-def test_a_discriminator_that_cannot_tell_leaves_ln_2_to_both() -> None:
+def test_a_discriminator_that_cannot_separate_costs_both_players_ln_2() -> None:
     objective = InfoGAN()
     case = make(objective)
     terms = objective.terms(*silenced(case, case.nets.discriminator))
@@ -36,14 +36,14 @@ def test_a_discriminator_that_cannot_tell_leaves_ln_2_to_both() -> None:
     assert terms.parts["slope"] == 0
 
 
-def test_an_encoder_that_answers_with_the_prior_knows_nothing() -> None:
+def test_an_encoder_that_returns_the_prior_has_no_information() -> None:
     """Q = N(0, I): log Q(z) + H = Σ ½(1 − z²), 0 in expectation and exactly for z² = 1."""
     objective = InfoGAN(lambda_information=2.0)
     case = make(objective)
     case = case._replace(noise=case.noise._replace(prior=case.noise.prior.sign()))
     terms = objective.terms(*silenced(case, case.nets.encoder))
     assert terms.parts["information"].item() == pytest.approx(0, abs=1e-12)
-    # −log Q is then H, of 3 latents 1.5·ln 2πe
+    # −log Q is then H, which is 1.5·ln 2πe for 3 latents
     surprise = 1.5 * math.log(2 * math.pi * math.e)
     assert terms.penalty.item() == pytest.approx(terms.parts["generator"].item() + 2 * surprise)
 
@@ -56,7 +56,7 @@ def test_the_gradient_penalty_is_the_discriminator_s_alone() -> None:
     torch.testing.assert_close(difference, 3 * with_it.parts["slope"])
 
 
-def test_images_are_made_of_the_prior_and_read_no_image() -> None:
+def test_images_are_generated_from_the_prior_without_reading_an_image() -> None:
     case = make(InfoGAN())
     other = case._replace(batch=case.batch._replace(images=1 - case.batch.images))
     ours, theirs = (InfoGAN().terms(*each) for each in (case, other))
@@ -88,33 +88,36 @@ def test_outside_training_the_noise_is_zero(data: Data) -> None:
 
 
 def test_both_players_descend_the_game(config: TrialConfig, data: Data) -> None:
-    """An idle discriminator is fooled better than one that learns: G's own loss is lower against it."""
+    """G's loss is lower against a discriminator that does not learn than against one that does."""
     train = replace(config.train, steps=60)
-    ends = [
-        [
-            report.train["generator"]
-            for report in vae_core.train(replace(config, objective=objective, train=train), data)
-        ][-1]
-        for objective in (InfoGAN(discriminator_learning_rate=1e-9), InfoGAN(gradient_penalty=0.0))
-    ]
-    assert ends[0] < 0.5 < ends[1]
+
+    def last_loss(objective: InfoGAN) -> float:
+        *_, report = vae_core.train(replace(config, objective=objective, train=train), data)
+        return report.train["generator"]
+
+    against_idle = last_loss(InfoGAN(discriminator_learning_rate=1e-9))
+    against_learning = last_loss(InfoGAN(gradient_penalty=0.0))
+    assert against_idle < 0.5 < against_learning
 
 
 def test_the_penalty_descends_its_own_gradient_beside_batch_normalisation(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Whatever D sees before: γ adds γ/2·∇E|∇_x logit D|² to the gradient of its loss, and nothing else."""
+    """γ adds γ/2·∇E|∇_x logit D|² to the gradient of D's loss and nothing else.
+
+    This holds for any forward passes of D before.
+    """
     monkeypatch.setitem(objective_cases.NETWORKS, "trento", (Trento(latents=3), (1, 32, 32)))
     parts: list[tuple[torch.Tensor, ...]] = []
     for gamma in (0.0, 2.0):
         case = make(InfoGAN(), "trento")
-        own = case.nets.players()["adversary"]
+        weights = case.nets.players()["adversary"]
         loss = InfoGAN(gradient_penalty=gamma).terms(*case).rivals["adversary"]
-        parts.append(torch.autograd.grad(loss, own, allow_unused=True, retain_graph=True))
-    # By the running statistics that the step left behind: D reads images by them for its slope.
-    alone = torch.autograd.grad(
-        case.nets.squared_slope(case.batch.images).mean(), own, allow_unused=True
-    )
-    for without, beside, slope in zip(*parts, alone, strict=True):
+        parts.append(torch.autograd.grad(loss, weights, allow_unused=True, retain_graph=True))
+    # With the running statistics after the step: D uses them for its slope.
+    mean_slope = case.nets.squared_slope(case.batch.images).mean()
+    slopes = torch.autograd.grad(mean_slope, weights, allow_unused=True)
+    for without, with_penalty, slope in zip(*parts, slopes, strict=True):
         expected = torch.zeros_like(without) if slope is None else slope  # γ/2 = 1
-        torch.testing.assert_close(beside - without, expected, rtol=1e-9, atol=1e-12)  # float64
+        difference = with_penalty - without
+        torch.testing.assert_close(difference, expected, rtol=1e-9, atol=1e-12)  # float64

@@ -1,4 +1,4 @@
-"""The likelihoods: against torch.distributions, and what is trained of them."""
+"""The likelihoods against torch.distributions, and which of them have a weight."""
 
 from __future__ import annotations
 
@@ -26,12 +26,10 @@ def test_logits_zero_cost_ln_2_per_pixel() -> None:
     images = torch.stack(
         [torch.zeros(1, 64, 64), torch.full((1, 64, 64), 0.3), torch.ones(1, 64, 64)]
     ).double()
-    expected = torch.full(
-        (3,), -4096 * math.log(2), dtype=torch.float64
-    )  # −2839.1309, whatever the image
-    torch.testing.assert_close(
-        bernoulli(torch.zeros_like(images), images), expected, rtol=1e-12, atol=0
-    )
+    # −2839.1309 for any image
+    expected = torch.full((3,), -4096 * math.log(2), dtype=torch.float64)
+    log_p = bernoulli(torch.zeros_like(images), images)
+    torch.testing.assert_close(log_p, expected, rtol=1e-12, atol=0)
 
 
 def test_bernoulli_is_the_log_probability_of_binary_pixels() -> None:
@@ -56,18 +54,18 @@ def test_gaussian_is_the_log_density_with_its_constants(name: Name, sigma: float
 
 @pytest.mark.parametrize("factor", [0.5, 1.0, 2.0])
 def test_the_best_variance_is_the_mean_squared_error(factor: float) -> None:
-    """d/d(log sigma) of the mean log density is n·(mse/sigma² − 1) for n pixels an image: 0 at sigma² = mse."""
-    output, images = (
-        torch.full((5, 1, 3, 4), 0.25).double(),
-        torch.linspace(0, 1, 60).double().reshape(5, 1, 3, 4),
-    )
+    """For n pixels per image, d/d(log sigma) of the mean log density is n·(mse/sigma² − 1).
+
+    It is 0 at sigma² = mse.
+    """
+    output = torch.full((5, 1, 3, 4), 0.25).double()
+    images = torch.linspace(0, 1, 60).double().reshape(5, 1, 3, 4)
     mse = (images - output).square().mean()
     log_sigma = (0.5 * (factor * mse).log()).requires_grad_()
     likelihood("gaussian_learned").log_prob(output, images, log_sigma).mean().backward()
     expected = torch.tensor(12 * (1 / factor - 1), dtype=torch.float64)
-    torch.testing.assert_close(
-        log_sigma.grad, expected, rtol=1e-12, atol=1e-12
-    )  # float64, sums of 12 terms near 1
+    # float64, sums of 12 terms near 1
+    torch.testing.assert_close(log_sigma.grad, expected, rtol=1e-12, atol=1e-12)
 
 
 @every_likelihood

@@ -1,4 +1,4 @@
-"""Closed forms and limits of single objectives; what holds for all of them is in tests/conformance."""
+"""Closed forms and limits of single objectives; tests/conformance has the tests of all of them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from torch import Tensor
 
 import metrics
 import vae_core
-from metrics import Factors
 from vae_core import (
     DIPVAEI,
     DIPVAEII,
@@ -28,7 +27,6 @@ from vae_core import (
     TrainConfig,
     TrialConfig,
 )
-from vae_core.feed import Feed
 from vae_core.objectives import AbstractObjective
 from vae_core.objectives.dip_vae import covariance
 from vae_core.objectives.info_vae import mmd
@@ -44,6 +42,7 @@ def double(*values: float) -> Tensor:
 def numpy_dip(
     mean: Tensor, logvar: Tensor, lambda_od: float, lambda_d: float, *, second: bool
 ) -> float:
+    """Return the penalty of DIP-VAE I, or II if `second`, computed by numpy."""
     cov = np.cov(mean.detach().numpy(), rowvar=False, bias=True)
     if second:
         cov = cov + np.diag(np.exp(logvar.detach().numpy()).mean(axis=0))
@@ -63,8 +62,8 @@ def test_dip_is_the_distance_of_numpy_s_covariance_from_the_identity(
     assert (terms.penalty - terms.parts["kl"]).item() == pytest.approx(wanted, rel=1e-10)
 
 
-def test_diagonal_taken_out_of_the_variances_is_caught() -> None:
-    """Negative control: `diag` of a (B, d) matrix of variances is a vector of d numbers, added to every row."""
+def test_a_diagonal_of_the_variances_would_be_noticed() -> None:
+    """Negative control: `diag` of (B, d) variances gives d numbers, added to every row."""
     case = make(DIPVAEII())
     mean, logvar, _ = case.nets.encode(case.batch)
     published = covariance(mean) + torch.diag(logvar.exp())
@@ -80,7 +79,7 @@ def test_diagonal_taken_out_of_the_variances_is_caught() -> None:
 
 
 def gaussian_mmd(variance: float, shift: float, d: int, h: float) -> float:
-    """MMD² of N((shift, 0, …), v·I) from N(0, I) under k(a, b) = exp(−|a − b|²/(2h)), by Gaussian integrals.
+    """Return MMD² of N((shift, 0, …), v·I) from N(0, I), k(a, b) = exp(−|a − b|²/(2h)), exactly.
 
     E k(a, b) for a − b ~ N(m, w·I) is (h/(h + w))^{d/2}·exp(−|m|²/(2(h + w))).
     """
@@ -98,13 +97,13 @@ def test_mmd_of_a_gaussian(variance: float, shift: float) -> None:
         * variance**0.5
     )
     z[:, 0] += shift
-    # sd of the estimate at 4,000 rows over seeds: below 6e-4, and .005 where the mean is off; four of them
+    # Four sd: over seeds the sd of the estimate at 4,000 rows is below 6e-4, or .005 with a shift.
     tolerance = 0.02 if shift else 2.5e-3
     assert mmd(z, 3.0).item() == pytest.approx(gaussian_mmd(variance, shift, 3, 3.0), abs=tolerance)
 
 
 def test_mmd_is_unbiased_on_small_batches() -> None:
-    """Of the prior it is 0 in the mean over batches; with i = j among the pairs it would be about 1/B above."""
+    """For the prior the mean over batches is 0; with the pairs i = j it would be about 1/B."""
     z = torch.randn(3000, 8, 3, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
     values = torch.stack([mmd(batch, 3.0) for batch in z])
     assert abs(values.mean()) < 4 * values.std() / math.sqrt(3000)
@@ -123,8 +122,8 @@ def test_info_vae_weighs_kl_and_mmd() -> None:
 # ---- JointVAE
 
 
-def test_discrete_capacity_stops_at_what_the_codes_can_hold() -> None:
-    """ln 3 + ln 2 = ln 6 at most, whatever is asked for; the continuous capacity is not touched by it."""
+def test_discrete_capacity_is_limited_by_the_number_of_categories() -> None:
+    """It is at most ln 3 + ln 2 = ln 6; the continuous capacity is not limited."""
     objective = JointVAE(categories=(3, 2), c_z=5.0, c_c=40.0, annealing=0)
     parts = objective.terms(*make(objective)).parts
     torch.testing.assert_close(parts["capacity_discrete"], double(math.log(6))[0])
@@ -142,7 +141,7 @@ def test_joint_penalty_is_two_distances() -> None:
 
 
 def beta(objective: ControlVAE, memory: float) -> tuple[float, float, float]:
-    """Return β, the memory handed out and the error C − KL of one step."""
+    """Return β, the returned memory and the error C − KL of one step."""
     case = make(objective, step=9)
     case = case._replace(ctx=case.ctx._replace(memory=double(memory)))
     terms = objective.terms(*case)
@@ -163,7 +162,7 @@ def test_controller_is_the_paper_s_formula_inside_its_bounds() -> None:
 
 
 def test_controller_stays_within_its_bounds_and_comes_back() -> None:
-    """However long the KL was below its set-point, the integral is ready to grow when it is above."""
+    """After any time with a KL below its set-point, the integral can grow when the KL is above."""
     objective = ControlVAE(
         set_point=1e6, integral=0.1, proportional=0.0, beta_min=1.0, beta_max=8.0
     )
@@ -189,6 +188,7 @@ def test_controller_stays_within_its_bounds_and_comes_back() -> None:
 def trained(
     config: TrialConfig, data: Data, objective: AbstractObjective, epochs: int
 ) -> vae_core.Final:
+    """Return the final evaluation of an objective after some epochs."""
     train = TrainConfig(epochs=epochs, batch_size=16, learning_rate=3e-3)
     evaluation = EvaluationConfig(images=96, samples=16, final=("mig",))
     *_, report = vae_core.train(
@@ -199,26 +199,29 @@ def trained(
 
 
 @pytest.mark.parametrize("reads_label", ["decoder", "both"])
-def test_codes_of_a_conditional_vae_lose_the_factor_that_is_given(
+def test_codes_of_a_conditional_vae_lose_the_factor_of_the_label(
     config: TrialConfig, data: Data, reads_label: str
 ) -> None:
-    """Given the row (16 levels, most of the image), the codes say less of it than those of the same VAE without."""
+    """With the row (16 levels, most of the image) as label, the codes have less information on it.
 
-    def known(objective: AbstractObjective) -> float:
+    The comparison is with the same VAE without a label.
+    """
+
+    def row_information(objective: AbstractObjective) -> float:
         codes = trained(config, data, objective, 200).codes
-        return (
-            metrics.score("mig", codes, data.factors, reference=False)
-            .details["mutual_information"][:, 0]
-            .max()
-        )
+        mig = metrics.score("mig", codes, data.factors, reference=False)
+        return mig.details["mutual_information"][:, 0].max()
 
-    free = known(BetaVAE(1.0))
-    given = known(ConditionalVAE(label=("row",), reads_label=reads_label, beta=1.0))  # type: ignore[arg-type]
-    assert given < 0.25 * free
+    objective = ConditionalVAE(
+        label=("row",),
+        reads_label=reads_label,  # type: ignore[arg-type]
+        beta=1.0,
+    )
+    assert row_information(objective) < 0.25 * row_information(BetaVAE(1.0))
 
 
 def test_closed_bottleneck_decodes_the_mean_image(config: TrialConfig, data: Data) -> None:
-    """C = 0 and γ large: no factor is coded, and the best constant image under the Bernoulli is the mean of all."""
+    """At C = 0 and large γ no factor is coded; a Bernoulli's best constant image is the mean."""
     objective = FactorBottleneck(gamma=1000.0, c_max=0.0, hidden=(16,))
     final = trained(config, data, objective, 150)
     assert final.metrics["kl"] < 0.01
@@ -232,18 +235,3 @@ def test_bottleneck_reads_factors_and_no_image() -> None:
     case = make(objective)
     other = case._replace(batch=case.batch._replace(images=1 - case.batch.images))
     assert torch.equal(case.nets.encode(case.batch).mean, other.nets.encode(other.batch).mean)
-
-
-def test_scaled_factors_run_from_minus_one_to_one(data: Data) -> None:
-    feed = Feed(data, FactorBottleneck(factors="scaled").wiring)
-    read = feed.batch(torch.arange(96)).factors
-    assert read.shape == (96, 3)
-    assert (read.amin(0), read.amax(0)) == (pytest.approx(-1), pytest.approx(1))
-    assert read[0].tolist() == [-1, -1, -1]
-    assert feed.widths.factors == 3
-    assert data.factors is not None
-    constant = replace(data, factors=Factors(0 * data.factors.values, ("a", "b", "c"), (1, 3, 2)))
-    alone = Feed(constant, FactorBottleneck(factors="scaled").wiring).batch(torch.arange(2)).factors
-    assert alone[0].tolist() == [0, -1, -1]  # one level stands in the middle
-    one_hot = Feed(data, FactorBottleneck().wiring)
-    assert one_hot.widths.factors == one_hot.batch(torch.tensor([0])).factors.shape[1] == 16 + 3 + 2

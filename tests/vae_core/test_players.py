@@ -1,4 +1,4 @@
-"""What training does beyond one loss and one optimiser: players, stages, schedules, a memory, the best epoch."""
+"""Training with several players, stages, schedules, a memory and a best epoch."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from test_training_loop import assert_same, run
+from test_training_loop import assert_same, assert_same_reports, run
 from torch import Tensor
 
 import vae_core
@@ -29,7 +29,7 @@ from vae_core.training_loop import snapshot_epochs
 
 
 def small(cls: type[AbstractObjective]) -> AbstractObjective:
-    """Return an objective whose stages all happen within 14 steps, with a small discriminator."""
+    """Return an objective with all its stages in 14 steps, and with a small discriminator."""
     short: dict[str, Any] = {
         "stage_length": 2,
         "code_stage": 2,
@@ -38,39 +38,31 @@ def small(cls: type[AbstractObjective]) -> AbstractObjective:
         "annealing": 10,
         "warmup": 9,
     }
-    return cls(**{name: value for name, value in short.items() if name in cls.__dataclass_fields__})  # type: ignore[attr-defined]
+    fields = cls.__dataclass_fields__  # type: ignore[attr-defined]
+    return cls(**{name: value for name, value in short.items() if name in fields})
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_killed_and_resumed_equals_uninterrupted_bitwise(
     config: TrialConfig, data: Data, name: str
 ) -> None:
-    """Schedules, every player's optimiser, stages, draws, memory and best epoch: nothing is lost between epochs."""
+    """Schedules, optimisers of all players, stages, draws, memory and best epoch are all kept."""
     config = replace(
         config,
         objective=small(OBJECTIVES[name]),
         train=replace(config.train, learning_rate_decay=0.5, decay_every=5),
         evaluation=replace(config.evaluation, best="mig"),
     )
-    whole = run(config, data)
-    for report, blob in whole[:-1]:  # killed after any of its epochs
-        rest = run(config, data, resume=checkpoint.loads(blob).state)
-        assert len(rest) == len(whole) - report.epoch
-        for (resumed, resumed_blob), (wanted, wanted_blob) in zip(
-            rest, whole[report.epoch :], strict=True
-        ):
-            assert resumed.metrics == wanted.metrics
-            assert resumed.train == wanted.train
-            assert_same(checkpoint.loads(resumed_blob).state, checkpoint.loads(wanted_blob).state)
-            assert (resumed.snapshot is None) == (wanted.snapshot is None)
-            if resumed.final is not None and wanted.final is not None:
-                assert resumed.final.metrics == wanted.final.metrics
-                assert resumed.final.best == wanted.final.best
+    uninterrupted = run(config, data)
+    for report, blob in uninterrupted[:-1]:  # killed after any of its epochs
+        resumed = run(config, data, resume=checkpoint.loads(blob).state)
+        assert len(resumed) == len(uninterrupted) - report.epoch
+        assert_same_reports(resumed, uninterrupted[report.epoch :])
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
 def test_every_objective_learns(config: TrialConfig, data: Data, name: str) -> None:
-    # Rough settings, the same for all: what is asked is that the gradient goes the right way.
+    # Rough settings, the same for all: the test is only whether the gradient has the right sign.
     train = TrainConfig(epochs=25, batch_size=16, learning_rate=3e-3)
     reports = list(
         vae_core.train(replace(config, objective=small(OBJECTIVES[name]), train=train), data)
@@ -83,7 +75,7 @@ def test_every_objective_learns(config: TrialConfig, data: Data, name: str) -> N
 def weights_after_one_step(
     config: TrialConfig, data: Data, objective: AbstractObjective
 ) -> dict[str, Tensor]:
-    """Return all weights, and the discriminator's optimiser state as if it were weights of it."""
+    """Return all weights, and the state of the discriminator's optimiser under similar names."""
     one = replace(
         config,
         objective=objective,
@@ -91,10 +83,11 @@ def weights_after_one_step(
     )
     state = next(vae_core.train(one, data)).state
     adam = state.optimisers["adversary"]["state"]
-    moments = {
-        f"discriminator.{k}.{name}": value for k, own in adam.items() for name, value in own.items()
-    }
-    return {name: weight.clone() for name, weight in {**state.weights, **moments}.items()}
+    tensors = dict(state.weights)
+    for k, moments in adam.items():
+        for name, value in moments.items():
+            tensors[f"discriminator.{k}.{name}"] = value
+    return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
 def test_each_player_s_step_leaves_the_other_s_weights_bitwise_alone(
@@ -111,7 +104,8 @@ def test_each_player_s_step_leaves_the_other_s_weights_bitwise_alone(
     for name in slow:
         of_discriminator = name.startswith("discriminator")
         moved = of_discriminator and name.endswith(("weight", "bias"))
-        # the discriminator's learning rate moves its weights and nothing else; γ moves the autoencoder and nothing else
+        # The discriminator's learning rate changes only its weights; γ changes only the
+        # autoencoder.
         assert torch.equal(slow[name], fast[name]) != moved
         if of_discriminator:
             assert torch.equal(strong[name], usual[name])
@@ -133,38 +127,36 @@ def adam_steps(state: Any) -> float:
 
 
 @pytest.mark.parametrize(("reset", "steps"), [(True, 2.0), (False, 6.0)])
-def test_optimiser_begins_anew_when_a_latent_opens(
+def test_a_new_optimiser_starts_when_a_latent_opens(
     config: TrialConfig, data: Data, reset: bool, steps: float
 ) -> None:
-    """Latents 2 and 3 of 3 open at steps 2 and 4 (counted from 0): after 6 steps Adam has seen 2 of them."""
-    assert (
-        adam_steps(state_after(config, data, 6, CascadeVAEC(stage_length=2, reset_moments=reset)))
-        == steps
-    )
+    """Latents 2 and 3 of 3 open at steps 2 and 4 (from 0), so the last Adam took 2 of 6 steps."""
+    objective = CascadeVAEC(stage_length=2, reset_moments=reset)
+    assert adam_steps(state_after(config, data, 6, objective)) == steps
 
 
-def test_code_is_fed_as_zeros_before_its_stage(config: TrialConfig, data: Data) -> None:
-    """The decoder's weights that read the code have no gradient before stage 2 (step 4), and one from it on."""
+def test_the_code_is_zeros_before_its_stage(config: TrialConfig, data: Data) -> None:
+    """The decoder's weights that read the code get a gradient only from stage 2 (step 4) on."""
     objective = CascadeVAE(stage_length=2, code_stage=2, weight_decay=0.0)
-    begun, before, after = (
-        state_after(config, data, steps, objective).weights["decoder.0.weight"]
-        for steps in (1, 4, 5)
-    )
-    assert begun.shape == (32, 3 + 3)
-    assert torch.equal(begun[:, 3:], before[:, 3:])
-    assert not torch.equal(begun[:, :3], before[:, :3])
+
+    def decoder_weights(steps: int) -> Tensor:
+        return state_after(config, data, steps, objective).weights["decoder.0.weight"]
+
+    first, before, after = decoder_weights(1), decoder_weights(4), decoder_weights(5)
+    assert first.shape == (32, 3 + 3)
+    assert torch.equal(first[:, 3:], before[:, 3:])
+    assert not torch.equal(first[:, :3], before[:, :3])
     assert not torch.equal(before[:, 3:], after[:, 3:])
 
 
-def test_optimiser_stays_when_the_code_opens(config: TrialConfig, data: Data) -> None:
-    """Stages of 2 steps, code in stage 2: opened 1, 2, 2, 3; Adam begins anew at steps 2 and 6, and not at 4."""
+def test_no_new_optimiser_starts_when_the_code_opens(config: TrialConfig, data: Data) -> None:
+    """In stages of 2 steps 1, 2, 2, 3 latents are open: a new Adam starts at 2 and 6, not at 4."""
     objective = CascadeVAE(stage_length=2, code_stage=2)
-    assert [
-        adam_steps(state_after(config, data, steps, objective)) for steps in (2, 3, 5, 6, 7)
-    ] == [2, 1, 3, 4, 1]
+    counts = [adam_steps(state_after(config, data, steps, objective)) for steps in (2, 3, 5, 6, 7)]
+    assert counts == [2, 1, 3, 4, 1]
 
 
-def test_cascade_that_never_begins_anew_is_the_beta_vae_step_by_step(
+def test_a_cascade_with_one_optimiser_is_the_beta_vae_step_by_step(
     config: TrialConfig, data: Data
 ) -> None:
     even = CascadeVAEC(beta_l=3.0, beta_h=3.0, weight_decay=0.0, reset_moments=False)
@@ -209,21 +201,20 @@ def test_rivals_keep_their_own_optimiser(config: TrialConfig, data: Data) -> Non
 
 
 def test_controller_brings_the_kl_to_its_set_point(config: TrialConfig, data: Data) -> None:
-    """K_i is raised for so short a trial; without control (β = 1) the KL settles far above."""
+    """K_i is larger for this short trial; without control (β = 1) the KL is far above."""
     train = TrainConfig(epochs=120, batch_size=16, learning_rate=3e-3)
     steered = ControlVAE(set_point=1.5, set_point_start=1.5, annealing=0, integral=0.05)
     free = ControlVAE(beta_min=1.0, beta_max=1.0)
-    ends = [
-        [
-            report.train
-            for report in vae_core.train(replace(config, objective=objective, train=train), data)
-        ][-1]
-        for objective in (steered, free)
-    ]
-    assert abs(ends[0]["kl"] - 1.5) < 0.3
-    assert ends[0]["beta"] > 1.5
-    assert ends[1]["kl"] > 2.5
-    assert ends[1]["beta"] == 1
+
+    def last_terms(objective: ControlVAE) -> dict[str, float]:
+        *_, report = vae_core.train(replace(config, objective=objective, train=train), data)
+        return report.train
+
+    controlled, uncontrolled = last_terms(steered), last_terms(free)
+    assert abs(controlled["kl"] - 1.5) < 0.3
+    assert controlled["beta"] > 1.5
+    assert uncontrolled["kl"] > 2.5
+    assert uncontrolled["beta"] == 1
 
 
 def test_best_epoch_is_kept_apart_from_the_last(config: TrialConfig, data: Data) -> None:
@@ -239,7 +230,7 @@ def test_best_epoch_is_kept_apart_from_the_last(config: TrialConfig, data: Data)
     assert final.best["epoch"] == 1 + int(np.argmax(migs))
     assert final.best["mig"] == pytest.approx(max(migs))  # the subset is the whole set
     assert final.metrics["mig"] == pytest.approx(migs[-1])
-    assert final.best["mig"] > final.metrics["mig"]  # else this case shows nothing
+    assert final.best["mig"] > final.metrics["mig"]  # else the test would show nothing
 
 
 def test_metric_that_selects_is_scored_every_epoch(config: TrialConfig, data: Data) -> None:
@@ -248,12 +239,10 @@ def test_metric_that_selects_is_scored_every_epoch(config: TrialConfig, data: Da
     assert all("factor_vae" in report.metrics for report in reports)
     final = reports[-1].final
     assert final is not None
-    assert {
-        "factor_vae",
-        "factor_vae_chance",
-    } <= final.metrics.keys() & final.best.keys()  # though not in `final`
+    # although it is not in `evaluation.final`
+    assert {"factor_vae", "factor_vae_chance"} <= final.metrics.keys() & final.best.keys()
     with pytest.raises(ValueError, match="unknown metric to select by 'gaussian_tc'"):
-        EvaluationConfig(best="gaussian_tc")  # smallest where nothing is coded
+        EvaluationConfig(best="gaussian_tc")  # smallest where no latent codes anything
 
 
 @pytest.mark.parametrize(
@@ -267,20 +256,18 @@ def test_snapshots_are_few_and_spread(last: int, epochs: set[int]) -> None:
 def test_gaussian_pixels_train_and_resume(config: TrialConfig, data: Data, name: Any) -> None:
     train = TrainConfig(epochs=12, batch_size=16, learning_rate=3e-3, likelihood=name, sigma=0.5)
     config = replace(config, objective=BetaVAE(1.0), train=train)
-    whole = run(config, data)
-    curve = [report.metrics["reconstruction"] for report, _ in whole]
-    assert (
-        curve[-1] < curve[0] - 10
-    )  # nats: the mean square error falls by 10·2σ²/256 = .02 at σ = .5
-    state = checkpoint.loads(whole[-1][1]).state
-    if (
-        name == "gaussian_learned"
-    ):  # towards the mean square that is left; 72 steps of about .003 are not all the way
+    uninterrupted = run(config, data)
+    curve = [report.metrics["reconstruction"] for report, _ in uninterrupted]
+    # nats: the mean square error falls by 10·2σ²/256 = .02 at σ = .5
+    assert curve[-1] < curve[0] - 10
+    state = checkpoint.loads(uninterrupted[-1][1]).state
+    if name == "gaussian_learned":
+        # towards the remaining mean square error, which 72 steps of about .003 do not reach
         assert state.weights["log_sigma"] < np.log(0.5) - 0.15
     else:
         assert "log_sigma" not in state.weights
-    rest = run(config, data, resume=checkpoint.loads(whole[5][1]).state)
-    assert_same(checkpoint.loads(rest[-1][1]).state, state)
+    resumed = run(config, data, resume=checkpoint.loads(uninterrupted[5][1]).state)
+    assert_same(checkpoint.loads(resumed[-1][1]).state, state)
 
 
 @pytest.mark.gpu
@@ -294,7 +281,8 @@ def test_a_gpu_trains_every_objective_as_the_cpu_does(
     cpu, gpu = (
         [report for report, _ in run(config, data, device=device)] for device in ("cpu", "cuda")
     )
-    for here, there in zip(cpu, gpu, strict=True):
+    for on_cpu, on_gpu in zip(cpu, gpu, strict=True):
         for key in ("reconstruction", "kl", "elbo"):
-            # float32 in another order, over 14 steps of Adam; a chosen code may tip where two categories tie
-            assert there.metrics[key] == pytest.approx(here.metrics[key], rel=0.02, abs=0.05)
+            # float32 in another order, over 14 steps of Adam; where two categories cost the same,
+            # the chosen code may differ
+            assert on_gpu.metrics[key] == pytest.approx(on_cpu.metrics[key], rel=0.02, abs=0.05)

@@ -1,4 +1,4 @@
-"""The loop: what it learns, what it reports, that it can be cut anywhere and that it notices divergence."""
+"""The training loop: what it learns and reports, how it resumes, and how it stops at divergence."""
 
 from __future__ import annotations
 
@@ -53,6 +53,22 @@ def run(
     ]
 
 
+def assert_same_reports(
+    left: list[tuple[vae_core.EpochReport, bytes]], right: list[tuple[vae_core.EpochReport, bytes]]
+) -> None:
+    """Compare two results of `run` bitwise: all numbers, states and traversals."""
+    for (ours, our_blob), (theirs, their_blob) in zip(left, right, strict=True):
+        assert ours.metrics == theirs.metrics
+        assert ours.train == theirs.train
+        assert_same(checkpoint.loads(our_blob).state, checkpoint.loads(their_blob).state)
+        assert (ours.snapshot is None) == (theirs.snapshot is None)
+        assert (ours.final is None) == (theirs.final is None)
+        if ours.final is not None and theirs.final is not None:
+            assert ours.final.metrics == theirs.final.metrics
+            assert ours.final.best == theirs.final.best
+            assert_same(ours.final.traversal, theirs.final.traversal)
+
+
 def test_training_reduces_reconstruction(config: TrialConfig, data: Data) -> None:
     long = replace(config, train=TrainConfig(epochs=20, batch_size=16, learning_rate=3e-3))
     curve = [report.metrics["reconstruction"] for report in vae_core.train(long, data)]
@@ -92,21 +108,12 @@ def test_killed_and_resumed_equals_uninterrupted_bitwise(
         config,
         train=TrainConfig(steps=14, batch_size=16, optimiser=optimiser, learning_rate=1e-3),
     )
-    whole = run(config, data)
-    for _, blob in whole:  # killed after any of its epochs
-        held = checkpoint.loads(blob)
-        rest = run(config, data, resume=held.state)
-        assert [report.epoch for report, _ in rest] == list(range(held.state.epoch + 1, 4))
-        for (resumed, resumed_blob), (report, report_blob) in zip(
-            rest, whole[held.state.epoch :], strict=True
-        ):
-            assert resumed.metrics == report.metrics
-            assert resumed.train == report.train
-            assert_same(checkpoint.loads(resumed_blob).state, checkpoint.loads(report_blob).state)
-            if report.final is not None:
-                assert resumed.final is not None
-                assert resumed.final.metrics == report.final.metrics
-                assert_same(resumed.final.traversal, report.final.traversal)
+    uninterrupted = run(config, data)
+    for _, blob in uninterrupted:  # killed after any of its epochs
+        state = checkpoint.loads(blob).state
+        resumed = run(config, data, resume=state)
+        assert [report.epoch for report, _ in resumed] == list(range(state.epoch + 1, 4))
+        assert_same_reports(resumed, uninterrupted[state.epoch :])
 
 
 def test_resuming_leaves_the_given_state_alone(config: TrialConfig, data: Data) -> None:
@@ -158,8 +165,8 @@ def test_divergence_by_the_last_step_of_an_epoch_is_raised_too(
         next(vae_core.train(wild, data))
 
 
-def test_mistakes_are_found_at_the_call(config: TrialConfig, data: Data) -> None:
-    wrong: list[tuple[TrialConfig, str]] = [
+def test_a_config_that_does_not_fit_is_refused_at_the_call(config: TrialConfig, data: Data) -> None:
+    misfits: list[tuple[TrialConfig, str]] = [
         (replace(config, fingerprint="elsewhere"), "the data given"),
         (
             replace(config, train=TrainConfig(epochs=1, batch_size=128)),
@@ -171,10 +178,11 @@ def test_mistakes_are_found_at_the_call(config: TrialConfig, data: Data) -> None
             "evaluation.images must be >= 16",
         ),
     ]
-    for bad, message in wrong:
+    for misfit, message in misfits:
         with pytest.raises(ValueError, match=message):
-            vae_core.train(bad, data)
-    with pytest.raises(ValueError, match="mig need factors, which data set 'bars' has not"):
+            vae_core.train(misfit, data)
+    message = "mig need factors, which data set 'bars' does not have"
+    with pytest.raises(ValueError, match=message):
         vae_core.train(config, dataclasses.replace(data, factors=None))
 
 

@@ -1,1 +1,1 @@
-"""What is measured of a model: after every epoch, at the end, and as pictures."""
+"""The evaluation of a model: after every epoch, at the end of a trial, and as pictures."""

@@ -1,7 +1,8 @@
-"""Scores a trained model on the whole set, once: an epoch's keys, the metrics that were asked for, pictures."""
+"""Scores a trained model once on all images: the metrics of an epoch, the final ones, pictures."""
 
 # torch's own hints are partial (`split`, `from_numpy`, `tolist`, `backward`).
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 
 from __future__ import annotations
 
@@ -13,71 +14,69 @@ from torch import Tensor
 import metrics
 from metrics import Codes, Score
 from vae_core.config import EvaluationConfig
-from vae_core.evaluation.epoch_scores import (
-    BATCH,
-    Model,
-    coded,
-    evaluate,
-    evaluating,
-    evaluation_subset,
-    per_factor,
-    rows_of,
-)
+from vae_core.evaluation.epoch_scores import evaluate, evaluation_subset, per_factor
+from vae_core.evaluation.forward_pass import BATCH, Model, coded, evaluating
+from vae_core.evaluation.image_weights import rows_of
 from vae_core.evaluation.pictures import traverse
 from vae_core.types import Data, Final, Wiring
 
-SHOWN = 8
-"""Originals, with their reconstructions, that a final evaluation keeps."""
+PICTURED = 8
+"""Originals that a final evaluation keeps, with their reconstructions."""
 
 
 def check_final(config: EvaluationConfig, data: Data, wiring: Wiring) -> None:
-    """Refuse, before training, a final metric that the data or the objective's codes cannot serve.
+    """Check before training that the final metrics suit the data and the objective's codes.
 
     Raises:
-        ValueError: a metric needs factors and the data set has none, or discrete codes and the wiring has none; or
-            factors are correlated and it takes no weights.
+        ValueError: a metric needs factors and the data set does not have any, or needs discrete
+            codes and the wiring does not have any; or factors are correlated and the metric does
+            not take weights.
     """
-    asked = [*config.final, *([config.best] if config.best is not None else [])]
-    needs = {name: metrics.find(name).needs for name in asked}
-    for need, there, who in (
-        ("factors", data.factors is not None, f"data set {data.name!r}"),
-        ("discrete", bool(wiring.reads_code), "the objective"),
-    ):
-        needy = [name for name in needs if need in needs[name]]
-        if needy and not there:
-            what = {"discrete": "discrete codes"}.get(need, need)
-            raise ValueError(f"evaluation: {', '.join(needy)} need {what}, which {who} has not")
-    unweighted = ", ".join(name for name in asked if not metrics.find(name).weighted)
+    names = list(dict.fromkeys(config.final))
+    if config.best is not None and config.best not in names:
+        names.append(config.best)
+    if data.factors is None:
+        _refuse(names, "factors", f"factors, which data set {data.name!r} does not have")
+    if not wiring.reads_code:
+        _refuse(names, "discrete", "discrete codes, which the objective does not have")
+    unweighted = ", ".join(name for name in names if not metrics.find(name).weighted)
     if data.factors is not None and data.factors.weights is not None and unweighted:
         raise ValueError(
             f"evaluation: {unweighted} take no weights, and factors are correlated; leave them out"
         )
 
 
-def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = "") -> Final:
-    """Return the evaluation on the whole set: an epoch's keys, `config.final` with chance and ceiling, and pictures.
+def _refuse(names: list[str], need: str, missing: str) -> None:
+    """Raise ValueError if some of the metrics have this need, which is not met."""
+    needing = [name for name in names if need in metrics.find(name).needs]
+    if needing:
+        raise ValueError(f"evaluation: {', '.join(needing)} need {missing}; leave them out")
 
-    A score gives `<name>`, `<name>_error`, `<name>_chance`, `<name>_ceiling` (where known), and `<name>_<detail>` for
-    every number among its details. The metrics `elbo` and `reconstruction`, whose names are epochs' keys of another
-    meaning, are told as `elbo_rate` and `reconstruction_of_means`.
+
+def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = "") -> Final:
+    """Return the evaluation on all images.
+
+    It has the metrics of an epoch, the metrics of `config.final` with chance and ceiling, and
+    pictures. A score gives `<name>`, `<name>_error`, `<name>_chance`, `<name>_ceiling` (if known),
+    and `<name>_<detail>` for every number among its details. The metrics `elbo` and
+    `reconstruction` are called `elbo_rate` and `reconstruction_of_means`, because an epoch uses
+    their names for other quantities.
 
     Raises:
         Diverged: a number is not finite.
-        ValueError: as `check_final`.
+        ValueError: see `check_final`.
     """
     data = model.feed.data
     check_final(config, data, model.nets.wiring)
-    everything = np.arange(len(data))
-    # The metric that selects is scored too, so that `best/*` has what it was chosen by, and `final/*` the same.
-    asked = list(config.final)
-    if config.best is not None and config.best not in ("elbo", *asked):
-        asked.append(config.best)
-    # Its MIG, the costly part, is not computed twice.
-    factors = None if "mig" in asked else data.factors
-    values, codes = evaluate(model, everything, config=config, factors=factors, moment=moment)
-    pictures = shown(evaluation_subset(data, config.images, config.seed))
+    names = _scored_names(config)
+    # `final` computes the MIG, which is slow, so `evaluate` need not compute it too.
+    factors = None if "mig" in names else data.factors
+    values, codes = evaluate(
+        model, np.arange(len(data)), config=config, factors=factors, moment=moment
+    )
+    pictures = pictured(evaluation_subset(data, config.images, config.seed))
     images, reconstructions = reconstructed(model, pictures)
-    scores = {name: _score(name, model, codes, config=config) for name in asked}
+    scores = {name: _score(name, model, codes, config=config) for name in names}
     if factors is None and data.factors is not None:
         values |= per_factor(model, codes, data.factors, scores["mig"])
     for name, score in scores.items():
@@ -97,16 +96,28 @@ def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = ""
     )
 
 
-def shown(indices: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the few images of an evaluation subset that are shown."""
-    return indices[np.linspace(0, len(indices) - 1, min(SHOWN, len(indices))).astype(np.int64)]
+def _scored_names(config: EvaluationConfig) -> list[str]:
+    """Return the final metrics, and the metric that selects the best epoch.
+
+    So `best/*` has the metric that its epoch was selected by, and `final/*` has the same one.
+    """
+    names = list(config.final)
+    if config.best is not None and config.best not in ("elbo", *names):
+        names.append(config.best)
+    return names
+
+
+def pictured(indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the few images of an evaluation subset that are kept as pictures."""
+    count = min(PICTURED, len(indices))
+    return indices[np.linspace(0, len(indices) - 1, count).astype(np.int64)]
 
 
 @torch.no_grad()
 def reconstructed(
     model: Model, indices: NDArray[np.int64]
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return images and what is decoded from the means of their posteriors, (n, C, H, W) in [0, 1] each."""
+    """Return images and the reconstructions of their posterior means, (n, C, H, W) in [0, 1]."""
     originals: list[Tensor] = []
     decoded: list[Tensor] = []
     with evaluating(model.nets):
@@ -118,7 +129,7 @@ def reconstructed(
 
 
 def _score(name: str, model: Model, codes: Codes, *, config: EvaluationConfig) -> Score:
-    """Return one metric of the whole set; one that looks at images gets the evaluation subset instead."""
+    """Return one score on all images; a metric that needs images gets the evaluation subset."""
     data = model.feed.data
     if not metrics.find(name).needs & {"images", "reconstructions"}:
         return metrics.score(name, codes, data.factors, seed=config.seed)
@@ -138,22 +149,22 @@ def _score(name: str, model: Model, codes: Codes, *, config: EvaluationConfig) -
     )
 
 
-_OTHERWISE = {"elbo": "elbo_rate", "reconstruction": "reconstruction_of_means"}
-"""What metrics are told by whose name is an epoch's key of another meaning (the ELBO; the cost of one sampled z)."""
+_RENAMED = {"elbo": "elbo_rate", "reconstruction": "reconstruction_of_means"}
+"""New names of metrics with the name of an epoch's metric that is another quantity.
+
+An epoch's `elbo` is the ELBO, and its `reconstruction` is the cost of one sampled z."""
 
 
 def flattened(name: str, score: Score) -> dict[str, float]:
-    """Return a score's numbers under flat names: `name`, `name_error`, … and every number among its details."""
-    name = _OTHERWISE.get(name, name)
+    """Return the numbers of a score: `name`, `name_error`, … and every number of its details."""
+    name = _RENAMED.get(name, name)
     numbers: dict[str, float | None] = {
         name: score.value,
         f"{name}_error": score.error,
         f"{name}_chance": score.chance,
         f"{name}_ceiling": score.ceiling,
     }
-    details = {
-        f"{name}_{key}": detail
-        for key, detail in score.details.items()
-        if isinstance(detail, float)
-    }
-    return {key: float(value) for key, value in (numbers | details).items() if value is not None}
+    for key, detail in score.details.items():
+        if isinstance(detail, float):
+            numbers[f"{name}_{key}"] = detail
+    return {key: float(value) for key, value in numbers.items() if value is not None}

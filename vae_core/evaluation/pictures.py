@@ -1,7 +1,8 @@
-"""Pictures of what a model does: traversals, reconstructions, mutual information; from arrays to file bytes."""
+"""Pictures of a model as file contents: traversals, reconstructions, mutual information."""
 
 # torch's own hints are partial (`split`, `from_numpy`, `tolist`, `backward`).
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false
 
 from __future__ import annotations
 
@@ -26,17 +27,18 @@ _INK, _PAPER, _FAINT = (20, 20, 20), (255, 255, 255), (150, 150, 150)
 def traverse(
     nets: Networks, start: Floats, batch: Batch, *, steps: int = 11, extent: float = 3.0
 ) -> NDArray[np.float32]:
-    """Return decoded images (d + m, steps, C, H, W) in [0, 1] around one code; what else the decoder reads is kept.
+    """Return decoded images (d + m, steps, C, H, W) in [0, 1] around one code.
 
-    Row j < d takes z_j of `start` from −extent to extent. The m rows after them go through the categories of each
-    discrete code, as many images each as fit evenly.
+    Row j < d changes z_j of `start` from −extent to extent. Each of the m rows below goes through
+    the categories of one discrete code, with the same number of images per category if possible.
+    All other inputs of the decoder stay as in `batch`.
 
     Args:
         nets: the networks.
         start: (d,) continuous code.
-        batch: one image's batch, with its label, discrete code and noise.
-        steps: images in a row.
-        extent: of the traversal.
+        batch: the batch of one image, with its label, discrete code and noise.
+        steps: number of images in a row.
+        extent: largest value of a latent.
     """
     device = next(nets.parameters()).device
     latents, categories = len(start), nets.wiring.reads_code
@@ -44,13 +46,14 @@ def traverse(
     codes = torch.as_tensor(start, dtype=torch.float32).repeat(rows, steps, 1)
     for j in range(latents):
         codes[j, :, j] = torch.linspace(-extent, extent, steps)
-    chosen = batch.code.cpu().repeat(rows * steps, 1).unflatten(0, (rows, steps))
-    for m, block in enumerate(chosen.split(list(categories), 2) if categories else ()):
-        size = categories[m]
-        block[latents + m] = torch.eye(size)[torch.arange(steps) * size // steps]
+    discrete = batch.code.cpu().repeat(rows * steps, 1).unflatten(0, (rows, steps))
+    if categories:
+        for m, block in enumerate(discrete.split(list(categories), 2)):
+            size = categories[m]
+            block[latents + m] = torch.eye(size)[torch.arange(steps) * size // steps]
     around = batch._replace(
         labels=batch.labels.repeat(rows * steps, 1),
-        code=chosen.flatten(0, 1).to(device),
+        code=discrete.flatten(0, 1).to(device),
         noise=batch.noise.repeat(rows * steps, 1),
     )
     images = nets.expected(codes.flatten(0, 1).to(device), around)
@@ -58,24 +61,31 @@ def traverse(
 
 
 def traversal_png(traversal: Floats, kl: Floats, *, extent: float = 3.0) -> bytes:
-    """Return a PNG of `traverse`'s images, one row a latent, the most informative on top, discrete codes below.
+    """Return a PNG of a traversal, one row per latent by falling KL, then one per discrete code.
 
     Args:
-        traversal: (d + m, steps, C, H, W) in [0, 1].
+        traversal: (d + m, steps, C, H, W) in [0, 1], from `traverse`.
         kl: (d,) KL of each latent, nats; orders and labels the rows.
-        extent: of the traversal, for the axis.
+        extent: largest value of a latent, for the labels of the columns.
     """
     values = np.linspace(-extent, extent, traversal.shape[1])
-    order, rows = _rows(kl, len(traversal))
-    return _png(_grid(traversal[order], rows=rows, columns=[f"{value:.1f}" for value in values]))
+    order, labels = _rows(kl, len(traversal))
+    columns = [f"{value:.1f}" for value in values]
+    return _png(_grid(traversal[order], rows=labels, columns=columns))
 
 
 def traversal_gif(traversal: Floats, kl: Floats, *, milliseconds: int = 120) -> bytes:
-    """Return an endless GIF, one row a latent, each swinging from one end to the other and back."""
-    order, rows = _rows(kl, len(traversal))
+    """Return an endless GIF of a traversal, one row per latent, from one end to the other and back.
+
+    Args:
+        traversal: (d + m, steps, C, H, W) in [0, 1], from `traverse`.
+        kl: (d,) KL of each latent, nats; orders and labels the rows.
+        milliseconds: duration of one image.
+    """
+    order, labels = _rows(kl, len(traversal))
     steps = traversal.shape[1]
-    swing = [*range(steps), *range(steps - 2, 0, -1)]
-    frames = [_grid(traversal[order, k][:, None], rows=rows, columns=[]) for k in swing]
+    to_and_fro = [*range(steps), *range(steps - 2, 0, -1)]
+    frames = [_grid(traversal[order, k][:, None], rows=labels, columns=[]) for k in to_and_fro]
     file = io.BytesIO()
     quantised = [frame.quantize(64) for frame in frames]
     quantised[0].save(
@@ -90,17 +100,19 @@ def traversal_gif(traversal: Floats, kl: Floats, *, milliseconds: int = 120) -> 
 
 
 def reconstructions_png(images: Floats, reconstructions: Floats) -> bytes:
-    """Return a PNG of originals (n, C, H, W) over their reconstructions."""
+    """Return a PNG of originals (n, C, H, W) above their reconstructions."""
     return _png(
         _grid(np.stack([images, reconstructions]), rows=["original", "decoded"], columns=[])
     )
 
 
 def mutual_information_png(information: Floats, factors: Sequence[str], kl: Floats) -> bytes:
-    """Return a PNG of I(z_j; v_k), nats: one row a latent, by KL, then discrete codes, one column a factor.
+    """Return a PNG of I(z_j; v_k), nats, one column per factor.
+
+    There is one row per latent, by falling KL, then one per discrete code.
 
     Args:
-        information: (d + m, K) in nats; darker is more, on the scale of the largest.
+        information: (d + m, K) in nats; a darker cell has more, relative to the largest.
         factors: K names.
         kl: (d,) KL of each latent, nats; orders and labels the rows.
     """
@@ -128,26 +140,21 @@ def mutual_information_png(information: Floats, factors: Sequence[str], kl: Floa
 
 
 def _by_kl(kl: Floats) -> NDArray[np.intp]:
-    """Return latents from the largest KL to the smallest, equal ones in their own order."""
+    """Return the latents from the largest KL to the smallest; equal ones keep their order."""
     return np.argsort(-np.asarray(kl), kind="stable")
 
 
 def _rows(kl: Floats, rows: int) -> tuple[list[int], list[str]]:
     """Return the order and the labels of a traversal's rows: latents by KL, then discrete codes."""
-    codes = range(len(kl), rows)
-    return [*_by_kl(kl).tolist(), *codes], [
-        *_labels(kl),
-        *(f"code {row - len(kl)}" for row in codes),
-    ]
-
-
-def _labels(kl: Floats) -> list[str]:
-    """Return the rows' labels in the order of `_by_kl`."""
-    return [f"z{j}  {kl[j]:.2f} nats" for j in _by_kl(kl)]
+    latents = _by_kl(kl).tolist()
+    order = [*latents, *range(len(kl), rows)]
+    labels = [f"z{j}  {kl[j]:.2f} nats" for j in latents]
+    labels += [f"code {m}" for m in range(rows - len(kl))]
+    return order, labels
 
 
 def _grid(images: Floats, *, rows: Sequence[str], columns: Sequence[str]) -> Image.Image:
-    """Return images (rows, columns, C, H, W) in [0, 1] on paper, labelled; small ones enlarged to 64 pixels."""
+    """Return a labelled grid of images (rows, columns, C, H, W) in [0, 1], enlarged to 64 px."""
     n_rows, n_columns, channels, height, width = images.shape
     zoom = max(1, round(64 / height))
     height, width = height * zoom, width * zoom
@@ -175,7 +182,7 @@ def _grid(images: Floats, *, rows: Sequence[str], columns: Sequence[str]) -> Ima
 
 
 def _font(size: int) -> ImageFont.FreeTypeFont | ImageFont.ImageFont:
-    return ImageFont.load_default(size)  # shipped inside Pillow: the same letters on every machine
+    return ImageFont.load_default(size)  # part of Pillow: the same on every machine
 
 
 def _png(image: Image.Image) -> bytes:

@@ -1,10 +1,10 @@
 """Checks the fields of frozen dataclasses against their own annotations.
 
-`beta: Annotated[Knob, Ge(0)]` is the only place that states a bound: the dataclass refuses a bad value by it,
-and a spec is validated and its JSON schema written from it.
+`beta: Annotated[Scalar, Ge(0)]` is the only place that states a bound. The dataclass refuses a bad
+value by it, and the check of a spec and its JSON schema are derived from it.
 """
 
-# Type hints are walked as values here.
+# Type hints are values here.
 # pyright: reportUnknownArgumentType=false
 
 from __future__ import annotations
@@ -23,16 +23,47 @@ _RULES = (
     ("lt", "<", operator.lt),
 )
 
-
-def constraints(cls: type, name: str) -> tuple[Any, ...]:
-    """Return the `annotated_types` bounds of one field."""
-    return _unfold(get_type_hints(cls, include_extras=True)[name])[1]
+_Hints = tuple[Any, ...]
 
 
-def violation(name: str, value: object, bounds: tuple[Any, ...]) -> str | None:
-    """Return the rule that a number breaks, in words ("beta must be >= 0, got -1"), or None."""
+def check(instance: Any) -> None:
+    """Check that every field of a dataclass instance obeys its annotation.
+
+    It checks bounds (`annotated_types`), `Literal` choices, whole and other numbers, and tuples of
+    them. Call it from `__post_init__`. A whole number given for a float becomes a float, so that
+    `beta=4` and `beta=4.0` are the same trial.
+
+    Raises:
+        ValueError: some fields break their annotations; the message names all of them.
+    """
+    hints = get_type_hints(type(instance), include_extras=True)
+    problems: list[str] = []
+    for field in dataclasses.fields(instance):
+        value = getattr(instance, field.name)
+        kinds, bounds = _unfold(hints[field.name])
+        problem = _value_problem(field.name, value, kinds, bounds)
+        if problem is not None:
+            field_problems = [problem]
+        elif value is None:
+            field_problems = []
+        else:
+            field_problems = _item_problems(field.name, value, kinds)
+        problems += field_problems
+        if not field_problems and float in kinds and isinstance(value, int):
+            object.__setattr__(instance, field.name, float(value))  # the dataclass is frozen
+    if problems:
+        raise ValueError("; ".join(problems))
+
+
+def _value_problem(name: str, value: object, kinds: _Hints, bounds: _Hints) -> str | None:
+    """Return the rule of kind or bound that a value breaks, in words, or None."""
+    return _kind_problem(name, value, kinds) or _bound_problem(name, value, bounds)
+
+
+def _bound_problem(name: str, value: object, bounds: _Hints) -> str | None:
+    """Return the bound that a number breaks, in words ("beta must be >= 0, got -1"), or None."""
     if isinstance(value, bool) or not isinstance(value, int | float):
-        return None  # a tensor (a fused knob), a string or None: bounds speak of numbers
+        return None  # a tensor of a fused trial, a string or None: bounds are about numbers
     if not math.isfinite(value):
         return f"{name} must be finite, got {value}"
     for bound in bounds:
@@ -43,81 +74,64 @@ def violation(name: str, value: object, bounds: tuple[Any, ...]) -> str | None:
     return None
 
 
-def check(instance: Any) -> None:
-    """Raise ValueError naming every field of a dataclass instance that breaks its annotation.
-
-    Covers bounds (`annotated_types`), `Literal` choices, whole and other numbers, and tuples of them; call it from
-    `__post_init__`. A whole
-    number given for a float becomes one, so that `beta=4` and `beta=4.0` are the same trial.
-    """
-    hints = get_type_hints(type(instance), include_extras=True)
-    wrong: list[str] = []
-    for field in dataclasses.fields(instance):
-        value = getattr(instance, field.name)
-        kinds, bounds = _unfold(hints[field.name])
-        broken = _wrong_kind(field.name, value, kinds) or violation(field.name, value, bounds)
-        inside = [] if value is None else _wrong_items(field.name, value, kinds)
-        if broken is not None or inside:
-            wrong += [broken] if broken is not None else inside
-        elif float in kinds and isinstance(value, int):
-            object.__setattr__(instance, field.name, float(value))  # the dataclass is frozen
-    if wrong:
-        raise ValueError("; ".join(wrong))
-
-
-def _wrong_kind(name: str, value: object, kinds: tuple[Any, ...]) -> str | None:
-    """Return what a value should have been, if its kind is one that is checked."""
+def _kind_problem(name: str, value: object, kinds: _Hints) -> str | None:
+    """Return the kind that a value should have, in words, or None; only some kinds are checked."""
     if value is None and type(None) in kinds:
         return None
-    number = isinstance(value, int | float) and not isinstance(value, bool)
-    choices = [choice for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
+    choices: list[object] = []
+    for kind in kinds:
+        if get_origin(kind) is Literal:
+            choices += get_args(kind)
     if choices and value not in choices:
         return f"{name} must be one of {', '.join(map(str, choices))}, got {value!r}"
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
     if float in kinds:
-        other = tuple(kind for kind in kinds if isinstance(kind, type) and kind is not float)
-        return (
-            None
-            if number or isinstance(value, other)
-            else f"{name} must be a number, got {value!r}"
-        )
-    if int in kinds and not (number and isinstance(value, int)):
+        other_types = tuple(kind for kind in kinds if isinstance(kind, type) and kind is not float)
+        if not is_number and not isinstance(value, other_types):
+            return f"{name} must be a number, got {value!r}"
+        return None
+    if int in kinds and not (is_number and isinstance(value, int)):
         return f"{name} must be a whole number, got {value!r}"
     return None
 
 
-def _wrong_items(name: str, value: object, kinds: tuple[Any, ...]) -> list[str]:
-    """Return what is wrong with the items of a tuple, if a tuple is what the field holds."""
-    hint = next((kind for kind in kinds if get_origin(kind) is tuple), None)
-    if hint is None:
+def _item_problems(name: str, value: object, kinds: _Hints) -> list[str]:
+    """Return the problems of the items of a tuple, if the field holds a tuple."""
+    tuple_hint = next((kind for kind in kinds if get_origin(kind) is tuple), None)
+    if tuple_hint is None:
         return []
     if not isinstance(value, tuple | list):
         return [f"{name} must be a list, got {value!r}"]
     items: list[object] = list(value)
-    hints = list(get_args(hint))
+    hints = list(get_args(tuple_hint))
     if hints[-1] is Ellipsis:
         hints = [hints[0]] * len(items)
     if len(items) != len(hints):
         return [f"{name} must have {len(hints)} values, got {len(items)}"]
-    wrong: list[str] = []
-    for at, (item, own) in enumerate(zip(items, hints, strict=True)):
-        kinds, bounds = _unfold(own)
-        broken = _wrong_kind(f"{name}[{at}]", item, kinds) or violation(
-            f"{name}[{at}]", item, bounds
-        )
-        if broken is None and kinds == (str,) and not isinstance(item, str):
-            broken = f"{name}[{at}] must be text, got {item!r}"
-        wrong += [broken] if broken is not None else []
-    return wrong
+    problems: list[str] = []
+    for index, (item, hint) in enumerate(zip(items, hints, strict=True)):
+        path = f"{name}[{index}]"
+        item_kinds, bounds = _unfold(hint)
+        problem = _value_problem(path, item, item_kinds, bounds)
+        if problem is None and item_kinds == (str,) and not isinstance(item, str):
+            problem = f"{path} must be text, got {item!r}"
+        if problem is not None:
+            problems.append(problem)
+    return problems
 
 
-def _unfold(hint: Any) -> tuple[tuple[Any, ...], tuple[Any, ...]]:
+def _unfold(hint: Any) -> tuple[_Hints, _Hints]:
     """Return the members of a (nested) union and the bounds on any of them."""
     if hasattr(hint, "__metadata__"):  # Annotated[T, bound, …]
-        kinds, bounds = _unfold(get_args(hint)[0])
-        return kinds, (*bounds, *get_args(hint)[1:])
-    if get_origin(hint) in (Union, UnionType):
-        members = [_unfold(member) for member in get_args(hint)]
-        return tuple(k for kinds, _ in members for k in kinds), tuple(
-            b for _, bounds in members for b in bounds
-        )
-    return (hint,), ()
+        inner, *own_bounds = get_args(hint)
+        kinds, bounds = _unfold(inner)
+        return kinds, (*bounds, *own_bounds)
+    if get_origin(hint) not in (Union, UnionType):
+        return (hint,), ()
+    all_kinds: list[Any] = []
+    all_bounds: list[Any] = []
+    for member in get_args(hint):
+        kinds, bounds = _unfold(member)
+        all_kinds += kinds
+        all_bounds += bounds
+    return tuple(all_kinds), tuple(all_bounds)

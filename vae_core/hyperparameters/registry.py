@@ -1,40 +1,41 @@
-"""Turns frozen dataclasses into plain mappings and back through a literal registry.
+"""Turns frozen dataclasses into plain mappings and back, by a literal registry.
 
-`{"name": "beta_vae", "beta": 4.0}` <-> `BetaVAE(beta=4.0)`: the same form in a spec, the ledger, MLflow and a
-checkpoint.
+`{"name": "beta_vae", "beta": 4.0}` <-> `BetaVAE(beta=4.0)`: the same form in a spec, the ledger,
+MLflow and a checkpoint.
 """
 
-# What is walked here is anybody's nested mapping.
+# The values here are nested mappings of any content.
 # pyright: reportUnknownVariableType=false
 
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
+
+from metrics.near_names import did_you_mean
 
 T = TypeVar("T")
 
 
 def unknown(kind: str, name: object, known: Iterable[str]) -> str:
-    """Return the message for a name that no registry row has, with the nearest known one."""
+    """Return the message for a name that no registry has, with the nearest known name."""
     names = list(known)
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.5)
-    hint = f"; did you mean {near[0]!r}?" if near else ";"
+    hint = did_you_mean(str(name), names, cutoff=0.5)
     return f"unknown {kind} {str(name)!r}{hint} known: {', '.join(names)}"
 
 
 def describe(instance: Any, registry: Mapping[str, type[Any]]) -> dict[str, Any]:
-    """Return the mapping of an instance: its registry name, then its fields in order, tuples as lists."""
+    """Return the mapping of an instance: its registry name, then its fields, tuples as lists."""
     name = next(key for key, cls in registry.items() if cls is type(instance))
     return {"name": name, **plain(instance)}
 
 
 def plain(instance: Any) -> dict[str, Any]:
-    """Return a dataclass's fields as JSON-ready values (tuples as lists)."""
+    """Return the fields of a dataclass as JSON-ready values (tuples as lists)."""
     return {
-        field.name: _listed(getattr(instance, field.name)) for field in dataclasses.fields(instance)
+        field.name: tuples_to_lists(getattr(instance, field.name))
+        for field in dataclasses.fields(instance)
     }
 
 
@@ -42,7 +43,8 @@ def build(kind: str, mapping: Mapping[str, Any], registry: Mapping[str, type[T]]
     """Return the instance that a mapping describes.
 
     Raises:
-        ValueError: no or an unknown name, an unknown field, or a value that the dataclass refuses.
+        ValueError: the name is missing or unknown, a field is unknown, or the dataclass refuses a
+            value.
     """
     fields = dict(mapping)
     name = fields.pop("name", None)
@@ -52,21 +54,35 @@ def build(kind: str, mapping: Mapping[str, Any], registry: Mapping[str, type[T]]
 
 
 def construct(what: str, fields: Mapping[str, Any], cls: type[T]) -> T:
-    """Return `cls(**fields)`, lists as tuples; ValueError names an unknown field and the nearest one."""
+    """Return `cls(**fields)`, lists as tuples.
+
+    Raises:
+        ValueError: a field is unknown (the message has the nearest known one), or the dataclass
+            refuses a value.
+    """
     known = [field.name for field in dataclasses.fields(cls)]  # pyright: ignore[reportArgumentType]
-    for field in fields:
+    arguments: dict[str, Any] = {}
+    for field, value in fields.items():
         if field not in known:
             raise ValueError(f"{what}: {unknown('field', field, known)}")
-    return cls(**{key: _tupled(value) for key, value in fields.items()})
+        # A data set checks the lists inside a mapping itself; its messages show them as given.
+        arguments[field] = value if isinstance(value, Mapping) else lists_to_tuples(value)
+    return cls(**arguments)
 
 
-def _listed(value: Any) -> Any:
+def tuples_to_lists(value: Any) -> Any:
+    """Return a value with every tuple in it, also inside lists and mappings, as a list."""
     if isinstance(value, tuple | list):
-        return [_listed(item) for item in value]
+        return [tuples_to_lists(item) for item in value]
     if isinstance(value, Mapping):
-        return {key: _listed(item) for key, item in value.items()}
+        return {key: tuples_to_lists(item) for key, item in value.items()}
     return value
 
 
-def _tupled(value: Any) -> Any:
-    return tuple(_tupled(item) for item in value) if isinstance(value, list | tuple) else value
+def lists_to_tuples(value: Any) -> Any:
+    """Return a value with every list in it, also inside tuples and mappings, as a tuple."""
+    if isinstance(value, list | tuple):
+        return tuple(lists_to_tuples(item) for item in value)
+    if isinstance(value, Mapping):
+        return {key: lists_to_tuples(item) for key, item in value.items()}
+    return value

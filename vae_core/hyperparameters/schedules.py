@@ -1,7 +1,7 @@
-"""Schedules are arithmetic on where training stands: no counter, nothing to save.
+"""Schedules: functions of the current step, without a counter and with nothing to save.
 
-A `Length` up to 1 is a fraction of the trial, above 1 a number of steps: `0.5` ends half-way, `100000` after so many
-steps however long the trial is, 0 at once.
+A `Length` up to 1 is a fraction of the trial, above 1 a number of steps: `0.5` ends after half of
+the trial, `100000` after 100,000 steps for any length of the trial, 0 immediately.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ from typing import Annotated
 from annotated_types import Ge
 from torch import Tensor
 
-from vae_core.types import Context, Knob
+from vae_core.types import Context, Scalar
 
 Length = Annotated[float, Ge(0)]
 
 
 def steps(length: float, total_steps: int) -> int:
-    """Return a length in steps of a trial of `total_steps`."""
-    return (
-        math.ceil(length * total_steps - 1e-9) if length <= 1 else math.ceil(length)
-    )  # .1 * 30 is a little over 3
+    """Return a length as a number of steps, in a trial of `total_steps`."""
+    if length <= 1:
+        return math.ceil(length * total_steps - 1e-9)  # in binary, .1 * 30 is a little over 3
+    return math.ceil(length)
 
 
-def ramp(ctx: Context, start: Knob, end: Knob, length: float) -> Knob:
-    """Return start + (end − start)·min(1, t/T), T = `length` in steps; `end` at once if T is 0."""
-    over = steps(length, ctx.total_steps)
-    done = min(1.0, ctx.step / over) if over else 1.0
-    return end if done == 1.0 else start + (end - start) * done
+def ramp(ctx: Context, start: Scalar, end: Scalar, length: float) -> Scalar:
+    """Return start + (end − start)·min(1, t/T), t the step, T = `length` in steps; T = 0: `end`."""
+    ramp_steps = steps(length, ctx.total_steps)
+    fraction = min(1.0, ctx.step / ramp_steps) if ramp_steps else 1.0
+    return end if fraction == 1.0 else start + (end - start) * fraction
 
 
-def at_most(value: Knob, bound: float) -> Knob:
+def at_most(value: Scalar, bound: float) -> Scalar:
     """Return min(value, bound)."""
     return value.clamp(max=bound) if isinstance(value, Tensor) else min(value, bound)

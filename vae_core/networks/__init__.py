@@ -8,9 +8,9 @@ from vae_core.networks.factor_vae import FactorVAEConv
 from vae_core.networks.higgins_conv import HigginsConv
 from vae_core.networks.locatello import Locatello, LocatelloK4
 from vae_core.networks.mlp import MLP, ChenMLP
-from vae_core.networks.networks import Networks, Widths, build_networks, load_weights
 from vae_core.networks.simple_conv import SimpleConv
 from vae_core.networks.trento import Trento
+from vae_core.networks.trial_networks import Networks, Widths, build_networks, load_weights
 
 NETWORKS: dict[str, type[AbstractNetwork]] = {
     "burgess": Burgess,

@@ -1,4 +1,4 @@
-"""The interface of a network's sizes: an encoder of images and a decoder of codes, of any width."""
+"""The interface of a network: an encoder of images and a decoder of codes, of any width."""
 
 from __future__ import annotations
 
@@ -14,29 +14,30 @@ Shape = tuple[int, int, int]
 
 
 class AbstractNetwork(abc.ABC):
-    """A frozen dataclass of a network's sizes; all are structure, none may differ between fused trials.
+    """A frozen dataclass of a network's sizes; none of them may differ between fused trials.
 
-    It knows nothing of objectives: which columns are means, discrete codes or labels is `Networks`' to say.
-    Weights are left to the caller (`build_networks`), which makes the modules on the meta device.
+    It does not depend on the objective: `Networks` decides which columns are means, discrete codes
+    or labels. The caller (`build_networks`) makes the modules on the meta device, so the weights
+    that a constructor would draw are not used.
     """
 
     latents: int
     """d, the number of continuous latents."""
 
     sizes: ClassVar[tuple[int, ...] | None]
-    """Image sides that the network takes, or None for any."""
+    """Sides of the (square) images that the network takes; None: images of any size."""
 
     initialisation: ClassVar[Initialisation] = "pytorch"
-    """The initial distribution of the network's source."""
+    """The distribution of the initial weights in the network's source."""
 
     @property
     def caution(self) -> str:
-        """What a user should know before trusting numbers of this network, "" if nothing."""
+        """A warning about the numbers of this network, "" if there is none."""
         return ""
 
     @abc.abstractmethod
     def encoder(self, shape: Shape, width: int) -> nn.Module:
-        """Return a module (B, C, H, W) -> (B, width)."""
+        """Return a module (B, C, H, W) -> (B, width), for images of this shape."""
 
     @abc.abstractmethod
     def decoder(self, width: int, shape: Shape) -> nn.Module:

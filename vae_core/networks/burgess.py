@@ -15,10 +15,10 @@ from vae_core.networks.layers import Halvings, flat_decoder, flat_encoder
 
 @dataclass(frozen=True)
 class Burgess(AbstractNetwork):
-    """Four convolutions of 32 channels (kernel 4, stride 2, padding 1), two layers of 256, and the mirror image.
+    """Four convolutions of 32 channels (kernel 4), two layers of 256, and the mirror image.
 
-    The side of the image halves with each convolution, down to 4: images of 28 and 32 px have one convolution less
-    (28: see `Halvings`).
+    The stride is 2 and the padding 1. Each convolution halves the side of the image, down to 4:
+    images of 28 and 32 px have one convolution less (28: see `Halvings`).
 
     Source: Burgess et al. 2018 (arXiv:1804.03599), appendix on model architecture.
     """

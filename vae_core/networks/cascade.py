@@ -16,14 +16,18 @@ from vae_core.networks.layers import Halvings, flat_decoder, flat_encoder
 
 @dataclass(frozen=True)
 class CascadeConv(AbstractNetwork):
-    """Convolutions of 32, 32, 64, 64 channels (kernel 4, stride 2), a layer of 256; layers of 256 and 1,024 and back.
+    """Convolutions of 32, 32, 64, 64 channels (kernel 4, stride 2), a layer of 256, and a decoder.
 
-    The sizes of `LocatelloK4`, from other initial weights. Images of 28 and 32 px have one convolution of 64 less, as
-    CascadeVAE's own net for 32 px (JointVAE's lacks one of 32 instead; 28: see `Halvings`).
+    The decoder has layers of 256 and 1,024, then transposed convolutions. The sizes are those
+    of `LocatelloK4`, with other initial weights. Images of 28 and 32 px have one convolution of 64
+    less, like CascadeVAE's network for 32 px (JointVAE's has one of 32 less instead; 28: see
+    `Halvings`).
 
-    Source: Jeong and Song 2019 (CascadeVAE), snu-mllab/DisentanglementICML19 23c4c5f, `tfops/nets.py`: its
-    convolutions start from N(0, 2/fan_in), truncated, its linear layers from Glorot's; ours all start from the first,
-    untruncated. JointVAE's (Dupont 2018, arXiv:1804.00104) has the same sizes at 64 px and `initialisation: pytorch`.
+    Source: Jeong and Song 2019 (CascadeVAE), snu-mllab/DisentanglementICML19 23c4c5f,
+    `tfops/nets.py`. There the convolutions start from a truncated N(0, 2/fan_in) and the linear
+    layers from Glorot's distribution; here all start from N(0, 2/fan_in) without truncation.
+    JointVAE's network (Dupont 2018, arXiv:1804.00104) has the same sizes at 64 px and
+    `initialisation: pytorch`.
     """
 
     sizes: ClassVar[tuple[int, ...] | None] = (28, 32, 64)

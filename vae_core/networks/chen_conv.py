@@ -1,4 +1,4 @@
-"""The convolutional network of the total-correlation paper's faces."""
+"""The convolutional network of the β-TCVAE paper for images of faces."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from vae_core.networks.layers import BATCH_NORM_CAUTION, Halvings, pixel_decoder
 
 @dataclass(frozen=True)
 class ChenConv(AbstractNetwork):
-    """Convolutions of 32, 32, 64, 64 channels (kernel 4, stride 2), one of 512 over the 4 x 4 left, and all mirrored.
+    """Convolutions of 32, 32, 64, 64 (kernel 4, stride 2) and 512 channels, and the mirror image.
 
-    Images of 28 and 32 px have one convolution of 64 less (28: see `Halvings`).
+    The convolution of 512 channels covers the remaining 4 x 4 pixels. Images of 28 and 32 px have
+    one convolution of 64 less (28: see `Halvings`).
 
-    Source: Chen et al. 2018 (arXiv:1802.04942); rtqichen/beta-tcvae 06e763d, `ConvEncoder` and `ConvDecoder` (an
-    option there).
+    Source: Chen et al. 2018 (arXiv:1802.04942); rtqichen/beta-tcvae 06e763d, `ConvEncoder` and
+    `ConvDecoder` (an option there).
 
     Args:
-        latents: d.
-        batch_norm: a BatchNorm before every ReLU, as in the source; training and evaluation then differ (`caution`).
+        latents: d, the number of continuous latents.
+        batch_norm: whether there is a BatchNorm before every ReLU, as in the source; training and
+            evaluation then differ (`caution`).
     """
 
     sizes: ClassVar[tuple[int, ...] | None] = (28, 32, 64)

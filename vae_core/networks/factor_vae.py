@@ -16,16 +16,19 @@ from vae_core.networks.layers import Halvings, pixel_decoder, pixel_encoder
 
 @dataclass(frozen=True)
 class FactorVAEConv(AbstractNetwork):
-    """Convolutions of 32, 32, 64, 64 channels (kernel 4, stride 2), one of 128 over the 4 x 4 left, and all mirrored.
+    """Convolutions of 32, 32, 64, 64 (kernel 4, stride 2) and 128 channels, and the mirror image.
 
-    Images of 28 and 32 px have one convolution of 64 less (28: see `Halvings`).
+    The convolution of 128 channels covers the remaining 4 x 4 pixels. Images of 28 and 32 px have
+    one convolution of 64 less (28: see `Halvings`).
 
-    Source: Kim and Mnih 2018 (arXiv:1802.05983), appendix, in the form of 1Konny/FactorVAE 10d8a4c. There the normal
-    initialisation skips the transposed convolutions, which keep PyTorch's; ours draws all weights from it.
+    Source: Kim and Mnih 2018 (arXiv:1802.05983), appendix, in the form of 1Konny/FactorVAE 10d8a4c.
+    There the normal initialisation leaves out the transposed convolutions, which keep PyTorch's
+    initial weights; here all weights are drawn from it.
 
     Args:
-        latents: d.
-        bottleneck: channels of the convolution over 4 x 4: 128 for dSprites, 256 for the source's other data sets.
+        latents: d, the number of continuous latents.
+        bottleneck: channels of the convolution over 4 x 4 pixels: 128 for dSprites, 256 for the
+            source's other data sets.
     """
 
     sizes: ClassVar[tuple[int, ...] | None] = (28, 32, 64)

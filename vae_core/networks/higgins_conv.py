@@ -1,4 +1,4 @@
-"""The convolutional network of the β-VAE paper, as it is usually written in PyTorch."""
+"""The convolutional network of the β-VAE paper, in its usual PyTorch form."""
 
 from __future__ import annotations
 
@@ -15,12 +15,13 @@ from vae_core.networks.layers import Halvings, pixel_decoder, pixel_encoder
 
 @dataclass(frozen=True)
 class HigginsConv(AbstractNetwork):
-    """Convolutions of 32, 32, 64, 64 channels (kernel 4, stride 2), one of 256 over the 4 x 4 left, and all mirrored.
+    """Convolutions of 32, 32, 64, 64 (kernel 4, stride 2) and 256 channels, and the mirror image.
 
-    Images of 28 and 32 px have one convolution of 64 less (28: see `Halvings`).
+    The convolution of 256 channels covers the remaining 4 x 4 pixels. Images of 28 and 32 px have
+    one convolution of 64 less (28: see `Halvings`).
 
-    Source: Higgins et al. 2017 (β-VAE), in the form of 1Konny/Beta-VAE 23811d9, `BetaVAE_H`. Its Kaiming initialisation
-    is never called there, so PyTorch's stands.
+    Source: Higgins et al. 2017 (β-VAE), in the form of 1Konny/Beta-VAE 23811d9, `BetaVAE_H`. Its
+    Kaiming initialisation is never called there, so it has PyTorch's initial weights.
     """
 
     sizes: ClassVar[tuple[int, ...] | None] = (28, 32, 64)

@@ -1,4 +1,4 @@
-"""Initial weights by name, drawn from an explicit generator."""
+"""Initial weights by the name of their distribution, drawn by an explicit generator."""
 
 from __future__ import annotations
 
@@ -21,16 +21,18 @@ def initialise(
 ) -> None:
     """Draw all weights and biases from a named distribution, by an explicit generator.
 
-    - "pytorch": weights and biases from U(−1/sqrt(fan_in), 1/sqrt(fan_in)), as `reset_parameters` of these layers
-      (kaiming_uniform_ with a = sqrt(5) has just this bound).
-    - "glorot_uniform": weights from U(−b, b), b = sqrt(6 / (fan_in + fan_out)), biases 0: TensorFlow's default, hence
-      disentanglement_lib's (Glorot and Bengio 2010).
+    - "pytorch": weights and biases from U(−1/sqrt(fan_in), 1/sqrt(fan_in)), as `reset_parameters`
+      of these layers (kaiming_uniform_ with a = sqrt(5) has this bound).
+    - "glorot_uniform": weights from U(−b, b), b = sqrt(6 / (fan_in + fan_out)), biases 0: the
+      default of TensorFlow, so also of disentanglement_lib (Glorot and Bengio 2010).
     - "kaiming_normal": weights from N(0, 2/fan_in), biases 0 (He et al. 2015).
     - "normal": weights from N(0, 0.02²), biases 0.
 
-    fan_in and fan_out are torch.nn.init's: of a weight (a, b, k, k) they are b·k² and a·k². A ConvTranspose2d has its
-    inputs first, so its "fan_in" is (output channels)·k², whatever its stride; the Glorot bound does not mind the swap.
-    BatchNorm gets no draw: weight 1, bias 0, running mean 0, running variance 1, no batches counted.
+    fan_in and fan_out are those of torch.nn.init: b·k² and a·k² for a weight (a, b, k, k). The
+    weight of a ConvTranspose2d has its input channels first, so its "fan_in" is
+    (output channels)·k², for any stride; the Glorot bound is the same with the two swapped.
+    BatchNorm is not random: weight 1, bias 0, running mean 0, running variance 1, no batches
+    counted.
 
     Raises:
         ValueError: no distribution has this name.

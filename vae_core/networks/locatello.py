@@ -1,4 +1,4 @@
-"""The convolutional network of disentanglement_lib, and the different one that most copies of it use."""
+"""The convolutional network of disentanglement_lib, and the variant that most copies of it use."""
 
 from __future__ import annotations
 
@@ -16,14 +16,16 @@ from vae_core.networks.layers import Halvings, flat_decoder, flat_encoder
 
 @dataclass(frozen=True)
 class Locatello(AbstractNetwork):
-    """Convolutions of 32, 32, 64, 64 channels (stride 2, kernels 4, 4, **2, 2**) and a layer of 256.
+    """Convolutions of 32, 32, 64, 64 channels (kernels 4, 4, **2, 2**) and a layer of 256.
 
-    The decoder has layers of 256 and 1,024 and four transposed convolutions of kernel 4 throughout. Images of 28 and
-    32 px have one convolution of 64 less on either side (28: see `Halvings`).
+    The stride is 2. The decoder has layers of 256 and 1,024 and four transposed convolutions, all
+    of kernel 4. Images of 28 and 32 px have one convolution of 64 less in encoder and decoder (28:
+    see `Halvings`).
 
-    Source: Locatello et al. 2019 (arXiv:1811.12359), table of architectures; disentanglement_lib 76f41e3,
-    `conv_encoder` and `deconv_decoder`. Its means and log variances are two layers, whose Glorot bounds are
-    sqrt(6/(256+d)); ours is one of 2d columns, sqrt(6/(256+2d)): 2 % less at d = 10.
+    Source: Locatello et al. 2019 (arXiv:1811.12359), table of architectures; disentanglement_lib
+    76f41e3, `conv_encoder` and `deconv_decoder`. There means and log variances come from two
+    layers, each with the Glorot bound sqrt(6/(256+d)); here they come from one layer of 2d columns
+    with the bound sqrt(6/(256+2d)): 2 % less at d = 10.
     """
 
     sizes: ClassVar[tuple[int, ...] | None] = (28, 32, 64)
@@ -44,9 +46,10 @@ class Locatello(AbstractNetwork):
 
 @dataclass(frozen=True)
 class LocatelloK4(AbstractNetwork):
-    """`Locatello` with kernel 4 in all convolutions, from PyTorch's initial weights: what most copies in PyTorch are.
+    """`Locatello` with kernel 4 in all convolutions and PyTorch's initial weights.
 
-    Its encoder has 73,728 weights more than `Locatello`'s. Sizes as there.
+    Most copies of that network in PyTorch have this form. Its encoder has 73,728 weights more than
+    that of `Locatello`; it takes the same image sizes.
 
     Source: the copies of disentanglement_lib's network in PyTorch, such as that of
     facebookresearch/disentangling-correlated-factors.

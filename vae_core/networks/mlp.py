@@ -19,8 +19,9 @@ class MLP(AbstractNetwork):
     """An MLP with ReLU and its mirror image.
 
     Args:
-        hidden: widths of the encoder's hidden layers, from the image on; the decoder has them in reverse.
-        latents: d.
+        hidden: widths of the encoder's hidden layers, from the image on; the decoder has them in
+            reverse.
+        latents: d, the number of continuous latents.
     """
 
     sizes: ClassVar[tuple[int, ...] | None] = None
@@ -44,7 +45,7 @@ class MLP(AbstractNetwork):
 
 @dataclass(frozen=True)
 class ChenMLP(AbstractNetwork):
-    """The MLP of the total-correlation paper: two hidden layers of 1,200 with ReLU, three with tanh back.
+    """The MLP of the β-TCVAE paper: two hidden layers of 1,200 with ReLU, three with tanh back.
 
     Source: Chen et al. 2018 (arXiv:1802.04942), appendix on the dSprites networks.
     """

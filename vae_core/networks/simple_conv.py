@@ -15,12 +15,13 @@ from vae_core.networks.layers import Halvings, flat_decoder, flat_encoder
 
 @dataclass(frozen=True)
 class SimpleConv(AbstractNetwork):
-    """Convolutions of 32, 32, 64, 128, 256, 256 channels (kernel 4, stride 2) to one pixel, a linear layer, and back.
+    """Convolutions of 32, 32, 64, 128, 256, 256 channels (kernel 4), and the mirror image.
 
-    Images of 28 and 32 px have one convolution of 256 less (28: see `Halvings`).
+    The stride is 2. The last convolution leaves one pixel, which a linear layer reads. Images of 28
+    and 32 px have one convolution of 256 less (28: see `Halvings`).
 
-    Source: sizes of the encoder `SimpleConv64` of amir-abdi/disentanglement-pytorch. Our decoder is its mirror image;
-    theirs has other channels and paddings.
+    Source: sizes of the encoder `SimpleConv64` of amir-abdi/disentanglement-pytorch. Our decoder is
+    its mirror image; theirs has other channels and paddings.
     """
 
     sizes: ClassVar[tuple[int, ...] | None] = (28, 32, 64)

@@ -1,4 +1,4 @@
-"""The convolutional network with BatchNorm of the capacity study with a rectified penalty."""
+"""The convolutional network with BatchNorm of a capacity study with the `relu` penalty."""
 
 from __future__ import annotations
 
@@ -15,18 +15,20 @@ from vae_core.networks.layers import BATCH_NORM_CAUTION, Halvings, flat_decoder,
 
 @dataclass(frozen=True)
 class Trento(AbstractNetwork):
-    """Four convolutions (kernel 4, stride 2), each with BatchNorm, one linear layer, and the mirror image.
+    """Four convolutions (kernel 4) with BatchNorm, one linear layer, and the mirror image.
 
-    The sigmoid at the source's end is the Bernoulli likelihood's. Images of 28 and 32 px have one convolution less (28:
-    see `Halvings`).
+    The stride is 2. The source ends with a sigmoid; here it is part of the Bernoulli likelihood.
+    Images of 28 and 32 px have one convolution less (28: see `Halvings`).
 
-    Source: the Trento study of β-VAEs with annealed capacity. It is known to us as "four convolutions with BatchNorm
-    each": kernels, strides and the default channels are ours, after the field's other networks.
+    Source: the Trento study of β-VAEs with annealed capacity. All we know of its network is "four
+    convolutions with BatchNorm each": kernels, strides and the default channels are our choice,
+    after the other networks of the field.
 
     Args:
-        latents: d.
+        latents: d, the number of continuous latents.
         channels: channels of the four convolutions; images of 28 and 32 px use the first three.
-        batch_norm: a BatchNorm before every ReLU, as in the source; training and evaluation then differ (`caution`).
+        batch_norm: whether there is a BatchNorm before every ReLU, as in the source; training and
+            evaluation then differ (`caution`).
     """
 
     sizes: ClassVar[tuple[int, ...] | None] = (28, 32, 64)

@@ -1,4 +1,4 @@
-"""The interface of an objective: hyperparameters in, a breakdown of the loss out."""
+"""The interface of an objective: from its hyperparameters and a batch to the terms of the loss."""
 
 from __future__ import annotations
 
@@ -9,33 +9,41 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from vae_core.types import Batch, Context, Knob, Noise, Posterior, Terms, Wiring
+from vae_core.types import Batch, Context, Noise, Posterior, Scalar, Terms, Wiring
 
 
 class Nets(Protocol):
-    """The networks as an objective sees them; `vae_core.networks.Networks` is the one implementation."""
+    """The networks that an objective uses; `vae_core.networks.Networks` implements them."""
 
     def encode(self, batch: Batch) -> Posterior:
-        """Return q(z|x) of every image of the batch (of its factors, or with its label, as the wiring says)."""
+        """Return q(z|x) of every image of the batch.
+
+        The wiring decides whether the encoder reads the image, the image and its label, or factors.
+        """
         ...
 
     def decode(self, z: Tensor, batch: Batch) -> Tensor:
-        """Return the decoder's output (B, C, H, W) of z (B, d) with what it reads of the batch: code, label, noise."""
+        """Return the decoder's output (B, C, H, W) for z (B, d).
+
+        The wiring decides whether the decoder also reads code, label and noise of the batch.
+        """
         ...
 
     def expected(self, z: Tensor, batch: Batch) -> Tensor:
-        """Return E[x|z], images (B, C, H, W) in [0, 1], of z (B, d) with what the decoder reads of the batch."""
+        """Return E[x|z], images (B, C, H, W) in [0, 1], for z (B, d); the batch as in `decode`."""
         ...
 
-    def discriminate(self, what: Tensor) -> Tensor:
-        """Return two logits (B, 2): that codes (B, d) come from q(z), or from the product of its marginals.
+    def discriminate(self, codes_or_images: Tensor) -> Tensor:
+        """Return the discriminator's two logits (B, 2).
 
-        Where the wiring judges images: that images (B, C, H, W) come from the data, or from the decoder.
+        For codes (B, d): that they come from q(z), and from the product of its marginals. For
+        images (B, C, H, W), if the wiring judges images: that they come from the data, and from
+        the decoder.
         """
         ...
 
     def squared_slope(self, images: Tensor) -> Tensor:
-        """Return |∇_x (l_0 − l_1)|² (B,) of the discriminator's two logits at images x (B, C, H, W)."""
+        """Return |∇_x (l_0 − l_1)|² (B,) of the discriminator's logits at images x (B, C, H, W)."""
         ...
 
     def log_likelihood(self, output: Tensor, images: Tensor) -> Tensor:
@@ -48,74 +56,80 @@ class Nets(Protocol):
 
 
 class Rival(NamedTuple):
-    """The Adam of a player other than the autoencoder."""
+    """The settings of Adam for a player other than the autoencoder."""
 
     learning_rate: float
     betas: tuple[float, float]
 
 
 class AbstractObjective(abc.ABC):
-    """A frozen dataclass of hyperparameters with one pure method.
+    """A frozen dataclass of hyperparameters with one pure method, `terms`.
 
-    Fields typed `Knob` may differ between fused trials (and be 0-d tensors inside `torch.func.vmap`); `int`,
-    `str` and `bool` fields are structure. It keeps no state: no counter, no optimiser, no device.
+    Fields of type `Scalar` may differ between fused trials (and are 0-d tensors inside
+    `torch.func.vmap`); `int`, `str` and `bool` fields are structure and may not. An objective keeps
+    no state: no counter, no optimiser, no device.
     """
 
     strength: ClassVar[str | None]
-    """Name of the knob of the trade-off (`beta`), or None."""
+    """Name of the hyperparameter of the trade-off (`beta`), or None."""
 
     neutral: ClassVar[dict[str, Any] | None]
-    """Values of the fields at which loss and gradients are those of the plain VAE; None: its reconstruction is not
-    descended at any."""
+    """Field values for which loss and gradients are those of the VAE.
+
+    None: no values give them, because the objective does not descend its reconstruction."""
 
     @property
     def wiring(self) -> Wiring:
-        """Which networks exist and what they read."""
+        """The networks that exist, and what they read."""
         return Wiring()
 
     @property
     def rivals(self) -> dict[str, Rival]:
-        """The optimiser of every other player, by the name that `Terms.rivals` gives its loss."""
+        """The optimiser of every player but the autoencoder, with the keys of `Terms.rivals`."""
         return {}
 
     @property
     def memory(self) -> tuple[float, ...]:
-        """What is handed in as `Context.memory` at the first step; () if nothing is carried from step to step."""
+        """`Context.memory` at the first step; () if the objective carries nothing between steps."""
         return ()
 
     def settled(self, total_steps: int, latents: int) -> int:
-        """Return the number of steps after which every schedule has ended: before it a trial is poor by design.
+        """Return the number of steps after which every schedule has ended.
 
-        A stage ends with its own length, so that what the last one opened has been trained.
+        Before that a trial has poor metrics by design. A stage counts with its full length, so that
+        the latent that the last stage opens is trained too.
         """
         del total_steps, latents
         return 0
 
-    def capacity(self, ctx: Context) -> Knob | None:
-        """Return the KL in nats that the objective asks for at this step, None if it asks for none."""
+    def capacity(self, ctx: Context) -> Scalar | None:
+        """Return the KL, in nats, that the objective asks for at this step; None: no such KL."""
         del ctx
         return None
 
     @abc.abstractmethod
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
-        """Return the loss's terms on one batch, nats per image."""
+        """Return the terms of the loss on one batch, nats per image."""
 
     def code(self, nets: Nets, batch: Batch, posterior: Posterior, ctx: Context) -> Tensor:
-        """Return the discrete code (B, width) with which a trained model is evaluated, without noise."""
+        """Return the discrete code (B, width) for the evaluation of a model, without noise."""
         del nets, posterior, ctx
         return batch.code
 
 
 class AbstractAlternating(AbstractObjective):
-    """An objective with an inner problem that is solved without gradient before each step: `Batch.code`."""
+    """An objective with an inner problem, which is solved without gradient before each step.
+
+    Its solution is the `code` of the batch.
+    """
 
     @abc.abstractmethod
     def cost(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Tensor:
-        """Return what each category would cost each image, (B, K) nats; pure."""
+        """Return the cost of each category for each image, (B, K) nats; without side effects."""
 
     @abc.abstractmethod
     def resolve(self, cost: NDArray[np.float64], ctx: Context) -> NDArray[np.int64]:
-        """Return the category of each image (B,), on the host."""
+        """Return the category of each image (B,), computed on the CPU."""
 
     @abc.abstractmethod
     def alternates(self, ctx: Context) -> bool:
@@ -123,7 +137,7 @@ class AbstractAlternating(AbstractObjective):
 
 
 class AbstractStaged(AbstractObjective):
-    """An objective trained in stages: the autoencoder's optimiser begins anew whenever `stage` changes."""
+    """An objective trained in stages; each stage starts with a new optimiser of the autoencoder."""
 
     @abc.abstractmethod
     def stage(self, ctx: Context, latents: int) -> int:

@@ -1,4 +1,4 @@
-"""The β-VAE: a stronger pull of every posterior towards the prior."""
+"""The β-VAE: a larger weight on the KL of every posterior from the prior."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from annotated_types import Ge
 from vae_core.hyperparameters import field_checks
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode
-from vae_core.types import Batch, Context, Knob, Noise, Terms
+from vae_core.types import Batch, Context, Noise, Scalar, Terms
 
 
 @dataclass(frozen=True)
 class BetaVAE(AbstractObjective):
-    """L = −E log p(x|z) + β·KL(q(z|x) || N(0, I)), nats per image summed over pixels and latents.
+    """L = −E log p(x|z) + β·KL(q(z|x) || N(0, I)), nats per image, summed over pixels and latents.
 
     Source: Higgins et al. 2017 (ICLR), eq. 4.
 
@@ -26,7 +26,7 @@ class BetaVAE(AbstractObjective):
     strength: ClassVar[str | None] = "beta"
     neutral: ClassVar[dict[str, Any] | None] = {"beta": 1.0}
 
-    beta: Annotated[Knob, Ge(0)] = 4.0
+    beta: Annotated[Scalar, Ge(0)] = 4.0
 
     def __post_init__(self) -> None:
         field_checks.check(self)

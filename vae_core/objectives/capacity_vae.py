@@ -1,4 +1,4 @@
-"""The capacity-annealed β-VAE: the KL is held at a set amount that grows while training."""
+"""The capacity-annealed β-VAE: the KL follows a capacity that grows during training."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from vae_core.hyperparameters import field_checks, schedules
 from vae_core.hyperparameters.schedules import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode, part
-from vae_core.types import Batch, Context, Knob, Noise, Terms
+from vae_core.types import Batch, Context, Noise, Scalar, Terms
 
 Form = Literal["abs", "relu"]
 
@@ -21,27 +21,29 @@ Form = Literal["abs", "relu"]
 class CapacityVAE(AbstractObjective):
     """L = −E log p(x|z) + γ·|KL − C(t)| (`abs`) or + γ·max(0, KL − C(t)) (`relu`), nats per image.
 
-    KL is the batch mean of the KL summed over latents, and the distance is taken of the mean: |KL_i − C| averaged over
-    images would be another loss, never smaller. C(t) goes linearly from `c_start` to `c_max` and stays there; the two
-    may be equal, or fall. `abs` pushes a KL below C up, `relu` leaves it alone.
+    KL is the batch mean of the KL summed over latents, and the distance is that of the mean: the
+    mean of |KL_i − C| over images would be another loss, which is never smaller. C(t) goes linearly
+    from `c_start` to `c_max` and stays there; the two may be equal, and C may fall. `abs` raises a
+    KL below C, `relu` does not change it.
 
-    Source: Burgess et al. 2018 (arXiv:1804.03599), eq. 5, for `abs`; `relu` is a later variant of it.
+    Source: Burgess et al. 2018 (arXiv:1804.03599), eq. 5, for `abs`; `relu` is a later variant.
 
     Args:
-        form: the distance.
+        form: form of the distance between KL and C.
         gamma: γ.
-        c_max: C at the end, nats; the paper's 25 on dSprites.
+        c_max: C at the end, nats; 25 in the paper on dSprites.
         c_start: C at the start, nats.
-        annealing: how long C takes; up to 1 a fraction of the trial, above 1 steps (the paper's are 100,000).
+        annealing: how long C changes; up to 1 a fraction of the trial, above 1 steps (100,000 in
+            the paper).
     """
 
     strength: ClassVar[str | None] = "c_max"
     neutral: ClassVar[dict[str, Any] | None] = {"gamma": 1.0, "c_max": 0.0}
 
     form: Form = "abs"
-    gamma: Annotated[Knob, Ge(0)] = 1000.0
-    c_max: Annotated[Knob, Ge(0)] = 25.0
-    c_start: Annotated[Knob, Ge(0)] = 0.0
+    gamma: Annotated[Scalar, Ge(0)] = 1000.0
+    c_max: Annotated[Scalar, Ge(0)] = 25.0
+    c_start: Annotated[Scalar, Ge(0)] = 0.0
     annealing: Length = 0.5
 
     def __post_init__(self) -> None:
@@ -50,7 +52,7 @@ class CapacityVAE(AbstractObjective):
     def settled(self, total_steps: int, latents: int) -> int:
         return schedules.steps(self.annealing, total_steps)
 
-    def capacity(self, ctx: Context) -> Knob:
+    def capacity(self, ctx: Context) -> Scalar:
         return schedules.ramp(ctx, self.c_start, self.c_max, self.annealing)
 
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
@@ -62,6 +64,6 @@ class CapacityVAE(AbstractObjective):
         )
 
 
-def distance(kl: Tensor, capacity: Knob, form: Form) -> Tensor:
-    """Return |KL − C| or max(0, KL − C) of a mean KL, 0-d."""
+def distance(kl: Tensor, capacity: Scalar, form: Form) -> Tensor:
+    """Return |KL − C| (`abs`) or max(0, KL − C) (`relu`) of a mean KL, 0-d."""
     return (kl - capacity).abs() if form == "abs" else (kl - capacity).relu()

@@ -1,4 +1,4 @@
-"""CascadeVAE: a cascade of continuous latents, and a discrete code chosen by assignment."""
+"""CascadeVAE: latents that open one after another, and a discrete code chosen by assignment."""
 
 from __future__ import annotations
 
@@ -16,40 +16,48 @@ from vae_core.objectives import assignment
 from vae_core.objectives.abstract import AbstractAlternating, AbstractStaged, Nets
 from vae_core.objectives.cascade_vae_c import cascade, stage_number, stage_steps
 from vae_core.objectives.forward import autoencode, sample
-from vae_core.types import Batch, Context, Knob, Noise, Posterior, Terms, Wiring
+from vae_core.types import Batch, Context, Noise, Posterior, Scalar, Terms, Wiring
 
 
 @dataclass(frozen=True)
 class CascadeVAE(AbstractAlternating, AbstractStaged):
-    """L = −E log p(x|z, c) + Σ_j β_j(t)·KL_j + w·Σ W², nats per image, c a one-hot code of K categories.
+    """L = −E log p(x|z, c) + Σ_j β_j(t)·KL_j + w·Σ W², nats per image, with a discrete code c.
 
-    For the first `code_stage` stages the decoder is fed zeros for c. Then, before each step, the codes of the batch are
-    those of least Σ_i −log p(x_i|z_i, k_i) + λ·Σ_k n_k(n_k − 1)/2, solved exactly in float64 (`assignment.assign`; K
-    decoder passes in one batch), and the step descends with them fixed. The stage in which the code opens opens no
-    latent: with s = ⌊t/T⌋, min(s + 1, d) latents are open before it and min(s, d) from it on. Evaluation codes an
-    image by the category that reconstructs it best from the posterior's mean.
+    The code is one-hot, of K categories. For the first `code_stage` stages the decoder reads zeros
+    for c. Later, before each step, the codes of the batch are those with the least
 
-    Source: Jeong and Song 2019 (arXiv:1905.09432), their alternating minimisation; see `CascadeVAEC` for what their
-    code adds.
+        Σ_i −log p(x_i|z_i, k_i) + λ·Σ_k n_k(n_k − 1)/2,
+
+    solved exactly in float64 (`assignment.assign`; K decoder passes in one batch), and the step
+    descends L with these codes fixed. The stage in which the code opens does not open a latent:
+    with s = ⌊t/T⌋, min(s + 1, d) latents are open before it and min(s, d) from it on. In an
+    evaluation the code of an image is the category that reconstructs it best from the posterior's
+    mean.
+
+    Source: Jeong and Song 2019 (arXiv:1905.09432), their alternating minimisation; `CascadeVAEC`
+    lists what their code adds.
 
     Args:
         categories: K.
-        beta_l: β_l; the best published are 1 with 6 latents and 2 with 4.
+        beta_l: β_l; the best published values are 1 with 6 latents and 2 with 4.
         beta_h: β_h.
-        weight_decay: w, of the squared weights of encoder and decoder, biases left out.
-        balance: λ, nats; theirs is small beside the reconstruction, so the result is close to the best category each.
-        stage_length: T; up to 1 a fraction of the trial, above 1 steps (theirs: 20,000 of 300,000).
+        weight_decay: w, weight of the squared weights of encoder and decoder, without biases.
+        balance: λ, nats; in the paper it is small relative to the reconstruction, so most images
+            get their best category.
+        stage_length: T; up to 1 a fraction of the trial, above 1 steps (20,000 of 300,000 in the
+            paper).
         code_stage: the stage in which the code opens.
-        reset_moments: whether the optimiser begins anew whenever a latent opens (the code's opening is none).
+        reset_moments: whether a new optimiser starts whenever a latent opens; none starts when the
+            code opens.
     """
 
     strength: ClassVar[str | None] = "beta_l"
     neutral: ClassVar[dict[str, Any] | None] = {"beta_l": 1.0, "beta_h": 1.0, "weight_decay": 0.0}
 
     categories: Annotated[int, Ge(2)] = 3
-    beta_l: Annotated[Knob, Ge(0)] = 1.0
-    beta_h: Annotated[Knob, Ge(0)] = 10.0
-    weight_decay: Annotated[Knob, Ge(0)] = 2e-5
+    beta_l: Annotated[Scalar, Ge(0)] = 1.0
+    beta_h: Annotated[Scalar, Ge(0)] = 10.0
+    weight_decay: Annotated[Scalar, Ge(0)] = 2e-5
     balance: Annotated[float, Ge(0)] = 0.001
     stage_length: Annotated[float, Gt(0)] = 0.06
     code_stage: Annotated[int, Ge(0)] = 4
@@ -71,7 +79,8 @@ class CascadeVAE(AbstractAlternating, AbstractStaged):
         return self.opened(ctx, latents) if self.reset_moments else 0
 
     def settled(self, total_steps: int, latents: int) -> int:
-        # The last latent opens in stage d, or d − 1 if that is before the code; its stage, or the code's, counts too.
+        # The last latent opens in stage d, or d − 1 if that is before the code. Its stage, or that
+        # of the code, counts too.
         last = latents if latents > self.code_stage else latents - 1
         return (max(last, self.code_stage) + 1) * stage_steps(self.stage_length, total_steps)
 
@@ -104,15 +113,17 @@ class CascadeVAE(AbstractAlternating, AbstractStaged):
         return torch.eye(self.categories).to(posterior.mean)[best]
 
     def _costs(self, nets: Nets, batch: Batch, z: Tensor) -> Tensor:
-        """Return −log p(x_i|z_i, k) of every image and category, (B, K) nats, from one batch of B·K images."""
+        """Return −log p(x_i|z_i, k) of every image and category, (B, K) nats.
+
+        One batch of B·K images computes all of them.
+        """
         rows = len(z)
-        each = (
-            torch.eye(self.categories).to(z).repeat_interleave(rows, 0)
-        )  # category k for rows k·B … (k + 1)·B − 1
+        # Rows k·B … (k + 1)·B − 1 have category k.
+        codes = torch.eye(self.categories).to(z).repeat_interleave(rows, 0)
         repeated = batch._replace(
             images=batch.images.repeat(self.categories, 1, 1, 1),
             labels=batch.labels.repeat(self.categories, 1),
-            code=each,
+            code=codes,
         )
         output = nets.decode(z.repeat(self.categories, 1), repeated)
         return -nets.log_likelihood(output, repeated.images).view(self.categories, rows).T

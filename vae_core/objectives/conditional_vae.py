@@ -1,4 +1,4 @@
-"""The conditional VAE: any of the KL penalties, with networks that read a label."""
+"""The conditional VAE: one of three KL penalties, with networks that read a label."""
 
 from __future__ import annotations
 
@@ -12,26 +12,29 @@ from vae_core.hyperparameters.schedules import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.capacity_vae import distance
 from vae_core.objectives.forward import autoencode, part
-from vae_core.types import Batch, Context, Knob, Noise, Terms, Wiring
+from vae_core.types import Batch, Context, Noise, Scalar, Terms, Wiring
 
 
 @dataclass(frozen=True)
 class ConditionalVAE(AbstractObjective):
-    """L = −E log p(x|z, y) + β·KL, or + β·|KL − C(t)|, or + β·max(0, KL − C(t)), KL(q(z|x) or q(z|x, y) || N(0, I)).
+    """L = −E log p(x|z, y) + β·KL, or + β·|KL − C(t)|, or + β·max(0, KL − C(t)), nats per image.
 
-    The decoder reads the label y, so the codes need not hold it: I(z; y) falls. With `reads_label: both` the encoder
-    reads it too, one constant image channel per category. Wiring is all that differs from β-VAE and capacity VAE.
+    KL is that of q(z|x), or q(z|x, y), from N(0, I). The decoder reads the label y, so the codes
+    need not contain it: I(z; y) falls. With `reads_label: both` the encoder reads the label too, as
+    one constant image channel per category. Only the wiring differs from β-VAE and capacity VAE.
 
     Source: Sohn et al. 2015 (NeurIPS), eq. 4, with the prior p(z|y) = N(0, I).
 
     Args:
-        label: names of the factors that make the label, one-hot each; null: all factors of the data set.
-        reads_label: which networks read it.
-        form: the penalty: the KL itself, or its distance from a capacity (see `CapacityVAE`).
-        beta: β, the weight of the penalty (γ where there is a capacity).
+        label: names of the factors that make the label, one-hot each; null: all factors of the data
+            set.
+        reads_label: which networks read the label.
+        form: form of the penalty: the KL itself, or its distance from a capacity (see
+            `CapacityVAE`).
+        beta: β, the weight of the penalty (γ in the capacity VAE).
         c_max: C at the end, nats; for `abs` and `relu`.
         c_start: C at the start, nats.
-        annealing: how long C takes; up to 1 a fraction of the trial, above 1 steps.
+        annealing: how long C changes; up to 1 a fraction of the trial, above 1 steps.
     """
 
     strength: ClassVar[str | None] = "beta"
@@ -40,9 +43,9 @@ class ConditionalVAE(AbstractObjective):
     label: tuple[str, ...] | None = None
     reads_label: Literal["decoder", "both"] = "decoder"
     form: Literal["kl", "abs", "relu"] = "kl"
-    beta: Annotated[Knob, Ge(0)] = 4.0
-    c_max: Annotated[Knob, Ge(0)] = 20.0
-    c_start: Annotated[Knob, Ge(0)] = 0.0
+    beta: Annotated[Scalar, Ge(0)] = 4.0
+    c_max: Annotated[Scalar, Ge(0)] = 20.0
+    c_start: Annotated[Scalar, Ge(0)] = 0.0
     annealing: Length = 0.5
 
     def __post_init__(self) -> None:
@@ -59,12 +62,10 @@ class ConditionalVAE(AbstractObjective):
     def settled(self, total_steps: int, latents: int) -> int:
         return 0 if self.form == "kl" else schedules.steps(self.annealing, total_steps)
 
-    def capacity(self, ctx: Context) -> Knob | None:
-        return (
-            None
-            if self.form == "kl"
-            else schedules.ramp(ctx, self.c_start, self.c_max, self.annealing)
-        )
+    def capacity(self, ctx: Context) -> Scalar | None:
+        if self.form == "kl":
+            return None
+        return schedules.ramp(ctx, self.c_start, self.c_max, self.annealing)
 
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
         _, _, reconstruction, kl = autoencode(nets, batch, noise)

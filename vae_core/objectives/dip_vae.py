@@ -1,4 +1,4 @@
-"""DIP-VAE: the covariance of the aggregated posterior is drawn to the identity."""
+"""DIP-VAE: a penalty on the distance between the covariance of q(z) and the identity."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ from torch import Tensor
 from vae_core.hyperparameters import field_checks
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode
-from vae_core.types import Batch, Context, Knob, Noise, Terms
+from vae_core.types import Batch, Context, Noise, Scalar, Terms
 
 
 @dataclass(frozen=True)
 class DIPVAEI(AbstractObjective):
-    """L = −E log p(x|z) + KL + λ_od·Σ_{i≠j} Cov(μ)_ij² + λ_d·Σ_i (Cov(μ)_ii − 1)², μ the posterior means of the batch.
+    """L = −E log p(x|z) + KL + λ_od·Σ_{i≠j} Cov(μ)_ij² + λ_d·Σ_i (Cov(μ)_ii − 1)².
+
+    μ are the posterior means of the batch.
 
     Source: Kumar et al. 2018 (arXiv:1711.00848), eq. 6.
 
     Args:
         lambda_od: λ_od.
-        lambda_ratio: λ_d/λ_od; a ratio, so that the two move together along a trade-off (10 in Locatello et al. 2019).
+        lambda_ratio: λ_d/λ_od; a ratio, so that a trade-off changes both together (10 in Locatello
+            et al. 2019).
     """
 
     strength: ClassVar[str | None] = "lambda_od"
     neutral: ClassVar[dict[str, Any] | None] = {"lambda_od": 0.0}
 
-    lambda_od: Annotated[Knob, Ge(0)] = 10.0
-    lambda_ratio: Annotated[Knob, Ge(0)] = 10.0
+    lambda_od: Annotated[Scalar, Ge(0)] = 10.0
+    lambda_ratio: Annotated[Scalar, Ge(0)] = 10.0
 
     def __post_init__(self) -> None:
         field_checks.check(self)
@@ -45,7 +48,9 @@ class DIPVAEI(AbstractObjective):
 
 @dataclass(frozen=True)
 class DIPVAEII(AbstractObjective):
-    """L = −E log p(x|z) + KL + λ_od·Σ_{i≠j} Cov(z)_ij² + λ_d·Σ_i (Cov(z)_ii − 1)², Cov(z) = Cov(μ) + E diag(σ²).
+    """L = −E log p(x|z) + KL + λ_od·Σ_{i≠j} Cov(z)_ij² + λ_d·Σ_i (Cov(z)_ii − 1)².
+
+    Cov(z) = Cov(μ) + E diag(σ²), with μ and σ² the posterior means and variances of the batch.
 
     Source: Kumar et al. 2018 (arXiv:1711.00848), eq. 7.
 
@@ -57,8 +62,8 @@ class DIPVAEII(AbstractObjective):
     strength: ClassVar[str | None] = "lambda_od"
     neutral: ClassVar[dict[str, Any] | None] = {"lambda_od": 0.0}
 
-    lambda_od: Annotated[Knob, Ge(0)] = 10.0
-    lambda_ratio: Annotated[Knob, Ge(0)] = 1.0
+    lambda_od: Annotated[Scalar, Ge(0)] = 10.0
+    lambda_ratio: Annotated[Scalar, Ge(0)] = 1.0
 
     def __post_init__(self) -> None:
         field_checks.check(self)
@@ -66,7 +71,8 @@ class DIPVAEII(AbstractObjective):
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
         del ctx
         posterior, _, reconstruction, kl = autoencode(nets, batch, noise)
-        # diag_embed: the mean of the matrices diag(σ²), d x d; taking a diagonal *out of* (B, d) is the published slip
+        # diag_embed gives the mean of the matrices diag(σ²), (d, d). Published code takes the
+        # diagonal of the matrix (B, d) instead, which is an error.
         spread = covariance(posterior.mean) + torch.diag_embed(posterior.logvar.exp().mean(0))
         off_diagonal, diagonal = distances(spread)
         penalty = kl + self.lambda_od * (off_diagonal + self.lambda_ratio * diagonal)

@@ -1,4 +1,4 @@
-"""The factor-conditioned bottleneck: which factor is worth coding first when the channel is narrow."""
+"""The factor-conditioned bottleneck: it shows which factors a small capacity codes first."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from vae_core.hyperparameters.schedules import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.capacity_vae import distance
 from vae_core.objectives.forward import autoencode, part
-from vae_core.types import Batch, Context, Knob, Noise, Terms, Wiring
+from vae_core.types import Batch, Context, Noise, Scalar, Terms, Wiring
 
 
 @dataclass(frozen=True)
 class FactorBottleneck(AbstractObjective):
-    """L = −E_q(z|f) log p(x|z) + γ·|KL(q(z|f) || N(0, I)) − C(t)|, nats per image, f the ground-truth factors of x.
+    """L = −E_q(z|f) log p(x|z) + γ·|KL(q(z|f) || N(0, I)) − C(t)|, nats per image.
 
-    The encoder is a perceptron on the factors, so what limits the codes is C alone: as C grows, the factors that save
-    most reconstruction are coded first. At C = 0 and γ large the decoder can only give the mean image.
+    f are the ground-truth factors of x. The encoder is a perceptron on the factors, so only C
+    limits the codes: as C grows, the factors that reduce the reconstruction most are coded first.
+    At C = 0 and large γ the decoder can only return the mean image.
 
     Source: Burgess et al. 2018 (arXiv:1804.03599), eq. 4 and figure 3.
 
@@ -28,7 +29,7 @@ class FactorBottleneck(AbstractObjective):
         gamma: γ.
         c_max: C at the end, nats.
         c_start: C at the start, nats.
-        annealing: how long C takes; up to 1 a fraction of the trial, above 1 steps.
+        annealing: how long C changes; up to 1 a fraction of the trial, above 1 steps.
         factors: how the encoder reads a factor: one-hot, or its level scaled to [−1, 1].
         hidden: widths of the encoder's hidden layers.
     """
@@ -36,9 +37,9 @@ class FactorBottleneck(AbstractObjective):
     strength: ClassVar[str | None] = "c_max"
     neutral: ClassVar[dict[str, Any] | None] = {"gamma": 1.0, "c_max": 0.0}
 
-    gamma: Annotated[Knob, Ge(0)] = 1000.0
-    c_max: Annotated[Knob, Ge(0)] = 25.0
-    c_start: Annotated[Knob, Ge(0)] = 0.0
+    gamma: Annotated[Scalar, Ge(0)] = 1000.0
+    c_max: Annotated[Scalar, Ge(0)] = 25.0
+    c_start: Annotated[Scalar, Ge(0)] = 0.0
     annealing: Length = 1.0
     factors: Literal["one_hot", "scaled"] = "one_hot"
     hidden: tuple[Annotated[int, Ge(1)], ...] = (256, 256)
@@ -53,7 +54,7 @@ class FactorBottleneck(AbstractObjective):
     def settled(self, total_steps: int, latents: int) -> int:
         return schedules.steps(self.annealing, total_steps)
 
-    def capacity(self, ctx: Context) -> Knob:
+    def capacity(self, ctx: Context) -> Scalar:
         return schedules.ramp(ctx, self.c_start, self.c_max, self.annealing)
 
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:

@@ -1,4 +1,4 @@
-"""The pass through encoder and decoder that every VAE shares."""
+"""The forward pass through encoder and decoder, the same in every VAE."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from torch import Tensor
 
 from metrics import gaussian
 from vae_core.objectives.abstract import Nets
-from vae_core.types import Batch, Knob, Noise, Posterior
+from vae_core.types import Batch, Noise, Posterior, Scalar
 
 
 class Pass(NamedTuple):
-    """One pass over a batch."""
+    """The result of one pass over a batch."""
 
     posterior: Posterior  # (B, d) each
     z: Tensor  # (B, d), one sample per image
@@ -21,7 +21,7 @@ class Pass(NamedTuple):
 
 
 def autoencode(nets: Nets, batch: Batch, noise: Noise) -> Pass:
-    """Encode, sample, decode and compare."""
+    """Encode a batch, draw one z per image and decode it; return reconstruction and KL."""
     posterior = nets.encode(batch)
     z = sample(posterior, noise.posterior)
     log_likelihood = nets.log_likelihood(nets.decode(z, batch), batch.images)
@@ -34,6 +34,6 @@ def sample(posterior: Posterior, noise: Tensor) -> Tensor:
     return posterior.mean + (0.5 * posterior.logvar).exp() * noise
 
 
-def part(value: Knob, like: Tensor) -> Tensor:
-    """Return a knob as a 0-d tensor, for `Terms.parts`."""
+def part(value: Scalar, like: Tensor) -> Tensor:
+    """Return a hyperparameter as a 0-d tensor, for `Terms.parts`."""
     return like.detach() * 0 + value

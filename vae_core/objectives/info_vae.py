@@ -1,4 +1,4 @@
-"""InfoVAE with the maximum mean discrepancy between aggregated posterior and prior."""
+"""InfoVAE with the maximum mean discrepancy between the aggregate posterior and the prior."""
 
 from __future__ import annotations
 
@@ -11,30 +11,31 @@ from torch import Tensor
 from vae_core.hyperparameters import field_checks
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode
-from vae_core.types import Batch, Context, Knob, Noise, Terms
+from vae_core.types import Batch, Context, Noise, Scalar, Terms
 
 
 @dataclass(frozen=True)
 class InfoVAE(AbstractObjective):
-    """L = −E log p(x|z) + (1 − α)·KL + (α + λ − 1)·MMD²(q(z), N(0, I)), nats per image and a number without unit.
+    """L = −E log p(x|z) + (1 − α)·KL + (α + λ − 1)·MMD²(q(z), N(0, I)), nats per image.
 
-    The kernel is k(a, b) = exp(−|a − b|²/(2h)), h = `bandwidth`·d. The expectations over the prior are taken in closed
-    form (`mmd`), so no prior sample is drawn.
+    MMD² does not have a unit. Its kernel is k(a, b) = exp(−|a − b|²/(2h)), h = `bandwidth`·d. The
+    expectations over the prior are in closed form (`mmd`), so no sample of the prior is drawn.
 
-    Source: Zhao et al. 2017 (arXiv:1706.02262), eq. 6; its experiments take α = 0 and λ = 1000.
+    Source: Zhao et al. 2017 (arXiv:1706.02262), eq. 6; its experiments use α = 0 and λ = 1000.
 
     Args:
-        alpha: α; 1 leaves the KL out.
+        alpha: α; 1 removes the KL.
         lambda_mmd: λ.
-        bandwidth: h/d; at 1 two codes of the prior are typically e⁻¹ alike, however many latents there are.
+        bandwidth: h/d; at 1 the kernel of two samples of the prior is typically e⁻¹, for any number
+            of latents.
     """
 
     strength: ClassVar[str | None] = "lambda_mmd"
     neutral: ClassVar[dict[str, Any] | None] = {"alpha": 0.0, "lambda_mmd": 1.0}
 
-    alpha: Knob = 0.0
-    lambda_mmd: Knob = 1000.0
-    bandwidth: Annotated[Knob, Gt(0)] = 1.0
+    alpha: Scalar = 0.0
+    lambda_mmd: Scalar = 1000.0
+    bandwidth: Annotated[Scalar, Gt(0)] = 1.0
 
     def __post_init__(self) -> None:
         field_checks.check(self)
@@ -47,13 +48,14 @@ class InfoVAE(AbstractObjective):
         return Terms(reconstruction, penalty, parts={"kl": kl, "mmd": discrepancy}, rivals={})
 
 
-def mmd(z: Tensor, width: Knob) -> Tensor:
+def mmd(z: Tensor, width: Scalar) -> Tensor:
     """Return the squared maximum mean discrepancy of samples from N(0, I), unbiased, 0-d.
 
-        MMD² = E k(z, z') − 2·E k(z, y) + E k(y, y'),  z, z' ~ q(z), y, y' ~ N(0, I),  k(a, b) = exp(−|a − b|²/(2h)).
+        MMD² = E k(z, z') − 2·E k(z, y) + E k(y, y'),  z, z' ~ q(z),  y, y' ~ N(0, I),
+        k(a, b) = exp(−|a − b|²/(2h)).
 
-    The first term is the mean over pairs of different rows; the Gaussian integrals of the others are
-    E_y k(z, y) = (h/(h+1))^{d/2}·exp(−|z|²/(2(h+1))) and E k(y, y') = (h/(h+2))^{d/2}.
+    The first term is the mean over pairs of different rows. The Gaussian integrals of the others
+    are E_y k(z, y) = (h/(h+1))^{d/2}·exp(−|z|²/(2(h+1))) and E k(y, y') = (h/(h+2))^{d/2}.
 
     Args:
         z: (B, d) samples, B >= 2.

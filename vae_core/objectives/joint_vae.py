@@ -1,4 +1,4 @@
-"""JointVAE: continuous and discrete latents, each with a capacity of its own."""
+"""JointVAE: continuous and discrete latents, each kind with its own capacity."""
 
 from __future__ import annotations
 
@@ -16,26 +16,27 @@ from vae_core.hyperparameters.schedules import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.capacity_vae import distance
 from vae_core.objectives.forward import part, sample
-from vae_core.types import Batch, Context, Knob, Noise, Posterior, Terms, Wiring
+from vae_core.types import Batch, Context, Noise, Posterior, Scalar, Terms, Wiring
 
 
 @dataclass(frozen=True)
 class JointVAE(AbstractObjective):
     """L = −E log p(x|z, c) + γ_z·|KL_z − C_z(t)| + γ_c·|KL_c − C_c(t)|, nats per image.
 
-    KL_c = Σ (ln K + Σ_k a_k ln a_k) over the discrete latents, of the probabilities a = softmax(logits) themselves; it
-    cannot pass Σ ln K, so C_c is capped there. Training decodes Gumbel-softmax samples; evaluation the most likely
-    category.
+    KL_c = Σ (ln K + Σ_k a_k ln a_k) over the discrete latents, with the exact probabilities
+    a = softmax(logits). It is at most Σ ln K, so C_c is limited to that. Training decodes
+    Gumbel-softmax samples, an evaluation the most likely category.
 
     Source: Dupont 2018 (arXiv:1804.00104), eq. 7 and section 3.
 
     Args:
-        categories: K of each discrete latent; the paper's on dSprites is one of 3. An empty list leaves them out.
+        categories: K of each discrete latent; in the paper on dSprites one latent of 3. An empty
+            list: no discrete latents.
         gamma_z: γ_z.
         gamma_c: γ_c.
         c_z: C_z at the end, nats.
         c_c: C_c at the end, nats.
-        annealing: how long both take from 0; up to 1 a fraction of the trial, above 1 steps.
+        annealing: how long both grow from 0; up to 1 a fraction of the trial, above 1 steps.
         temperature: τ of the Gumbel-softmax.
     """
 
@@ -43,12 +44,12 @@ class JointVAE(AbstractObjective):
     neutral: ClassVar[dict[str, Any] | None] = {"categories": (), "gamma_z": 1.0, "c_z": 0.0}
 
     categories: tuple[Annotated[int, Ge(2)], ...] = (3,)
-    gamma_z: Annotated[Knob, Ge(0)] = 150.0
-    gamma_c: Annotated[Knob, Ge(0)] = 150.0
-    c_z: Annotated[Knob, Ge(0)] = 40.0
-    c_c: Annotated[Knob, Ge(0)] = 1.1
+    gamma_z: Annotated[Scalar, Ge(0)] = 150.0
+    gamma_c: Annotated[Scalar, Ge(0)] = 150.0
+    c_z: Annotated[Scalar, Ge(0)] = 40.0
+    c_c: Annotated[Scalar, Ge(0)] = 1.1
     annealing: Length = 0.5
-    temperature: Annotated[Knob, Gt(0)] = 0.67
+    temperature: Annotated[Scalar, Gt(0)] = 0.67
 
     def __post_init__(self) -> None:
         field_checks.check(self)
@@ -60,7 +61,7 @@ class JointVAE(AbstractObjective):
     def settled(self, total_steps: int, latents: int) -> int:
         return schedules.steps(self.annealing, total_steps)
 
-    def capacity(self, ctx: Context) -> Knob:
+    def capacity(self, ctx: Context) -> Scalar:
         return schedules.ramp(ctx, 0.0, self.c_z, self.annealing)
 
     def terms(self, nets: Nets, batch: Batch, noise: Noise, ctx: Context) -> Terms:
@@ -74,7 +75,7 @@ class JointVAE(AbstractObjective):
             discrete.kl(posterior.logits, self.categories).mean() if self.categories else kl * 0
         )
         capacity = self.capacity(ctx)
-        # Σ ln K bounds the whole of KL_c: beyond it the distance could not close.
+        # KL_c is at most Σ ln K, so it could never reach a larger capacity.
         capacity_c = schedules.at_most(
             schedules.ramp(ctx, 0.0, self.c_c, self.annealing),
             sum(math.log(k) for k in self.categories),
@@ -91,8 +92,6 @@ class JointVAE(AbstractObjective):
         return discrete.relaxed(posterior.logits, noise.gumbel, self.categories, self.temperature)
 
     def code(self, nets: Nets, batch: Batch, posterior: Posterior, ctx: Context) -> Tensor:
-        return (
-            discrete.most_likely(posterior.logits, self.categories)
-            if self.categories
-            else batch.code
-        )
+        if not self.categories:
+            return batch.code
+        return discrete.most_likely(posterior.logits, self.categories)

@@ -11,7 +11,7 @@ from sweeps.results.run_table import Runs
 
 
 @style.drawn
-def readme_figure(runs: Runs, *, choice: cell_means.Choice = "best") -> Figure:
+def readme_figure(runs: Runs, *, choice: cell_means.BracketMean = "best") -> Figure:
     """Return the compact figure; needs MIG and total correlation."""
     drawing = style.figure(9.6, 3.9)
     left, right = drawing.subplots(1, 2, width_ratios=[1.25, 1])

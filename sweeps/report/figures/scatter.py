@@ -22,7 +22,7 @@ MOST_INSIDE = 6
 
 @style.drawn
 def scatter_figure(
-    runs: Runs, *, x: str = "tc", y: str = "mig", choice: cell_means.Choice = "best"
+    runs: Runs, *, x: str = "tc", y: str = "mig", choice: cell_means.BracketMean = "best"
 ) -> Figure:
     """Return the scatter of mean y against mean x over seeds, one point per β and objective.
 
@@ -43,7 +43,7 @@ def scatter_figure(
 
 
 def points(
-    runs: Runs, *, x: str = "tc", y: str = "mig", choice: cell_means.Choice = "best"
+    runs: Runs, *, x: str = "tc", y: str = "mig", choice: cell_means.BracketMean = "best"
 ) -> pd.DataFrame:
     """Return the brackets that have both numbers, with the area of their circles."""
     rows = cell_means.brackets(runs, [x, y], choice=choice)
@@ -143,7 +143,7 @@ def note(
     *,
     x: str = "tc",
     y: str = "mig",
-    choice: cell_means.Choice = "best",
+    choice: cell_means.BracketMean = "best",
 ) -> str:
     """Return what the points are and what they leave out, in words."""
     goal = cell_means.goals(runs)[0]

@@ -19,7 +19,7 @@ METRICS = ("reconstruction", "tc", "mig")
 
 @style.drawn
 def tradeoff_figure(
-    runs: Runs, *, metrics: Sequence[str] = METRICS, choice: cell_means.Choice = "best"
+    runs: Runs, *, metrics: Sequence[str] = METRICS, choice: cell_means.BracketMean = "best"
 ) -> Figure:
     """Return one panel per measured metric: mean ± standard error against strength, each seed a small dot.
 
@@ -57,7 +57,7 @@ def tradeoff_figure(
     return style.finish(drawing, runs, title, f"{note}; {out}." if out else f"{note}.")
 
 
-def draw(axes: Axes, runs: Runs, metric: str, *, choice: cell_means.Choice = "best") -> None:
+def draw(axes: Axes, runs: Runs, metric: str, *, choice: cell_means.BracketMean = "best") -> None:
     """Draw one metric against strength."""
     rows = cell_means.brackets(runs, [metric], choice=choice)
     rows = rows.loc[rows[metric].notna().to_numpy()]

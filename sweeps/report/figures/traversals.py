@@ -60,6 +60,6 @@ def traversals_figure(runs: Runs) -> Figure:
     return style.finish(drawing, runs, "One latent per row", note)
 
 
-def most(goal: cell_means.Goal) -> str:
+def most(goal: cell_means.GoalMetric) -> str:
     """Return which end of a goal's metric is the better one, in words."""
     return "lowest" if goal.mode == "min" else "highest"

@@ -1,4 +1,4 @@
-"""What a spec lays out."""
+"""The layouts and cells of a spec, and their names."""
 
 from mini_sweep import spec
 
@@ -8,18 +8,18 @@ from sweeps.spec.load import load_spec
 
 
 def test_the_product_runs_over_train_and_objective_the_last_fastest():
-    found = [tuple(layout.fixed.values()) for layout in all_layouts(spec())]
-    assert found == [(1e-2, 1), (1e-2, 4), (1e-3, 1), (1e-3, 4)]
+    fixed = [tuple(layout.fixed.values()) for layout in all_layouts(spec())]
+    assert fixed == [(1e-2, 1), (1e-2, 4), (1e-3, 1), (1e-3, 4)]
 
 
-def test_a_sampler_searches_what_is_not_a_grid():
+def test_a_sampler_searches_every_space_but_grids():
     searched = spec(
         train={"epochs": 2, "batch_size": 32, "learning_rate": {"loguniform": [1e-4, 1e-2]}},
         search={"name": "random", "trials": 3},
     )
-    found = all_layouts(searched)
-    assert [layout.fixed for layout in found] == [{"objective.beta": 1}, {"objective.beta": 4}]
-    assert all(list(layout.searched) == ["train.learning_rate"] for layout in found)
+    layouts = all_layouts(searched)
+    assert [layout.fixed for layout in layouts] == [{"objective.beta": 1}, {"objective.beta": 4}]
+    assert all(list(layout.searched) == ["train.learning_rate"] for layout in layouts)
 
 
 def test_brackets_are_objective_and_strength():
@@ -49,7 +49,7 @@ def test_a_searched_strength_is_not_in_the_bracket():
     assert bracket(sweep, layout, {**layout.fixed, "objective.beta": 3.0}).name == "beta_vae"
 
 
-def test_a_trial_is_the_specs_constants_the_cells_values_and_a_seed():
+def test_a_trial_has_the_specs_constants_the_cells_values_and_a_seed():
     sweep = spec()
     layout = all_layouts(sweep)[1]
     config = trial_config(sweep, layout, layout.fixed, 7, "f" * 64)
@@ -61,45 +61,53 @@ def test_a_trial_is_the_specs_constants_the_cells_values_and_a_seed():
 def test_the_hash_covers_seed_and_numbers_but_not_name_resources_or_store():
     layout = all_layouts(spec())[0]
 
-    def identity(sweep, seed=0, fingerprint="f" * 64):
+    def trial_hash(sweep, seed=0, fingerprint="f" * 64):
         return trial_config(sweep, layout, layout.fixed, seed, fingerprint).hash
 
-    same = identity(spec())
-    assert (
-        identity(spec(name="other", resources={"cpu": 2}, store={"mlflow": "http://x:1"})) == same
-    )
-    assert identity(spec(), seed=1) != same
-    assert identity(spec(), fingerprint="e" * 64) != same
-    assert identity(spec(evaluation={"images": 65, "samples": 16, "final": ["mig"]})) != same
+    expected = trial_hash(spec())
+    renamed = spec(name="other", resources={"cpu": 2}, store={"mlflow": "http://x:1"})
+    assert trial_hash(renamed) == expected
+    assert trial_hash(spec(), seed=1) != expected
+    assert trial_hash(spec(), fingerprint="e" * 64) != expected
+    more_images = spec(evaluation={"images": 65, "samples": 16, "final": ["mig"]})
+    assert trial_hash(more_images) != expected
 
 
-def test_objectives_of_one_name_are_called_by_the_choices_that_tell_them_apart():
-    def names(*objectives):
-        sweep = spec(objectives=list(objectives))
-        return [entry_name(sweep, at) for at in range(len(objectives))]
+def entry_names(*objectives):
+    sweep = spec(objectives=list(objectives))
+    return [entry_name(sweep, index) for index in range(len(objectives))]
 
-    both = [
+
+def test_entries_of_one_objective_are_named_by_the_words_that_differ():
+    names = entry_names(
         {"name": "capacity_vae", "form": "relu"},
         {"name": "vae"},
         {"name": "capacity_vae", "c_max": 5.0},
-    ]
-    assert names(*both) == ["capacity_vae(relu)", "vae", "capacity_vae(abs)"]
-    numbers = [{"name": "capacity_vae", "c_max": 5.0}, {"name": "capacity_vae", "c_max": 9.0}]
-    assert names(*numbers) == ["capacity_vae#0", "capacity_vae#1"]
-    searched = [
-        {"name": "capacity_vae", "form": {"grid": ["abs", "relu"]}},
-        {"name": "capacity_vae"},
-    ]
-    assert names(*searched) == ["capacity_vae#0", "capacity_vae#1"]
+    )
+    assert names == ["capacity_vae(relu)", "vae", "capacity_vae(abs)"]
 
 
-def test_entries_that_vary_another_field_each_are_called_by_it() -> None:
+def test_entries_without_settings_of_their_own_are_not_named_by_numbers():
+    names = entry_names(
+        {"name": "capacity_vae", "c_max": 5.0}, {"name": "capacity_vae", "c_max": 9.0}
+    )
+    assert names == ["capacity_vae#0", "capacity_vae#1"]
+
+
+def test_a_word_that_is_laid_out_names_no_entry():
+    names = entry_names(
+        {"name": "capacity_vae", "form": {"grid": ["abs", "relu"]}}, {"name": "capacity_vae"}
+    )
+    assert names == ["capacity_vae#0", "capacity_vae#1"]
+
+
+def test_entries_that_each_vary_another_field_are_named_by_it() -> None:
     sweep = load_spec("weights-ablation")
-    assert [entry_name(sweep, at) for at in range(3)] == [
+    assert [entry_name(sweep, index) for index in range(3)] == [
         "beta_tcvae(beta)",
         "beta_tcvae(alpha)",
         "beta_tcvae(gamma)",
     ]
-    points = [bracket(sweep, layout, layout.fixed).name for layout in all_layouts(sweep)]
-    assert points[6] == "beta_tcvae(alpha) beta=1 alpha=2 gamma=1"
-    assert len(set(points)) == len(points)
+    names = [bracket(sweep, layout, layout.fixed).name for layout in all_layouts(sweep)]
+    assert names[6] == "beta_tcvae(alpha) beta=1 alpha=2 gamma=1"
+    assert len(set(names)) == len(names)

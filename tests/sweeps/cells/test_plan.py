@@ -1,4 +1,4 @@
-"""What a sweep would do, found without starting it."""
+"""What a sweep will do, computed before it runs."""
 
 import pytest
 from mini_sweep import spec
@@ -9,15 +9,12 @@ from vae_core.objectives import OBJECTIVES
 
 
 def small(**changes):
-    train = {"epochs": 10, "batch_size": 32}
-    return spec(
-        **{
-            "train": train,
-            "pruning": "none",
-            "network": {"name": "mlp", "hidden": [8], "latents": 2},
-            **changes,
-        }
-    )
+    base = {
+        "train": {"epochs": 10, "batch_size": 32},
+        "pruning": "none",
+        "network": {"name": "mlp", "hidden": [8], "latents": 2},
+    }
+    return spec(**{**base, **changes})
 
 
 @pytest.mark.parametrize("name", OBJECTIVES)
@@ -25,21 +22,20 @@ def test_every_objectives_speed_is_measured_on_noise(name):
     assert plan_sweep(small(objectives=[{"name": name}], seeds=3)).trials == 3
 
 
-def test_rungs_that_do_not_judge_are_not_planned():
+def test_skipped_rungs_are_not_planned():
     objectives = [{"name": "beta_vae"}, {"name": "factor_bottleneck"}]
-    made = plan_sweep(
-        small(objectives=objectives, pruning={"metric": "mig", "rungs": [0.5]}, seeds=1)
-    )
-    assert made.rungs == {"beta_vae, 10 epochs": [5], "factor_bottleneck, 10 epochs": []}
-    # 12 steps of 32 images an epoch: of beta_vae half of the cells train 10 epochs and half 5, of the other all 10.
-    assert made.images_if_pruned == 12 * 32 * (7.5 + 10)
-    assert made.notes == [
-        "objectives[1] factor_bottleneck: no rung judges it, as its schedules run until step 120 of 120; "
-        "its cells run to the end"
+    pruning = {"metric": "mig", "rungs": [0.5]}
+    plan = plan_sweep(small(objectives=objectives, pruning=pruning, seeds=1))
+    assert plan.rungs == {"beta_vae, 10 epochs": [5], "factor_bottleneck, 10 epochs": []}
+    # 12 steps of 32 images an epoch: of beta_vae half of the cells train 10 epochs and half 5, of
+    # the other all 10.
+    assert plan.images_if_pruned == 12 * 32 * (7.5 + 10)
+    assert plan.notes == [
+        "objectives[1] factor_bottleneck: every rung is skipped, because its schedules run until "
+        "step 120 of 120; all its cells train to the end"
     ]
 
 
-def test_a_correlated_sweep_is_planned_without_its_factors():
-    """The probe trains on noise, which has none."""
+def test_a_correlated_sweep_is_planned_on_noise_without_factors():
     sweep = load_spec("correlated-factors", overrides=["train.correlation_width=0.2"])
     assert plan_sweep(sweep).trials == 12

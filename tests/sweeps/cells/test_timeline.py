@@ -1,4 +1,4 @@
-"""Where a trial's schedules end, and what may judge it."""
+"""Where the schedules of a trial end, and which rungs come after them."""
 
 import pytest
 from mini_sweep import N_DATA, spec
@@ -9,42 +9,42 @@ from vae_core.objectives import CapacityVAE
 
 
 def test_the_last_epoch_may_be_shorter():
-    own = Timeline(steps=25, per_epoch=12, settled=24)
-    assert own.epochs == 3
-    assert [own.step(epoch) for epoch in (1, 2, 3)] == [12, 24, 25]
-    assert [own.is_settled(epoch) for epoch in (1, 2, 3)] == [False, True, True]
+    trial_timeline = Timeline(steps=25, per_epoch=12, settled=24)
+    assert trial_timeline.epochs == 3
+    assert [trial_timeline.step(epoch) for epoch in (1, 2, 3)] == [12, 24, 25]
+    assert [trial_timeline.is_settled(epoch) for epoch in (1, 2, 3)] == [False, True, True]
 
 
-def test_a_stored_config_has_the_course_of_its_trial():
+def test_a_stored_config_has_the_timeline_of_its_trial():
     sweep = spec(
         train={"steps": 30, "batch_size": 32},
         objectives=[{"name": "capacity_vae", "annealing": 0.8}],
     )
     layout = cell_grid.all_layouts(sweep)[0]
     config = cell_grid.trial_config(sweep, layout, layout.fixed, 0, "f" * 64)
-    own = timeline.on_data(config.to_dict(), N_DATA)
-    assert own == (30, 12, 24)  # 384 images in batches of 32; 0.8 of 30 steps
-    assert own.epochs == config.train.total_epochs(N_DATA)
-    assert timeline.of_config(config.to_dict(), 12) == own
+    trial_timeline = timeline.on_data(config.to_dict(), N_DATA)
+    assert trial_timeline == (30, 12, 24)  # 384 images in batches of 32; 0.8 of 30 steps
+    assert trial_timeline.epochs == config.train.total_epochs(N_DATA)
+    assert timeline.of_config(config.to_dict(), 12) == trial_timeline
 
 
 def test_latents_that_open_late_settle_late():
-    # Six latents, one more open every 10 % of 120 steps: the last opens at step 60, and its stage ends at 72.
+    # Six latents, one more open every 10 % of 120 steps: the last opens at step 60, and its stage
+    # ends at step 72.
     sweep = spec(
         train={"epochs": 10, "batch_size": 32},
         network={"name": "mlp", "latents": 6},
         objectives=[{"name": "cascade_vae_c", "stage_length": 0.1}],
     )
     layout = cell_grid.all_layouts(sweep)[0]
-    own = timeline.on_data(
-        cell_grid.trial_config(sweep, layout, layout.fixed, 0, "f" * 64).to_dict(), N_DATA
-    )
-    assert own.settled == 72
-    assert timeline.judged_rungs((0.3, 0.5, 0.6), own) == {2: 6}
+    config = cell_grid.trial_config(sweep, layout, layout.fixed, 0, "f" * 64)
+    trial_timeline = timeline.on_data(config.to_dict(), N_DATA)
+    assert trial_timeline.settled == 72
+    assert timeline.judged_rungs((0.3, 0.5, 0.6), trial_timeline) == {2: 6}
 
 
 @pytest.mark.parametrize(("step", "nats"), [(0, 0.0), (1, 0.0), (11, 5.0), (21, 10.0), (40, 10.0)])
 def test_the_capacity_of_an_epoch_is_that_of_its_last_step(step, nats):
-    # From 0 to 10 nats over 20 of 40 steps; step n is taken with n - 1 done.
-    asking = CapacityVAE(c_max=10.0, annealing=20)
-    assert timeline.capacity_at(asking, Timeline(40, 10, 20), step) == pytest.approx(nats)
+    # C grows from 0 to 10 nats over 20 of 40 steps; n - 1 steps are done when step n is taken.
+    objective = CapacityVAE(c_max=10.0, annealing=20)
+    assert timeline.capacity_at(objective, Timeline(40, 10, 20), step) == pytest.approx(nats)

@@ -1,4 +1,4 @@
-"""The command line: exit codes, messages on stderr, JSON where asked, and nothing heavy where not needed."""
+"""The command line: exit codes, messages on stderr, JSON on request, light imports."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ from vae_core.objectives import OBJECTIVES
 
 BAD = Path(__file__).parents[1] / "spec" / "bad_specs"
 
-# The ten mistakes a user makes first, the line of each, and the rule that is told.
-TEN = [
+# Ten typical problems: the bad spec, the line of the problem, and the rule in the message.
+TYPICAL_PROBLEMS = [
     ("unknown_key", 12, "unknown key"),
     ("misspelt_objective", 9, "did you mean 'beta_tcvae'?"),
     ("negative_beta", 10, "objectives[1].beta must be >= 0, got -1"),
@@ -45,7 +45,7 @@ def sweeps(*arguments: str | Path) -> Result:
 
 
 def refused(result: Result) -> str:
-    """Return what a command said to a user's mistake, having checked how it ended."""
+    """Return the message of a command that must end with an error of the user; check its end."""
     assert result.exit_code == 2
     assert isinstance(result.exception, SystemExit)
     assert result.stdout == ""
@@ -54,42 +54,40 @@ def refused(result: Result) -> str:
 
 
 def printed(*arguments: str | Path) -> str:
-    """Return what a command that ends well prints."""
+    """Return what a command prints; check that it succeeds."""
     result = sweeps(*arguments)
     assert result.exit_code == 0, result.stderr
     return result.stdout
 
 
-@pytest.mark.parametrize(("name", "line", "rule"), TEN)
+@pytest.mark.parametrize(("name", "line", "rule"), TYPICAL_PROBLEMS)
 @pytest.mark.parametrize("command", [["validate"], ["run"], ["run", "--dry-run"]], ids=" ".join)
 def test_a_bad_spec_exits_with_2_and_its_line(
     command: list[str], name: str, line: int, rule: str
 ) -> None:
-    told = refused(sweeps(*command, BAD / f"{name}.yaml"))
-    assert told.startswith(f"{BAD / name}.yaml:{line}: ")
-    assert rule in told
+    message = refused(sweeps(*command, BAD / f"{name}.yaml"))
+    assert message.startswith(f"{BAD / name}.yaml:{line}: ")
+    assert rule in message
 
 
-def test_all_mistakes_are_told_and_also_as_json() -> None:
+def test_every_problem_is_printed_as_a_line_and_as_json() -> None:
     assert len(refused(sweeps("validate", BAD / "many.yaml")).splitlines()) == 31
     result = sweeps("validate", BAD / "many.yaml", "--json")
     assert result.exit_code == 2
-    told = json.loads(result.stdout)
-    assert not told["ok"]
-    assert told["problems"][0].keys() == {"line", "path", "message"}
-    assert len(told["problems"]) == 31
+    answer = json.loads(result.stdout)
+    assert not answer["ok"]
+    assert answer["problems"][0].keys() == {"line", "path", "message"}
+    assert len(answer["problems"]) == 31
 
 
 @pytest.mark.parametrize("name", load.bundled_specs())
-def test_validate_says_the_size_of_a_bundled_spec(name: str) -> None:
-    # Digits of seven bars in place of a download, where the spec is on one.
+def test_validate_prints_the_size_of_a_bundled_spec(name: str) -> None:
+    # Where the data set is not downloaded, drawn digits of seven bars stand in for it.
     data = load.load_spec(name, files=False).data
-    drawn = ("--set", "data.stand_in=true") if data.missing() else ()
-    size = json.loads(sweeps("validate", name, "--json", *drawn).stdout)
-    assert (
-        sweeps("validate", name, *drawn).stdout
-        == f"ok: {size['cells']} cells, {size['trials']} trials\n"
-    )
+    stand_in = ("--set", "data.stand_in=true") if data.missing() else ()
+    size = json.loads(sweeps("validate", name, "--json", *stand_in).stdout)
+    answer = sweeps("validate", name, *stand_in).stdout
+    assert answer == f"ok: {size['cells']} cells, {size['trials']} trials\n"
 
 
 def test_quickstart_has_two_objectives_by_five_betas_by_two_rates_by_two_seeds() -> None:
@@ -123,7 +121,7 @@ def test_quickstart_has_two_objectives_by_five_betas_by_two_rates_by_two_seeds()
         (["data", "info", "--set", "strid.scale=2"], "did you mean 'stride'?"),
     ],
 )
-def test_a_users_mistake_exits_with_2(
+def test_an_error_of_the_user_exits_with_2(
     arguments: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SWEEPS_WORKSPACE", str(tmp_path))
@@ -158,19 +156,20 @@ def test_objectives_are_listed_with_bounds_defaults_and_strength() -> None:
     assert (row["strength"], beta["allowed"], beta["default"]) == ("beta", "number >= 0", 4.0)
 
 
-def test_notes_go_beside_what_is_answered() -> None:
-    longer = ["--set", "objectives.*={name: factor_bottleneck}", "--set", "pruning={rungs: [0.5]}"]
-    longer += ["--set", "train.epochs=4", "--set", "search={name: grid}"]
-    note = "objectives[0] factor_bottleneck: no rung judges it"
-    result = sweeps("validate", "smoke", *longer)
+def test_notes_go_to_stderr_and_into_the_json() -> None:
+    changes = ["--set", "objectives.*={name: factor_bottleneck}"]
+    changes += ["--set", "pruning={rungs: [0.5]}"]
+    changes += ["--set", "train.epochs=4", "--set", "search={name: grid}"]
+    start = "objectives[0] factor_bottleneck: every rung is skipped"
+    result = sweeps("validate", "smoke", *changes)
     assert result.stdout.startswith("ok: ")
-    assert f"note: {note}" in result.stderr
-    (told,) = json.loads(printed("validate", "smoke", *longer, "--json"))["notes"]
-    assert told.startswith(note)
-    dry = sweeps("run", "smoke", *longer, "--dry-run")
-    assert f"note: {note}" in dry.stderr
-    (planned,) = json.loads(printed("run", "smoke", *longer, "--dry-run", "--json"))["notes"]
-    assert planned == told
+    assert f"note: {start}" in result.stderr
+    (note,) = json.loads(printed("validate", "smoke", *changes, "--json"))["notes"]
+    assert note.startswith(start)
+    dry_run = sweeps("run", "smoke", *changes, "--dry-run")
+    assert f"note: {start}" in dry_run.stderr
+    (planned,) = json.loads(printed("run", "smoke", *changes, "--dry-run", "--json"))["notes"]
+    assert planned == note
 
 
 def test_the_schema_is_json() -> None:
@@ -187,7 +186,7 @@ def test_the_schema_is_json() -> None:
     ("states", "finished", "code"),
     [({"COMPLETE": 8}, True, 0), ({"FAILED": 1}, True, 1), ({}, False, 1)],
 )
-def test_run_hands_its_arguments_on_and_exits_by_the_result(
+def test_run_passes_its_arguments_and_exits_by_the_result(
     states: dict[str, int],
     finished: bool,
     code: int,
@@ -197,10 +196,10 @@ def test_run_hands_its_arguments_on_and_exits_by_the_result(
     from sweeps.driver import run
     from sweeps.driver.result import SweepResult
 
-    asked: dict[str, Any] = {}
+    received: dict[str, Any] = {}
 
-    def fake(sweep: sweep_spec.SweepSpec, **given: Any) -> SweepResult:
-        asked.update(given, seeds=sweep.seeds)
+    def fake(sweep: sweep_spec.SweepSpec, **keywords: Any) -> SweepResult:
+        received.update(keywords, seeds=sweep.seeds)
         return SweepResult(sweep.name, states, finished, "", True)
 
     monkeypatch.setattr(run, "run_sweep", fake)
@@ -208,12 +207,13 @@ def test_run_hands_its_arguments_on_and_exits_by_the_result(
         "run", "smoke", "--set", "seeds=3", "--workspace", tmp_path, "--address", "auto", "--json"
     )
     assert result.exit_code == code
-    assert (asked["workspace"], asked["address"], asked["seeds"]) == (tmp_path, "auto", (0, 1, 2))
+    assert (received["workspace"], received["address"]) == (tmp_path, "auto")
+    assert received["seeds"] == (0, 1, 2)
     assert json.loads(result.stdout)["states"] == states
     assert json.loads(result.stdout)["notes"] == []
 
 
-def test_what_only_a_start_can_refuse_exits_with_2(
+def test_a_sweep_that_cannot_start_exits_with_2(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from sweeps import errors
@@ -226,18 +226,18 @@ def test_what_only_a_start_can_refuse_exits_with_2(
     assert refused(sweeps("run", "smoke", "--workspace", tmp_path)) == "no node has a GPU\n"
 
 
-def test_runs_are_shown_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_runs_are_printed_and_exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from sweeps.results import run_table
 
-    made = synthetic(tmp_path)
-    monkeypatch.setattr(run_table, "load_runs", lambda workspace, name: made)
-    rows = json.loads(printed("runs", made.name, "--json"))
-    assert [row["number"] for row in rows] == list(made.table["number"])
-    assert "PRUNED" in printed("runs", made.name)
-    printed("export", made.name, "--to", tmp_path / "runs.csv")
-    printed("export", made.name, "--to", tmp_path / "runs.parquet")
-    assert list(pd.read_csv(tmp_path / "runs.csv")["trial"]) == list(made.table["trial"])
-    assert list(pd.read_parquet(tmp_path / "runs.parquet")["trial"]) == list(made.table["trial"])
+    runs = synthetic(tmp_path)
+    monkeypatch.setattr(run_table, "load_runs", lambda workspace, name: runs)
+    rows = json.loads(printed("runs", runs.name, "--json"))
+    assert [row["number"] for row in rows] == list(runs.table["number"])
+    assert "PRUNED" in printed("runs", runs.name)
+    printed("export", runs.name, "--to", tmp_path / "runs.csv")
+    printed("export", runs.name, "--to", tmp_path / "runs.parquet")
+    assert list(pd.read_csv(tmp_path / "runs.csv")["trial"]) == list(runs.table["trial"])
+    assert list(pd.read_parquet(tmp_path / "runs.parquet")["trial"]) == list(runs.table["trial"])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["runs.csv", "runs.parquet"]
 
 
@@ -250,26 +250,27 @@ def test_a_data_set_is_rendered_described_and_verified(tmp_path: Path) -> None:
         "--cache",
         tmp_path,
     ]
-    made = json.loads(printed("data", "render", *options, "--json"))[0]
-    found = json.loads(printed("data", "info", *options, "--json"))
-    assert made["images"] == found["images"] == 3 * 6 * 2 * 2 * 2
-    assert found["prepared"]
+    rendered = json.loads(printed("data", "render", *options, "--json"))[0]
+    info = json.loads(printed("data", "info", *options, "--json"))
+    assert rendered["images"] == info["images"] == 3 * 6 * 2 * 2 * 2
+    assert info["prepared"]
     assert json.loads(printed("data", "verify", "--cache", tmp_path, "--json"))[0]["intact"]
-    file = Path(made["path"])
+    file = Path(rendered["path"])
     file.write_bytes(file.read_bytes()[:-1] + b"\xff")
     assert sweeps("data", "verify", "--cache", tmp_path).exit_code == 1
 
 
-def test_validate_imports_no_ray_mlflow_or_optuna() -> None:
+def test_validate_imports_neither_ray_mlflow_optuna_nor_pandas() -> None:
     code = (
-        "import sys; from sweeps.cli.app import app; app(['validate', 'quickstart'], standalone_mode=False);"
-        "print(sorted({'ray', 'mlflow', 'optuna'} & set(sys.modules)))"
+        "import sys; from sweeps.cli.app import app;"
+        "app(['validate', 'quickstart'], standalone_mode=False);"
+        "print(sorted({'ray', 'mlflow', 'optuna', 'pandas'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["ok: 20 cells, 40 trials", "[]"]
 
 
-def test_the_module_is_the_command(tmp_path: Path) -> None:
+def test_python_m_sweeps_is_the_command(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "sweeps", "validate", str(BAD / "negative_beta.yaml")]
     done = subprocess.run(
         command,

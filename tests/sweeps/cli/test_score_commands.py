@@ -1,4 +1,4 @@
-"""`sweeps score`: numbers with what they need to be trusted, and every mistake before anything is computed."""
+"""`sweeps score`: scores with error, chance and ceiling; every problem before any computation."""
 
 from __future__ import annotations
 
@@ -32,6 +32,7 @@ def score(*arguments: str | Path) -> Result:
 
 
 def refused(result: Result) -> str:
+    """Return the message of a command that must end with an error of the user; check its end."""
     assert result.exit_code == 2
     assert isinstance(result.exception, SystemExit)
     assert "Traceback" not in result.stderr
@@ -39,6 +40,7 @@ def refused(result: Result) -> str:
 
 
 def answered(*arguments: str | Path) -> dict[str, Any]:
+    """Return the JSON of `sweeps score`; check that it succeeds."""
     result = score(*arguments, "--json")
     assert result.exit_code == 0, result.stderr
     return json.loads(result.stdout)
@@ -51,7 +53,7 @@ def codes(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the registry the metrics of milliseconds."""
+    """Keep in the registry only the metrics that take milliseconds."""
     for name in [name for name, row in METRICS.items() if row.tier == "trial" and name != "sap"]:
         monkeypatch.delitem(METRICS, name)
 
@@ -67,33 +69,34 @@ def test_a_bad_file_exits_with_2_and_names_the_key(name: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("kind", WRITERS)
 def test_every_format_gets_the_scores_of_the_library(kind: str, tmp_path: Path) -> None:
-    told = answered(
+    answer = answered(
         "--codes", WRITERS[kind](tmp_path), "--metrics", "mig,mig_hist20", "--seed", "3"
     )
-    given = arrays()
+    stored = arrays()
+    codes = Codes(stored["mean"], stored["logvar"])
     factors = Factors(FACTORS, ("shape", "scale"), (3, 4))
-    for row in told["scores"]:
-        truth = metrics.score(row["metric"], Codes(given["mean"], given["logvar"]), factors, seed=3)
+    for row in answer["scores"]:
+        expected = metrics.score(row["metric"], codes, factors, seed=3)
         keys = ("value", "error", "chance", "ceiling")
-        assert [row[key] for key in keys] == [getattr(truth, key) for key in keys]
+        assert [row[key] for key in keys] == [getattr(expected, key) for key in keys]
         np.testing.assert_array_equal(
-            row["details"]["mutual_information"], truth.details["mutual_information"]
+            row["details"]["mutual_information"], expected.details["mutual_information"]
         )
-        assert row["identity"] == json.loads(json.dumps(dict(truth.identity)))
-    assert [row["metric"] for row in told["scores"]] == ["mig", "mig_hist20"]
+        assert row["identity"] == json.loads(json.dumps(dict(expected.identity)))
+    assert [row["metric"] for row in answer["scores"]] == ["mig", "mig_hist20"]
 
 
 @pytest.mark.usefixtures("quick")
-def test_without_metrics_all_that_the_file_serves_are_scored_and_the_others_are_named(
+def test_without_metrics_every_metric_with_its_data_is_scored_and_the_others_are_named(
     codes: Path,
 ) -> None:
-    told = answered("--codes", codes, "--no-reference")
-    here = {"mean", "posterior", "factors"}
-    served = [name for name, row in METRICS.items() if row.needs <= here and row.tier != "sweep"]
-    assert [row["metric"] for row in told["scores"]] == served
-    assert told["left_out"].keys() == METRICS.keys() - set(served)
+    answer = answered("--codes", codes, "--no-reference")
+    data = {"mean", "posterior", "factors"}
+    served = [name for name, row in METRICS.items() if row.needs <= data and row.tier != "sweep"]
+    assert [row["metric"] for row in answer["scores"]] == served
+    assert answer["left_out"].keys() == METRICS.keys() - set(served)
     assert (
-        told["left_out"]["reconstruction"]
+        answer["left_out"]["reconstruction"]
         == "needs images, reconstructions, which the file has not"
     )
     result = score("--codes", codes, "--no-reference")
@@ -102,38 +105,32 @@ def test_without_metrics_all_that_the_file_serves_are_scored_and_the_others_are_
 
 
 def test_a_file_of_means_alone_names_what_logvar_and_factors_would_enable(tmp_path: Path) -> None:
-    told = answered("--codes", npz(tmp_path / "codes.npz", mean=arrays()["mean"]))
-    assert [row["metric"] for row in told["scores"]] == ["active_units"]
-    assert told["left_out"]["mig"] == "needs logvar, factors, which the file has not"
+    answer = answered("--codes", npz(tmp_path / "codes.npz", mean=arrays()["mean"]))
+    assert [row["metric"] for row in answer["scores"]] == ["active_units"]
+    assert answer["left_out"]["mig"] == "needs logvar, factors, which the file has not"
 
 
-def test_every_mistake_of_a_request_is_told_before_anything_is_computed(
+def test_every_problem_of_a_request_is_printed_before_any_computation(
     codes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(metrics, "score", None)
-    asked = [
-        "--metrics",
-        "mig, mgi,reconstruction,udr",
-        "--set",
-        "mig.bin=3",
-        "--set",
-        "dci.trees=4",
-    ]
-    told = refused(score("--codes", codes, *asked)).splitlines()
-    assert [line.partition("; ")[0] for line in told] == [
+    request = ["--metrics", "mig, mgi,reconstruction,udr"]
+    request += ["--set", "mig.bin=3", "--set", "dci.trees=4"]
+    lines = refused(score("--codes", codes, *request)).splitlines()
+    assert [line.partition("; ")[0] for line in lines] == [
         "unknown metric 'mgi'",
         "metric 'reconstruction' needs images, reconstructions, which the file has not",
         "metric 'udr' compares several models: `sweeps rescore` scores those of a sweep with it",
         "--set: metric 'mig' has no option 'bin'",
         "--set: metric 'dci' is not among --metrics",
     ]
-    assert "did you mean 'mig'?" in told[0]
+    assert "did you mean 'mig'?" in lines[0]
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--metrics", ","], "must name a metric or more"),
+        (["--metrics", ","], "must name at least one metric"),
         (["--metrics", "mig.x"], "unknown metric 'mig.x'"),
         (["--set", "bins=3"], "must be metric.option=value"),
         (["--set", "mig_hist20.bins"], "must be metric.option=value"),
@@ -148,7 +145,7 @@ def test_every_mistake_of_a_request_is_told_before_anything_is_computed(
         (["--parquet", "x.parquet", "--json"], "give one of them"),
     ],
 )
-def test_a_users_mistake_exits_with_2(arguments: list[str], message: str, codes: Path) -> None:
+def test_an_error_of_the_user_exits_with_2(arguments: list[str], message: str, codes: Path) -> None:
     assert message in refused(score("--codes", codes, *arguments))
 
 
@@ -157,7 +154,7 @@ def test_an_option_changes_the_score_and_its_identity(codes: Path) -> None:
         "scores"
     ]
     assert row["identity"]["bins"] == 2
-    assert (row["chance"] is None) is False
+    assert row["chance"] is not None
 
 
 def test_a_variant_is_scored_by_its_name(codes: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,13 +174,13 @@ def test_a_variant_is_scored_by_its_name(codes: Path, monkeypatch: pytest.Monkey
     ]
 
 
-def test_what_was_excluded_and_why_stands_in_the_table(tmp_path: Path) -> None:
-    given = arrays(
+def test_the_table_names_what_was_excluded_and_why(tmp_path: Path) -> None:
+    stored = arrays(
         factors=np.concatenate([FACTORS, np.zeros((N, 1), int)], axis=1),
         factor_names=None,
         factor_sizes=None,
     )
-    path = npz(tmp_path / "codes.npz", **given)
+    path = npz(tmp_path / "codes.npz", **stored)
     assert "factor_2: " in score("--codes", path, "--metrics", "mig").stdout
     (row,) = answered("--codes", path, "--metrics", "mig")["scores"]
     assert list(row["excluded"]) == ["factor_2"]
@@ -197,24 +194,22 @@ def test_a_score_without_a_value_says_why(tmp_path: Path) -> None:
     assert row["reason"][:20] in score("--codes", path, "--metrics", "mig").stdout
 
 
-def test_scores_are_written_as_parquet_a_row_per_metric(codes: Path, tmp_path: Path) -> None:
+def test_scores_are_written_as_parquet_with_one_row_per_metric(codes: Path, tmp_path: Path) -> None:
     target = tmp_path / "scores.parquet"
     result = score("--codes", codes, "--metrics", "mig,active_units", "--parquet", target)
     assert (result.exit_code, result.stdout) == (0, f"{target}\n")
     table = pd.read_parquet(target).set_index("metric")
-    told = {
-        row["metric"]: row
-        for row in answered("--codes", codes, "--metrics", "mig,active_units")["scores"]
-    }
-    assert table.loc["mig", "value"] == told["mig"]["value"]
+    scores = answered("--codes", codes, "--metrics", "mig,active_units")["scores"]
+    (mig,) = [row for row in scores if row["metric"] == "mig"]
+    assert table.loc["mig", "value"] == mig["value"]
     assert math.isnan(float(table["chance"]["active_units"]))
-    assert json.loads(str(table["details"]["mig"])) == told["mig"]["details"]
-    assert json.loads(str(table["identity"]["mig"])) == told["mig"]["identity"]
+    assert json.loads(str(table["details"]["mig"])) == mig["details"]
+    assert json.loads(str(table["identity"]["mig"])) == mig["identity"]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["codes.npz", "scores.parquet"]
 
 
 @pytest.mark.usefixtures("quick")
-def test_a_metric_that_refuses_the_codes_does_not_keep_the_others_from_them(
+def test_a_metric_that_refuses_the_codes_does_not_stop_the_others(
     codes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refusing(inputs: Inputs) -> Score:
@@ -226,12 +221,12 @@ def test_a_metric_that_refuses_the_codes_does_not_keep_the_others_from_them(
     result = score("--codes", codes, "--metrics", "picky,active_units", "--json")
     assert [row["metric"] for row in json.loads(result.stdout)["scores"]] == ["active_units"]
     assert refused(result) == "picky: needs more than 60 rows\n"
-    told = answered("--codes", codes, "--no-reference")  # nobody asked for it
-    assert told["left_out"]["picky"] == "needs more than 60 rows"
+    answer = answered("--codes", codes, "--no-reference")  # --metrics does not name it
+    assert answer["left_out"]["picky"] == "needs more than 60 rows"
 
 
 @pytest.mark.usefixtures("quick")
-def test_weights_leave_out_what_takes_none(tmp_path: Path) -> None:
+def test_a_file_with_weights_leaves_out_metrics_without_weights(tmp_path: Path) -> None:
     path = npz(tmp_path / "codes.npz", **arrays(weights=np.ones(N)))
     unweighted = next(
         name
@@ -244,7 +239,7 @@ def test_weights_leave_out_what_takes_none(tmp_path: Path) -> None:
     assert answered("--codes", path, "--no-reference")["left_out"][unweighted] == "takes no weights"
 
 
-def test_notes_stand_on_stderr_and_in_the_json(tmp_path: Path) -> None:
+def test_notes_go_to_stderr_and_into_the_json(tmp_path: Path) -> None:
     path = npz(tmp_path / "codes.npz", samples=arrays()["mean"], logvars=np.ones(3))
     result = score("--codes", path)
     assert "note: no mean: samples are scored as deterministic codes" in result.stderr
@@ -252,33 +247,33 @@ def test_notes_stand_on_stderr_and_in_the_json(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_a_bar_is_shown_on_a_terminal_after_a_while_and_nowhere_else(
+def test_a_bar_appears_on_a_terminal_after_a_while_and_nowhere_else(
     terminal: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(progress_bar, "DELAY", 0.0)
     screen = io.StringIO()
-    with progress_bar.showing(
-        2, console=Console(file=screen, force_terminal=terminal, width=100)
-    ) as shown:
-        shown.step("slow")
+    console = Console(file=screen, force_terminal=terminal, width=100)
+    with progress_bar.showing(2, console=console) as bar:
+        bar.step("slow")
         for step in progress.steps(range(3), "slow: factor"):
             time.sleep(0.2 if step < 2 else 0)
-        shown.done()
+        bar.done()
     assert ("slow: factor" in screen.getvalue()) is terminal
 
 
-def test_a_bar_of_what_is_quick_is_never_shown() -> None:
+def test_a_bar_of_quick_work_never_appears() -> None:
     screen = io.StringIO()
-    with progress_bar.showing(1, console=Console(file=screen, force_terminal=True)) as shown:
-        shown.step("quick")
-        shown.done()
+    with progress_bar.showing(1, console=Console(file=screen, force_terminal=True)) as bar:
+        bar.step("quick")
+        bar.done()
     assert "quick" not in screen.getvalue()
 
 
-def test_scoring_imports_no_ray_mlflow_or_optuna(codes: Path) -> None:
+def test_scoring_imports_neither_ray_mlflow_nor_optuna(codes: Path) -> None:
+    arguments = ["score", "--codes", str(codes), "--metrics", "mig", "--json"]
     program = (
         "import sys; from sweeps.cli.app import app;"
-        f"app(['score', '--codes', {str(codes)!r}, '--metrics', 'mig', '--json'], standalone_mode=False);"
+        f"app({arguments!r}, standalone_mode=False);"
         "print(sorted({'ray', 'mlflow', 'optuna'} & set(sys.modules)))"
     )
     done = subprocess.run(
@@ -297,7 +292,7 @@ def test_names_in_square_brackets_are_printed_as_they_are(tmp_path: Path) -> Non
     assert "[/x]" in score("--codes", file, "--metrics", "sap").stdout
 
 
-def test_a_log_variance_out_of_range_is_a_mistake_of_the_file(tmp_path: Path) -> None:
+def test_a_log_variance_out_of_range_is_an_error_of_the_user(tmp_path: Path) -> None:
     file = tmp_path / "sharp.npz"
     np.savez(file, mean=np.zeros((9, 2)), logvar=np.full((9, 2), -2000.0))
     assert "logvar is refused: codes.logvar must lie within +-300" in refused(
@@ -305,28 +300,28 @@ def test_a_log_variance_out_of_range_is_a_mistake_of_the_file(tmp_path: Path) ->
     )
 
 
-def test_every_mistake_of_rows_and_values_is_told_at_once(tmp_path: Path) -> None:
+def test_every_problem_of_rows_and_values_is_printed_at_once(tmp_path: Path) -> None:
     file = tmp_path / "many.npz"
     mean = np.zeros((30, 2))
     mean[3] = np.nan
     np.savez(file, mean=mean, logvar=np.zeros((10, 2)), maen=mean, images=np.full((3, 2, 2), 7.0))
-    said = refused(score("--codes", file))
+    message = refused(score("--codes", file))
     for part in (
         "mean must be finite",
         "logvar has 10 rows but mean has 30",
         "images has 3 rows",
         "images must lie in",
     ):
-        assert part in said
-    assert "did you mean mean?" in said
+        assert part in message
+    assert "did you mean mean?" in message
 
 
 @pytest.mark.parametrize("name", ["mig.", "mig.dlib", ".dlib"])
-def test_a_variant_that_is_none_is_unknown(name: str, codes: Path) -> None:
+def test_a_name_that_is_no_variant_is_unknown(name: str, codes: Path) -> None:
     assert f"unknown metric {name!r}" in refused(score("--codes", codes, "--metrics", name))
 
 
-def test_a_metric_that_breaks_is_no_mistake_of_the_user(
+def test_a_metric_that_breaks_is_no_error_of_the_user(
     codes: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(_: metrics.Inputs) -> metrics.Score:
@@ -337,4 +332,4 @@ def test_a_metric_that_breaks_is_no_mistake_of_the_user(
     result = score("--codes", codes, "--metrics", "broken,mig_hist20")
     assert result.exit_code == 1
     assert "broken: IndexError: out of bounds" in result.stderr
-    assert "mig_hist20" in result.stdout  # the others go on
+    assert "mig_hist20" in result.stdout  # the other metrics are still scored

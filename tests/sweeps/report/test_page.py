@@ -1,4 +1,4 @@
-"""The report holds every trial and every number it claims, in one file that needs nothing else."""
+"""The report page has every trial and every number, in one file that loads no other file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import pandas as pd
 import pytest
 from synthetic_runs import synthetic
 
-from sweeps.report import findings, markdown, tables, wording
+from sweeps.report import definitions, findings, markdown, tables, wording
 from sweeps.report.figures import FIGURES
 from sweeps.report.page import html_page, pictures, write_report
+from sweeps.report.table_parts import Table, TableCell, TableHead, TableRow
 from sweeps.results import cell_means, run_columns, table_file
 from sweeps.results.run_table import Runs
 
@@ -21,7 +22,7 @@ VOID = {"meta", "img", "br", "link", "hr"}
 
 
 class Reader(html.parser.HTMLParser):
-    """Collects text, links and ids, and checks that every tag is closed by its own end."""
+    """Collects text, links and ids, and checks that every tag is closed by the right end tag."""
 
     def __init__(self, page: str) -> None:
         super().__init__()
@@ -58,10 +59,12 @@ def path(runs: Runs) -> Path:
     return write_report(runs)
 
 
-def test_the_report_lies_where_the_contract_says(runs, path):
+def test_the_report_is_in_the_folder_of_the_sweep(runs, path):
     assert path == runs.workspace / "reports" / "quickstart" / "report.html"
     names = sorted(file.name for file in (path.parent / "figures").iterdir())
-    assert names == sorted(f"{name}.{ending}" for name in drawn(runs) for ending in ("png", "svg"))
+    png_names = [f"{name}.png" for name in drawn(runs)]
+    svg_names = [f"{name}.svg" for name in drawn(runs)]
+    assert names == sorted([*png_names, *svg_names])
     assert sorted(file.name for file in path.parent.iterdir()) == [
         "figures",
         "report.html",
@@ -92,9 +95,8 @@ def test_the_page_is_well_formed_and_loads_nothing(runs, path):
 def test_the_page_has_every_trial_and_every_reason(runs, path):
     words = Reader(path.read_text(encoding="utf-8")).text
     assert all(trial in words for trial in runs.table["trial"])
-    assert all(
-        why in words for why in runs.table["why"]
-    )  # escaped in the file, whole to the reader
+    # Reasons are escaped in the file; a reader sees them in full.
+    assert all(why in words for why in runs.table["why"])
     assert "16 trials of beta_vae and beta_tcvae: 7 complete, 8 pruned, 1 failed." in words
     assert "15 June 2025" in words
 
@@ -105,9 +107,8 @@ def test_reasons_cannot_break_the_page(path):
 
 def test_the_parquet_is_the_table(runs, path):
     stored = pd.read_parquet(path.parent / "runs.parquet")
-    stored["network.hidden"] = stored["network.hidden"].map(
-        list
-    )  # parquet gives lists back as arrays
+    # Parquet returns lists as arrays.
+    stored["network.hidden"] = stored["network.hidden"].map(list)
     pd.testing.assert_frame_equal(stored, runs.table)
 
 
@@ -138,10 +139,10 @@ def test_without_factors_the_figures_of_mig_are_left_out_and_old_ones_removed(tm
     assert "Highest mean ELBO" in words
 
 
-def test_a_sweep_in_which_all_failed_says_so(tmp_path):
+def test_the_page_says_that_all_trials_failed(tmp_path):
     runs = synthetic(tmp_path, strengths=[1], seeds=1, failed=range(40))
     words = Reader(html_page(runs, pictures(runs))).text
-    assert "4 failed. No trial ran its whole length, so there are no means." in words
+    assert "4 failed. No trial is complete, so there are no means." in words
     assert words.count("loss is not finite") == 8  # in the run table and in the list of failures
 
 
@@ -152,7 +153,12 @@ def test_a_sweep_without_trials_has_a_page(tmp_path):
 
 
 def with_means(metric: str, means: dict[str, list[float]]) -> Runs:
-    """Return runs of one seed whose whole-set metric is given per objective, beta 1, 2, 4."""
+    """Return runs of one seed at beta 1, 2, 4 with a metric of the whole set.
+
+    Args:
+        metric: its name.
+        means: objective -> its three values.
+    """
     runs = synthetic(objectives=list(means), strengths=[1, 2, 4], rates=[1e-3], seeds=1, failed=())
     return runs._replace(
         table=runs.table.assign(**{f"final/{metric}": np.concatenate(list(means.values()))})
@@ -164,19 +170,20 @@ def with_means(metric: str, means: dict[str, list[float]]) -> Runs:
     [
         ([3.0, 2.0, 1.0], "falls at every step of β for beta_vae: 3, 2, 1 (β = 1, 2, 4)"),
         ([1.0, 2.0, 3.0], "rises at every step of β"),
-        ([1.0, 3.0, 2.0], "neither only falls nor only rises with β"),
-        ([1.0, 1.0, 2.0], "neither only falls nor only rises with β"),
+        ([1.0, 3.0, 2.0], "neither falls at every step nor rises at every step of β"),
+        ([1.0, 1.0, 2.0], "neither falls at every step nor rises at every step of β"),
     ],
 )
-def test_a_trend_is_read_off_the_means(means, words):
+def test_a_trend_follows_from_the_means(means, words):
     (sentence,) = findings.trends(with_means("tc", {"beta_vae": means}), ["tc"])
     assert sentence.startswith("Total correlation")
     assert words in sentence
 
 
-def test_steps_inside_their_error_are_counted():
+def test_steps_within_their_error_are_counted():
     runs = synthetic(objectives=["beta_vae"], strengths=[1, 2, 4], rates=[1e-3], failed=())
-    # Means 2, 3, 9 with standard error 1 each: the first step, 1, is inside sqrt(2), the second, 6, is not.
+    # Means 2, 3, 9, each with standard error 1, so a step has the error sqrt(2). The first step, 1,
+    # lies within it; the second, 6, does not.
     runs = runs._replace(table=runs.table.assign(**{"final/tc": [1.0, 3.0, 2.0, 4.0, 8.0, 10.0]}))
     (sentence,) = findings.trends(runs, ["tc"])
     assert sentence.endswith(
@@ -184,20 +191,22 @@ def test_steps_inside_their_error_are_counted():
     )
 
 
-def test_a_comparison_is_read_off_the_means_at_each_beta():
+def test_a_comparison_follows_from_the_means_at_each_beta():
     runs = with_means(
         "reconstruction", {"beta_vae": [10.5, 20.5, 30.5], "beta_tcvae": [11.5, 19.5, 30.5]}
     )
     (sentence,) = findings.comparisons(runs)
     assert sentence == (
-        "At the same β, beta_tcvae has the better (lower) mean reconstruction than beta_vae at 1 of 3 values: "
+        "At the same β, beta_tcvae has a better (lower) mean reconstruction than beta_vae "
+        "at 1 of 3 values: "
         "β = 1 no (11.5 against 10.5); β = 2 yes (19.5 against 20.5); β = 4 no (30.5 against 30.5)."
     )
 
 
-def test_a_difference_inside_its_error_is_marked():
+def test_a_difference_within_its_error_is_marked():
     runs = synthetic(objectives=["beta_vae", "beta_tcvae"], strengths=[1], rates=[1e-3], failed=())
-    # Means 2 and 3; two seeds 2 apart have the standard error 1, so the difference 1 has sqrt(2).
+    # Means 2 and 3. Two seeds that differ by 2 have the standard error 1, so the difference of the
+    # means, 1, has the error sqrt(2).
     runs = runs._replace(table=runs.table.assign(**{"final/reconstruction": [1.0, 3.0, 2.0, 4.0]}))
     assert "β = 1 no (3.0 against 2.0, within one standard error)" in findings.comparisons(runs)[0]
 
@@ -215,12 +224,12 @@ def test_the_best_cell_of_each_goal_is_named_with_its_error():
     ]
 
 
-def test_nothing_is_said_of_a_rising_mig(runs):
+def test_no_sentence_claims_a_trend_of_mig(runs):
     sentences = findings.trends(runs) + findings.comparisons(runs)
     assert not any("MIG" in sentence for sentence in sentences)
 
 
-def test_a_front_lists_its_cells(runs):
+def test_the_sentence_of_a_front_lists_its_cells(runs):
     first, second = findings.fronts(runs)
     assert first.startswith("Reconstruction against MIG: ")
     assert second.startswith("Total correlation against MIG: ")
@@ -246,7 +255,7 @@ def test_the_table_has_a_row_per_beta_and_objective_with_its_counts(runs):
     assert table.rows[0].cells[-1].text == "0.004, 0.98"
 
 
-def test_a_mean_of_fewer_trials_than_its_cell_says_so(runs):
+def test_a_mean_of_fewer_trials_than_its_cell_has_its_n(runs):
     table = runs.table.copy()
     table.loc[0, ["mig", "final/mig"]] = math.nan
     row = tables.strengths(runs._replace(table=table)).rows[0]
@@ -256,38 +265,40 @@ def test_a_mean_of_fewer_trials_than_its_cell_says_so(runs):
 def test_stored_software_and_identities_are_shown(runs):
     identity = '{"metric": "mig", "estimator": "posterior quadrature", "images": 4096}'
     table = runs.table.assign(**{"software/torch": "2.9.0", "identity/mig": identity})
-    shown = runs._replace(table=table)
-    estimator = next(row for row in tables.estimators(shown).rows if row.cells[0].text == "MIG")
+    changed = runs._replace(table=table)
+    estimator = next(
+        row for row in definitions.metric_table(changed).rows if row.cells[0].text == "MIG"
+    )
     assert estimator.cells[-1].text == "estimator posterior quadrature, images 4096"
     assert ["torch", "2.9.0"] in [
-        [cell.text for cell in row.cells] for row in tables.facts(shown, {}).rows
+        [cell.text for cell in row.cells] for row in definitions.facts_table(changed, {}).rows
     ]
-    assert run_columns.source(shown.table, "mig") == "final"
+    assert run_columns.source(changed.table, "mig") == "final"
 
 
 def test_collapsed_trials_are_counted_and_marked():
     runs = synthetic(strengths=[1, 4], rates=[1e-3], failed=(), collapsed=(0, 2), stopped=(2,))
     table = tables.strengths(runs)
-    place = [head.text for head in table.heads].index("collapsed")
-    assert [row.cells[place].text for row in table.rows] == ["1", "1", "0", "0"]
+    index = [head.text for head in table.heads].index("collapsed")
+    assert [row.cells[index].text for row in table.rows] == ["1", "1", "0", "0"]
     assert "collapsed: ended with no active unit" in table.caption
     whys = [row.cells[-1].text for row in tables.trials(runs).rows]
     assert whys == ["collapsed", "", "collapsed (epoch 3)", "", "", "", "", ""]
     assert "2 of them collapsed: no latent was active at the last report." in findings.opening(runs)
 
 
-def test_without_collapse_there_is_no_column_of_it(runs):
+def test_without_collapsed_trials_there_is_no_column_of_them(runs):
     assert "collapsed" not in [head.text for head in tables.strengths(runs).heads]
     assert tables.best(runs) is None
 
 
-def test_last_and_best_weights_stand_apart_and_the_choice_is_named():
+def test_last_and_best_weights_have_separate_columns_and_the_caption_names_the_choice():
     runs = synthetic(strengths=[4], rates=[1e-3], failed=(), best="mig")
     table = tables.best(runs)
     assert table is not None
     heads = [head.text for head in table.heads]
     assert heads[:6] == ["objective", "β", "n", "best epoch", "reconstr., last", "reconstr., best"]
-    # Made 1 % and 2 % above the last epoch's number.
+    # The synthetic numbers are 1 % (final) and 2 % (best) above that of the last epoch.
     last, chosen = (
         cell_means.brackets(runs, [f"{which}/tc"]).loc[0, f"{which}/tc"]
         for which in ("final", "best")
@@ -296,11 +307,11 @@ def test_last_and_best_weights_stand_apart_and_the_choice_is_named():
     assert table.rows[0].cells[heads.index("TC, best")].text.startswith(wording.number(chosen)[:3])
     assert table.rows[0].cells[3].text.startswith("5")
     assert "the epoch with the best MIG on the evaluation subset" in table.caption
-    assert "looks at the labels" in table.caption
+    assert "MIG uses the labels" in table.caption
     assert [head.text for head in tables.trials(runs).heads][-2:] == ["best MIG", "why"]
 
 
-def test_a_choice_without_labels_does_not_claim_to_look_at_them():
+def test_the_caption_does_not_mention_labels_if_the_choice_does_not_use_them():
     table = tables.best(synthetic(strengths=[4], rates=[1e-3], failed=(), best="elbo"))
     assert table is not None
     assert "labels" not in table.caption
@@ -321,7 +332,7 @@ def test_the_markdown_page_has_the_same_sentences_tables_and_figures(
     assert all((path.parent / figure).is_file() for figure in figures)
 
 
-def test_a_bar_in_a_field_is_no_new_field() -> None:
-    table = tables.Table([tables.Head("E log p(x|z)")], [tables.Row([tables.Cell("a|b")])])
+def test_a_bar_in_a_field_does_not_end_the_field() -> None:
+    table = Table([TableHead("E log p(x|z)")], [TableRow([TableCell("a|b")])])
     lines = markdown.grid(table).splitlines()
     assert lines == ["| E log p(x\\|z) |", "| --- |", "| a\\|b |"]

@@ -1,4 +1,4 @@
-"""Published numbers stand beside ours of the same cells, with source, tag, n and seeds, and orders are counted."""
+"""Published numbers beside the numbers of a sweep, from the same cells, and their two orders."""
 
 from __future__ import annotations
 
@@ -30,30 +30,33 @@ SMALL = {
 
 
 def table(*rows: tuple[dict[str, Any], dict[str, Any]], **changes: Any) -> dict[str, Any]:
-    """Return a published table as YAML gives it."""
-    whole = {
+    """Return a published table as in YAML, of rows (where, values), with some fields changed."""
+    fields = {
         "source": "Somebody 2018, table 1",
         "tag": "read",
         "n": 10,
         "differences": "64 pixels, 300,000 steps",
     }
     return {
-        **whole,
+        **fields,
         "rows": [{"where": where, "values": values} for where, values in rows],
         **changes,
     }
 
 
-def told(*tables: dict[str, Any]) -> str:
+def error_message(*tables: dict[str, Any]) -> str:
+    """Return the error of a spec with these published tables."""
     with pytest.raises(SpecError) as caught:
         load.spec_from_mapping({**SMALL, "published": list(tables)})
     return str(caught.value)
 
 
-def beside(runs: Runs, *rows: tuple[dict[str, Any], dict[str, Any]]) -> list[published.Pair]:
-    """Return ours beside the one metric of some rows."""
-    (found,) = published.pairs(runs, Published.model_validate(table(*rows))).values()
-    return found
+def compared(
+    runs: Runs, *rows: tuple[dict[str, Any], dict[str, Any]]
+) -> list[published.Comparison]:
+    """Return the comparisons of rows that all have the same single metric."""
+    (comparisons,) = published.compare(runs, Published.model_validate(table(*rows))).values()
+    return comparisons
 
 
 def test_a_number_alone_is_a_mean_and_survives_the_ledger() -> None:
@@ -70,12 +73,10 @@ def test_a_number_alone_is_a_mean_and_survives_the_ledger() -> None:
     assert load.spec_from_mapping(loaded.to_dict()) == loaded
 
 
-def test_every_unknown_name_is_told_at_once_with_the_nearest() -> None:
-    message = told(table(({"objective": "beta_vea", "bata": 4}, {"mgi": 0.2})))
-    assert (
-        "published[0].rows[0].where.objective: unknown objective of this spec 'beta_vea'; did you mean"
-        in message
-    )
+def test_all_unknown_names_are_reported_at_once_with_the_nearest_known_name() -> None:
+    message = error_message(table(({"objective": "beta_vea", "bata": 4}, {"mgi": 0.2})))
+    where = "published[0].rows[0].where"
+    assert f"{where}.objective: unknown objective of this spec 'beta_vea'; did you mean" in message
     assert (
         "published[0].rows[0].where.bata: unknown parameter 'bata'; did you mean 'beta'" in message
     )
@@ -98,18 +99,18 @@ def test_every_unknown_name_is_told_at_once_with_the_nearest() -> None:
         ({"n": 0}, "published[0].n must be >= 1, got 0"),
     ],
 )
-def test_a_table_needs_a_source_a_tag_and_something_to_say(
+def test_a_table_needs_a_source_a_tag_and_rows_or_words(
     changes: dict[str, Any], message: str
 ) -> None:
-    assert message in told(table(({"objective": "vae"}, {"mig": 0.1}), **changes))
+    assert message in error_message(table(({"objective": "vae"}, {"mig": 0.1}), **changes))
 
 
-def test_a_row_that_no_cell_can_stand_beside_is_noted_and_no_mistake() -> None:
+def test_a_row_that_matches_no_cell_is_a_note_and_not_a_problem() -> None:
     rows = [
         ({"objective": "beta_vae", "beta": beta, "latents": 3}, {"mig": 0.1}) for beta in (4, 5)
     ]
-    found = notes.spec_notes(load.spec_from_mapping({**SMALL, "published": table(*rows)}))
-    assert [note.partition(":")[0] for note in found] == ["published[0].rows[1]"]
+    spec_notes = notes.spec_notes(load.spec_from_mapping({**SMALL, "published": table(*rows)}))
+    assert [note.partition(":")[0] for note in spec_notes] == ["published[0].rows[1]"]
 
 
 def test_only_cells_with_all_the_values_are_compared() -> None:
@@ -122,26 +123,21 @@ def test_only_cells_with_all_the_values_are_compared() -> None:
 
 
 def test_our_column_is_the_mean_of_complete_trials_with_their_seeds() -> None:
-    runs = synthetic(
-        rates=[1e-3], prune=False, failed=(4,), seeds=4
-    )  # trial 4: beta_vae, β = 2, seed 0
-    one, whole, none = beside(
-        runs,
-        *(
-            ({"objective": "beta_vae", "beta": beta}, {"mig": {"mean": 0.3, "best": 0.4}})
-            for beta in (2, 4, 5)
-        ),
-    )
-    own = runs.table.loc[
-        published.matching_trials(runs.table, {"objective": "beta_vae", "beta": 4}), "final/mig"
+    # Trial 4 is beta_vae with β = 2 and seed 0. No trial has β = 5.
+    runs = synthetic(rates=[1e-3], prune=False, failed=(4,), seeds=4)
+    rows = [
+        ({"objective": "beta_vae", "beta": beta}, {"mig": {"mean": 0.3, "best": 0.4}})
+        for beta in (2, 4, 5)
     ]
-    assert (whole.last.value, whole.last_best, whole.last.n) == (
-        pytest.approx(own.mean()),
-        own.max(),
-        4,
-    )
-    assert (one.seeds, whole.seeds, none.seeds) == ((1, 2, 3), (0, 1, 2, 3), ())
-    assert math.isnan(none.last.value)
+    one_failed, all_complete, not_run = compared(runs, *rows)
+    matches = published.matching_trials(runs.table, {"objective": "beta_vae", "beta": 4})
+    values = runs.table.loc[matches, "final/mig"]
+    assert all_complete.last.value == pytest.approx(values.mean())
+    assert (all_complete.last_best, all_complete.last.n) == (values.max(), 4)
+    assert one_failed.seeds == (1, 2, 3)
+    assert all_complete.seeds == (0, 1, 2, 3)
+    assert not_run.seeds == ()
+    assert math.isnan(not_run.last.value)
 
 
 def test_the_table_says_source_tag_n_and_what_was_not_run() -> None:
@@ -150,9 +146,8 @@ def test_the_table_says_source_tag_n_and_what_was_not_run() -> None:
         ({"objective": "beta_vae", "beta": b}, {"mig": {"mean": 0.32345, "sd": 0.05, "best": 0.4}})
         for b in (4, 5)
     ]
-    shown = published.beside(
-        Published.model_validate(table(*rows)), "mig", beside(runs, *rows), runs
-    )
+    given = Published.model_validate(table(*rows))
+    result = published.comparison_table(given, "mig", compared(runs, *rows), runs)
     words = (
         "Somebody 2018, table 1",
         "read",
@@ -161,31 +156,30 @@ def test_the_table_says_source_tag_n_and_what_was_not_run() -> None:
         "whole data set",
     )
     for word in words:
-        assert word in shown.caption
-    assert [row.cells[6].text for row in shown.rows] == ["0, 1", "not run"]
-    assert shown.rows[0].cells[1].text == "0.32345 (0.05)"  # as it was published
-    assert [head.text for head in shown.heads].count(
-        "best"
-    ) == 3  # theirs, ours at the end, of the chosen epoch
+        assert word in result.caption
+    assert [row.cells[6].text for row in result.rows] == ["0, 1", "not run"]
+    assert result.rows[0].cells[1].text == "0.32345 (0.05)"  # with the published digits
+    # The best published trial, our best one at the end, and our best one of the chosen epoch.
+    assert [head.text for head in result.heads].count("best") == 3
 
 
 def test_two_scales_never_share_a_column() -> None:
     runs = synthetic(rates=[1e-3], prune=False, failed=())
     row = ({"objective": "beta_vae", "beta": 4}, {"mig": 0.1, "mig_chen4": 0.4})
-    assert list(published.pairs(runs, Published.model_validate(table(row)))) == ["mig", "mig_chen4"]
+    comparisons = published.compare(runs, Published.model_validate(table(row)))
+    assert list(comparisons) == ["mig", "mig_chen4"]
 
 
 @pytest.mark.parametrize(("first", "same"), [(50.0, 1), (1.0, 0)])
 def test_orders_can_agree_and_disagree(first: float, same: int) -> None:
-    """Reconstruction of the synthetic runs rises with β, so that β = 1 is the better one."""
+    """The reconstruction of the synthetic runs rises with β, so β = 1 is the better one."""
     runs = synthetic(rates=[1e-3], prune=False, failed=())
     rows = [
         ({"objective": "beta_vae", "beta": b}, {"reconstruction": v})
         for b, v in ((16, first), (1, 20.0))
     ]
-    sentence = published.order(
-        Published.model_validate(table(*rows)), "reconstruction", beside(runs, *rows)
-    )
+    given = Published.model_validate(table(*rows))
+    sentence = published.order_sentence(given, "reconstruction", compared(runs, *rows))
     assert "Ours: beta_vae, beta 1 > beta_vae, beta 16" in sentence
     assert f"{same} of 1 pairs" in sentence
 
@@ -196,7 +190,8 @@ def test_equal_published_numbers_have_no_order() -> None:
         ({"objective": "beta_vae", "beta": b}, {"mig": v})
         for b, v in ((1, 0.2), (4, 0.2), (8, 0.1))
     ]
-    sentence = published.order(Published.model_validate(table(*rows)), "mig", beside(runs, *rows))
+    given = Published.model_validate(table(*rows))
+    sentence = published.order_sentence(given, "mig", compared(runs, *rows))
     assert "published: beta_vae, beta 1 = beta_vae, beta 4 > beta_vae, beta 8" in sentence
     assert " of 2 pairs" in sentence
 
@@ -208,15 +203,16 @@ def test_numbers_of_chosen_epochs_are_ordered_among_themselves() -> None:
     runs = runs._replace(table=runs.table.assign(**{"best/mig": chosen}))
     rows = [(low, {"mig": 0.1}), (high, {"mig": 0.2})]
     for weights, same in (("last", 0), ("chosen", 1)):
-        whole = Published.model_validate(table(*rows, weights=weights))
-        assert f"{same} of 1 pairs" in published.order(whole, "mig", beside(runs, *rows))
+        given = Published.model_validate(table(*rows, weights=weights))
+        sentence = published.order_sentence(given, "mig", compared(runs, *rows))
+        assert f"{same} of 1 pairs" in sentence
 
 
 def test_trials_of_several_cells_are_not_called_seeds_of_one() -> None:
     runs = synthetic(prune=False, failed=())  # two learning rates
-    (pair,) = beside(runs, ({"objective": "beta_vae", "beta": 4}, {"mig": 0.3}))
-    whole = Published.model_validate(table(({"objective": "vae"}, {"mig": 1})))
-    shown = published.beside(whole, "mig", [pair], runs)
-    assert (pair.last.n, pair.cells) == (4, 2)
-    assert shown.rows[0].cells[6].text == "0, 1, in 2 cells together"
-    assert "(" not in shown.rows[0].cells[3].text  # no spread over seeds
+    (comparison,) = compared(runs, ({"objective": "beta_vae", "beta": 4}, {"mig": 0.3}))
+    given = Published.model_validate(table(({"objective": "vae"}, {"mig": 1})))
+    result = published.comparison_table(given, "mig", [comparison], runs)
+    assert (comparison.last.n, comparison.n_cells) == (4, 2)
+    assert result.rows[0].cells[6].text == "0, 1, in 2 cells together"
+    assert "(" not in result.rows[0].cells[3].text  # no standard deviation over seeds

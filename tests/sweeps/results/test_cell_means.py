@@ -1,4 +1,4 @@
-"""Means over seeds on tables small enough to do by hand."""
+"""Means over seeds, on tables that are small enough to compute by hand."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ NAN = math.nan
 def tiny(
     *trials: tuple[float, float, str, float, float], goal: Any = None, **columns: list[Any]
 ) -> Runs:
-    """Return runs of rows (beta, learning rate, state, tc at the last epoch, tc on the whole set)."""
+    """Return the runs of trials.
+
+    A trial is (beta, learning rate, state, TC at the last epoch, TC on the whole data set).
+    """
     rows = [
         {
             "trial": f"{number:016x}",
@@ -49,8 +52,8 @@ def tiny(
 
 
 def test_mean_sd_and_se_by_hand():
-    # 1, 3, 8: mean 4, squared deviations 9 + 1 + 16 = 26, sd = sqrt(26 / 2), se = sd / sqrt(3); the NaN is
-    # left out.
+    # Of 1, 3, 8: mean 4, squared deviations 9 + 1 + 16 = 26, sd = sqrt(26 / 2), se = sd / sqrt(3).
+    # The NaN is left out.
     value, sd, se, n = cell_means.mean([1, NAN, 3, 8])
     assert (value, n) == (4, 3)
     assert (sd, se) == pytest.approx((math.sqrt(13), math.sqrt(13 / 3)))
@@ -63,7 +66,7 @@ def test_one_trial_has_a_mean_and_no_spread():
     assert math.isnan(se)
 
 
-def test_a_cell_is_the_mean_over_its_whole_trials():
+def test_a_cell_is_the_mean_over_its_complete_trials():
     runs = tiny(
         (4, 1e-3, "COMPLETE", 1, 2), (4, 1e-3, "COMPLETE", 3, 4), (4, 1e-4, "PRUNED", 0, NAN)
     )
@@ -71,19 +74,19 @@ def test_a_cell_is_the_mean_over_its_whole_trials():
     assert rows["n"].tolist() == [2, 0]
     assert rows["pruned"].tolist() == [0, 1]
     assert rows["members"].tolist() == [(0, 1), ()]
-    # Whole-set numbers 2 and 4: mean 3, sd sqrt(2), se 1; the pruned cell has none.
+    # On the whole set 2 and 4: mean 3, sd sqrt(2), se 1. The pruned cell has no numbers.
     assert rows.loc[0, ["tc", "tc_se"]].tolist() == pytest.approx([3, 1])
     assert rows.loc[0, "tc_sd"] == pytest.approx(math.sqrt(2))
     assert math.isnan(rows.loc[1, "tc"])
 
 
-def test_whole_set_numbers_never_mix_with_the_last_epochs():
+def test_numbers_of_the_whole_set_never_mix_with_those_of_the_last_epoch():
     runs = tiny((4, 1e-3, "COMPLETE", 1, 2), (4, 1e-3, "COMPLETE", 3, NAN))
     assert run_columns.source(runs.table, "tc") == "epoch"
     assert run_columns.values(runs.table, "tc").tolist() == [1, 3]
 
 
-def test_a_metric_scored_only_at_the_end_is_found():
+def test_a_metric_that_is_scored_only_at_the_end_has_a_source():
     runs = tiny((4, 1e-3, "COMPLETE", 1, 2), **{"final/dci": [0.5]})
     assert run_columns.source(runs.table, "dci") == "final"
     assert run_columns.source(runs.table, "mig") == ""
@@ -103,7 +106,7 @@ def test_a_bracket_shows_its_best_cell_by_the_goal(mode, rate, value):
     ]
 
 
-def test_a_pooled_bracket_is_the_mean_of_all_its_whole_trials():
+def test_a_pooled_bracket_is_the_mean_of_all_its_complete_trials():
     trials = [(4, 1e-3, "COMPLETE", 5, 5), (4, 1e-4, "COMPLETE", 1, 1), (4, 1e-5, "PRUNED", 0, NAN)]
     rows = cell_means.brackets(tiny(*trials), choice="pooled")
     assert rows.loc[0, ["cell", "tc", "n"]].tolist() == ["", 3, 2]
@@ -114,7 +117,7 @@ def test_a_cell_without_the_goal_never_wins():
     assert rows.loc[0, "train.learning_rate"] == 1e-4
 
 
-def test_the_choice_uses_the_goal_even_where_other_metrics_are_asked_for():
+def test_the_best_cell_is_chosen_by_the_goal_even_if_other_metrics_are_averaged():
     columns = {"mig": [0.1, 0.9]}
     runs = tiny(
         (4, 1e-3, "COMPLETE", 5, 5),
@@ -125,7 +128,7 @@ def test_the_choice_uses_the_goal_even_where_other_metrics_are_asked_for():
     assert cell_means.brackets(runs, ["tc"]).loc[0, "tc"] == 7
 
 
-def test_a_bracket_without_a_whole_trial_keeps_its_counts():
+def test_a_bracket_without_a_complete_trial_keeps_its_counts():
     rows = cell_means.brackets(
         tiny((1, 1e-3, "PRUNED", 5, NAN), (1, 1e-4, "FAILED", 5, NAN), (2, 1e-3, "COMPLETE", 1, 1))
     )
@@ -141,25 +144,28 @@ def test_pruned_trials_never_enter_a_mean():
         pd.testing.assert_frame_equal(function(runs), function(runs._replace(table=table)))
 
 
-def test_laid_out_parameters_and_the_strength_are_told_apart():
+def test_the_strength_is_not_one_of_the_varying_parameters():
     runs = synthetic()
     assert run_series.parameters(runs.table) == ["train.learning_rate"]
     assert run_series.strength_names(runs) == ["beta"]
     assert run_series.strength_names(synthetic(objectives=["vae"], strengths=[None])) == []
 
 
-def test_a_line_joins_the_strengths_of_one_series():
+def test_a_series_has_all_strengths_of_one_objective():
     assert set(cell_means.brackets(synthetic())["series"]) == {"beta_vae", "beta_tcvae"}
 
 
-def test_goals_are_one_or_a_list():
+def test_a_spec_has_one_goal_or_a_list_of_goals():
     runs = synthetic()
     assert cell_means.goals(runs) == [("mig", "max")]
-    both = [{"metric": "mig", "mode": "max"}, {"metric": "tc", "mode": "min"}]
-    assert cell_means.goals(runs._replace(spec={"goal": both})) == [("mig", "max"), ("tc", "min")]
+    two_goals = [{"metric": "mig", "mode": "max"}, {"metric": "tc", "mode": "min"}]
+    assert cell_means.goals(runs._replace(spec={"goal": two_goals})) == [
+        ("mig", "max"),
+        ("tc", "min"),
+    ]
 
 
-def test_the_best_trial_of_an_objective_ran_its_whole_length():
+def test_the_best_trial_of_an_objective_is_complete():
     runs = tiny(
         (4, 1e-3, "COMPLETE", 5, 5), (8, 1e-3, "PRUNED", 0, NAN), (2, 1e-3, "COMPLETE", 3, 3)
     )
@@ -171,7 +177,7 @@ def test_the_best_trial_of_an_objective_ran_its_whole_length():
     assert cell["strength"] == 2
 
 
-def test_a_sweep_in_which_all_failed_has_counts_and_no_best():
+def test_a_sweep_in_which_all_trials_failed_has_counts_and_no_best():
     runs = synthetic(failed=range(40))
     goal = cell_means.goals(runs)[0]
     assert run_columns.counts(runs.table) == {"COMPLETE": 0, "PRUNED": 0, "FAILED": 40}
@@ -187,13 +193,13 @@ def test_an_empty_table_has_no_cells():
     assert cell_means.brackets(empty).empty
 
 
-def test_what_is_drawn_from_another_distribution_is_ranked_apart():
-    """The better half of the runs is on other images: each half has a best cell and a front of its own."""
+def test_each_distribution_of_the_factors_has_its_own_best_cell_and_front():
+    # The better half of the trials has correlated factors, so it was measured on other images.
     runs = synthetic(objectives=["beta_vae"], rates=[1e-3], prune=False, failed=())
-    far = (runs.table["strength"] >= 4).to_numpy()
+    is_strong = (runs.table["strength"] >= 4).to_numpy()
     columns = {
         "train.correlated": '[["pos_x", "pos_y"]]',
-        "train.correlation_width": np.where(far, 0.1, np.nan),
+        "train.correlation_width": np.where(is_strong, 0.1, np.nan),
     }
     runs = runs._replace(table=runs.table.assign(**columns))
     assert set(run_series.distributions(runs.table)) == {
@@ -202,13 +208,13 @@ def test_what_is_drawn_from_another_distribution_is_ranked_apart():
     }
     assert [sentence.partition(":")[0] for sentence in findings.best(runs)] == [
         "Highest mean MIG",
-        "Highest mean MIG of pos_x and pos_y correlated, width 0.1",
+        "Highest mean MIG (pos_x and pos_y correlated, width 0.1)",
     ]
     rows = pareto_front.members(runs, pareto_front.PLANES[0])
     assert set(rows.loc[rows["on_front"], "distribution"]) == set(rows["distribution"])
 
 
-def test_a_series_is_called_by_what_tells_it_apart():
+def test_the_name_of_a_series_has_only_the_fields_that_differ():
     brackets: list[tuple[str, list[list[str]]]] = [
         ("b(beta)", [["beta", "1"], ["alpha", "1"]]),
         ("b(beta)", [["beta", "4"], ["alpha", "1"]]),

@@ -1,4 +1,4 @@
-"""Fronts against the definition, points one by one."""
+"""Pareto fronts, checked against the definition point by point."""
 
 from __future__ import annotations
 
@@ -12,25 +12,28 @@ from sweeps.results import pareto
 PLANE = list(itertools.product(("min", "max"), repeat=2))
 
 
-def brute_front(points: np.ndarray, directions: tuple[str, ...]) -> list[bool]:
-    def beats(a: np.ndarray, b: np.ndarray) -> bool:
-        pairs = [
-            (x, y) if way == "max" else (-x, -y) for x, y, way in zip(a, b, directions, strict=True)
-        ]
-        return all(x >= y for x, y in pairs) and any(x > y for x, y in pairs)
+def front_by_definition(points: np.ndarray, directions: tuple[str, ...]) -> list[bool]:
+    """Return which points no other point dominates."""
+    signs = np.array([1 if direction == "max" else -1 for direction in directions])
 
-    return [not any(beats(other, point) for other in points) for point in points]
+    def dominates(a: np.ndarray, b: np.ndarray) -> bool:
+        gains = signs * (a - b)
+        return all(gains >= 0) and any(gains > 0)
+
+    return [not any(dominates(other, point) for other in points) for point in points]
 
 
 @pytest.mark.parametrize("directions", [*PLANE, ("min", "max", "min")])
 @pytest.mark.parametrize("seed", range(5))
-def test_the_front_is_that_of_the_definition(directions, seed):
+def test_the_front_agrees_with_the_definition(directions, seed):
     # Integers from a small range, so that ties and copies occur.
     points = np.random.default_rng(seed).integers(0, 6, size=(25, len(directions))).astype(float)
-    assert pareto.nondominated(points, directions).tolist() == brute_front(points, directions)
+    assert pareto.nondominated(points, directions).tolist() == front_by_definition(
+        points, directions
+    )
 
 
-def test_copies_of_a_front_point_all_stay():
+def test_all_copies_of_a_front_point_are_on_the_front():
     assert pareto.nondominated([[1, 1], [1, 1], [2, 2]], ("min", "min")).tolist() == [
         True,
         True,
@@ -38,7 +41,7 @@ def test_copies_of_a_front_point_all_stay():
     ]
 
 
-def test_a_point_with_nan_is_not_on_the_front_and_beats_nothing():
+def test_a_point_with_nan_is_not_on_the_front_and_dominates_nothing():
     assert pareto.nondominated([[0, np.nan], [1, 1]], ("min", "min")).tolist() == [False, True]
 
 
@@ -50,20 +53,20 @@ def test_no_points_make_an_empty_front():
 @pytest.mark.parametrize("directions", PLANE)
 @pytest.mark.parametrize("seed", range(5))
 def test_the_hypervolume_is_the_number_of_unit_squares_covered(directions, seed):
-    # Integer points and reference: the dominated area is made of whole unit squares, counted one by one.
+    # Points and reference are integers, so the dominated area consists of unit squares.
     points = np.random.default_rng(seed).integers(0, 8, size=(6, 2))
-    reference = np.array([7 if way == "min" else 1 for way in directions])
-    low = np.where(
-        np.array(directions) == "min", points, reference
-    )  # corners of the rectangle of each point
-    high = np.where(np.array(directions) == "min", reference, points)
+    reference = np.array([7 if direction == "min" else 1 for direction in directions])
+    is_cost = np.array(directions) == "min"
+    low = np.where(is_cost, points, reference)  # corners of the rectangle of each point
+    high = np.where(is_cost, reference, points)
     middles = [np.array([x + 0.5, y + 0.5]) for x, y in itertools.product(range(8), repeat=2)]
     squares = sum(bool(((low < middle) & (middle < high)).all(axis=1).any()) for middle in middles)
     assert pareto.hypervolume(points, reference, directions) == squares
 
 
 def test_a_staircase_by_hand():
-    # Costs (1, 3), (2, 1), reference (4, 4): 3 * (4 - 3) + 2 * (3 - 1) = 7; what lies beyond it adds nothing.
+    # Costs (1, 3), (2, 1), reference (4, 4): 3 * (4 - 3) + 2 * (3 - 1) = 7.
+    # The point (5, 0) is worse than the reference in one coordinate and adds nothing.
     assert pareto.hypervolume([[1, 3], [2, 1], [5, 0]], (4, 4), ("min", "min")) == 7
 
 

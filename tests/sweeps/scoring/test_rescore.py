@@ -358,7 +358,7 @@ def test_a_sweep_that_runs_is_left_to_its_driver(workspace: Path) -> None:
             "metric 'accuracy' needs discrete, which the codes of sweep 'mini' have not",
         ),
         ("mig", "minii", "unknown sweep 'minii'; did you mean 'mini'?"),
-        (",", "mini", "must name a metric or more"),
+        (",", "mini", "must name at least one metric"),
     ],
 )
 def test_a_users_mistake_exits_with_2_and_computes_nothing(

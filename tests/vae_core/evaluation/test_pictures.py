@@ -53,13 +53,12 @@ def test_traversals_are_images(nets: Networks) -> None:
 def test_row_j_moves_latent_j_only(nets: Networks) -> None:
     start = np.array([0.3, -1.0, 0.5], np.float32)
     images = pictures.traverse(nets, start, one_image(), steps=7, extent=3.0)
-    codes = torch.from_numpy(
-        np.array([start, [0.3, 2.0, 0.5]], np.float32)
-    )  # -3, -2, …: step 5 is +2
+    codes = torch.from_numpy(np.array([start, [0.3, 2.0, 0.5]], np.float32))
     with torch.no_grad():
-        here, there = nets.expected(codes, one_image()).numpy()
-    np.testing.assert_allclose(images[1, 5], there, atol=1e-6)  # float32, another batch size
-    np.testing.assert_allclose(images[1, 2], here, atol=1e-6)  # step 2 is −1, the start itself
+        at_start, at_two = nets.expected(codes, one_image()).numpy()
+    # The steps are −3, −2, …: step 2 is −1, the start itself, and step 5 is +2.
+    np.testing.assert_allclose(images[1, 2], at_start, atol=1e-6)  # float32, another batch size
+    np.testing.assert_allclose(images[1, 5], at_two, atol=1e-6)
 
 
 def test_rows_below_the_latents_go_through_a_code_s_categories() -> None:
@@ -71,10 +70,10 @@ def test_rows_below_the_latents_go_through_a_code_s_categories() -> None:
         likelihood=likelihood("bernoulli"),
         generator=generator(0, ""),
     )
-    own = torch.tensor([[0.0, 1.0, 0.0, 0.0, 1.0]])
-    images = pictures.traverse(nets, np.zeros(2, np.float32), one_image(own), steps=6)
+    original = torch.tensor([[0.0, 1.0, 0.0, 0.0, 1.0]])
+    images = pictures.traverse(nets, np.zeros(2, np.float32), one_image(original), steps=6)
     assert images.shape == (4, 6, 1, 16, 16)
-    # the second code (3 categories) has two images each, the first code staying as it was
+    # the second code has two images for each of its 3 categories; the first code does not change
     for step, code in ((0, [0, 1, 1, 0, 0]), (3, [0, 1, 0, 1, 0]), (5, [0, 1, 0, 0, 1])):
         with torch.no_grad():
             wanted = nets.expected(torch.zeros(1, 2), one_image(torch.tensor([code]).float()))
@@ -118,6 +117,5 @@ def test_matrix_has_a_cell_for_every_latent_and_factor() -> None:
         opened(pictures.mutual_information_png(with_code, ["x", "y"], KL)).convert("L")
     )
     assert taller[32 + 3 * 26, 132 + 3] < 100  # the discrete code's row is the last
-    pictures.mutual_information_png(
-        np.zeros((3, 2)), ["x", "y"], KL
-    )  # nothing known: no division by zero
+    # without any information there is no division by zero
+    pictures.mutual_information_png(np.zeros((3, 2)), ["x", "y"], KL)

@@ -1,0 +1,51 @@
+"""Arguments and options that several commands share, and how a command writes a file."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+SpecSource = Annotated[
+    str, typer.Argument(metavar="SPEC", help="A YAML file, or the name of a bundled spec.")
+]
+SweepName = Annotated[str, typer.Argument(metavar="NAME", help="A sweep of the workspace.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="PATH=VALUE", help="Change the spec: train.epochs=3, objectives.*.beta=4."
+    ),
+]
+Workspace = Annotated[
+    Path,
+    typer.Option(
+        "--workspace",
+        envvar="SWEEPS_WORKSPACE",
+        metavar="DIR",
+        help="Folder of ledger and results.",
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+
+DEFAULT_WORKSPACE = Path("results")
+
+
+def write_file(path: Path, content: bytes, *, option: str) -> None:
+    """Write a whole file, or leave the old file as it was.
+
+    Args:
+        path: of the file.
+        content: of the file.
+        option: the option that named the path, for the message of an error.
+
+    Raises:
+        typer.BadParameter: the file cannot be written.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        raise typer.BadParameter(f"cannot be written: {error}", param_hint=option) from error

@@ -1,0 +1,120 @@
+"""Commands on a spec: `sweeps run`, `sweeps validate`, `sweeps schema`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeps.cli.arguments import DEFAULT_WORKSPACE, AsJson, Overrides, SpecSource, Workspace
+from sweeps.console import printing
+from sweeps.errors import SweepError
+from sweeps.spec.errors import SpecError
+
+if TYPE_CHECKING:
+    from sweeps.spec.sweep_spec import SweepSpec
+
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="RAY", help="A running Ray cluster; if omitted, Ray starts on this machine."
+    ),
+]
+
+
+def run(
+    source: SpecSource,
+    overrides: Overrides = None,
+    address: Address = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print what would run, and start nothing.")
+    ] = False,
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Train failed trials again.")
+    ] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Run a sweep, or resume it after an interruption."""
+    from sweeps.spec import load
+
+    sweep = load.load_spec(source, overrides=overrides or ())
+    if dry_run:
+        _print_plan(sweep, as_json=as_json)
+    else:
+        _run(sweep, workspace, address, retry=retry_failed, as_json=as_json)
+
+
+def _print_plan(sweep: SweepSpec, *, as_json: bool) -> None:
+    from sweeps.cells import plan
+
+    sweep_plan = plan.plan_sweep(sweep)
+    if as_json:
+        printing.show_json(sweep_plan._asdict())
+        return
+    for key, value in sweep_plan._asdict().items():
+        if key != "notes":
+            typer.echo(f"{key.replace('_', ' ')}: {value}")
+    _print_notes(sweep_plan.notes)
+
+
+def _run(
+    sweep: SweepSpec, workspace: Path, address: str | None, *, retry: bool, as_json: bool
+) -> None:
+    from rich.console import Console
+
+    from sweeps.cells.notes import spec_notes
+    from sweeps.driver.run import run_sweep
+
+    notes = spec_notes(sweep)
+    _print_notes(notes)
+    try:
+        result = run_sweep(
+            sweep, workspace=workspace, address=address, console=Console(stderr=True), retry=retry
+        )
+    except SweepError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
+    if as_json:
+        printing.show_json({**result._asdict(), "notes": notes})
+    raise typer.Exit(result.exit_code)
+
+
+def validate(source: SpecSource, overrides: Overrides = None, as_json: AsJson = False) -> None:
+    """Check a spec: print every problem with its line, or the size of the sweep."""
+    from sweeps.cells.notes import spec_notes
+    from sweeps.cli import catalogue
+    from sweeps.spec import load
+
+    try:
+        sweep = load.load_spec(source, overrides=overrides or ())
+    except SpecError as error:
+        if not as_json:
+            raise
+        problems = [
+            {"line": problem.line, "path": list(problem.path), "message": problem.message}
+            for problem in error.problems
+        ]
+        printing.show_json({"ok": False, "problems": problems})
+        raise typer.Exit(2) from error
+    size = catalogue.size(sweep)
+    if as_json:
+        printing.show_json({"ok": True, "name": sweep.name, **size, "notes": spec_notes(sweep)})
+    else:
+        typer.echo(f"ok: {size['cells']} cells, {size['trials']} trials")
+        _print_notes(spec_notes(sweep))
+
+
+def _print_notes(notes: Sequence[str]) -> None:
+    """Print notes on stderr, apart from the answer of the command."""
+    for note in notes:
+        typer.secho(f"note: {note}", fg=typer.colors.YELLOW, err=True)
+
+
+def schema() -> None:
+    """Print the JSON schema of a spec, for editors."""
+    from sweeps.spec.json_schema import json_schema
+
+    printing.show_json(json_schema())

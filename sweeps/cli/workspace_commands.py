@@ -1,0 +1,99 @@
+"""Commands on the sweeps of a workspace: state, runs, report, export, MLflow's pages."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sweeps.cli.arguments import DEFAULT_WORKSPACE, AsJson, SweepName, Workspace, write_file
+from sweeps.console import printing
+
+
+def status(
+    name: Annotated[
+        str | None, typer.Argument(metavar="NAME", help="One sweep; all sweeps if omitted.")
+    ] = None,
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    as_json: AsJson = False,
+) -> None:
+    """Print the state of each sweep, and how far the exports lag behind the ledger."""
+    from sweeps.ledger.status import sweep_status
+
+    rows = sweep_status(workspace, name)
+    if not as_json:
+        rows = [{**row, "exports": _lag_text(row["exports"])} for row in rows]
+    columns = ["name", "state", "cells", "trials", "reports", "epochs", "wall_seconds", "exports"]
+    printing.show(rows, columns, as_json=as_json)
+
+
+def _lag_text(exports: dict[str, dict[str, int]]) -> str:
+    """Return how far each export lags behind the ledger: `mlflow 3 behind, optuna up to date`."""
+    texts: list[str] = []
+    for export_name, rows_behind in exports.items():
+        behind = sum(rows_behind.values())
+        texts.append(f"{export_name} {behind} behind" if behind else f"{export_name} up to date")
+    return ", ".join(texts)
+
+
+def runs(
+    name: SweepName, workspace: Workspace = DEFAULT_WORKSPACE, as_json: AsJson = False
+) -> None:
+    """Print one row per trial; --json prints every parameter and metric."""
+    from sweeps.results.run_table import load_runs
+
+    records = load_runs(workspace, name).table.to_dict(orient="records")
+    rows = [{str(key): value for key, value in record.items()} for record in records]
+    columns = ["number", "objective", "strength", "seed", "state", "epoch", "epochs"]
+    columns += ["reconstruction", "tc", "mig", "seconds", "why"]
+    printing.show(rows, columns, as_json=as_json)
+
+
+def report(name: SweepName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
+    """Write the report of a sweep: HTML, figures and the run table."""
+    from sweeps.exports.mlflow_report import log_report
+    from sweeps.report.page import write_report
+    from sweeps.results.run_table import load_runs
+    from sweeps.storage.workspace import WorkspacePaths
+
+    sweep_runs = load_runs(workspace, name)
+    page = write_report(sweep_runs)
+    typer.echo(str(page))
+    server = sweep_runs.spec.get("store", {}).get("mlflow")
+    if server is None and not WorkspacePaths(workspace).mlflow.exists():
+        return
+    try:
+        log_report(name, workspace, server, page.parent)
+    except Exception as error:  # a server that is away may raise anything; the report is written
+        typer.echo(f"MLflow did not take the report: {error}", err=True)
+
+
+def export(
+    name: SweepName,
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="A .parquet or .csv file.")],
+    workspace: Workspace = DEFAULT_WORKSPACE,
+) -> None:
+    """Write the run table to a file."""
+    if to.suffix not in (".parquet", ".csv"):
+        raise typer.BadParameter(f"must end in .parquet or .csv, got {to}", param_hint="--to")
+    from sweeps.results.run_table import load_runs
+    from sweeps.results.table_file import table_bytes
+
+    table = load_runs(workspace, name).table
+    csv = to.suffix == ".csv"
+    content = table.to_csv(index=False).encode() if csv else table_bytes(table)
+    write_file(to, content, option="--to")
+    typer.echo(str(to))
+
+
+def ui(
+    workspace: Workspace = DEFAULT_WORKSPACE,
+    port: Annotated[
+        int, typer.Option(help="Port on which MLflow listens.", min=1, max=65535)
+    ] = 5000,
+) -> None:
+    """Serve the pages of MLflow on this workspace."""
+    from sweeps.exports.mlflow_ui import serve
+
+    serve(workspace, port)

@@ -1,0 +1,111 @@
+"""How the numbers were made: the definition and estimator of each metric, sizes and versions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+import pandas as pd
+
+from sweeps.report import wording
+from sweeps.report.table_parts import Table, TableCell, TableHead, TableRow
+from sweeps.results import run_columns
+from sweeps.results.run_table import Runs
+from vae_core.epoch_metrics import EPOCH_METRICS
+
+
+def metric_table(runs: Runs) -> Table:
+    """Return the definition of each metric, where it was measured, and its stored identity."""
+    scored = [metric for metric in scored_metrics(runs) if metric not in EPOCH_METRICS]
+    rows: list[TableRow] = []
+    for metric in (*EPOCH_METRICS, *scored):
+        if not run_columns.source(runs.table, metric):
+            continue
+        properties = EPOCH_METRICS.get(metric)
+        texts = (
+            wording.name(metric),
+            properties.unit or "–" if properties else "–",
+            properties.definition if properties else "–",
+            wording.measured_on(runs, [metric]),
+            estimator(metric, runs),
+        )
+        rows.append(TableRow([TableCell(text) for text in texts]))
+    titles = ("metric", "unit", "what it is", "means measured on", "estimator")
+    return Table([TableHead(title) for title in titles], rows)
+
+
+def facts_table(runs: Runs, versions: Mapping[str, str]) -> Table:
+    """Return the data, the evaluation and the software of a sweep, one fact per row.
+
+    Args:
+        runs: the sweep.
+        versions: name -> version of the packages that make the report.
+    """
+    facts = {
+        "sweep": runs.name,
+        "data": wording.mapping_text(runs.spec.get("data") or {}),
+        "evaluation": wording.mapping_text(runs.spec.get("evaluation") or {}),
+    }
+    prefix = "software/"
+    for column in map(str, runs.table.columns):
+        if column.startswith(prefix):
+            facts[column.removeprefix(prefix)] = _distinct_values(runs.table, column) or "–"
+    facts["report made with"] = wording.mapping_text(versions)
+    rows = [TableRow([TableCell(name), TableCell(text)]) for name, text in facts.items()]
+    return Table([TableHead("what"), TableHead("value")], rows)
+
+
+def estimator(metric: str, runs: Runs) -> str:
+    """Return the stored identity of a metric, or its estimator by the spec if none is stored."""
+    identity = _identity(runs.table, metric)
+    if identity:
+        return identity
+    evaluation = runs.spec.get("evaluation") or {}
+    samples, seed = evaluation.get("samples", "–"), evaluation.get("seed", 0)
+    match metric:
+        case "mi" | "tc" | "dimwise_kl":
+            return f"{samples} samples of q(z), seed {seed}"
+        case "reconstruction":
+            return f"seed {seed}"
+        case "mig":
+            return "quadrature of the posterior mixtures"
+        case "kl":
+            return "closed form"
+        case _:
+            return "–"
+
+
+def scored_metrics(runs: Runs) -> list[str]:
+    """Return the metrics that were scored on the whole data set.
+
+    Those that the spec asks for (`evaluation.final`) come first, then those of a rescore.
+    """
+    evaluation = runs.spec.get("evaluation") or {}
+    names = [str(name) for name in evaluation.get("final") or ()]
+    prefix = "identity/"
+    for column in map(str, runs.table.columns):
+        if column.startswith(prefix):
+            names.append(column.removeprefix(prefix))
+    return [name for name in dict.fromkeys(names) if f"final/{name}" in runs.table.columns]
+
+
+def _identity(table: pd.DataFrame, metric: str) -> str:
+    """Return the stored identities of a metric in words.
+
+    If there are several, the scores of the trials do not compare.
+    """
+    column = f"identity/{metric}"
+    if column not in table.columns:
+        return ""
+    texts: list[str] = []
+    for stored in dict.fromkeys(str(value) for value in table[column].dropna()):
+        identity = json.loads(stored)
+        identity.pop("metric", None)
+        texts.append(wording.mapping_text(identity))
+    return " | ".join(texts)
+
+
+def _distinct_values(table: pd.DataFrame, column: str) -> str:
+    """Return the different values of a column, without empty ones."""
+    texts = [str(value) for value in table[column].dropna()]
+    return "; ".join(dict.fromkeys(text for text in texts if text))
