@@ -14,7 +14,8 @@ if "PYTEST_XDIST_WORKER" in os.environ:
 
 TESTS = Path(__file__).parent
 RAY_FOLDERS = ("faults", "e2e")
-"""Folders of tests that start Ray or whole sweeps: they use every core, so one process runs them."""
+"""Folders of tests that start Ray or whole sweeps: they use every core, so one process runs them.
+"""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
