@@ -94,17 +94,17 @@ def test_without_metrics_all_that_the_file_serves_are_scored_and_the_others_are_
     assert told["left_out"].keys() == METRICS.keys() - set(served)
     assert (
         told["left_out"]["reconstruction"]
-        == "needs images, reconstructions, which the file has not"
+        == "needs images, reconstructions, which the file does not have"
     )
     result = score("--codes", codes, "--no-reference")
     assert all(f"\n{name} " in result.stdout for name in served)
-    assert "(needs images, reconstructions, which the file has not)" in result.stderr
+    assert "(needs images, reconstructions, which the file does not have)" in result.stderr
 
 
 def test_a_file_of_means_alone_names_what_logvar_and_factors_would_enable(tmp_path: Path) -> None:
     told = answered("--codes", npz(tmp_path / "codes.npz", mean=arrays()["mean"]))
     assert [row["metric"] for row in told["scores"]] == ["active_units"]
-    assert told["left_out"]["mig"] == "needs logvar, factors, which the file has not"
+    assert told["left_out"]["mig"] == "needs logvar, factors, which the file does not have"
 
 
 def test_every_mistake_of_a_request_is_told_before_anything_is_computed(
@@ -122,7 +122,7 @@ def test_every_mistake_of_a_request_is_told_before_anything_is_computed(
     told = refused(score("--codes", codes, *asked)).splitlines()
     assert [line.partition("; ")[0] for line in told] == [
         "unknown metric 'mgi'",
-        "metric 'reconstruction' needs images, reconstructions, which the file has not",
+        "metric 'reconstruction' needs images, reconstructions, which the file does not have",
         "metric 'udr' compares several models: `sweeps rescore` scores those of a sweep with it",
         "--set: metric 'mig' has no option 'bin'",
         "--set: metric 'dci' is not among --metrics",
