@@ -203,14 +203,19 @@ def scores(
                 **metric_options,
             )
         except Exception as error:  # the failure of one metric must not stop the others
+            failure = _failure(name, error, metric_options)
             # With options, the error may come from the value of an option: no defect of the metric.
             broken = not isinstance(error, ValueError) and not metric_options
-            failure = failure_text(error)
-            if metric_options:
-                settings = [f"{name}.{option}={value}" for option, value in metric_options.items()]
-                failure += f" (with {', '.join(settings)})"
         bar.done()
         yield Scored(name, result, failure, broken, time.monotonic() - started)
+
+
+def _failure(name: str, error: Exception, metric_options: Mapping[str, Any]) -> str:
+    """Return an error's text, with the options that were set."""
+    if not metric_options:
+        return failure_text(error)
+    settings = [f"{name}.{option}={value}" for option, value in metric_options.items()]
+    return f"{failure_text(error)} (with {', '.join(settings)})"
 
 
 def failure_text(error: Exception) -> str:

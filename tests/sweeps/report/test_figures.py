@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from matplotlib.axes import Axes
-from matplotlib.collections import PathCollection
+from matplotlib.collections import Collection, PathCollection
 from matplotlib.figure import Figure
 from synthetic_runs import BETAS, synthetic
 
@@ -51,9 +51,9 @@ def error_bars(axes: Axes) -> list[list[np.ndarray]]:
     return segments
 
 
-def ends(panels: list[Axes], state: str) -> list[PathCollection]:
+def ends(panels: list[Axes], state: str) -> list[Collection]:
     """Return the markers of the trials that ended in a state."""
-    markers: list[PathCollection] = []
+    markers: list[Collection] = []
     for axes in panels:
         markers += [artist for artist in axes.collections if artist.get_gid() == state]
     return markers
@@ -101,7 +101,7 @@ CASES: dict[str, Callable[[], Runs]] = {
 
 @pytest.mark.filterwarnings("error")
 @pytest.mark.parametrize("case", CASES)
-def test_every_figure_is_drawn_or_says_why_not(case):
+def test_every_figure_is_drawn_or_says_why_not(case: str) -> None:
     runs = CASES[case]()
     for name, kind in figures.FIGURES.items():
         if not kind.why_not(runs):
@@ -120,12 +120,12 @@ def test_every_figure_is_drawn_or_says_why_not(case):
         ("a capacity", set(figures.FIGURES) - {"traversals"}),
     ],
 )
-def test_what_cannot_be_drawn_is_left_out_with_a_reason(case, drawn):
+def test_what_cannot_be_drawn_is_left_out_with_a_reason(case: str, drawn: set[str]) -> None:
     runs = CASES[case]()
     assert {name for name, kind in figures.FIGURES.items() if not kind.why_not(runs)} == drawn
 
 
-def test_the_scatter_shows_the_means_and_their_errors():
+def test_the_scatter_shows_the_means_and_their_errors() -> None:
     axes = figures.scatter_figure(RUNS).axes[0]
     rows = cell_means.brackets(RUNS)
     for series in ("beta_vae", "beta_tcvae"):
@@ -140,24 +140,24 @@ def test_the_scatter_shows_the_means_and_their_errors():
     )
 
 
-def test_circles_grow_with_beta():
+def test_circles_grow_with_beta() -> None:
     sizes = dots(figures.scatter_figure(RUNS).axes[0], "means:beta_tcvae").get_sizes()
     assert len(sizes) == len(BETAS)
     assert (np.diff(sizes) > 0).all()
 
 
-def test_areas_of_one_or_no_strength_are_equal():
+def test_areas_of_one_or_no_strength_are_equal() -> None:
     assert len(set(style.areas(np.array([4.0, 4.0])))) == 1
     assert len(set(style.areas(np.array([math.nan, math.nan])))) == 1
     assert style.areas(np.array([0.0, 5.0, math.nan])).tolist() == [40, 320, 40]
 
 
-def test_every_point_of_the_scatter_is_labelled_with_its_beta():
+def test_every_point_of_the_scatter_is_labelled_with_its_beta() -> None:
     written = [note.get_text() for note in figures.scatter_figure(RUNS).axes[0].texts]
     assert written == [f"β {beta:g}" for beta in BETAS] * 2
 
 
-def test_labels_do_not_overlap():
+def test_labels_do_not_overlap() -> None:
     drawing = style.figure(4, 4)
     axes = drawing.subplots()
     points = np.array([[0.5, 0.5], [0.52, 0.5], [0.5, 0.53]])
@@ -172,7 +172,7 @@ def test_labels_do_not_overlap():
     assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
 
 
-def test_a_single_seed_has_no_error_bars_and_the_figure_says_so():
+def test_a_single_seed_has_no_error_bars_and_the_figure_says_so() -> None:
     runs = CASES["one objective, one seed"]()
     drawing = figures.scatter_figure(runs)
     for bars in error_bars(drawing.axes[0]):
@@ -180,7 +180,7 @@ def test_a_single_seed_has_no_error_bars_and_the_figure_says_so():
     assert "no error bars" in drawing.get_supxlabel().replace("\n", " ")
 
 
-def test_the_tradeoff_has_a_panel_per_metric_and_a_dot_per_seed():
+def test_the_tradeoff_has_a_panel_per_metric_and_a_dot_per_seed() -> None:
     drawing = figures.tradeoff_figure(RUNS)
     assert len(drawing.axes) == 3
     panel = drawing.axes[0]
@@ -193,13 +193,13 @@ def test_the_tradeoff_has_a_panel_per_metric_and_a_dot_per_seed():
     np.testing.assert_array_equal(np.sort(heights), np.sort(values[~np.isnan(values)]))
 
 
-def test_the_tradeoff_of_data_without_factors_has_no_mig():
+def test_the_tradeoff_of_data_without_factors_has_no_mig() -> None:
     drawing = figures.tradeoff_figure(CASES["no factors"]())
     assert len(drawing.axes) == 2
     assert "not measured: MIG" in drawing.get_supxlabel().replace("\n", " ")
 
 
-def test_the_distribution_shows_every_complete_trial_with_chance_and_ceiling():
+def test_the_distribution_shows_every_complete_trial_with_chance_and_ceiling() -> None:
     axes = figures.distribution_figure(RUNS).axes[0]
     for objective in ("beta_vae", "beta_tcvae"):
         values = run_columns.values(RUNS.table, "mig")[
@@ -212,7 +212,7 @@ def test_the_distribution_shows_every_complete_trial_with_chance_and_ceiling():
     assert lines["ceiling"] == pytest.approx([0.98, 0.98])
 
 
-def test_learning_curves_mark_where_trials_were_pruned_or_failed():
+def test_learning_curves_mark_where_trials_were_pruned_or_failed() -> None:
     drawing = figures.curves_figure(RUNS)
     states = run_columns.counts(RUNS.table)
     for row in range(3):
@@ -224,7 +224,7 @@ def test_learning_curves_mark_where_trials_were_pruned_or_failed():
         assert sum(len(axes.lines) for axes in panels) == len(RUNS.table)
 
 
-def test_the_front_has_complete_cells_only_and_its_stairs_pass_through_them():
+def test_the_front_has_complete_cells_only_and_its_stairs_pass_through_them() -> None:
     plane = pareto_front.PLANES[0]
     rows = pareto_front.members(RUNS, plane)
     assert len(rows) == 10  # the pruned learning rate of every bracket is left out
@@ -237,7 +237,7 @@ def test_the_front_has_complete_cells_only_and_its_stairs_pass_through_them():
     assert sum(len(artist.get_offsets()) for artist in pale) == (~rows["on_front"]).sum()
 
 
-def test_stairs_run_along_x_before_they_rise():
+def test_stairs_run_along_x_before_they_rise() -> None:
     rows = pd.DataFrame({"tc": [2.0, 1.0], "mig": [0.5, 0.1], "on_front": [True, True]})
     # From (1, 0.1) at the same height to x = 2, then up: no corner is better than the front.
     assert pareto_front.stairs(rows, pareto_front.PLANES[1]).tolist() == [
@@ -247,7 +247,7 @@ def test_stairs_run_along_x_before_they_rise():
     ]
 
 
-def test_pruning_bars_are_as_long_as_the_epochs_that_trials_ran():
+def test_pruning_bars_are_as_long_as_the_epochs_that_trials_ran() -> None:
     drawing = figures.pruning_figure(RUNS)
     widths: list[float] = []
     for axes in drawing.axes:
@@ -255,13 +255,13 @@ def test_pruning_bars_are_as_long_as_the_epochs_that_trials_ran():
     assert sorted(widths) == sorted(RUNS.table["epoch"])
 
 
-def test_the_readme_figure_has_two_panels():
+def test_the_readme_figure_has_two_panels() -> None:
     drawing = figures.readme_figure(RUNS)
     assert len(drawing.axes) == 2
     assert len(dots(drawing.axes[0], "means:beta_vae").get_offsets()) == len(BETAS)
 
 
-def test_traversals_are_those_of_the_best_complete_trials(tmp_path: Path):
+def test_traversals_are_those_of_the_best_complete_trials(tmp_path: Path) -> None:
     runs = synthetic(tmp_path, strengths=[1, 4], pictures=True)
     drawing = figures.traversals_figure(runs)
     best = cell_means.best_trial(runs, "beta_tcvae", cell_means.goals(runs)[0])
@@ -272,7 +272,7 @@ def test_traversals_are_those_of_the_best_complete_trials(tmp_path: Path):
     assert drawing.axes[1].images[0].get_array().shape[:2] == (192, 320)
 
 
-def test_points_with_collapsed_seeds_are_crossed_counted_and_explained():
+def test_points_with_collapsed_seeds_are_crossed_counted_and_explained() -> None:
     # The seeds of beta_vae are trials 0 and 1 (beta 1), 2 and 3 (beta 4). Trial 0 is complete,
     # trial 2 was stopped.
     runs = synthetic(strengths=[1, 4], rates=[1e-3], failed=(), collapsed=(0, 2), stopped=(2,))
@@ -293,7 +293,7 @@ def test_points_with_collapsed_seeds_are_crossed_counted_and_explained():
         assert "not shown: 1 pruned (1 of them collapsed)" in foot
 
 
-def test_a_legend_of_many_objectives_is_beside_the_panels():
+def test_a_legend_of_many_objectives_is_beside_the_panels() -> None:
     runs = CASES["many objectives"]()
     drawing = figures.tradeoff_figure(runs)
     (legend,) = drawing.legends
@@ -304,24 +304,25 @@ def test_a_legend_of_many_objectives_is_beside_the_panels():
     assert wording.strength_axis(runs) == "strength"
 
 
-def test_ticks_of_strengths_that_would_touch_are_left_out():
+def test_ticks_of_strengths_that_would_touch_are_left_out() -> None:
     axes = style.figure(4, 4).subplots()
     style.strength_scale(axes, np.array([1.0, 4.0, 10.0, 12.0, 1000.0]), "strength")
     assert axes.get_xticks().tolist() == [1, 4, 10, 1000]
 
 
-def test_without_collapse_there_is_no_cross_and_no_note_about_crosses():
+def test_without_collapse_there_is_no_cross_and_no_note_about_crosses() -> None:
     drawing = figures.scatter_figure(RUNS)
     assert not [artist for artist in drawing.axes[0].collections if artist.get_gid() == "collapsed"]
     assert "collapsed" not in drawing.get_supxlabel()
 
 
-def test_the_capacity_figure_shows_latents_factors_and_snapshots_against_c(tmp_path: Path):
+def test_the_capacity_figure_shows_latents_factors_and_snapshots_against_c(tmp_path: Path) -> None:
     runs = synthetic(
         tmp_path, objectives=["capacity_vae"], strengths=[25], rates=[1e-3], pictures=True
     )
     drawing = figures.capacity_figure(runs)
-    panels = [axes for block in drawing.subfigs for axes in block.axes]
+    (block,) = drawing.subfigs
+    panels = block.axes
     best = cell_means.best_trial(runs, "capacity_vae", cell_means.goals(runs)[0])
     assert best is not None
     curve = runs.curves.loc[runs.curves["trial"] == best["trial"]]
@@ -343,7 +344,7 @@ def test_the_capacity_figure_shows_latents_factors_and_snapshots_against_c(tmp_p
 
 def test_the_capacity_figure_shows_the_best_of_every_objective_before_the_second_of_any(
     tmp_path: Path,
-):
+) -> None:
     runs = synthetic(
         tmp_path, objectives=["capacity_vae", "factor_bottleneck"], strengths=[5, 10, 20], epochs=4
     )
@@ -356,7 +357,7 @@ def test_the_capacity_figure_shows_the_best_of_every_objective_before_the_second
     ] * 2
 
 
-def test_curves_of_many_objectives_are_in_blocks_with_one_scale(tmp_path: Path):
+def test_curves_of_many_objectives_are_in_blocks_with_one_scale(tmp_path: Path) -> None:
     names = [name for name in OBJECTIVES if name != "vae"][:8]
     drawing = figures.curves_figure(synthetic(tmp_path, objectives=names, strengths=[5], epochs=4))
     panels = [axes for axes in drawing.axes if axes.lines]
@@ -367,7 +368,7 @@ def test_curves_of_many_objectives_are_in_blocks_with_one_scale(tmp_path: Path):
     assert first.get_ylim() == second.get_ylim()
 
 
-def test_each_panel_has_the_rungs_of_its_trials():
+def test_each_panel_has_the_rungs_of_its_trials() -> None:
     # The second objective has no rung: its schedules run to the end.
     late = (RUNS.table["objective"] == "beta_tcvae").to_numpy()
     rungs = np.where(late, "[]", RUNS.table["rungs"])
@@ -376,7 +377,7 @@ def test_each_panel_has_the_rungs_of_its_trials():
     assert not [line for line in second.lines if line.get_linestyle() == "--"]
 
 
-def test_a_figure_drawn_twice_is_the_same_bytes_and_leaves_the_style_of_the_caller():
+def test_a_figure_drawn_twice_is_the_same_bytes_and_leaves_the_style_of_the_caller() -> None:
     before = dict(matplotlib.rcParams)
     assert figures.svg(figures.distribution_figure(RUNS)) == figures.svg(
         figures.distribution_figure(RUNS)
@@ -402,5 +403,5 @@ def test_a_figure_drawn_twice_is_the_same_bytes_and_leaves_the_style_of_the_call
         (12345.6, math.nan, "12346"),
     ],
 )
-def test_numbers_are_rounded_to_their_error(value, error, words):
+def test_numbers_are_rounded_to_their_error(value: float, error: float, words: str) -> None:
     assert wording.with_error(value, error) == words

@@ -161,7 +161,8 @@ def test_a_column_of_lists_is_a_matrix(tmp_path: Path) -> None:
     )
     np.testing.assert_array_equal(file.codes.mean, arrays()["mean"])
     assert file.factors is not None
-    np.testing.assert_array_equal(file.factors.weights, np.arange(1.0, N + 1))  # type: ignore[arg-type]
+    assert file.factors.weights is not None
+    np.testing.assert_array_equal(file.factors.weights, np.arange(1.0, N + 1))
 
 
 def test_big_endian_numbers_are_read(tmp_path: Path) -> None:
