@@ -1,1 +1,1 @@
-"""Scores stored codes: of a file, or of the trials of a sweep."""
+"""Scores stored codes: those of a file, or those of the trials of a sweep."""

@@ -1,7 +1,7 @@
 """Arrays by key from npz, HDF5 and Parquet files; a pickle is never loaded.
 
-What a damaged file makes these libraries raise is in none of their contracts (zip, zlib, header and memory errors, …):
-hence `except Exception` wherever one of them reads.
+The libraries do not document which errors a damaged file makes them raise (zip, zlib, header and
+memory errors, …): hence `except Exception` wherever one of them reads.
 """
 
 from __future__ import annotations
@@ -20,56 +20,63 @@ _OBJECTS = "holds Python objects (a pickle), which are never loaded; store plain
 
 
 class Content(NamedTuple):
-    """What a file holds of the keys that were wanted, the keys that were not, and what could not be read."""
+    """The wanted keys of a file with their arrays, its other keys, and what could not be read."""
 
     arrays: dict[str, Array]
-    ignored: list[str]
-    mistakes: list[str]  # each begins with the key, in Parquet with the column
-    failed: set[str]  # the keys that they are about
+    ignored: list[str]  # keys that were not wanted
+    problems: list[str]  # each begins with the key, in Parquet with the column
+    failed: set[str]  # the keys that the problems are about
 
-    def wrong(self, key: str, rule: str, *, called: str = "") -> None:
-        """Add a mistake of a key, or of the column `called` that belongs to it."""
-        self.mistakes.append(f"{called or key} {rule}")
+    def add_problem(self, key: str, rule: str, *, column: str = "") -> None:
+        """Add a problem of a key, or of a column that belongs to the key."""
+        self.problems.append(f"{column or key} {rule}")
         self.failed.add(key)
 
 
 class Unreadable(ValueError):
-    """The file as a whole is not what its ending says."""
+    """A file that cannot be read at all: it is not what its ending says, or it is damaged."""
 
 
 def npz(stream: BinaryIO, wanted: Sequence[str]) -> Content:
-    """Return the wanted arrays of an .npz."""
+    """Return the wanted arrays of an .npz file.
+
+    Raises:
+        Unreadable: it is not an .npz file, or it is damaged.
+    """
     content = Content({}, [], [], set())
     try:
-        found = np.load(stream, allow_pickle=False)
+        file = np.load(stream, allow_pickle=False)
     except Exception as error:
-        said = _said(
-            error
-        )  # numpy takes whatever it does not know for a pickle, and says how to load it
-        raise Unreadable(
-            "is no .npz, or a damaged one" + ("" if "pickle" in said else f" ({said})")
-        ) from error
-    if not isinstance(found, np.lib.npyio.NpzFile):
+        text = _first_line(error)
+        # numpy takes all that it does not know for a pickle, and its error tells how to load one.
+        reason = "" if "pickle" in text else f" ({text})"
+        raise Unreadable(f"is not an .npz file, or is damaged{reason}") from error
+    if not isinstance(file, np.lib.npyio.NpzFile):
         raise Unreadable("holds a single array; save with np.savez(file, mean=…, factors=…)")
-    for key in found.files:
+    for key in file.files:
         if key not in wanted:
             content.ignored.append(key)
             continue
         try:
-            array = found[key]
+            array = file[key]
         except Exception as error:
-            objects = "allow_pickle" in str(error)
-            content.wrong(key, _OBJECTS if objects else f"cannot be read ({_said(error)})")
+            is_pickle = "allow_pickle" in str(error)
+            rule = _OBJECTS if is_pickle else f"cannot be read ({_first_line(error)})"
+            content.add_problem(key, rule)
             continue
-        if isinstance(array, np.ndarray):  # numpy hands out the bytes of a member that is no array
+        if isinstance(array, np.ndarray):
             content.arrays[key] = array
-        else:
-            content.wrong(key, "is not an array")
+        else:  # for a member that is no array, numpy returns its bytes
+            content.add_problem(key, "is not an array")
     return content
 
 
 def hdf5(stream: BinaryIO, wanted: Sequence[str]) -> Content:
-    """Return the wanted data sets of an HDF5 file; they lie at its top."""
+    """Return the wanted data sets at the top level of an HDF5 file.
+
+    Raises:
+        Unreadable: it is not an HDF5 file, or it is damaged.
+    """
     import h5py
 
     content = Content({}, [], [], set())
@@ -82,9 +89,10 @@ def hdf5(stream: BinaryIO, wanted: Sequence[str]) -> Content:
                 try:
                     content.arrays[key] = _hdf5_array(file[key])
                 except Exception as error:
-                    content.wrong(key, f"cannot be read ({_said(error)})")
+                    content.add_problem(key, f"cannot be read ({_first_line(error)})")
     except Exception as error:
-        raise Unreadable(f"is no HDF5 file, or a damaged one ({_said(error)})") from error
+        reason = _first_line(error)
+        raise Unreadable(f"is not an HDF5 file, or is damaged ({reason})") from error
     return content
 
 
@@ -102,8 +110,23 @@ def _hdf5_array(item: Any) -> Array:
     return item[()]
 
 
+class _Role(NamedTuple):
+    """What a column of a Parquet file holds."""
+
+    key: str
+    part: (
+        str  # the number of the column in a matrix, the name of a factor, or "" for all of the key
+    )
+
+
 def parquet(stream: BinaryIO, wanted: Sequence[str]) -> Content:
-    """Return the wanted columns of a Parquet file, put together as `sweeps.codes_file` describes them."""
+    """Return the wanted columns of a Parquet file, joined to one array per key.
+
+    `sweeps.scoring.codes_file` describes how columns are named.
+
+    Raises:
+        Unreadable: it is not a Parquet file, it is damaged, or two columns have the same name.
+    """
     from pyarrow import parquet
 
     content = Content({}, [], [], set())
@@ -111,48 +134,54 @@ def parquet(stream: BinaryIO, wanted: Sequence[str]) -> Content:
         file = parquet.ParquetFile(stream)
         names = list(file.schema_arrow.names)
     except Exception as error:
-        raise Unreadable(f"is no Parquet file, or a damaged one ({_said(error)})") from error
+        reason = _first_line(error)
+        raise Unreadable(f"is not a Parquet file, or is damaged ({reason})") from error
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise Unreadable(f"has more than one column named {', '.join(doubled)}")
     roles = _roles(names, wanted)
-    content.ignored.extend(
-        name for name in names if name not in roles and not name.startswith("__")
-    )
+    for name in names:
+        if name not in roles and not name.startswith("__"):
+            content.ignored.append(name)
     columns: dict[str, Array] = {}
     try:
         table = file.read(columns=list(roles))
     except Exception as error:
-        raise Unreadable(f"cannot be read ({_said(error)})") from error
-    for name in roles:
+        raise Unreadable(f"cannot be read ({_first_line(error)})") from error
+    for name, role in roles.items():
         try:
             columns[name] = _column(table[name])
         except Exception as error:
-            content.wrong(roles[name][0], _said(error), called=name)
-    _put_together(columns, roles, content)
+            content.add_problem(role.key, _first_line(error), column=name)
+    for key in dict.fromkeys(role.key for role in roles.values()):
+        _join_columns(key, columns, roles, content)
     return content
 
 
-def _roles(names: Sequence[str], wanted: Sequence[str]) -> dict[str, tuple[str, str]]:
-    """Return column -> (key, which part of it): a number, a factor's name, or "" where it is the whole."""
-    roles: dict[str, tuple[str, str]] = {}
+def _roles(names: Sequence[str], wanted: Sequence[str]) -> dict[str, _Role]:
+    """Return the role of each wanted column, by the column's name."""
+    roles: dict[str, _Role] = {}
     for name in names:
         numbered = _NUMBERED.fullmatch(name)
         if name.startswith("factor_"):
-            roles[name] = ("factors", name.removeprefix("factor_"))
+            roles[name] = _Role("factors", name.removeprefix("factor_"))
         elif name in wanted:
-            roles[name] = (name, "")
+            roles[name] = _Role(name, "")
         elif numbered and numbered[1] in wanted:
-            roles[name] = (numbered[1], numbered[2])
+            roles[name] = _Role(numbered[1], numbered[2])
     return roles
 
 
 def _column(column: Any) -> Array:
-    """Return a column as an array, one axis of numbers or two of lists; ValueError says what is wrong with it."""
+    """Return a column as an array: one axis for numbers, two axes for lists of numbers.
+
+    Raises:
+        ValueError: the column holds something else, lists of several lengths, or null.
+    """
     import pyarrow as pa
     from pyarrow import compute
 
-    pc: Any = compute  # its functions are made at import, which no type checker sees
+    pc: Any = compute  # its functions are created at import, so no type checker knows them
     kind = column.type
     if column.null_count:
         raise ValueError(f"has no value in {column.null_count} of {len(column)} rows")
@@ -171,42 +200,47 @@ def _column(column: Any) -> Array:
     return column.to_numpy()
 
 
-def _put_together(
-    columns: Mapping[str, Array], roles: Mapping[str, tuple[str, str]], content: Content
+def _join_columns(
+    key: str, columns: Mapping[str, Array], roles: Mapping[str, _Role], content: Content
 ) -> None:
-    """Make matrices of the columns that are parts of one."""
-    for key in dict.fromkeys(key for key, _ in roles.values()):
-        own = {name: part for name, (of, part) in roles.items() if of == key}
-        if not own.keys() <= columns.keys():
-            continue  # told already
-        if key in own:
-            content.arrays[key] = columns[key]
-            if len(own) > 1:
-                content.wrong(key, "is there twice: as a column of lists, and numbered")
-            continue
-        if key == "factors":
-            content.arrays["factor_names"] = np.array(list(own.values()))
-        else:
-            absent = [f"{key}_{j}" for j in range(len(own)) if f"{key}_{j}" not in own]
-            if absent:
-                rule = f"is missing: columns of {key} are numbered from 0 without a gap"
-                content.wrong(key, rule, called=absent[0])
-                continue
-            own = {f"{key}_{j}": str(j) for j in range(len(own))}
-        nested = [name for name in own if columns[name].ndim != 1]
-        if nested:
-            content.wrong(key, "must hold one number a row, got lists", called=nested[0])
-            continue
-        content.arrays[key] = np.stack([columns[name] for name in own], axis=1)
+    """Put the array of a key into the content; several columns become a matrix.
+
+    Args:
+        key: the key.
+        columns: the columns that could be read, by name.
+        roles: the roles of all columns.
+        content: gets the array, or the problem.
+    """
+    parts = {name: role.part for name, role in roles.items() if role.key == key}
+    if not parts.keys() <= columns.keys():
+        return  # a column could not be read: its problem is in the content
+    if key in parts:
+        content.arrays[key] = columns[key]
+        if len(parts) > 1:
+            rule = "occurs twice, as a column of lists and as numbered columns; keep one of them"
+            content.add_problem(key, rule)
+        return
+    names = list(parts)
+    if key == "factors":
+        content.arrays["factor_names"] = np.array(list(parts.values()))
+    else:
+        names = [f"{key}_{j}" for j in range(len(parts))]
+        absent = [name for name in names if name not in parts]
+        if absent:
+            rule = f"is missing: columns of {key} are numbered from 0 without a gap"
+            content.add_problem(key, rule, column=absent[0])
+            return
+    nested = [name for name in names if columns[name].ndim != 1]
+    if nested:
+        content.add_problem(key, "must hold one number per row, got lists", column=nested[0])
+        return
+    content.arrays[key] = np.stack([columns[name] for name in names], axis=1)
 
 
-def _said(error: Exception) -> str:
-    """Return the first line of an error, without a full stop; its kind where it says nothing."""
-    lines = (
-        str(error.args[0] if isinstance(error, KeyError) and error.args else error)
-        .strip()
-        .splitlines()
-    )
+def _first_line(error: Exception) -> str:
+    """Return the first line of an error's message without a period, or its class if it is empty."""
+    message = error.args[0] if isinstance(error, KeyError) and error.args else error
+    lines = str(message).strip().splitlines()
     return lines[0].rstrip(".") if lines else type(error).__name__
 
 

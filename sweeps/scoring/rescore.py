@@ -1,7 +1,8 @@
-"""Scores the codes that a sweep has stored with further metrics: `final/*` of the same runs, with no training.
+"""Scores the stored codes of a sweep with further metrics, without training.
 
-Every score is one transaction in the ledger, unique on (trial, metric); MLflow gets it from there, by the writer that a
-running sweep has too. So the same command goes on after a kill, and what is there already is not computed again.
+The scores become `final/*` of the same runs. Each is one row in the ledger, written in one
+transaction and unique on (trial, metric). The same writer as in a driver run exports it to MLflow.
+So after a kill the same command continues, and computes no score twice.
 """
 
 from __future__ import annotations
@@ -11,13 +12,13 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import metrics
-from metrics import Codes, Score
+from metrics import Score
 from sweeps.console import progress_bar
-from sweeps.driver import run
 from sweeps.failpoints import failpoint
 from sweeps.ledger import provenance, tables
 from sweeps.ledger.ledger import Ledger
@@ -25,7 +26,7 @@ from sweeps.ledger.replay import TrialProgress, read_trials
 from sweeps.ledger.states import TrialState
 from sweeps.scoring import codes_file
 from sweeps.scoring.codes_file import CodesFile, CodesFileError
-from sweeps.scoring.score_codes import ScoreError, missing
+from sweeps.scoring.score_codes import ScoreError, failure_text, has_weights, missing_keys
 from sweeps.storage import lock
 from sweeps.storage.files import AbstractFiles, open_files
 from sweeps.storage.workspace import TrialPaths
@@ -33,244 +34,280 @@ from vae_core.evaluation.final_scores import flattened
 
 CODES = "codes.npz"
 
-State = Literal["scored", "there", "trained", "skipped", "failed"]
+
+class OutcomeState(StrEnum):
+    """What happened to one metric of one trial. Programs read these texts in the JSON output."""
+
+    SCORED = "scored"  # now
+    SCORED_BEFORE = "there"  # by an earlier rescore
+    TRAINED = "trained"  # scored when the trial was trained
+    SKIPPED = "skipped"  # the metric does not apply to this trial
+    FAILED = "failed"  # the codes are missing or damaged, or the metric raised an error
 
 
 class Outcome(NamedTuple):
-    """What became of one metric of one trial."""
+    """What happened to one metric of one trial."""
 
     number: int
     trial: str  # hash
     metric: str
-    state: State  # now; by an earlier rescore; while it was trained; not for this trial; not, for an error
+    state: OutcomeState
     value: float | None
-    why: str  # of what was skipped or failed
+    why: str  # why it was skipped or failed
 
 
 class Rescored(NamedTuple):
-    """What became of all of them."""
+    """The outcomes of all metrics of all trials."""
 
     name: str
     outcomes: list[Outcome]
-    exported: bool  # MLflow has everything
-    error: str  # why it has not
+    exported: bool  # MLflow has all scores
+    error: str  # why MLflow does not have them
 
     @property
     def exit_code(self) -> int:
-        """1: codes are missing or damaged, or a metric refused them; 0: every other trial has its scores."""
-        return int(any(outcome.state == "failed" for outcome in self.outcomes))
+        """Return 1 if codes are missing or damaged or a metric refused them, otherwise 0.
+
+        With 1, all other trials have their scores.
+        """
+        return int(any(outcome.state is OutcomeState.FAILED for outcome in self.outcomes))
 
     def counts(self, metric: str) -> Counter[str]:
-        """Return the number of trials by state."""
+        """Return the number of trials by state of the outcome."""
         return Counter(outcome.state for outcome in self.outcomes if outcome.metric == metric)
 
 
-class _Work(NamedTuple):
-    """The complete trials of a sweep, and what the ledger says of them."""
+class _Sweep(NamedTuple):
+    """A sweep, its trials, and the scores that the ledger has of them."""
 
     name: str
     ledger: Ledger
     files: AbstractFiles
-    trials: list[TrialProgress]  # all
-    final: dict[
-        int, dict[str, Any]
-    ]  # number -> body of the report with the numbers of the whole set
-    there: dict[tuple[int, str], dict[str, Any]]  # (number, metric) -> body of an earlier rescore
+    trials: list[TrialProgress]
+    final_reports: dict[int, dict[str, Any]]  # number -> body of the report with the final scores
+    rescored: dict[tuple[int, str], dict[str, Any]]  # (number, metric) -> body of a rescore
 
     @property
     def complete(self) -> list[TrialProgress]:
         return [trial for trial in self.trials if trial.state is TrialState.COMPLETE]
 
+    def other_seeds(self, trial: TrialProgress) -> list[TrialProgress]:
+        return [other for other in self.trials if other.cell == trial.cell and other is not trial]
 
-def rescore_sweep(name: str, asked: Sequence[str], workspace: Path) -> Rescored:
-    """Score the stored codes of every COMPLETE trial, seeded by the `evaluation.seed` of its config.
 
-    A metric of several models (udr) compares a trial with the other complete seeds of its cell.
+def rescore_sweep(name: str, requested: Sequence[str], workspace: Path) -> Rescored:
+    """Score the stored codes of every complete trial, and return the outcomes.
+
+    The seed of a score is the `evaluation.seed` of the trial's config. A metric of several models
+    (udr) compares a trial with the other complete seeds of its cell.
+
+    Args:
+        name: of the sweep.
+        requested: names of metrics.
+        workspace: of the sweep.
 
     Raises:
-        LookupError: no such sweep, or it has no complete trial.
-        ScoreError: an unknown metric, or one whose needs the codes of no trial meet.
-        drive.SweepError: the sweep runs, or is being rescored, just now.
+        LookupError: there is no such sweep, or it has no complete trial.
+        ScoreError: a metric is unknown, or no trial has the codes that it needs.
+        SweepError: another process runs or rescores the sweep.
     """
-    names = list(dict.fromkeys(asked))
+    names = list(dict.fromkeys(requested))
     _check_names(names)
     ledger = Ledger.existing(workspace)
     try:
         row = ledger.require_sweep(name)
         store = row["spec"].get("store") or {}
         with lock.one_driver(name, workspace):
-            work = _read(name, ledger, open_files(workspace, store.get("files")))
-            if not work.complete:
+            sweep = _read_sweep(name, ledger, open_files(workspace, store.get("files")))
+            if not sweep.complete:
                 raise LookupError(f"sweep {name!r} has no complete trial, so no codes to score")
-            stored = _Stored(work.files)
-            _check_needs(work, names, stored)
-            from sweeps.exports.mlflow_writer import MlflowWriter
+            stored = _StoredCodes(sweep.files)
+            _check_needs(sweep, names, stored)
+            from sweeps.exports.mlflow_writer import EXPORT_PATIENCE, MlflowWriter
 
-            tracker = MlflowWriter(
-                name, ledger, work.files, workspace, store.get("mlflow"), provenance.software()
+            writer = MlflowWriter(
+                name, ledger, sweep.files, workspace, store.get("mlflow"), provenance.software()
             )
-            tracker.start()
+            writer.start()
             try:
-                with progress_bar.showing(len(work.complete) * len(names)) as shown:
-                    outcomes = list(_outcomes(work, names, stored, shown))
+                with progress_bar.showing(len(sweep.complete) * len(names)) as bar:
+                    outcomes = list(_outcomes(sweep, names, stored, bar))
             finally:
-                exported = tracker.finish(run.EXPORT_PATIENCE)
-            return Rescored(name, outcomes, exported, tracker.error or "")
+                exported = writer.finish(EXPORT_PATIENCE)
+            return Rescored(name, outcomes, exported, writer.error or "")
     finally:
         ledger.close()
 
 
 def _check_names(names: Sequence[str]) -> None:
-    wrong: list[str] = []
+    """Raise a ScoreError for unknown metrics, and for metrics of images: they are not stored."""
+    problems: list[str] = []
     for name in names:
         try:
             pixels = sorted(metrics.find(name).needs & {"images", "reconstructions"})
         except ValueError as error:
-            wrong.append(str(error))
+            problems.append(str(error))
             continue
         if pixels:
-            wrong.append(f"metric {name!r} needs {', '.join(pixels)}, and stored codes hold none")
-    if wrong:
-        raise ScoreError(wrong)
+            keys = ", ".join(pixels)
+            problems.append(f"metric {name!r} needs {keys}, which stored codes do not have")
+    if problems:
+        raise ScoreError(problems)
 
 
-def _read(name: str, ledger: Ledger, files: AbstractFiles) -> _Work:
-    final: dict[int, dict[str, Any]] = {}
+def _read_sweep(name: str, ledger: Ledger, files: AbstractFiles) -> _Sweep:
+    final_reports: dict[int, dict[str, Any]] = {}
     for report in ledger.of(tables.REPORT, name):
         body = json.loads(report["body"])
         if body.get("final"):
-            final[report["trial"]] = body
-    there = {
-        (row["trial"], row["metric"]): json.loads(row["body"])
-        for row in ledger.of(tables.RESCORE, name)
-    }
-    return _Work(name, ledger, files, read_trials(ledger, name), final, there)
+            final_reports[report["trial"]] = body
+    rescored: dict[tuple[int, str], dict[str, Any]] = {}
+    for row in ledger.of(tables.RESCORE, name):
+        rescored[row["trial"], row["metric"]] = json.loads(row["body"])
+    return _Sweep(name, ledger, files, read_trials(ledger, name), final_reports, rescored)
 
 
-class _Stored:
-    """The codes of trials as they were stored; those of the trials in hand are kept."""
+class _StoredCodes:
+    """Reads the stored codes of trials, and keeps those of the trials in use."""
 
     def __init__(self, files: AbstractFiles) -> None:
         self._files = files
         self._kept: dict[str, CodesFile] = {}
 
-    def of(self, trial: TrialProgress) -> CodesFile:
-        """Return a trial's codes; CodesFileError if they are missing or damaged."""
+    def read(self, trial: TrialProgress) -> CodesFile:
+        """Return the codes of a trial.
+
+        Raises:
+            CodesFileError: they are missing or damaged.
+        """
         if trial.hash not in self._kept:
             path = TrialPaths(trial.hash).artifact(CODES)
             try:
                 content = self._files.read(path)
+            except FileNotFoundError as error:
+                raise CodesFileError(path, ["is missing"]) from error
             except OSError as error:
-                said = (
-                    "is missing"
-                    if isinstance(error, FileNotFoundError)
-                    else f"cannot be read ({error})"
-                )
-                raise CodesFileError(path, [said]) from error
+                raise CodesFileError(path, [f"cannot be read ({error})"]) from error
             self._kept[trial.hash] = codes_file.read_from(
                 io.BytesIO(content), source=path, suffix=".npz"
             )
         return self._kept[trial.hash]
 
-    def keep(self, trials: Sequence[TrialProgress]) -> None:
-        """Let go of the codes of all other trials."""
-        wanted = {trial.hash for trial in trials}
-        self._kept = {hash_: codes for hash_, codes in self._kept.items() if hash_ in wanted}
+    def forget_all_but(self, trials: Sequence[TrialProgress]) -> None:
+        """Free the memory of the codes of all other trials."""
+        hashes = {trial.hash for trial in trials}
+        self._kept = {hash_: codes for hash_, codes in self._kept.items() if hash_ in hashes}
 
 
-def _check_needs(work: _Work, names: Sequence[str], stored: _Stored) -> None:
-    """Refuse a metric that the codes of no objective can serve; one trial speaks for its objective."""
-    lacking: dict[str, list[list[str]]] = {name: [] for name in names}
+def _check_needs(sweep: _Sweep, names: Sequence[str], stored: _StoredCodes) -> None:
+    """Raise a ScoreError for each metric that needs more than the codes of any objective have.
+
+    Only the first trial with readable codes of each objective is read.
+    """
+    missing: dict[str, list[list[str]]] = {name: [] for name in names}  # one list per objective
     seen: set[str] = set()
-    for trial in work.complete:
+    for trial in sweep.complete:
         objective = trial.config["objective"]["name"]
         if objective in seen:
             continue
         try:
-            found = stored.of(trial)
+            file = stored.read(trial)
         except CodesFileError:
-            continue  # the next trial of the objective may do; this one is told of in its turn
+            continue  # `_outcome` reports it; the next trial of the objective is read instead
         seen.add(objective)
         for name in names:
-            lacking[name].append(missing(metrics.find(name).needs, found))
-        stored.keep([])
-    wrong = [
-        f"metric {name!r} needs {', '.join(per[0])}, which the codes of sweep {work.name!r} have not"
-        for name, per in lacking.items()
-        if per and all(per)
-    ]
-    if wrong:
-        raise ScoreError(wrong)
+            missing[name].append(missing_keys(metrics.find(name).needs, file))
+        stored.forget_all_but([])
+    problems: list[str] = []
+    for name, by_objective in missing.items():
+        if by_objective and all(by_objective):
+            keys = ", ".join(by_objective[0])
+            codes = f"the codes of sweep {sweep.name!r}"
+            problems.append(f"metric {name!r} needs {keys}, which {codes} do not have")
+    if problems:
+        raise ScoreError(problems)
 
 
 def _outcomes(
-    work: _Work, names: Sequence[str], stored: _Stored, shown: progress_bar.Bar
+    sweep: _Sweep, names: Sequence[str], stored: _StoredCodes, bar: progress_bar.Bar
 ) -> Iterator[Outcome]:
-    for trial in work.complete:
-        mates = [other for other in work.complete if other.cell == trial.cell]
-        stored.keep(mates)
+    for trial in sweep.complete:
+        stored.forget_all_but([other for other in sweep.complete if other.cell == trial.cell])
         for name in names:
-            shown.step(f"trial {trial.number}: {name}")
-            yield _outcome(work, trial, name, stored)
-            shown.done()
+            bar.step(f"trial {trial.number}: {name}")
+            yield _outcome(sweep, trial, name, stored)
+            bar.done()
 
 
-def _outcome(work: _Work, trial: TrialProgress, name: str, stored: _Stored) -> Outcome:
-    def ended(state: State, value: float | None = None, why: str = "") -> Outcome:
+def _outcome(sweep: _Sweep, trial: TrialProgress, name: str, stored: _StoredCodes) -> Outcome:
+    """Return the outcome of a metric of a trial; score it if it has no score yet."""
+
+    def outcome(state: OutcomeState, value: float | None = None, why: str = "") -> Outcome:
         return Outcome(trial.number, trial.hash, name, state, value, why)
 
-    before = work.there.get((trial.number, name))
-    if before is not None:
-        return ended("there", before["value"])
-    body = work.final[trial.number]
-    if name in body.get("identity", {}) or name in trial.config["evaluation"]["final"]:
-        return ended("trained", body["final"].get(name))
-    needs = metrics.find(name).needs
-    others: list[TrialProgress] = []
-    if "others" in needs:
-        cell = [other for other in work.trials if other.cell == trial.cell and other is not trial]
-        if not all(other.ended for other in cell):
-            return ended("skipped", why="its cell has seeds that have not ended")
-        others = [other for other in cell if other.state is TrialState.COMPLETE]
-        if not others:
-            return ended("skipped", why="its cell has no other complete seed to compare with")
+    earlier = sweep.rescored.get((trial.number, name))
+    if earlier is not None:
+        return outcome(OutcomeState.SCORED_BEFORE, earlier["value"])
+    report = sweep.final_reports[trial.number]
+    if name in report.get("identity", {}) or name in trial.config["evaluation"]["final"]:
+        return outcome(OutcomeState.TRAINED, report["final"].get(name))
+    reason = _why_no_seeds(sweep, trial, name)
+    if reason:
+        return outcome(OutcomeState.SKIPPED, why=reason)
     try:
-        found = stored.of(trial)
-        lacking = missing(needs, found)
-        if lacking:
-            return ended(
-                "skipped",
-                why=f"needs {', '.join(lacking)}, which the codes of its objective have not",
-            )
-        if (
-            found.factors is not None
-            and found.factors.weights is not None
-            and not metrics.find(name).weighted
-        ):
-            return ended(
-                "skipped", why="takes no weights, and the factors of this trial are correlated"
-            )
-        codes = [stored.of(other).codes for other in others]
-        result = _score(name, found, codes, seed=int(trial.config["evaluation"]["seed"]))
+        file = stored.read(trial)
+        reason = _why_unsuitable(name, file)
+        if reason:
+            return outcome(OutcomeState.SKIPPED, why=reason)
+        result = _score(sweep, trial, name, stored)
     except CodesFileError as error:
-        return ended("failed", why=str(error))
-    except (
-        Exception
-    ) as error:  # the metric refuses these codes, or breaks on them: the other trials go on
-        said = str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-        return ended("failed", why=f"{name}: {said}")
-    _record(work, trial, name, result, body["final"])
-    return ended("scored", result.value)
+        return outcome(OutcomeState.FAILED, why=str(error))
+    except Exception as error:  # a metric that fails on one trial must not stop the other trials
+        return outcome(OutcomeState.FAILED, why=f"{name}: {failure_text(error)}")
+    _record(sweep, trial, name, result, report["final"])
+    return outcome(OutcomeState.SCORED, result.value)
 
 
-def _score(name: str, found: CodesFile, others: Sequence[Codes], *, seed: int) -> Score:
-    return metrics.score(name, found.codes, found.factors, others=others, seed=seed)
+def _why_no_seeds(sweep: _Sweep, trial: TrialProgress, name: str) -> str:
+    """Return why a metric of several models has no seeds to compare, "" if it has or needs none."""
+    if "others" not in metrics.find(name).needs:
+        return ""
+    others = sweep.other_seeds(trial)
+    if not all(other.ended for other in others):
+        return "its cell has seeds that have not ended"
+    if not any(other.state is TrialState.COMPLETE for other in others):
+        return "its cell has no other complete seed to compare with"
+    return ""
+
+
+def _why_unsuitable(name: str, file: CodesFile) -> str:
+    """Return why the codes of a trial do not suit a metric, "" if they do."""
+    metric = metrics.find(name)
+    missing = missing_keys(metric.needs, file)
+    if missing:
+        return f"needs {', '.join(missing)}, which the codes of its objective do not have"
+    if has_weights(file) and not metric.weighted:
+        return "takes no weights, and the factors of this trial are correlated"
+    return ""
+
+
+def _score(sweep: _Sweep, trial: TrialProgress, name: str, stored: _StoredCodes) -> Score:
+    file = stored.read(trial)
+    others: list[TrialProgress] = []
+    if "others" in metrics.find(name).needs:
+        others = [other for other in sweep.other_seeds(trial) if other.state is TrialState.COMPLETE]
+    codes = [stored.read(other).codes for other in others]
+    seed = int(trial.config["evaluation"]["seed"])
+    return metrics.score(name, file.codes, file.factors, others=codes, seed=seed)
 
 
 def _record(
-    work: _Work, trial: TrialProgress, name: str, result: Score, final: dict[str, float]
+    sweep: _Sweep, trial: TrialProgress, name: str, result: Score, final: dict[str, float]
 ) -> None:
-    """Write a score; a number that training has reported under the same key stays that one."""
+    """Write a score to the ledger.
+
+    A number that training reported under the same key is kept: `final` has the numbers of training.
+    """
     numbers = {key: value for key, value in flattened(name, result).items() if key not in final}
     body = {
         "value": result.value,
@@ -280,10 +317,10 @@ def _record(
         "reason": str(result.details.get("reason", "")),
     }
     failpoint("rescore.before_record")
-    with work.ledger.transaction() as tx:
+    with sweep.ledger.transaction() as tx:
         tx.insert(
             tables.RESCORE,
-            sweep=work.name,
+            sweep=sweep.name,
             trial=trial.number,
             metric=name,
             epoch=trial.epoch,

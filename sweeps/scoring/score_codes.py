@@ -1,4 +1,7 @@
-"""Scores one set of codes with several metrics; what is wrong with a request is said before anything is computed."""
+"""Scores one set of codes with several metrics.
+
+All problems of a request are reported before anything is computed.
+"""
 
 from __future__ import annotations
 
@@ -17,124 +20,152 @@ from sweeps.spec import yaml_reader
 from sweeps.spec.errors import SpecError
 
 Options = dict[str, dict[str, Any]]
-"""By the name of a metric."""
+"""The options of metrics, by the metric's name."""
 
 
 class ScoreError(ValueError):
-    """What was asked for cannot be computed; one line per mistake."""
+    """A request that cannot be computed; one line per problem."""
 
-    def __init__(self, mistakes: Sequence[str]) -> None:
-        super().__init__("\n".join(mistakes))
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
 
 
 class Chosen(NamedTuple):
-    """Which metrics are computed, and why others of the registry are not."""
+    """The metrics to compute, and why others of the registry are left out."""
 
     names: list[str]
     left_out: dict[str, str]
 
 
 class Scored(NamedTuple):
-    """A metric's score, or in words why it has none."""
+    """A metric's score, or why it has none."""
 
     name: str
     score: Score | None
     failure: str
-    broken: bool  # the failure is a defect of the metric, not a refusal of the codes or an option
+    broken: bool  # the metric has a defect; false if it refused the codes or an option
     seconds: float
 
 
 def read_options(settings: Sequence[str]) -> Options:
-    """Return the options of `metric.option=value` each; the metric may have a variant (`sap.dlib.train_rows=500`).
+    """Return the options that settings of the form `metric.option=value` give.
+
+    The metric may be a variant, as in `sap.dlib.train_rows=500`.
 
     Raises:
         ScoreError: naming every setting that is not of this form.
     """
-    found: Options = {}
-    wrong: list[str] = []
+    options: Options = {}
+    problems: list[str] = []
     for setting in settings:
         path, equals, value = setting.partition("=")
         name, dot, option = path.strip().rpartition(".")
         if not equals or not dot or not name or not option:
-            wrong.append(f"--set {setting}: must be metric.option=value, as in mig_hist20.bins=10")
+            rule = "must be metric.option=value, as in mig_hist20.bins=10"
+            problems.append(f"--set {setting}: {rule}")
             continue
         try:
-            found.setdefault(name, {})[option] = yaml_reader.scalar_or_flow(value)
+            options.setdefault(name, {})[option] = yaml_reader.scalar_or_flow(value)
         except SpecError as error:
-            wrong.extend(f"--set {setting}: {problem.message}" for problem in error.problems)
-    if wrong:
-        raise ScoreError(wrong)
-    return found
+            problems.extend(f"--set {setting}: {problem.message}" for problem in error.problems)
+    if problems:
+        raise ScoreError(problems)
+    return options
 
 
-def choose(found: CodesFile, asked: Sequence[str] | None, options: Options) -> Chosen:
-    """Return the metrics to compute: those asked for, or all that the file serves but what comes after a sweep.
+def choose(file: CodesFile, requested: Sequence[str] | None, options: Options) -> Chosen:
+    """Return the metrics to compute, and why others are left out.
+
+    Args:
+        file: the codes to score.
+        requested: names of metrics; None for all that the file has the keys for, except those that
+            are computed after a sweep.
+        options: of the metrics.
 
     Raises:
-        ScoreError: naming every unknown metric, every need that the file does not meet, and every unknown option.
+        ScoreError: naming every unknown metric, every key that a requested metric needs and the
+            file does not have, and every unknown option.
     """
-    wrong: list[str] = []
-    if asked is None:
-        reasons = {name: _why_not(row, found) for name, row in METRICS.items()}
-        left_out = {name: why for name, why in reasons.items() if why}
-        chosen = Chosen([name for name in reasons if name not in left_out], left_out)
+    problems: list[str] = []
+    if requested is None:
+        chosen = _all_possible(file)
     else:
-        chosen = Chosen(list(dict.fromkeys(asked)), {})
+        chosen = Chosen(list(dict.fromkeys(requested)), {})
         for name in chosen.names:
-            try:
-                row = metrics.find(name)
-            except ValueError as error:
-                wrong.append(str(error))
-                continue
-            why = _why_not(row, found, asked=True)
-            wrong += [f"metric {name!r} {why}"] if why else []
-    for name, given in options.items():
-        wrong += _wrong_options(name, given, chosen)
-    if wrong:
-        raise ScoreError(wrong)
+            problems += _request_problems(name, file)
+    for name, metric_options in options.items():
+        problems += _option_problems(name, metric_options, chosen)
+    if problems:
+        raise ScoreError(problems)
     return chosen
 
 
-def _why_not(row: Metric, found: CodesFile, *, asked: bool = False) -> str:
-    """Return why a metric is left out of what a file is scored with, "" if it is not."""
-    lacking = missing(row.needs, found)
-    if "others" in row.needs:
+def _all_possible(file: CodesFile) -> Chosen:
+    names: list[str] = []
+    left_out: dict[str, str] = {}
+    for name, metric in METRICS.items():
+        reason = _why_impossible(metric, file)
+        if not reason and metric.tier == "sweep":
+            reason = "is computed after a sweep: name it with --metrics"
+        if reason:
+            left_out[name] = reason
+        else:
+            names.append(name)
+    return Chosen(names, left_out)
+
+
+def _request_problems(name: str, file: CodesFile) -> list[str]:
+    try:
+        metric = metrics.find(name)
+    except ValueError as error:
+        return [str(error)]
+    reason = _why_impossible(metric, file)
+    return [f"metric {name!r} {reason}"] if reason else []
+
+
+def _why_impossible(metric: Metric, file: CodesFile) -> str:
+    """Return why a metric cannot be computed on a file, "" if it can."""
+    if "others" in metric.needs:
         return "compares several models: `sweeps rescore` scores those of a sweep with it"
-    if lacking:
-        return f"needs {', '.join(lacking)}, which the file has not"
-    if found.factors is not None and found.factors.weights is not None and not row.weighted:
+    missing = missing_keys(metric.needs, file)
+    if missing:
+        return f"needs {', '.join(missing)}, which the file does not have"
+    if has_weights(file) and not metric.weighted:
         return "takes no weights"
-    if row.tier == "sweep" and not asked:
-        return "is computed after a sweep: name it with --metrics"
     return ""
 
 
-def missing(needs: frozenset[str], found: CodesFile) -> list[str]:
-    """Return, of what a metric needs, the keys that a file lacks."""
-    there = {
-        "posterior": (found.codes.logvar is not None, "logvar"),
-        "discrete": (found.codes.discrete is not None, "discrete"),
-        "factors": (found.factors is not None, "factors"),
-        "images": (found.images is not None, "images"),
-        "reconstructions": (found.reconstructions is not None, "reconstructions"),
+def has_weights(file: CodesFile) -> bool:
+    """Return whether the rows of a file have weights."""
+    return file.factors is not None and file.factors.weights is not None
+
+
+def missing_keys(needs: frozenset[str], file: CodesFile) -> list[str]:
+    """Return the keys of all that a metric needs and a file does not have."""
+    keys = {
+        "posterior": ("logvar", file.codes.logvar),
+        "discrete": ("discrete", file.codes.discrete),
+        "factors": ("factors", file.factors),
+        "images": ("images", file.images),
+        "reconstructions": ("reconstructions", file.reconstructions),
     }
-    return [key for need, (given, key) in there.items() if need in needs and not given]
+    return [key for need, (key, value) in keys.items() if need in needs and value is None]
 
 
-def _wrong_options(name: str, given: Mapping[str, Any], chosen: Chosen) -> list[str]:
+def _option_problems(name: str, metric_options: Mapping[str, Any], chosen: Chosen) -> list[str]:
     try:
-        row, variant = checks.find(name, METRICS)
-        checks.complete_options(name, row, {**variant, **given})
+        metric, variant = checks.find(name, METRICS)
+        checks.complete_options(name, metric, {**variant, **metric_options})
     except (ValueError, TypeError) as error:
         return [f"--set: {error}"]
     if name not in chosen.names:
-        why = chosen.left_out.get(name, "is not among --metrics")
-        return [f"--set: metric {name!r} {why}"]
+        reason = chosen.left_out.get(name, "is not among --metrics")
+        return [f"--set: metric {name!r} {reason}"]
     return []
 
 
 def scores(
-    found: CodesFile,
+    file: CodesFile,
     names: Sequence[str],
     *,
     options: Options,
@@ -142,39 +173,59 @@ def scores(
     reference: bool,
     bar: Bar,
 ) -> Iterator[Scored]:
-    """Yield the score of each metric; one that refuses these codes has a failure instead, and the others go on."""
+    """Yield the score of each metric.
+
+    A metric that refuses the codes, or breaks on them, gets a failure in place of a score; the
+    other metrics are computed all the same.
+
+    Args:
+        file: the codes to score.
+        names: of the metrics.
+        options: of the metrics.
+        seed: of every random draw that a metric makes.
+        reference: whether chance and ceiling are computed too.
+        bar: shows the progress.
+    """
     for name in names:
-        own = options.get(name, {})
         started = time.monotonic()
-        result, failure, broken = None, "", False
         bar.step(name)
+        metric_options = options.get(name, {})
+        result, failure, broken = None, "", False
         try:
             result = metrics.score(
                 name,
-                found.codes,
-                found.factors,
-                images=found.images,
-                reconstructions=found.reconstructions,
+                file.codes,
+                file.factors,
+                images=file.images,
+                reconstructions=file.reconstructions,
                 seed=seed,
                 reference=reference,
-                **own,
+                **metric_options,
             )
-        except Exception as error:  # one metric's trouble must not cost the others' results
-            broken = (
-                not isinstance(error, ValueError) and not own
-            )  # of an option's value it is the user's
-            said = (
-                str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
-            )
-            given = ", ".join(f"{name}.{option}={value}" for option, value in own.items())
-            failure = f"{said} (with {given})" if given else said
+        except Exception as error:  # the failure of one metric must not stop the others
+            failure = _failure(name, error, metric_options)
+            # With options, the error may come from the value of an option: no defect of the metric.
+            broken = not isinstance(error, ValueError) and not metric_options
         bar.done()
         yield Scored(name, result, failure, broken, time.monotonic() - started)
 
 
+def _failure(name: str, error: Exception, metric_options: Mapping[str, Any]) -> str:
+    """Return an error's text, with the options that were set."""
+    if not metric_options:
+        return failure_text(error)
+    settings = [f"{name}.{option}={value}" for option, value in metric_options.items()]
+    return f"{failure_text(error)} (with {', '.join(settings)})"
+
+
+def failure_text(error: Exception) -> str:
+    """Return an error's message, with its class if it is not a ValueError."""
+    return str(error) if isinstance(error, ValueError) else f"{type(error).__name__}: {error}"
+
+
 def entry(scored: Scored) -> dict[str, Any]:
-    """Return a score as plain values: arrays as lists, everything that it was made of."""
-    row, result = metrics.find(scored.name), scored.score
+    """Return a score and all that it was computed from, as plain values."""
+    metric, result = metrics.find(scored.name), scored.score
     assert result is not None
     details = {
         key: value for key, value in result.details.items() if key not in ("excluded", "reason")
@@ -185,9 +236,9 @@ def entry(scored: Scored) -> dict[str, Any]:
         "error": result.error,
         "chance": result.chance,
         "ceiling": result.ceiling,
-        "unit": row.unit,
-        "range": list(row.range),
-        "better": row.better,
+        "unit": metric.unit,
+        "range": list(metric.range),
+        "better": metric.better,
         "reason": str(result.details.get("reason", "")),
         "excluded": dict(result.details.get("excluded", {})),
         "identity": dict(result.identity),
@@ -197,31 +248,34 @@ def entry(scored: Scored) -> dict[str, Any]:
 
 
 def parquet_bytes(entries: Sequence[Mapping[str, Any]]) -> bytes:
-    """Return scores as a Parquet file, a row per metric; what is no number or text is stored as JSON."""
+    """Return entries as a Parquet file with one row per metric.
+
+    Values that are neither numbers nor texts are stored as JSON.
+    """
     import io
 
     import pyarrow as pa
     from pyarrow import parquet
 
-    texts, numbers = (
-        ("metric", "unit", "better", "reason"),
-        ("value", "error", "chance", "ceiling", "seconds"),
-    )
-    columns = {key: pa.array([row[key] for row in entries], pa.string()) for key in texts}
-    columns |= {key: pa.array([row[key] for row in entries], pa.float64()) for key in numbers}
+    columns: dict[str, Any] = {}
+    for key in ("metric", "unit", "better", "reason"):
+        columns[key] = pa.array([row[key] for row in entries], pa.string())
+    for key in ("value", "error", "chance", "ceiling", "seconds"):
+        columns[key] = pa.array([row[key] for row in entries], pa.float64())
     for key in ("range", "excluded", "identity", "details"):
-        columns[key] = pa.array(
-            [json.dumps(plain_values.to_plain(row[key]), ensure_ascii=False) for row in entries],
-            pa.string(),
-        )
+        columns[key] = pa.array([_json(row[key]) for row in entries], pa.string())
     buffer = io.BytesIO()
     parquet.write_table(pa.table(columns), buffer)
     return buffer.getvalue()
 
 
+def _json(value: Any) -> str:
+    return json.dumps(plain_values.to_plain(value), ensure_ascii=False)
+
+
 def line(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return an entry as a line of a table: what was left out, and why, in a few words."""
-    excluded = "; ".join(f"{name}: {why}" for name, why in row["excluded"].items())
+    """Return an entry as a row of a table, with what was excluded, and why, in a few words."""
+    excluded = "; ".join(f"{name}: {reason}" for name, reason in row["excluded"].items())
     return {**row, "excluded": _short(excluded), "reason": _short(row["reason"])}
 
 

@@ -1,4 +1,7 @@
-"""Files of codes for tests: 60 images, 3 latents, 2 factors; good ones in every format, and ones with mistakes."""
+"""Files of codes for tests, with 60 images, 3 latents and 2 factors.
+
+There is a good file in every format, and one file per problem.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ FACTORS = np.stack([np.arange(N) % 3, np.arange(N) // 3 % 4], axis=1)
 
 
 def arrays(**changes: Any) -> dict[str, Any]:
-    """Return the arrays of a good file, with others instead; None leaves one out."""
+    """Return the arrays of a good file with some of them changed; None leaves an array out."""
     rng = np.random.default_rng(0)
     mean = np.concatenate([FACTORS - 1.5, rng.normal(size=(N, 1))], axis=1).astype(np.float32)
     good = {
@@ -30,11 +33,13 @@ def arrays(**changes: Any) -> dict[str, Any]:
 
 
 def npz(path: Path, **content: Any) -> Path:
+    """Write an .npz file and return its path."""
     np.savez(path, **content)
     return path
 
 
 def hdf5(path: Path, **content: Any) -> Path:
+    """Write an HDF5 file and return its path."""
     with h5py.File(path, "w") as file:
         for key, value in content.items():
             texts = np.asarray(value).dtype.kind == "U"
@@ -44,21 +49,22 @@ def hdf5(path: Path, **content: Any) -> Path:
 
 def columns(content: dict[str, Any]) -> dict[str, Any]:
     """Return arrays as columns of a Parquet file."""
-    found: dict[str, Any] = {}
+    by_name: dict[str, Any] = {}
     names = content.get("factor_names", ["shape", "scale"])
     for key, value in content.items():
         if key == "factors":
-            found |= {f"factor_{name}": value[:, k] for k, name in enumerate(names)}
-        elif not key.startswith("factor_"):
-            found |= (
-                {f"{key}_{j}": column for j, column in enumerate(value.T)}
-                if value.ndim == 2
-                else {key: value}
-            )
-    return found
+            by_name |= {f"factor_{name}": value[:, k] for k, name in enumerate(names)}
+        elif key.startswith("factor_"):
+            continue  # names are in the names of the columns; Parquet has no sizes
+        elif value.ndim == 2:
+            by_name |= {f"{key}_{j}": column for j, column in enumerate(value.T)}
+        else:
+            by_name[key] = value
+    return by_name
 
 
 def table(path: Path, **content: Any) -> Path:
+    """Write a Parquet file and return its path."""
     parquet.write_table(pa.table({key: pa.array(value) for key, value in content.items()}), path)
     return path
 
@@ -72,7 +78,7 @@ WRITERS: dict[str, Callable[[Path], Path]] = {
 
 
 class Bomb:
-    """What a pickle would run: it leaves a file behind."""
+    """An object with a pickle that writes a file when it is loaded."""
 
     def __init__(self, marker: Path) -> None:
         self.marker = marker
@@ -82,7 +88,7 @@ class Bomb:
 
 
 def bombed(path: Path) -> Path:
-    """Write an .npz whose mean is a pickle that touches a file beside it when it is loaded."""
+    """Write an .npz with a pickle as mean; it writes the file `exploded` when it is loaded."""
     hidden = np.empty((1, 1), dtype=object)
     hidden[0, 0] = Bomb(path.with_name("exploded"))
     np.savez(path, **arrays(mean=hidden))
@@ -116,7 +122,7 @@ def _table_of(content: dict[str, Any]) -> Callable[[Path], Path]:
 
 
 _GOOD = columns(arrays())
-_SOME = [None, *range(1, N)]
+_WITH_NULL = [None, *range(1, N)]
 BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no such file": (lambda folder: folder / "none.npz", "cannot be read: No such file"),
     "folder": (lambda folder: folder, "must end in .npz, .h5, .hdf5, .parquet, got no ending"),
@@ -126,23 +132,29 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         "must end in .npz, .h5, .hdf5, .parquet, got .csv",
     ),
     "empty": (lambda folder: _text(folder / "x.npz"), "is empty"),
-    "npz text": (lambda folder: _text(folder / "x.npz", "mean"), "is no .npz, or a damaged one"),
-    "h5 text": (lambda folder: _text(folder / "x.h5", "mean"), "is no HDF5 file, or a damaged one"),
+    "npz text": (
+        lambda folder: _text(folder / "x.npz", "mean"),
+        "is not an .npz file, or is damaged",
+    ),
+    "h5 text": (
+        lambda folder: _text(folder / "x.h5", "mean"),
+        "is not an HDF5 file, or is damaged",
+    ),
     "parquet text": (
         lambda folder: _text(folder / "x.parquet", "mean"),
-        "is no Parquet file, or a damaged one",
+        "is not a Parquet file, or is damaged",
     ),
     "npz cut": (
         lambda folder: _cut(npz(folder / "x.npz", **arrays()), 0.7),
-        "is no .npz, or a damaged one",
+        "is not an .npz file, or is damaged",
     ),
     "h5 cut": (
         lambda folder: _cut(hdf5(folder / "x.h5", **arrays()), 0.7),
-        "is no HDF5 file, or a damaged one",
+        "is not an HDF5 file, or is damaged",
     ),
     "parquet cut": (
         lambda folder: _cut(table(folder / "x.parquet", **_GOOD), 0.7),
-        "is no Parquet file",
+        "is not a Parquet file",
     ),
     "pickle": (
         lambda folder: bombed(folder / "x.npz"),
@@ -166,11 +178,11 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "two means": (
         _npz_of(arrays(mu=arrays()["mean"])),
-        "mu says the same as mean; keep one of them",
+        "mu holds the same quantity as mean; keep one of them",
     ),
     "two spreads": (
         _npz_of(arrays(std=np.ones((N, 3)))),
-        "std says the same as logvar; keep one of them",
+        "std holds the same quantity as logvar; keep one of them",
     ),
     "mean of one axis": (
         _npz_of(arrays(mean=np.zeros(N), logvar=None)),
@@ -212,7 +224,8 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         _npz_of(
             arrays(factors=np.stack([FACTORS[:, 0], np.arange(N) / 7], axis=1), factor_sizes=None)
         ),
-        "factors 'scale' must be levels, got 60 numbers in 60 rows; bin a continuous factor first, as in np.digitize",
+        "factors 'scale' must be levels, got 60 numbers in 60 rows; "
+        "bin a continuous factor first, as in np.digitize",
     ),
     "half a level": (
         _npz_of(_with("factors", (4, 1), 0.37)),
@@ -232,11 +245,12 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "sizes": (
         _npz_of(arrays(factor_sizes=np.array([3, 0]))),
-        "factor_sizes must be 2 whole numbers >= 1",
+        "factor_sizes must be 2 whole numbers >= 1, one per column of factors, got 3, 0",
     ),
     "level outside": (
         _npz_of(arrays(factors=FACTORS + np.array([1, 0]))),
-        "factors 'shape' must lie in [0, 3), got 1 to 3; number levels from 0, or leave factor_sizes out",
+        "factors 'shape' must lie in [0, 3), got 1 to 3; "
+        "number levels from 0, or leave factor_sizes out",
     ),
     "weights of two axes": (
         _npz_of(arrays(weights=np.ones((N, 1)))),
@@ -244,7 +258,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "negative weight": (
         _npz_of(arrays(weights=np.arange(N) - 1.0)),
-        "weights must be finite and >= 0",
+        "weights must be finite and >= 0, and not all zero, got -1 to 58",
     ),
     "weights alone": (
         _npz_of({"mean": np.ones((N, 1)), "weights": np.ones(N)}),
@@ -267,7 +281,10 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         _table_of({k: v for k, v in _GOOD.items() if k != "mean_1"}),
         "mean_1 is missing: columns of mean",
     ),
-    "parquet null": (_table_of({**_GOOD, "mean_2": _SOME}), "mean_2 has no value in 1 of 60 rows"),
+    "parquet null": (
+        _table_of({**_GOOD, "mean_2": _WITH_NULL}),
+        "mean_2 has no value in 1 of 60 rows",
+    ),
     "parquet text column": (
         _table_of({**_GOOD, "factor_scale": ["a"] * N}),
         "factor_scale must hold numbers",
@@ -276,9 +293,9 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
         _table_of({"mean": [[1.0, 2.0]] * 59 + [[1.0]], "factor_shape": FACTORS[:, 0]}),
         "mean must hold lists of one length, got from 1 to 2",
     ),
-    "parquet twice": (_table_of({**_GOOD, "mean": [[1.0] * 3] * N}), "mean is there twice"),
+    "parquet twice": (_table_of({**_GOOD, "mean": [[1.0] * 3] * N}), "mean occurs twice"),
 }
-"""What is wrong with a file: how to write it, and how the message begins after the file's name."""
+"""One problem per file: how to write the file, and how the message begins after its name."""
 
 
 def _group(path: Path) -> Path:

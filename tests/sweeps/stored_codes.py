@@ -1,4 +1,4 @@
-"""A finished sweep with stored codes, made without training; what MLflow has of a sweep, by its own API."""
+"""A finished sweep with stored codes, made without training, and what MLflow has of a sweep."""
 
 from __future__ import annotations
 
@@ -21,17 +21,16 @@ PLAIN: dict[str, Any] = {"pruning": "none", "train": {"epochs": 2, "batch_size":
 
 
 def finished(workspace: Path, **changes: Any) -> Conductor:
-    """Play a small sweep to its end, store noisy codes of 60 images for every trial, and tell MLflow."""
+    """Play a small sweep to its end, store noisy codes of 60 images per trial, and export it."""
     sweep = conductor(spec(**{**PLAIN, **changes}), workspace)
     play(sweep)
     for trial in sweep.trials:
         rng = np.random.default_rng(trial.number)
+        mean = FACTORS - FACTORS.mean(0) + 0.3 * rng.normal(size=FACTORS.shape)
         buffer = io.BytesIO()
         np.savez(
             buffer,
-            mean=(FACTORS - FACTORS.mean(0) + 0.3 * rng.normal(size=FACTORS.shape)).astype(
-                np.float32
-            ),
+            mean=mean.astype(np.float32),
             logvar=rng.uniform(-4, -2, FACTORS.shape).astype(np.float32),
             factors=FACTORS,
             factor_names=np.array(["shape", "scale", "x"]),
@@ -44,31 +43,32 @@ def finished(workspace: Path, **changes: Any) -> Conductor:
 
 def export(workspace: Path) -> None:
     """Bring MLflow up to date, as a driver does at its end."""
-    tracker = MlflowWriter(
+    writer = MlflowWriter(
         "mini", Ledger.of_workspace(workspace), LocalFiles(workspace), workspace, None, {}
     )
-    tracker.start()
-    assert tracker.finish(120), tracker.error
+    writer.start()
+    assert writer.finish(120), writer.error
 
 
 def points(workspace: Path, name: str = "mini") -> dict[int, Counter[tuple[str, int]]]:
-    """Return, of every trial's run, how often MLflow has each (final metric, step)."""
+    """Return, for the run of each trial, how often MLflow has each (final metric, step)."""
     import mlflow
 
     client = mlflow.MlflowClient(WorkspacePaths(workspace).tracking_uri(None))
     experiment = client.get_experiment_by_name(name)
     assert experiment is not None
-    found: dict[int, Counter[tuple[str, int]]] = {}
+    counts: dict[int, Counter[tuple[str, int]]] = {}
     for run in client.search_runs([experiment.experiment_id], max_results=1000):
-        if "sweep.trial" in run.data.tags:
-            number = int(run.data.tags["sweep.trial"].rpartition("/")[2])
-            assert number not in found  # one run per trial
-            keys = [key for key in run.data.metrics if key.startswith("final/")]
-            history = [
-                point for key in keys for point in client.get_metric_history(run.info.run_id, key)
-            ]
-            found[number] = Counter((point.key, point.step) for point in history)
-    return found
+        if "sweep.trial" not in run.data.tags:
+            continue
+        number = int(run.data.tags["sweep.trial"].rpartition("/")[2])
+        assert number not in counts  # one run per trial
+        counts[number] = Counter()
+        for key in run.data.metrics:
+            if key.startswith("final/"):
+                history = client.get_metric_history(run.info.run_id, key)
+                counts[number].update((point.key, point.step) for point in history)
+    return counts
 
 
 def values(workspace: Path, number: int) -> dict[str, float]:

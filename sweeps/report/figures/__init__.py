@@ -1,7 +1,7 @@
-"""Figures of a sweep, drawn from stored runs; each one's foot names its spec.
+"""Figures of a sweep, drawn from the run table. The foot of each figure names its spec.
 
-`FIGURES` lists them in the order of the report. A kind that cannot be drawn of a sweep says why (`why_not`); its
-function then draws an empty frame or raises.
+`FIGURES` lists the kinds of figures in the order of the report page. `Kind.why_not` returns why a
+figure cannot be drawn from a sweep; drawing it then gives an empty frame or raises an error.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from matplotlib.figure import Figure
 
+from sweeps.ledger.states import TrialState
 from sweeps.report import wording
 from sweeps.report.figures import capacity
 from sweeps.report.figures.capacity import capacity_figure
@@ -22,7 +23,7 @@ from sweeps.report.figures.readme import readme_figure
 from sweeps.report.figures.scatter import scatter_figure
 from sweeps.report.figures.style import png, svg
 from sweeps.report.figures.tradeoff import tradeoff_figure
-from sweeps.report.figures.traversals import pictures, traversals_figure
+from sweeps.report.figures.traversals import best_pictures, traversals_figure
 from sweeps.results import cell_means, run_columns
 from sweeps.results.run_table import Runs
 
@@ -36,7 +37,7 @@ class Kind(NamedTuple):
 
 
 def _needs(*metrics: str) -> Callable[[Runs], str]:
-    """Return the check that whole trials exist and have the metrics."""
+    """Return a `why_not` that asks for complete trials and for measured metrics."""
 
     def why_not(runs: Runs) -> str:
         if run_columns.complete(runs.table).empty:
@@ -44,8 +45,10 @@ def _needs(*metrics: str) -> Callable[[Runs], str]:
         missing = [
             wording.name(metric) for metric in metrics if not run_columns.source(runs.table, metric)
         ]
+        if not missing:
+            return ""
         factors = " (it needs a data set with known factors)" if "MIG" in missing else ""
-        return f"{' and '.join(missing)} was not measured{factors}" if missing else ""
+        return f"{' and '.join(missing)} was not measured{factors}"
 
     return why_not
 
@@ -55,18 +58,19 @@ def _no_curves(runs: Runs) -> str:
 
 
 def _no_traversals(runs: Runs) -> str:
-    return _needs()(runs) or ("" if pictures(runs) else "no best trial has a stored traversal")
+    reason = _needs()(runs)
+    if reason:
+        return reason
+    return "" if best_pictures(runs) else "no best trial has a stored traversal"
 
 
 def _no_pruning(runs: Runs) -> str:
-    if not run_columns.counts(runs.table)["PRUNED"]:
+    if not run_columns.counts(runs.table)[TrialState.PRUNED]:
         return "nothing was pruned"
     most = int(cell_means.cells(runs, ())["series"].value_counts().max())
-    return (
-        f"{most} cells of one objective are too many to draw; the table has them"
-        if most > MOST_CELLS
-        else ""
-    )
+    if most > MOST_CELLS:
+        return f"{most} cells of one objective are too many to draw; the table has them"
+    return ""
 
 
 FIGURES: dict[str, Kind] = {

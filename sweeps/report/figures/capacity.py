@@ -1,4 +1,7 @@
-"""What a growing capacity is spent on: the KL of each latent and of each factor against C, and what is decoded."""
+"""What a growing capacity C is spent on: KL per latent and per factor against C.
+
+Below the curves stand reconstructions at several C.
+"""
 
 from __future__ import annotations
 
@@ -24,67 +27,73 @@ from vae_core.objectives import OBJECTIVES
 MOST_TRIALS = 4
 MOST_SNAPSHOTS = 4
 _ACTIVE = 0.01
-"""KL (nats) below which a latent is drawn in grey: it says nothing of the image."""
+"""KL (nats) below which a latent or factor is drawn in grey: it carries no information."""
 
 
-class _Shown(NamedTuple):
+class _Snapshot(NamedTuple):
+    """A stored picture of reconstructions."""
+
+    epoch: int
+    capacity: float  # nats
+    path: Path
+
+
+class _BestTrial(NamedTuple):
     """A trial of the figure."""
 
-    row: dict[str, Any]
-    curve: pd.DataFrame  # by epoch, with `capacity`
-    snapshots: list[tuple[int, float, Path]]  # (epoch, C, picture)
+    row: dict[str, Any]  # of the run table
+    curve: pd.DataFrame  # one row per epoch, with `capacity`
+    snapshots: list[_Snapshot]
 
 
 def why_not(runs: Runs) -> str:
     """Return why the figure cannot be drawn, "" if it can."""
     if np.isnan(run_columns.floats(runs.curves, "capacity")).all():
         return "no objective has a capacity"
-    return "" if _chosen(runs) else "no trial with a capacity ran its whole length"
+    return "" if _best_trials(runs) else "no trial with a capacity ran its whole length"
 
 
-@style.drawn
+@style.with_figure_style
 def capacity_figure(runs: Runs) -> Figure:
-    """Return a block per trial: KL per latent and per factor against C, and below it reconstructions at several C."""
-    shown = _chosen(runs)
-    heights = [2.9 + 0.98 * math.ceil(len(trial.snapshots) / 2) for trial in shown]
+    """Return one block per trial: KL per latent and per factor against C, and reconstructions.
+
+    The reconstructions below the curves are snapshots at several C. The KL is in nats per image.
+    """
+    trials = _best_trials(runs)
+    heights = [2.9 + 0.98 * math.ceil(len(trial.snapshots) / 2) for trial in trials]
     drawing = style.figure(8.6, 0.8 + sum(heights))
     blocks: Any = drawing.subfigures(
-        len(shown), 1, height_ratios=heights, squeeze=False
+        len(trials), 1, height_ratios=heights, squeeze=False
     )  # (n, 1) of SubFigure
-    for block, trial in zip(blocks.ravel(), shown, strict=True):
+    for block, trial in zip(blocks.ravel(), trials, strict=True):
         _draw(block, runs, trial)
     goal = cell_means.goals(runs)[0]
-    chosen = f"Of each objective and strength the whole trial with the {traversals.most(goal)} {wording.name(goal.metric)}"
-    points = "a point per C, at its last epoch, measured on the evaluation subset; the larger dot is the end"
-    shares = "a latent's KL is shared among the factors in proportion to what it knows of them, but for what is the same "
-    shares += "for all images (no factor)"
-    note = f"{chosen}; {points}; {shares}."
+    end = f"{traversals.most(goal)} {wording.name(goal.metric)}"
+    choice = f"Of each objective and strength the whole trial with the {end}"
+    points = (
+        "a point per C, at its last epoch, measured on the evaluation subset; "
+        "the larger dot is the end"
+    )
+    shares = (
+        "a latent's KL is shared among the factors in proportion to what it knows of them, "
+        "but for what is the same for all images (no factor)"
+    )
+    note = f"{choice}; {points}; {shares}."
     return style.finish(drawing, runs, "What the capacity is spent on", note)
 
 
-def _chosen(runs: Runs) -> list[_Shown]:
-    """Return the best whole trial of each bracket, of the better ones a few; those that code factors come first."""
-    table, goal = runs.table, cell_means.goals(runs)[0]
-    asking = runs.curves.loc[~np.isnan(run_columns.floats(runs.curves, "capacity"))]
-    own = table.loc[
-        ((table["state"] == "COMPLETE") & table["trial"].isin(asking.get("trial", []))).to_numpy()
-    ]
-    value = dict(zip(table["number"], run_columns.values(table, goal.metric), strict=True))
-    sign = 1.0 if goal.mode == "min" else -1.0
-    cost = [
-        sign * value[number] if math.isfinite(value[number]) else math.inf
-        for number in own["number"]
-    ]
-    ranked = own.iloc[np.argsort(cost, kind="stable")].drop_duplicates("bracket")
-    # The best of every objective before the second of any.
-    groups = sorted(
-        ranked.groupby("objective", sort=False), key=lambda group: not _codes_factors(str(group[0]))
-    )
-    rounds = [list(rows.index) for _, rows in groups]
-    kept = [at for turn in itertools.zip_longest(*rounds) for at in turn if at is not None][
-        :MOST_TRIALS
-    ]
-    rows = cast(list[dict[str, Any]], own.loc[own.index.isin(kept)].to_dict("records"))
+def _best_trials(runs: Runs) -> list[_BestTrial]:
+    """Return the best complete trial of a few brackets, at most `MOST_TRIALS`.
+
+    The brackets are those with the best values of the first goal, taken from each objective in
+    turn. Objectives with an encoder that reads the factors come first.
+    """
+    table = runs.table
+    curves = runs.curves.loc[~np.isnan(run_columns.floats(runs.curves, "capacity"))]
+    complete = run_columns.complete(table)
+    complete = complete.loc[complete["trial"].isin(curves.get("trial", [])).to_numpy()]
+    kept = _best_per_bracket(runs, complete)
+    rows = cast(list[dict[str, Any]], complete.loc[complete.index.isin(kept)].to_dict("records"))
     order = list(table["objective"])
     rows.sort(
         key=lambda row: (
@@ -93,87 +102,109 @@ def _chosen(runs: Runs) -> list[_Shown]:
             row["strength"],
         )
     )
-    curves = {
-        trial: curve.sort_values("epoch") for trial, curve in asking.groupby("trial", sort=False)
+    curve_of = {
+        trial: curve.sort_values("epoch") for trial, curve in curves.groupby("trial", sort=False)
     }
-    return [
-        _Shown(row, curves[row["trial"]], _snapshots(runs, row, curves[row["trial"]]))
-        for row in rows
-    ]
+    best_trials: list[_BestTrial] = []
+    for row in rows:
+        curve = curve_of[row["trial"]]
+        best_trials.append(_BestTrial(row, curve, _snapshots(runs, row, curve)))
+    return best_trials
+
+
+def _best_per_bracket(runs: Runs, complete: pd.DataFrame) -> list[int]:
+    """Return the index labels of the best trial of each bracket, at most `MOST_TRIALS`.
+
+    The best bracket of every objective comes before the second best of any.
+    """
+    goal = cell_means.goals(runs)[0]
+    values = run_columns.values(runs.table, goal.metric)
+    value_of = dict(zip(runs.table["number"], values, strict=True))
+    sign = 1.0 if goal.mode == "min" else -1.0
+    costs: list[float] = []
+    for number in complete["number"]:
+        value = value_of[number]
+        costs.append(sign * value if math.isfinite(value) else math.inf)
+    ranked = complete.iloc[np.argsort(costs, kind="stable")].drop_duplicates("bracket")
+    groups = sorted(
+        ranked.groupby("objective", sort=False), key=lambda group: not _codes_factors(str(group[0]))
+    )
+    labels = [list(rows.index) for _, rows in groups]
+    in_turn: list[int] = []
+    for turn in itertools.zip_longest(*labels):
+        in_turn.extend(label for label in turn if label is not None)
+    return in_turn[:MOST_TRIALS]
 
 
 def _codes_factors(objective: str) -> bool:
-    """Return whether an objective's encoder reads the factors: what this figure was made for."""
+    """Return whether the encoder of an objective reads the factors; the figure was made for it."""
     return objective in OBJECTIVES and OBJECTIVES[objective]().wiring.reads_factors != "no"
 
 
-def _snapshots(
-    runs: Runs, trial: dict[str, Any], curve: pd.DataFrame
-) -> list[tuple[int, float, Path]]:
-    """Return the stored snapshots at a few C, from the first to the last; of several at one C the latest."""
-    asked = dict(zip(curve["epoch"], run_columns.floats(curve, "capacity"), strict=True))
-    found: dict[float, tuple[int, float, Path]] = {}
+def _snapshots(runs: Runs, trial: dict[str, Any], curve: pd.DataFrame) -> list[_Snapshot]:
+    """Return stored snapshots at a few C, from the first to the last.
+
+    Where several snapshots were taken at one C, the latest is returned.
+    """
+    capacities = run_columns.floats(curve, "capacity")
+    capacity_at = dict(zip(curve["epoch"], capacities, strict=True))
+    latest: dict[float, _Snapshot] = {}
     for path in sorted(traversals.folder(runs, trial).glob("snapshot-*.png")):
         epoch = int(re.findall(r"\d+", path.name)[-1])
-        if epoch in asked:
-            found[asked[epoch]] = (epoch, asked[epoch], path)
-    kept = list(found.values())
-    places = np.linspace(0, len(kept) - 1, min(MOST_SNAPSHOTS, len(kept))).round().astype(int)
-    return [kept[place] for place in places]
+        if epoch in capacity_at:
+            capacity = capacity_at[epoch]
+            latest[capacity] = _Snapshot(epoch, capacity, path)
+    snapshots = list(latest.values())
+    count = min(MOST_SNAPSHOTS, len(snapshots))
+    indices = np.linspace(0, len(snapshots) - 1, count).round().astype(int)
+    return [snapshots[index] for index in indices]
 
 
-def _draw(block: SubFigure, runs: Runs, trial: _Shown) -> None:
-    factors = [str(name) for name in trial.curve.columns if str(name).startswith("kl_factors/")]
-    factors = [
-        name for name in factors if not np.isnan(run_columns.floats(trial.curve, name)).all()
-    ]
+def _draw(block: SubFigure, runs: Runs, trial: _BestTrial) -> None:
     latents = [
         str(name) for name in trial.curve.columns if re.fullmatch(r"kl_latents/\d+", str(name))
     ]
-    lines = math.ceil(len(trial.snapshots) / 2)
-    grid = block.add_gridspec(1 + lines, 2, height_ratios=[2.6, *[0.95] * lines])
-    panels = [
-        block.add_subplot(grid[0, at : at + 1 if factors else 2])
-        for at in range(2 if factors else 1)
-    ]
+    factors = _measured_factors(trial.curve)
+    picture_rows = math.ceil(len(trial.snapshots) / 2)
+    grid = block.add_gridspec(1 + picture_rows, 2, height_ratios=[2.6, *[0.95] * picture_rows])
+    columns = [grid[0, 0:1], grid[0, 1:2]] if factors else [grid[0, 0:2]]
+    panels = [block.add_subplot(column) for column in columns]
     _lines(panels[0], trial.curve, _by_last(trial.curve, latents), "KL per latent (nats)")
     seed = f"seed {trial.row['seed']}"
     panels[0].set_title(f"{wording.cell(trial.row, runs)}, {seed}", fontsize=8.5)
     if factors:
         _lines(panels[1], trial.curve, factors, "KL per factor (nats)")
-        own = trial.curve.drop_duplicates("capacity", keep="last")
-        rest = run_columns.floats(own, "kl") - sum(
-            run_columns.floats(own, name) for name in factors
-        )
-        dashed = {"color": style.GREY, "linewidth": 1.1, "linestyle": (0, (4, 2)), "zorder": 2}
-        panels[1].plot(
-            run_columns.floats(own, "capacity"), rest, label="no factor", gid="no factor", **dashed
-        )
+        _rest(panels[1], trial.curve, factors)
         panels[1].legend(loc="upper left", fontsize=7.5, handlelength=1.6, ncols=2)
-    for place, (epoch, asked, path) in enumerate(trial.snapshots):
-        axes = block.add_subplot(grid[1 + place // 2, place % 2])
-        axes.imshow(np.asarray(Image.open(path).convert("RGB")), interpolation="lanczos")
+    for index, snapshot in enumerate(trial.snapshots):
+        axes = block.add_subplot(grid[1 + index // 2, index % 2])
+        axes.imshow(np.asarray(Image.open(snapshot.path).convert("RGB")), interpolation="lanczos")
         axes.set_axis_off()
-        axes.set_title(f"C = {wording.number(asked)} nats, epoch {epoch}", fontsize=7.5)
+        title = f"C = {wording.number(snapshot.capacity)} nats, epoch {snapshot.epoch}"
+        axes.set_title(title, fontsize=7.5)
+
+
+def _measured_factors(curve: pd.DataFrame) -> list[str]:
+    """Return the columns with the KL of a factor that hold a number."""
+    names = [str(name) for name in curve.columns if str(name).startswith("kl_factors/")]
+    return [name for name in names if not np.isnan(run_columns.floats(curve, name)).all()]
 
 
 def _lines(axes: Axes, curve: pd.DataFrame, names: Sequence[str], label: str) -> None:
-    """Draw a line per latent or factor against C; those that never leave zero are grey."""
+    """Draw a line per latent or factor against C; grey if it ends below `_ACTIVE`."""
     curve = curve.drop_duplicates("capacity", keep="last")
-    across = run_columns.floats(curve, "capacity")
+    capacities = run_columns.floats(curve, "capacity")
     colours = iter(style.COLOURS)
     for name in names:
-        up = run_columns.floats(curve, name)
-        colour = next(colours, style.GREY) if up[-1] > _ACTIVE else style.FAINT
-        short = name.partition("/")[2]
-        shown = (
-            {"label": f"z{short}" if name.startswith("kl_latents/") else short}
-            if colour in style.COLOURS
-            else {}
-        )
-        options = {"color": colour, "linewidth": 1.4, "marker": ".", "markersize": 4, **shown}
-        axes.plot(across, up, gid=name, zorder=3 if shown else 2, **options)
-        axes.plot(across[-1:], up[-1:], marker="o", markersize=5, color=colour, zorder=4)
+        kl = run_columns.floats(curve, name)
+        colour = next(colours, style.GREY) if kl[-1] > _ACTIVE else style.FAINT
+        in_legend = colour in style.COLOURS
+        options = {"color": colour, "linewidth": 1.4, "marker": ".", "markersize": 4}
+        if in_legend:
+            short = name.partition("/")[2]
+            options["label"] = f"z{short}" if name.startswith("kl_latents/") else short
+        axes.plot(capacities, kl, gid=name, zorder=3 if in_legend else 2, **options)
+        axes.plot(capacities[-1:], kl[-1:], marker="o", markersize=5, color=colour, zorder=4)
     axes.set_xlabel("capacity C (nats)")
     axes.set_ylabel(label)
     axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
@@ -181,6 +212,17 @@ def _lines(axes: Axes, curve: pd.DataFrame, names: Sequence[str], label: str) ->
         axes.legend(
             loc="upper left", fontsize=7.5, handlelength=1.2, ncols=2 if len(names) > 4 else 1
         )
+
+
+def _rest(axes: Axes, curve: pd.DataFrame, factors: Sequence[str]) -> None:
+    """Draw, as a dashed line, the KL that no factor accounts for."""
+    curve = curve.drop_duplicates("capacity", keep="last")
+    rest = run_columns.floats(curve, "kl") - sum(
+        run_columns.floats(curve, name) for name in factors
+    )
+    dashed = {"color": style.GREY, "linewidth": 1.1, "linestyle": (0, (4, 2)), "zorder": 2}
+    capacities = run_columns.floats(curve, "capacity")
+    axes.plot(capacities, rest, label="no factor", gid="no factor", **dashed)
 
 
 def _by_last(curve: pd.DataFrame, names: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Small labels beside points, moved about until they cover neither each other nor the points and lines."""
+"""Small labels beside points, placed so that they cover no other label, no point and no line."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ DIRECTIONS = [
     (math.cos(math.pi * k / 8), math.sin(math.pi * k / 8))
     for k in (2, 6, 14, 10, 0, 8, 4, 12, *range(1, 16, 2))
 ]
-"""Where a label is tried, in this order: the corners first, as error bars run along the axes."""
+"""Directions in which a label is tried, in this order. The corners come first, as error bars run
+along the axes."""
 
 GAPS = (2.0, 6.0, 12.0)
-"""How far from its point a label may be, points; the nearest one that covers nothing."""
+"""Distances from its point (in typographic points) at which a label is tried, the nearest first."""
 
 MOST_COVERED = 0.4
-"""Share of a label that may be covered: in a thick crowd of points no label is better than a heap of them."""
+"""Largest share of a label that may be covered. In a crowd of points, a label that would be covered
+more is left out: no label is better than a heap of labels."""
 
 
 class _Obstacles(NamedTuple):
-    """What a label should not cover, pixels."""
+    """What a label should not cover, in pixels."""
 
     centres: np.ndarray  # (n, 2) of circles
     radii: np.ndarray  # (n,)
@@ -35,7 +37,7 @@ class _Obstacles(NamedTuple):
     frame: Bbox
 
 
-def place(
+def place_labels(
     axes: Axes,
     points: np.ndarray,
     labels: Sequence[str],
@@ -45,19 +47,21 @@ def place(
     lines: Sequence[np.ndarray] = (),
     size: float = 7.5,
 ) -> None:
-    """Write a label beside each point, where it covers least; none where even that place is taken.
+    """Write a label beside each point, in the position where it covers least.
 
-    Greedy, in the order given: of sixteen directions around the circle and three distances the one that covers least;
-    ties go to the first. Deterministic. Call it on a settled figure (`style.settle`), all else drawn.
+    The search is greedy, in the order of the points: of sixteen directions around the circle and
+    three distances, it takes the position that covers least; of equal ones the first. A label is
+    left out if even its best position is covered by more than `MOST_COVERED`. The result is
+    deterministic. Call it when all else is drawn and the layout is fixed (`style.fix_layout`).
 
     Args:
         axes: to write on.
         points: (n, 2) in data coordinates.
         labels: n texts.
-        areas: (n,) of the circles, points², as given to `scatter`.
+        areas: (n,) of the circles, in points², as for `scatter`.
         colours: n text colours.
         lines: (k, 2) each, in data coordinates: what else is drawn.
-        size: of the font, points.
+        size: of the font, in points.
     """
     drawing = axes.figure
     assert isinstance(drawing, Figure)
@@ -72,10 +76,7 @@ def place(
     for centre, radius, label, colour in zip(centres, radii, labels, colours, strict=True):
         # DejaVu Sans: a letter is about 0.65 of the font's size wide and, with its tail, 1.2 high.
         half = np.array([0.33 * len(label) * size, 0.62 * size]) * scale
-        boxes = [
-            _box(centre, radius + gap * scale, way, half) for gap in GAPS for way in DIRECTIONS
-        ]
-        box = min(boxes, key=lambda box: _cost(box, obstacles, written))
+        box = _best_box(centre, radius, half, scale, obstacles, written)
         if _cost(box, obstacles, written) > MOST_COVERED * box.width * box.height:
             continue
         written.append(box)
@@ -95,16 +96,43 @@ def place(
         note.set_in_layout(False)
 
 
-def _box(centre: np.ndarray, away: float, way: tuple[float, float], half: np.ndarray) -> Bbox:
-    """Return the box whose nearest point lies about `away` from the centre, in the direction given."""
-    x, y = way
+def _best_box(
+    centre: np.ndarray,
+    radius: float,
+    half: np.ndarray,
+    scale: float,
+    obstacles: _Obstacles,
+    written: Sequence[Bbox],
+) -> Bbox:
+    """Return the box of a label that covers least.
+
+    Args:
+        centre: (2,) of the point, in pixels.
+        radius: of the point's circle, in pixels.
+        half: (2,) half the width and half the height of the label, in pixels.
+        scale: pixels per typographic point.
+        obstacles: what the label should not cover.
+        written: boxes of the labels so far.
+    """
+    boxes: list[Bbox] = []
+    for gap in GAPS:
+        for direction in DIRECTIONS:
+            boxes.append(_box(centre, radius + gap * scale, direction, half))
+    return min(boxes, key=lambda box: _cost(box, obstacles, written))
+
+
+def _box(
+    centre: np.ndarray, distance: float, direction: tuple[float, float], half: np.ndarray
+) -> Bbox:
+    """Return the box whose nearest point lies about `distance` from the centre."""
+    x, y = direction
     edge = np.array(
         [
             np.sign(round(x, 6)) * min(1.0, abs(x) / 0.7),
             np.sign(round(y, 6)) * min(1.0, abs(y) / 0.7),
         ]
     )
-    middle = centre + np.array(way) * away + half * edge
+    middle = centre + np.array(direction) * distance + half * edge
     return Bbox.from_extents(*(middle - half), *(middle + half))
 
 
@@ -121,15 +149,16 @@ def _cost(box: Bbox, obstacles: _Obstacles, written: Sequence[Bbox]) -> float:
 
 
 def _sampled(line: np.ndarray) -> np.ndarray:
-    """Return points along a line, 2 pixels apart; a stretch with a NaN is not drawn and gives none."""
-    found = [np.empty((0, 2))]
-    for a, b in itertools.pairwise(line):
-        if np.isfinite([a, b]).all():
-            steps = max(int(np.hypot(*(b - a)) / 2), 1)
-            found.append(a + (b - a) * np.linspace(0, 1, steps + 1)[:, None])
-    return np.concatenate(found)
+    """Return points along a line, 2 pixels apart; a segment with a NaN is not drawn, so skip it."""
+    samples = [np.empty((0, 2))]
+    for start, end in itertools.pairwise(line):
+        if np.isfinite([start, end]).all():
+            steps = max(int(np.hypot(*(end - start)) / 2), 1)
+            samples.append(start + (end - start) * np.linspace(0, 1, steps + 1)[:, None])
+    return np.concatenate(samples)
 
 
-def _shared(a: Bbox, b: Bbox) -> float:
-    both = Bbox.intersection(a, b)
+def _shared(first: Bbox, second: Bbox) -> float:
+    """Return the area that two boxes have in common."""
+    both = Bbox.intersection(first, second)
     return 0.0 if both is None else both.width * both.height

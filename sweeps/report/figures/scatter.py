@@ -1,4 +1,7 @@
-"""The sweep in one figure: mean MIG against mean total correlation, a circle per β and objective."""
+"""The sweep in one figure: mean MIG against mean total correlation.
+
+There is one circle per strength and series.
+"""
 
 from __future__ import annotations
 
@@ -17,35 +20,35 @@ from sweeps.results.run_table import Runs
 
 MOST_LABELS = 24
 MOST_INSIDE = 6
-"""Series whose names have room in the frame; those of more stand beside it."""
+"""The largest number of series in a legend inside the frame; a longer legend is beside it."""
 
 
-@style.drawn
+@style.with_figure_style
 def scatter_figure(
     runs: Runs, *, x: str = "tc", y: str = "mig", choice: cell_means.BracketMean = "best"
 ) -> Figure:
-    """Return the scatter of mean y against mean x over seeds, one point per β and objective.
+    """Return the scatter of mean y against mean x over seeds, one point per strength and series.
 
     Args:
         runs: the sweep.
         x: metric of the horizontal axis.
         y: metric of the vertical axis.
-        choice: which trials of a bracket a point averages, see `summary.brackets`.
+        choice: which trials of a bracket a point averages, see `cell_means.brackets`.
     """
     rows = points(runs, x=x, y=y, choice=choice)
-    drawing = style.figure(9.6 if len(set(rows["series"])) > MOST_INSIDE else 7.2, 4.9)
+    drawing = style.figure(9.6 if _legend_is_long(rows) else 7.2, 4.9)
     axes = drawing.subplots()
     draw(axes, runs, rows, x=x, y=y)
     title = f"Mean {wording.name(y)} against mean {wording.name(x)}"
     style.finish(drawing, runs, title, note(runs, rows, x=x, y=y, choice=choice))
-    label(axes, runs, rows, x=x, y=y)
+    label_points(axes, runs, rows, x=x, y=y)
     return drawing
 
 
 def points(
     runs: Runs, *, x: str = "tc", y: str = "mig", choice: cell_means.BracketMean = "best"
 ) -> pd.DataFrame:
-    """Return the brackets that have both numbers, with the area of their circles."""
+    """Return the brackets that have both metrics, with the `area` of their circles in points²."""
     rows = cell_means.brackets(runs, [x, y], choice=choice)
     known = ~np.isnan(run_columns.floats(rows, x)) & ~np.isnan(run_columns.floats(rows, y))
     rows = rows.loc[known].reset_index(drop=True)
@@ -53,51 +56,18 @@ def points(
 
 
 def draw(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = "mig") -> None:
-    """Draw circles, error bars and the thin line through each objective's strengths."""
+    """Draw the circles, their error bars, a thin line through each series, and the legend."""
     colours, markers = style.colours(runs), style.markers(runs)
-    for series, own in rows.groupby("series", sort=False):
-        own = own.sort_values("strength", kind="stable")
-        colour, name = (
-            colours[str(series)],
-            f"{series} (n = {wording.span(_seeds(own, x, y))} per point)",
-        )
-        across, up = run_columns.floats(own, x), run_columns.floats(own, y)
-        axes.plot(
-            across, up, color=colour, linewidth=0.9, alpha=0.55, zorder=2, gid=f"line:{series}"
-        )
-        axes.scatter(
-            across,
-            up,
-            s=run_columns.floats(own, "area"),
-            marker=markers[str(series)],
-            facecolor=to_rgba(colour, 0.3),
-            edgecolor=colour,
-            linewidth=1.2,
-            zorder=3,
-            label=name,
-            gid=f"means:{series}",
-        )
-        bars = {
-            "fmt": "none",
-            "ecolor": colour,
-            "elinewidth": 1.1,
-            "capsize": 2.5,
-            "capthick": 1.1,
-            "zorder": 4,
-        }
-        axes.errorbar(
-            across,
-            up,
-            xerr=run_columns.floats(own, f"{x}_se"),
-            yerr=run_columns.floats(own, f"{y}_se"),
-            **bars,
-        )
-    lost = rows.loc[collapse_marks.marked(rows)]
-    collapse_marks.cross(
+    for series, group in rows.groupby("series", sort=False):
+        ordered = group.sort_values("strength", kind="stable")
+        colour, marker = colours[str(series)], markers[str(series)]
+        _draw_series(axes, ordered, x, y, name=str(series), colour=colour, marker=marker)
+    crossed = rows.loc[collapse_marks.has_collapsed(rows)]
+    collapse_marks.draw_crosses(
         axes,
-        run_columns.floats(lost, x),
-        run_columns.floats(lost, y),
-        name=collapse_marks.label(rows),
+        run_columns.floats(crossed, x),
+        run_columns.floats(crossed, y),
+        name=collapse_marks.legend_entry(rows),
     )
     axes.set_xlabel(f"mean {wording.axis(x)}")
     axes.set_ylabel(f"mean {wording.axis(y)}")
@@ -105,36 +75,73 @@ def draw(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = 
     if y == "mig":
         low, high = axes.get_ylim()
         axes.set_ylim(min(0.0, low), high + 0.06 * (high - min(0.0, low)))
-    beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)}
-    place: dict[str, Any] = beside if len(set(rows["series"])) > MOST_INSIDE else {"loc": "best"}
-    for handle in axes.legend(handletextpad=0.4, **place).legend_handles:
+    position: dict[str, Any] = {"loc": "best"}
+    if _legend_is_long(rows):
+        position = {"loc": "upper left", "bbox_to_anchor": (1.01, 1.0)}
+    for handle in axes.legend(handletextpad=0.4, **position).legend_handles:
         if handle is not None:
             handle.set(sizes=[60])
 
 
-def label(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = "mig") -> None:
-    """Write each point's strength beside it, if there are few enough to read."""
+def _draw_series(
+    axes: Axes, rows: pd.DataFrame, x: str, y: str, *, name: str, colour: str, marker: str
+) -> None:
+    across, up = run_columns.floats(rows, x), run_columns.floats(rows, y)
+    axes.plot(across, up, color=colour, linewidth=0.9, alpha=0.55, zorder=2, gid=f"line:{name}")
+    axes.scatter(
+        across,
+        up,
+        s=run_columns.floats(rows, "area"),
+        marker=marker,
+        facecolor=to_rgba(colour, 0.3),
+        edgecolor=colour,
+        linewidth=1.2,
+        zorder=3,
+        label=f"{name} (n = {wording.span(_seeds(rows, x, y))} per point)",
+        gid=f"means:{name}",
+    )
+    axes.errorbar(
+        across,
+        up,
+        xerr=run_columns.floats(rows, f"{x}_se"),
+        yerr=run_columns.floats(rows, f"{y}_se"),
+        fmt="none",
+        ecolor=colour,
+        elinewidth=1.1,
+        capsize=2.5,
+        capthick=1.1,
+        zorder=4,
+    )
+
+
+def label_points(
+    axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = "mig"
+) -> None:
+    """Write the strength beside each point, if there are few enough to read."""
     named = rows["strength"].notna().to_numpy()
     if not 0 < named.sum() <= MOST_LABELS:
         return
     colours = style.colours(runs)
-    lines = [
-        own[[x, y]].to_numpy(dtype=np.float64)
-        for _, own in rows.sort_values("strength").groupby("series")
-    ]
-    for px, py, ex, ey in rows[[x, y, f"{x}_se", f"{y}_se"]].to_numpy(dtype=np.float64):
-        lines += [
-            np.array([[px - ex, py], [px + ex, py]]),
-            np.array([[px, py - ey], [px, py + ey]]),
-        ]
-    label_placement.place(
+    label_placement.place_labels(
         axes,
         rows.loc[named, [x, y]].to_numpy(dtype=np.float64),
         wording.strengths(rows.loc[named]),
         areas=rows.loc[named, "area"].to_numpy(dtype=np.float64),
         colours=[colours[str(series)] for series in rows.loc[named, "series"]],
-        lines=lines,
+        lines=_drawn_lines(rows, x, y),
     )
+
+
+def _drawn_lines(rows: pd.DataFrame, x: str, y: str) -> list[np.ndarray]:
+    """Return the lines and error bars of the figure, each (k, 2) in data coordinates."""
+    lines: list[np.ndarray] = []
+    for _, group in rows.sort_values("strength").groupby("series"):
+        lines.append(group[[x, y]].to_numpy(dtype=np.float64))
+    columns = [x, y, f"{x}_se", f"{y}_se"]
+    for mean_x, mean_y, error_x, error_y in rows[columns].to_numpy(dtype=np.float64):
+        lines.append(np.array([[mean_x - error_x, mean_y], [mean_x + error_x, mean_y]]))
+        lines.append(np.array([[mean_x, mean_y - error_y], [mean_x, mean_y + error_y]]))
+    return lines
 
 
 def note(
@@ -145,29 +152,32 @@ def note(
     y: str = "mig",
     choice: cell_means.BracketMean = "best",
 ) -> str:
-    """Return what the points are and what they leave out, in words."""
+    """Return, in words, what the points are and which trials are not shown."""
     goal = cell_means.goals(runs)[0]
     several = choice == "best" and run_columns.floats(rows, "complete_cells").max(initial=0) > 1
-    best = f", of each bracket's best cell by {wording.name(goal.metric)}" if several else ""
-    pooled = ", all cells of a bracket together" if choice == "pooled" else ""
-    parts = [
-        f"Points: means over seeds of trials that ran their whole length{best}{pooled}",
-        "bars: standard error"
-        if max(_seeds(rows, x, y), default=0) > 1
-        else "one seed, hence no error bars",
-        f"area grows with {wording.strength_axis(runs)}"
-        if len(set(rows["strength"].dropna())) > 1
-        else "",
-        collapse_marks.NOTE if collapse_marks.label(rows) else "",
-        wording.measured_on(runs, [x, y]),
-        wording.left_out(runs.table),
-    ]
+    trials = "Points: means over seeds of trials that ran their whole length"
+    if several:
+        trials += f", of each bracket's best cell by {wording.name(goal.metric)}"
+    if choice == "pooled":
+        trials += ", all cells of a bracket together"
+    parts = [trials]
+    if max(_seeds(rows, x, y), default=0) > 1:
+        parts.append("bars: standard error")
+    else:
+        parts.append("one seed, hence no error bars")
+    if len(set(rows["strength"].dropna())) > 1:
+        parts.append(f"area grows with {wording.strength_axis(runs)}")
+    if collapse_marks.legend_entry(rows):
+        parts.append(collapse_marks.NOTE)
+    parts += [wording.measured_on(runs, [x, y]), wording.left_out(runs.table)]
     return "; ".join(part for part in parts if part) + "."
 
 
+def _legend_is_long(rows: pd.DataFrame) -> bool:
+    return len(set(rows["series"])) > MOST_INSIDE
+
+
 def _seeds(rows: pd.DataFrame, x: str, y: str) -> list[int]:
-    """Return how many trials are behind each point."""
-    return [
-        int(n)
-        for n in np.minimum(run_columns.floats(rows, f"{x}_n"), run_columns.floats(rows, f"{y}_n"))
-    ]
+    """Return the number of trials behind each point: the smaller one of the two metrics."""
+    counts = np.minimum(run_columns.floats(rows, f"{x}_n"), run_columns.floats(rows, f"{y}_n"))
+    return [int(count) for count in counts]

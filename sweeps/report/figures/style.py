@@ -1,4 +1,4 @@
-"""What all figures share: colours, sizes, the line at the foot that names the sweep."""
+"""What all figures share: colours, sizes, and the text at the foot that names the spec."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from sweeps.results.run_table import Runs
 P = ParamSpec("P")
 R = TypeVar("R")
 
-# Okabe and Ito's colours, told apart with any of the common colour vision deficiencies; yellow is too light for lines.
+# The colours of Okabe and Ito: people with a common colour vision deficiency can tell them apart.
+# Their yellow is left out, as it is too light for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
 MARKERS = ("o", "s", "D", "^")
 DPI = 150
 MOST_ABOVE = 5
-"""Entries of a legend that have room in the line of the title."""
+"""The largest number of legend entries that fit in the line of the title."""
 INK, GREY, FAINT = "#222222", "#666666", "#d9d9d9"
 
 RC = {
@@ -56,12 +57,13 @@ RC = {
     "figure.facecolor": "white",
     "savefig.facecolor": "white",
     "svg.fonttype": "path",
-    "svg.hashsalt": "vae-sweeps",  # ids in the file are drawn from it: the same figure gives the same bytes
+    # Ids in the file are drawn from this salt, so that the same figure gives the same bytes.
+    "svg.hashsalt": "vae-sweeps",
 }
 
 
-def drawn(function: Callable[P, R]) -> Callable[P, R]:
-    """Return the function run under this style, the caller's own left as it was."""
+def with_figure_style(function: Callable[P, R]) -> Callable[P, R]:
+    """Return a function that runs under this style and leaves the caller's style as it was."""
 
     def styled(*args: P.args, **kwargs: P.kwargs) -> R:
         with _context():
@@ -72,8 +74,12 @@ def drawn(function: Callable[P, R]) -> Callable[P, R]:
 
 
 def figure(width: float, height: float) -> Figure:
-    """Return an empty figure, inches; apart from pyplot, so that no window and no global list knows it."""
-    # Laid out at the dots of the PNG; the pads take up that letters are a little wider at other resolutions.
+    """Return an empty figure of a size in inches.
+
+    It is made without pyplot, so that it opens no window and is in no global list.
+    """
+    # The layout is computed at the resolution of the PNG. Letters are a little wider at other
+    # resolutions; the pads leave room for that.
     return Figure(
         figsize=(width, height), dpi=DPI, layout=ConstrainedLayoutEngine(w_pad=0.08, h_pad=0.05)
     )
@@ -90,35 +96,37 @@ def svg(drawing: Figure) -> bytes:
 
 
 def colours(runs: Runs) -> dict[str, str]:
-    """Return series -> colour, in the order of the sweep."""
-    return {
-        series: COLOURS[k % len(COLOURS)]
-        for k, series in enumerate(dict.fromkeys(run_series.series(runs)))
-    }
+    """Return the colour of each series, in the order of the sweep."""
+    names = dict.fromkeys(run_series.series(runs))
+    return {name: COLOURS[k % len(COLOURS)] for k, name in enumerate(names)}
 
 
 def markers(runs: Runs) -> dict[str, str]:
-    """Return series -> marker; it changes when the colours begin again."""
-    return {
-        series: MARKERS[k // len(COLOURS) % len(MARKERS)]
-        for k, series in enumerate(dict.fromkeys(run_series.series(runs)))
-    }
+    """Return the marker of each series; the marker changes where the colours repeat."""
+    names = dict.fromkeys(run_series.series(runs))
+    return {name: MARKERS[k // len(COLOURS) % len(MARKERS)] for k, name in enumerate(names)}
 
 
 def shades(strengths: Sequence[float] | np.ndarray) -> dict[float, str]:
-    """Return strength -> colour from dark to light by rank, without the lightest end, unreadable on white."""
+    """Return the colour of each strength, from dark to light by rank.
+
+    The lightest end of the colour map is not used: it cannot be read on white.
+    """
     known = sorted({float(strength) for strength in strengths if not math.isnan(strength)})
     colour_map = matplotlib.colormaps["viridis"]
-    places = np.linspace(0.0, 0.88, max(len(known), 1))
+    positions = np.linspace(0.0, 0.88, max(len(known), 1))
     return {
-        strength: to_hex(colour_map(place)) for strength, place in zip(known, places, strict=False)
+        strength: to_hex(colour_map(position))
+        for strength, position in zip(known, positions, strict=False)
     }
 
 
 def areas(strengths: np.ndarray) -> np.ndarray:
-    """Return circle areas (points²) that grow with the strength, with its logarithm if all are positive.
+    """Return areas of circles (points²) that grow with the strength.
 
-    The smallest is 40 and the largest 320; a strength that is not there (a plain VAE) gets the smallest.
+    They grow with its logarithm if all strengths are positive. The smallest area is 40 and the
+    largest is 320; a point without a strength (a plain VAE) gets the smallest. If all strengths are
+    equal or none is known, every area is 90.
     """
     known = strengths[~np.isnan(strengths)]
     if len(known) == 0 or known.min() == known.max():
@@ -129,7 +137,10 @@ def areas(strengths: np.ndarray) -> np.ndarray:
 
 
 def strength_scale(axes: Axes, strengths: np.ndarray, label: str) -> None:
-    """Set the x axis of strengths: base-2 logarithm where they span a factor of 4, ticks at the values themselves."""
+    """Set the x axis of strengths: its label, its scale, and ticks at the strengths themselves.
+
+    The scale is a base-2 logarithm where the strengths span a factor of 4 or more.
+    """
     known = np.unique(strengths[~np.isnan(strengths)])
     axes.set_xlabel(label)
     if len(known) == 0:
@@ -144,17 +155,18 @@ def strength_scale(axes: Axes, strengths: np.ndarray, label: str) -> None:
 
 
 def _apart(values: np.ndarray) -> np.ndarray:
-    """Return the values, rising, without those whose ticks would touch the one before."""
-    places = np.log(values) if logarithmic(values) else values
+    """Return rising values without those with a tick that would touch the tick before it."""
+    positions = np.log(values) if logarithmic(values) else values
+    gap = 0.06 * (positions[-1] - positions[0])
     kept: list[int] = []
-    for at, place in enumerate(places):
-        if not kept or place - places[kept[-1]] >= 0.06 * (places[-1] - places[0]):
-            kept.append(at)
+    for index, position in enumerate(positions):
+        if not kept or position - positions[kept[-1]] >= gap:
+            kept.append(index)
     return values[kept]
 
 
 def legend(drawing: Figure, handles: Sequence[Any], names: Sequence[str]) -> None:
-    """Write the legend above the panels, or beside them where its entries are many."""
+    """Write the legend above the panels, or beside them if it has more than `MOST_ABOVE` names."""
     if len(names) > MOST_ABOVE:
         drawing.legend(handles, names, loc="outside right upper")
     else:
@@ -162,29 +174,38 @@ def legend(drawing: Figure, handles: Sequence[Any], names: Sequence[str]) -> Non
 
 
 def logarithmic(strengths: np.ndarray) -> bool:
-    """Return whether strengths are best read by their ratios."""
+    """Return whether strengths should be compared by their ratios, on a logarithmic axis."""
     return bool(len(strengths) and strengths.min() > 0 and strengths.max() >= 4 * strengths.min())
 
 
 def finish(drawing: Figure, runs: Runs, title: str, note: str = "") -> Figure:
-    """Write the title, and at the foot the spec that the figure shows, its trials and a note; return the figure."""
+    """Write the title and the foot, fix the layout, and return the figure.
+
+    The foot names the spec, the number of trials by state, and the note.
+    """
     drawing.suptitle(title, x=0.012, ha="left", fontsize=10.5, fontweight="bold", color=INK)
-    foot = f"spec {runs.name}: {wording.states(runs.table)}" + (f". {note}" if note else "")
+    foot = f"spec {runs.name}: {wording.states(runs.table)}"
+    if note:
+        foot += f". {note}"
     drawing.supxlabel(_wrapped(foot, drawing), x=0.012, ha="left", fontsize=7.5, color=GREY)
-    return settle(drawing)
+    return fix_layout(drawing)
 
 
-def settle(drawing: Figure) -> Figure:
-    """Lay the figure out, once for all formats; what is added later moves nothing, and pixels are known."""
+def fix_layout(drawing: Figure) -> Figure:
+    """Compute the layout once, for all file formats, and return the figure.
+
+    What is added later moves nothing, so positions in pixels are known from here on.
+    """
     drawing.draw_without_rendering()
     drawing.set_layout_engine("none")
     return drawing
 
 
-def _wrapped(line: str, drawing: Figure) -> str:
-    """Return the line broken to the figure's width (a 7.5 point letter is about 0.062 inch wide)."""
-    width, lines = int(drawing.get_figwidth() / 0.062), [""]
-    for word in line.split(" "):
+def _wrapped(text: str, drawing: Figure) -> str:
+    """Return the text in lines of the figure's width (a 7.5 point letter is about 0.062 inch)."""
+    width = int(drawing.get_figwidth() / 0.062)
+    lines = [""]
+    for word in text.split(" "):
         if len(lines[-1]) + 1 + len(word) > width and lines[-1]:
             lines.append(word)
         else:

@@ -1,4 +1,4 @@
-"""What the strength buys and costs: each metric against β."""
+"""What the strength gains and what it costs: each metric against β."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.transforms import Transform
 
 from sweeps.report import wording
 from sweeps.report.figures import collapse_marks, style
@@ -17,77 +18,107 @@ from sweeps.results.run_table import Runs
 METRICS = ("reconstruction", "tc", "mig")
 
 
-@style.drawn
+@style.with_figure_style
 def tradeoff_figure(
     runs: Runs, *, metrics: Sequence[str] = METRICS, choice: cell_means.BracketMean = "best"
 ) -> Figure:
-    """Return one panel per measured metric: mean ± standard error against strength, each seed a small dot.
+    """Return one panel per measured metric: mean ± standard error against strength.
 
-    An objective without a strength (a plain VAE) is a horizontal line with its error as a band.
+    Each seed is a small dot. A series without a strength (a plain VAE) is a horizontal line, its
+    error is a band.
     """
-    shown = [metric for metric in metrics if run_columns.source(runs.table, metric)]
-    drawing = style.figure(0.6 + 3.3 * max(len(shown), 1), 3.5)
-    panels = drawing.subplots(1, max(len(shown), 1), squeeze=False)[0]
-    for axes, metric in zip(panels, shown, strict=False):
+    measured = [metric for metric in metrics if run_columns.source(runs.table, metric)]
+    drawing = style.figure(0.6 + 3.3 * max(len(measured), 1), 3.5)
+    panels = drawing.subplots(1, max(len(measured), 1), squeeze=False)[0]
+    for axes, metric in zip(panels, measured, strict=False):
         draw(axes, runs, metric, choice=choice)
-    by_name = dict(zip(*reversed(panels[0].get_legend_handles_labels()), strict=True))
-    rows = cell_means.brackets(runs, shown, choice=choice)
-    lost = (
-        collapse_marks.label(rows.loc[~np.isnan(run_columns.floats(rows, shown[0]))])
-        if shown
-        else ""
-    )
-    names = [name for name in (*style.colours(runs), lost) if name in by_name]
+    rows = cell_means.brackets(runs, measured, choice=choice)
+    crosses = ""
+    if measured:
+        in_first_panel = ~np.isnan(run_columns.floats(rows, measured[0]))
+        crosses = collapse_marks.legend_entry(rows.loc[in_first_panel])
+    handles, labels = panels[0].get_legend_handles_labels()
+    by_name = dict(zip(labels, handles, strict=True))
+    names = [name for name in (*style.colours(runs), crosses) if name in by_name]
     style.legend(drawing, [by_name[name] for name in names], names)
-    spread = (
-        "± standard error over seeds (dots)"
-        if run_columns.floats(rows, "n").max(initial=0) > 1
-        else "of one seed"
-    )
-    missing = [wording.name(metric) for metric in metrics if metric not in shown]
-    without = f"; not measured: {', '.join(missing)}" if missing else ""
-    crossed = f"; {collapse_marks.NOTE}" if lost else ""
-    note = f"Means {spread}{crossed}; {wording.measured_on(runs, shown)}{without}"
-    out = wording.left_out(runs.table)
-    title = wording.listed([wording.name(metric) for metric in shown])
+    missing = [wording.name(metric) for metric in metrics if metric not in measured]
+    note = _note(runs, rows, measured, missing, crossed=bool(crosses))
+    return style.finish(drawing, runs, _title(runs, rows, measured), note)
+
+
+def _title(runs: Runs, rows: pd.DataFrame, measured: Sequence[str]) -> str:
+    title = wording.listed([wording.name(metric) for metric in measured])
     if not np.isnan(run_columns.floats(rows, "strength")).all():
-        # Of several strengths the axes have the letters: the title would run into the legend.
+        # With several strengths, write only "strength": the axes name their letters, and a longer
+        # title would run into the legend.
         title += f" against {wording.strength_axis(runs).partition(':')[0]}"
-    title = title[:1].upper() + title[1:]
-    return style.finish(drawing, runs, title, f"{note}; {out}." if out else f"{note}.")
+    return title[:1].upper() + title[1:]
+
+
+def _note(
+    runs: Runs,
+    rows: pd.DataFrame,
+    measured: Sequence[str],
+    missing: Sequence[str],
+    *,
+    crossed: bool,
+) -> str:
+    if run_columns.floats(rows, "n").max(initial=0) > 1:
+        parts = ["Means ± standard error over seeds (dots)"]
+    else:
+        parts = ["Means of one seed"]
+    if crossed:
+        parts.append(collapse_marks.NOTE)
+    parts.append(wording.measured_on(runs, measured))
+    if missing:
+        parts.append(f"not measured: {', '.join(missing)}")
+    out = wording.left_out(runs.table)
+    if out:
+        parts.append(out)
+    return "; ".join(parts) + "."
 
 
 def draw(axes: Axes, runs: Runs, metric: str, *, choice: cell_means.BracketMean = "best") -> None:
     """Draw one metric against strength."""
     rows = cell_means.brackets(runs, [metric], choice=choice)
     rows = rows.loc[rows[metric].notna().to_numpy()]
-    per_trial = dict(zip(runs.table["number"], run_columns.values(runs.table, metric), strict=True))
-    strengths = run_columns.floats(rows, "strength")
-    series = list(dict.fromkeys(rows["series"]))
+    value_of = dict(zip(runs.table["number"], run_columns.values(runs.table, metric), strict=True))
+    names = list(dict.fromkeys(rows["series"]))
     colours, markers = style.colours(runs), style.markers(runs)
-    name = collapse_marks.label(rows)
-    for place, own in enumerate(series):
-        group = rows.loc[(rows["series"] == own).to_numpy()].sort_values("strength", kind="stable")
-        steps = 2.4 * (place - (len(series) - 1) / 2)
+    legend_entry = collapse_marks.legend_entry(rows)
+    for index, name in enumerate(names):
+        group = rows.loc[(rows["series"] == name).to_numpy()].sort_values("strength", kind="stable")
+        colour = colours[name]
+        transform: Transform | None = None
         if group["strength"].isna().all():
-            _level(axes, group, metric, colour=colours[own], name=own)
-            across, where = np.full(len(group), 0.5), axes.get_yaxis_transform()
+            _level(axes, group, metric, colour=colour, name=name)
+            across, transform = np.full(len(group), 0.5), axes.get_yaxis_transform()
         else:
+            shift = 2.4 * (index - (len(names) - 1) / 2)
             _line(
                 axes,
                 group,
                 metric,
-                steps,
-                per_trial,
-                colour=colours[own],
-                marker=markers[own],
-                name=own,
+                shift,
+                value_of,
+                colour=colour,
+                marker=markers[name],
+                name=name,
             )
-            across, where = _aside(run_columns.floats(group, "strength"), steps), None
-        lost = collapse_marks.marked(group)
-        collapse_marks.cross(
-            axes, across[lost], run_columns.floats(group, metric)[lost], name=name, transform=where
+            across = _shifted(run_columns.floats(group, "strength"), shift)
+        collapsed = collapse_marks.has_collapsed(group)
+        collapse_marks.draw_crosses(
+            axes,
+            across[collapsed],
+            run_columns.floats(group, metric)[collapsed],
+            name=legend_entry,
+            transform=transform,
         )
+    _set_axes(axes, runs, metric, run_columns.floats(rows, "strength"))
+
+
+def _set_axes(axes: Axes, runs: Runs, metric: str, strengths: np.ndarray) -> None:
+    """Set labels, scale and limits of a panel."""
     style.strength_scale(axes, strengths, wording.strength_axis(runs))
     axes.set_ylabel(wording.axis(metric))
     known = strengths[~np.isnan(strengths)]
@@ -102,17 +133,28 @@ def _line(
     axes: Axes,
     group: pd.DataFrame,
     metric: str,
-    steps: float,
-    per_trial: dict[int, float],
+    shift: float,
+    value_of: dict[int, float],
     *,
     colour: str,
     marker: str,
     name: str,
 ) -> None:
+    """Draw the means of a series with error bars, and its seeds as dots.
+
+    Args:
+        axes: to draw on.
+        group: the brackets of the series, by rising strength.
+        metric: the column of the means.
+        shift: to the right, see `_shifted`.
+        value_of: the metric of each trial, by the trial's number.
+        colour: of the series.
+        marker: of the series.
+        name: of the series.
+    """
     strengths = run_columns.floats(group, "strength")
-    across = _aside(strengths, steps)
     axes.errorbar(
-        across,
+        _shifted(strengths, shift),
         run_columns.floats(group, metric),
         yerr=run_columns.floats(group, f"{metric}_se"),
         color=colour,
@@ -126,13 +168,11 @@ def _line(
         zorder=4,
         label=name,
     )
-    # Of two seeds the dots would lie exactly under the ends of the error bar: they stand a little aside.
-    beside = _aside(strengths, steps + 1.5)
-    seeds = [
-        (x, per_trial[number])
-        for x, members in zip(beside, group["members"], strict=True)
-        for number in members
-    ]
+    # The dots of two seeds would lie exactly under the ends of the error bar: draw them beside it.
+    beside = _shifted(strengths, shift + 1.5)
+    seeds: list[tuple[float, float]] = []
+    for x, members in zip(beside, group["members"], strict=True):
+        seeds.extend((x, value_of[number]) for number in members)
     dots = np.array(seeds, dtype=np.float64).reshape(-1, 2)
     axes.scatter(
         dots[:, 0],
@@ -147,18 +187,22 @@ def _line(
 
 
 def _level(axes: Axes, group: pd.DataFrame, metric: str, *, colour: str, name: str) -> None:
+    """Draw a series without a strength: a horizontal line, with its error as a band."""
     value, error = float(group[metric].iloc[0]), float(group[f"{metric}_se"].iloc[0])
     axes.axhline(value, color=colour, linewidth=1.5, linestyle=(0, (5, 2)), label=name)
     if np.isfinite(error):
         axes.axhspan(value - error, value + error, color=colour, alpha=0.15, linewidth=0)
 
 
-def _aside(strengths: np.ndarray, steps: float) -> np.ndarray:
-    """Return the strengths moved to the right by so many hundredths of their axis, so that series stay apart."""
+def _shifted(strengths: np.ndarray, shift: float) -> np.ndarray:
+    """Return strengths moved to the right by `shift` hundredths of their axis.
+
+    Series at the same strength then lie beside each other.
+    """
     known = strengths[~np.isnan(strengths)]
     low, high = float(known.min()), float(known.max())
     if low == high:
-        return strengths + 0.001 * steps * max(abs(low), 1.0)
+        return strengths + 0.001 * shift * max(abs(low), 1.0)
     if style.logarithmic(known):
-        return strengths * (high / low) ** (steps / 100)
-    return strengths + (high - low) * steps / 100
+        return strengths * (high / low) ** (shift / 100)
+    return strengths + (high - low) * shift / 100

@@ -97,17 +97,17 @@ def test_without_metrics_every_metric_with_its_data_is_scored_and_the_others_are
     assert answer["left_out"].keys() == METRICS.keys() - set(served)
     assert (
         answer["left_out"]["reconstruction"]
-        == "needs images, reconstructions, which the file has not"
+        == "needs images, reconstructions, which the file does not have"
     )
     result = score("--codes", codes, "--no-reference")
     assert all(f"\n{name} " in result.stdout for name in served)
-    assert "(needs images, reconstructions, which the file has not)" in result.stderr
+    assert "(needs images, reconstructions, which the file does not have)" in result.stderr
 
 
 def test_a_file_of_means_alone_names_what_logvar_and_factors_would_enable(tmp_path: Path) -> None:
     answer = answered("--codes", npz(tmp_path / "codes.npz", mean=arrays()["mean"]))
     assert [row["metric"] for row in answer["scores"]] == ["active_units"]
-    assert answer["left_out"]["mig"] == "needs logvar, factors, which the file has not"
+    assert answer["left_out"]["mig"] == "needs logvar, factors, which the file does not have"
 
 
 def test_every_problem_of_a_request_is_printed_before_any_computation(
@@ -119,7 +119,7 @@ def test_every_problem_of_a_request_is_printed_before_any_computation(
     lines = refused(score("--codes", codes, *request)).splitlines()
     assert [line.partition("; ")[0] for line in lines] == [
         "unknown metric 'mgi'",
-        "metric 'reconstruction' needs images, reconstructions, which the file has not",
+        "metric 'reconstruction' needs images, reconstructions, which the file does not have",
         "metric 'udr' compares several models: `sweeps rescore` scores those of a sweep with it",
         "--set: metric 'mig' has no option 'bin'",
         "--set: metric 'dci' is not among --metrics",

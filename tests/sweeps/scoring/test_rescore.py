@@ -1,4 +1,4 @@
-"""Stored codes are scored after the sweep: `final/*` of the same runs, each number once."""
+"""Stored codes are scored after the sweep; the scores become `final/*` of the same runs, once."""
 
 from __future__ import annotations
 
@@ -35,8 +35,9 @@ CHEAP = ["mig_hist20", "gaussian_tc"]
 
 
 def cli(workspace: Path, names: str, *arguments: str, name: str = "mini") -> Result:
-    given = ["rescore", name, "--metrics", names, "--workspace", str(workspace), *arguments]
-    return CliRunner().invoke(app, given, env={"COLUMNS": "200"})
+    """Run `sweeps rescore` in this process."""
+    command = ["rescore", name, "--metrics", names, "--workspace", str(workspace), *arguments]
+    return CliRunner().invoke(app, command, env={"COLUMNS": "200"})
 
 
 def states(result: Rescored, metric: str) -> list[str]:
@@ -53,7 +54,10 @@ def hashes(workspace: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep that Ray has trained: β-VAE and JointVAE, two seeds each; rescored twice."""
+    """Return the workspace of a sweep that Ray trained, and that was rescored twice.
+
+    It has two seeds each of β-VAE and JointVAE.
+    """
     workspace = tmp_path_factory.mktemp("trained")
     objectives = [{"name": "beta_vae"}, {"name": "joint_vae", "categories": [3]}]
     changes = {
@@ -73,19 +77,18 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
+    names = ["mig", *CHEAP, "udr", "accuracy", "active_units"]
     for _ in range(2):
-        assert (
-            rescore_sweep(
-                "mini", ["mig", *CHEAP, "udr", "accuracy", "active_units"], workspace
-            ).exit_code
-            == 0
-        )
+        assert rescore_sweep("mini", names, workspace).exit_code == 0
     return workspace
 
 
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A sweep of four cells with two seeds each, and its codes; nobody has trained it."""
+    """Return the workspace of a sweep with stored codes, made without training.
+
+    It has four cells with two seeds each.
+    """
     workspace = tmp_path_factory.mktemp("played")
     finished(workspace)
     return workspace
@@ -93,27 +96,27 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def workspace(played: Path, tmp_path: Path) -> Path:
-    """A copy to change."""
+    """Return a copy of the played workspace, to be changed."""
     return Path(shutil.copytree(played, tmp_path / "workspace"))
 
 
-def test_each_number_of_a_rescored_sweep_is_there_once_at_the_last_epoch(trained: Path) -> None:
-    found = points(trained)
-    assert len(found) == 4
-    for number, counted in found.items():
-        assert set(counted.values()) == {1}
-        assert {step for _, step in counted} == {2}
-        keys = {key for key, _ in counted}
+def test_mlflow_has_each_number_of_a_rescored_sweep_once_at_the_last_epoch(trained: Path) -> None:
+    counts = points(trained)
+    assert len(counts) == 4
+    for number, count in counts.items():
+        assert set(count.values()) == {1}
+        assert {step for _, step in count} == {2}
+        keys = {key for key, _ in count}
         assert {f"final/mig_hist20{part}" for part in ("", "_error", "_chance", "_ceiling")} <= keys
         assert {"final/gaussian_tc", "final/udr", "final/mig", "final/active_units"} <= keys
         assert ("final/accuracy" in keys) == (number >= 2)  # JointVAE has a discrete code
 
 
-def test_a_rescored_number_is_the_librarys_on_the_stored_codes(trained: Path) -> None:
+def test_a_rescored_number_is_the_score_of_the_stored_codes(trained: Path) -> None:
     table = run_table.load_runs(trained, "mini").table
     for row in table.to_dict("records"):
-        found = codes_file.read(codes_of(trained, row["trial"]))
-        truth = metrics.score("mig_hist20", found.codes, found.factors)
+        file = codes_file.read(codes_of(trained, row["trial"]))
+        truth = metrics.score("mig_hist20", file.codes, file.factors)
         assert row["final/mig_hist20"] == truth.value
         assert row["final/mig_hist20_ceiling"] == truth.ceiling
         assert json.loads(row["identity/mig_hist20"]) == json.loads(
@@ -122,22 +125,20 @@ def test_a_rescored_number_is_the_librarys_on_the_stored_codes(trained: Path) ->
         assert values(trained, row["number"])["final/mig_hist20_chance"] == truth.chance
 
 
-def test_what_was_scored_in_training_is_left_alone(trained: Path) -> None:
+def test_a_score_from_training_is_left_alone(trained: Path) -> None:
     result = cli(trained, "mig,gaussian_tc", "--json")
-    told = json.loads(result.stdout)
-    assert [row["state"] for row in told["outcomes"]] == ["trained", "there"] * 4
+    outcomes = json.loads(result.stdout)["outcomes"]
+    assert [row["state"] for row in outcomes] == ["trained", "there"] * 4
     assert "left alone: final/mig, which the trials scored themselves" in result.stderr
     assert "mig" not in {
         row["metric"] for row in Ledger.existing(trained).of(tables.RESCORE, "mini")
     }
 
 
-def test_an_epochs_key_keeps_its_number_and_gets_an_identity(trained: Path) -> None:
-    before = [
-        json.loads(row["body"])["final"]["active_units"]
-        for row in Ledger.existing(trained).of(tables.REPORT, "mini")
-        if json.loads(row["body"])["final"]
-    ]
+def test_a_number_from_training_is_kept_and_gets_an_identity(trained: Path) -> None:
+    reports = Ledger.existing(trained).of(tables.REPORT, "mini")
+    finals = [json.loads(row["body"])["final"] for row in reports]
+    before = [final["active_units"] for final in finals if final]
     table = run_table.load_runs(trained, "mini").table
     assert sorted(table["final/active_units"]) == sorted(before)
     assert all(
@@ -166,12 +167,13 @@ def test_a_metric_of_several_models_compares_the_seeds_of_a_cell(trained: Path) 
 def test_a_metric_that_some_objectives_cannot_serve_is_skipped_there(trained: Path) -> None:
     result = rescore_sweep("mini", ["accuracy"], trained)
     assert states(result, "accuracy") == ["skipped", "skipped", "there", "there"]
-    assert result.outcomes[0].why == "needs discrete, which the codes of its objective have not"
+    assert result.outcomes[0].why == "needs discrete, which the codes of its objective do not have"
 
 
 def test_only_complete_trials_are_scored(tmp_path: Path) -> None:
-    sweep = finished(tmp_path, train={"epochs": 4, "batch_size": 32, "learning_rate": {"grid": [1e-2, 1e-3]}},
-                     pruning={"name": "asha", "metric": "mig", "rungs": [0.5], "reduction": 2})  # fmt: skip
+    train = {"epochs": 4, "batch_size": 32, "learning_rate": {"grid": [1e-2, 1e-3]}}
+    pruning = {"name": "asha", "metric": "mig", "rungs": [0.5], "reduction": 2}
+    sweep = finished(tmp_path, train=train, pruning=pruning)
     result = rescore_sweep("mini", ["gaussian_tc"], tmp_path)
     complete = [trial.number for trial in sweep.trials if trial.state == "COMPLETE"]
     assert len(complete) < len(sweep.trials)
@@ -180,29 +182,30 @@ def test_only_complete_trials_are_scored(tmp_path: Path) -> None:
     assert (table["final/gaussian_tc"].notna() == (table["state"] == "COMPLETE")).all()
 
 
-def test_missing_and_damaged_codes_are_named_the_others_go_on_and_they_follow_later(
+def test_missing_and_damaged_codes_are_named_the_others_scored_and_these_later(
     workspace: Path,
 ) -> None:
     first, second, *_ = hashes(workspace)
-    kept = [codes_of(workspace, trial).read_bytes() for trial in (first, second)]
+    contents = [codes_of(workspace, trial).read_bytes() for trial in (first, second)]
     codes_of(workspace, first).unlink()
-    codes_of(workspace, second).write_bytes(kept[1][:100])
+    codes_of(workspace, second).write_bytes(contents[1][:100])
     result = cli(workspace, "gaussian_tc,mig_hist20")
     assert result.exit_code == 1
     assert f"failed: trial 0: trials/{first}/artifacts/codes.npz: is missing" in result.stderr
     assert (
-        f"failed: trial 1: trials/{second}/artifacts/codes.npz: is no .npz, or a damaged one"
+        f"failed: trial 1: trials/{second}/artifacts/codes.npz: is not an .npz file, or is damaged"
         in result.stderr
     )
-    for trial, content in zip((first, second), kept, strict=True):
+    for trial, content in zip((first, second), contents, strict=True):
         codes_of(workspace, trial).write_bytes(content)
     again = rescore_sweep("mini", ["gaussian_tc", "mig_hist20"], workspace)
-    found = states(again, "gaussian_tc")
-    assert (again.exit_code, found) == (0, ["scored"] * 2 + ["there"] * (len(found) - 2))
-    assert all(set(counted.values()) == {1} for counted in points(workspace).values())
+    assert again.exit_code == 0
+    outcomes = states(again, "gaussian_tc")
+    assert outcomes == ["scored"] * 2 + ["there"] * (len(outcomes) - 2)
+    assert all(set(count.values()) == {1} for count in points(workspace).values())
 
 
-def test_seeds_without_mates_are_skipped_and_said(workspace: Path) -> None:
+def test_seeds_without_others_to_compare_are_skipped_with_a_reason(workspace: Path) -> None:
     with Ledger.existing(workspace).transaction() as tx:
         tx.update(tables.END, tables.END.c.trial == 1, state="FAILED")
         tx.delete(tables.END, tables.END.c.trial == 3)
@@ -214,12 +217,11 @@ def test_seeds_without_mates_are_skipped_and_said(workspace: Path) -> None:
     }
 
 
-def test_what_mlflow_has_not_got_is_counted_and_sent_by_the_next_command(workspace: Path) -> None:
+def test_what_mlflow_does_not_have_is_counted_and_sent_by_the_next_command(workspace: Path) -> None:
     rescore_sweep("mini", CHEAP, workspace)
     before = points(workspace)
-    with Ledger.existing(
-        workspace
-    ).transaction() as tx:  # as if killed before it was noted that MLflow has them
+    # As if killed before the ledger noted that MLflow has them.
+    with Ledger.existing(workspace).transaction() as tx:
         tx.update(tables.RESCORE, tables.RESCORE.c.metric == "gaussian_tc", run="")
     (row,) = sweep_status(workspace)
     assert row["exports"]["mlflow"]["rescored_behind"] == len(before)
@@ -236,11 +238,11 @@ def test_an_emptied_mlflow_gets_rescored_numbers_again(workspace: Path, tmp_path
             workspace, tmp_path / "emptied", ignore=shutil.ignore_patterns("mlflow.db*")
         )
     )
-    export(emptied)  # what `sweeps run` does, too
+    export(emptied)  # as `sweeps run` does
     assert points(emptied) == points(workspace)
 
 
-def test_codes_are_read_where_the_store_keeps_them(workspace: Path, tmp_path: Path) -> None:
+def test_codes_are_read_from_the_store_of_the_spec(workspace: Path, tmp_path: Path) -> None:
     shutil.move(workspace / "trials", tmp_path / "far" / "trials")
     ledger = Ledger.existing(workspace)
     row = ledger.sweep("mini")
@@ -253,18 +255,15 @@ def test_codes_are_read_where_the_store_keeps_them(workspace: Path, tmp_path: Pa
     }
 
 
-def test_a_reused_trial_is_scored_by_the_codes_of_its_hash(workspace: Path) -> None:
+def test_a_reused_trial_is_scored_on_the_codes_of_its_hash(workspace: Path) -> None:
     play(conductor(spec(name="other", **PLAIN), workspace))
     assert set(run_table.load_runs(workspace, "other").table["reused_from"]) == {"mini"}
     rescore_sweep("mini", ["gaussian_tc"], workspace)
     result = rescore_sweep("other", ["gaussian_tc"], workspace)
     assert set(states(result, "gaussian_tc")) == {"scored"}
-    tables_of = [
-        run_table.load_runs(workspace, name).table["final/gaussian_tc"].tolist()
-        for name in ("mini", "other")
-    ]
-    assert tables_of[0] == tables_of[1]
-    assert all(set(counted.values()) == {1} for counted in points(workspace, "other").values())
+    first, second = (run_table.load_runs(workspace, name).table for name in ("mini", "other"))
+    assert first["final/gaussian_tc"].tolist() == second["final/gaussian_tc"].tolist()
+    assert all(set(count.values()) == {1} for count in points(workspace, "other").values())
 
 
 def test_a_variant_keeps_its_dot_in_every_store(
@@ -323,20 +322,16 @@ def test_each_trial_is_scored_with_the_evaluation_seed_of_its_config(tmp_path: P
     finished(tmp_path, evaluation={"images": 64, "samples": 16, "final": ["mig"], "seed": 7})
     rescore_sweep("mini", ["elbo"], tmp_path)
     trial = hashes(tmp_path)[0]
-    found = codes_file.read(codes_of(tmp_path, trial))
+    codes = codes_file.read(codes_of(tmp_path, trial)).codes
     table = run_table.load_runs(tmp_path, "mini").table
     value = table["final/elbo_rate"][0]
-    assert (
-        value
-        == metrics.score("elbo", found.codes, seed=7).value
-        != metrics.score("elbo", found.codes).value
-    )
-    assert (
-        "final/elbo_error" not in table
-    )  # the ELBO of training stays, with nothing of the rate beside it
+    assert value == metrics.score("elbo", codes, seed=7).value
+    assert value != metrics.score("elbo", codes).value
+    # The ELBO of training is kept, without the error of the rescored one.
+    assert "final/elbo_error" not in table
 
 
-def test_a_sweep_that_runs_is_left_to_its_driver(workspace: Path) -> None:
+def test_a_running_sweep_is_not_rescored(workspace: Path) -> None:
     with lock.one_driver("mini", workspace):
         result = cli(workspace, "gaussian_tc")
     assert result.exit_code == 2
@@ -350,18 +345,18 @@ def test_a_sweep_that_runs_is_left_to_its_driver(workspace: Path) -> None:
         (
             "reconstruction",
             "mini",
-            "metric 'reconstruction' needs images, reconstructions, and stored codes hold none",
+            "metric 'reconstruction' needs images, reconstructions, which stored codes do not have",
         ),
         (
             "accuracy",
             "mini",
-            "metric 'accuracy' needs discrete, which the codes of sweep 'mini' have not",
+            "metric 'accuracy' needs discrete, which the codes of sweep 'mini' do not have",
         ),
         ("mig", "minii", "unknown sweep 'minii'; did you mean 'mini'?"),
         (",", "mini", "must name at least one metric"),
     ],
 )
-def test_a_users_mistake_exits_with_2_and_computes_nothing(
+def test_a_problem_of_the_request_exits_with_2_and_computes_nothing(
     names: str, name: str, message: str, played: Path
 ) -> None:
     result = cli(played, names, name=name)
@@ -371,7 +366,7 @@ def test_a_users_mistake_exits_with_2_and_computes_nothing(
     assert Ledger.existing(played).of(tables.RESCORE, "mini") == []
 
 
-def test_a_workspace_without_sweeps_or_complete_trials_says_so(tmp_path: Path) -> None:
+def test_a_workspace_without_sweeps_or_complete_trials_is_reported(tmp_path: Path) -> None:
     assert "no sweeps in" in cli(tmp_path, "mig").stderr
     finished(tmp_path)
     with Ledger.existing(tmp_path).transaction() as tx:
@@ -383,7 +378,7 @@ def test_a_workspace_without_sweeps_or_complete_trials_says_so(tmp_path: Path) -
     )
 
 
-def test_the_table_counts_trials_by_what_became_of_them(workspace: Path) -> None:
+def test_the_table_counts_trials_by_outcome(workspace: Path) -> None:
     rescore_sweep("mini", ["gaussian_tc"], workspace)
     header, *lines = cli(workspace, "gaussian_tc,mig_hist20").stdout.splitlines()
     assert header.split() == ["metric", "scored", "there", "trained", "skipped", "failed"]
