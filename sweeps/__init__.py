@@ -1,7 +1,7 @@
 """Sweeps of disentangling VAEs: one YAML file in, the β / reconstruction / TC / MIG trade-off out.
 
-`run` and `load_runs` are the whole Python interface. Both import what they need when they are
-called, so `import sweeps` is quick: it imports none of Ray, MLflow, Optuna and pandas.
+`run`, `load_runs` and `write_report` are the Python interface. They import what they need when they
+are called, so `import sweeps` is quick: it imports none of Ray, MLflow, Optuna and pandas.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from sweeps.spec.errors import SpecError
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["SpecError", "SweepError", "SweepResult", "load_runs", "run"]
+__all__ = ["SpecError", "SweepError", "SweepResult", "load_runs", "run", "write_report"]
 
 
 def run(
@@ -68,3 +68,17 @@ def load_runs(workspace: str | Path, name: str) -> pd.DataFrame:
     from sweeps.results import run_table
 
     return run_table.load_runs(Path(workspace), name).table
+
+
+def write_report(workspace: str | Path, name: str) -> Path:
+    """Write the report of a sweep and return the path of its page; the same as `sweeps report`.
+
+    Unlike the command it does not log the page to MLflow.
+
+    Raises:
+        LookupError: the workspace has no ledger, or no sweep of this name.
+    """
+    from sweeps.report import page
+    from sweeps.results import run_table
+
+    return page.write_report(run_table.load_runs(Path(workspace), name))

@@ -81,14 +81,14 @@ def loads(blob: bytes) -> Checkpoint:
     return Checkpoint(content["config"], content["config_hash"], content["report"], state)
 
 
-def weights(state: TrainState) -> bytes:
+def dump_weights(state: TrainState) -> bytes:
     """Return the weights alone, as a file that `torch.load(weights_only=True)` can read."""
     buffer = io.BytesIO()
     torch.save(_detached(state.weights), buffer)
     return buffer.getvalue()
 
 
-def weights_only(blob: bytes) -> dict[str, Tensor]:
+def load_weights_file(blob: bytes) -> dict[str, Tensor]:
     """Return the weights of a blob that `weights` wrote.
 
     Raises:

@@ -21,7 +21,7 @@ from vae_core import correlation
 from vae_core.data import DATASETS
 from vae_core.data.abstract import AbstractDataset
 from vae_core.hyperparameters import field_checks, registry, schedules
-from vae_core.likelihood import Name
+from vae_core.likelihood import LikelihoodName
 from vae_core.networks import NETWORKS, AbstractNetwork
 from vae_core.networks.initialise import Initialisation
 from vae_core.objectives import OBJECTIVES
@@ -40,13 +40,13 @@ def _selecting() -> tuple[str, ...]:
     return tuple(names)
 
 
-SELECTING = _selecting()
+SELECTION_METRICS = _selecting()
 """The metrics that can select the best epoch; larger is better.
 
 Of the metrics without labels only the ELBO can: total correlation is smallest where no latent codes
 anything."""
 
-CORRELATION = ("correlated", "correlation_width", "factor_table")
+CORRELATION_FIELDS = ("correlated", "correlation_width", "factor_table")
 """The fields of `TrainConfig` that change the joint distribution of the factors."""
 
 REVISION = 3
@@ -93,7 +93,7 @@ class TrainConfig:
     learning_rate: Annotated[float, Gt(0)] = 1e-3
     learning_rate_decay: Annotated[float, Gt(0), Le(1)] = 1.0
     decay_every: Annotated[float, Gt(0)] = 1.0
-    likelihood: Name = "bernoulli"
+    likelihood: LikelihoodName = "bernoulli"
     sigma: Annotated[float, Gt(0)] = 1.0
     initialisation: Initialisation | None = None
     correlated: tuple[tuple[str, str], ...] | tuple[str, str] = ()
@@ -141,11 +141,11 @@ class TrainConfig:
             )
 
     @property
-    def biased(self) -> bool:
+    def has_correlation(self) -> bool:
         """Whether the factors are correlated, so that images are not drawn uniformly."""
         return self.correlation_width is not None or self.factor_table is not None
 
-    def unfit(
+    def correlation_problems(
         self, names: Sequence[str], sizes: Sequence[int], *, grid: bool
     ) -> list[tuple[str, str]]:
         """Return (field, message) for every problem of the correlation with a data set's factors.
@@ -161,14 +161,14 @@ class TrainConfig:
         Raises:
             ValueError: there are no factors, or the correlation does not fit them.
         """
-        if not self.biased:
+        if not self.has_correlation:
             return None
         if factors is None:
             raise ValueError(
                 "train: correlated factors need ground-truth factors, which this data set does not "
                 "have; choose a data set with factors, or leave the correlation out"
             )
-        problems = self.unfit(factors.names, factors.sizes, grid=False)
+        problems = self.correlation_problems(factors.names, factors.sizes, grid=False)
         if problems:
             raise ValueError("; ".join(f"train.{message}" for _, message in problems))
         if self.factor_table is not None:
@@ -259,10 +259,9 @@ class EvaluationConfig:
                     "trial; leave it out of final, and after the sweep use "
                     f"`sweeps rescore NAME --metrics {name}`"
                 )
-        if self.best is not None and self.best not in SELECTING:
-            raise ValueError(
-                f"best: {registry.unknown('metric to select by', self.best, SELECTING)}"
-            )
+        if self.best is not None and self.best not in SELECTION_METRICS:
+            unknown = registry.unknown_name("metric to select by", self.best, SELECTION_METRICS)
+            raise ValueError(f"best: {unknown}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -298,8 +297,8 @@ class TrialConfig:
             "data": registry.describe(self.data, DATASETS),
             "objective": registry.describe(self.objective, OBJECTIVES),
             "network": registry.describe(self.network, NETWORKS),
-            "train": registry.plain(self.train),
-            "evaluation": registry.plain(self.evaluation),
+            "train": registry.fields_of(self.train),
+            "evaluation": registry.fields_of(self.evaluation),
             "seed": self.seed,
             "fingerprint": self.fingerprint,
         }
@@ -338,9 +337,9 @@ class TrialConfig:
                 "a trial's hash covers the content of its data: set `fingerprint` "
                 "(Data.fingerprint) first"
             )
-        train = registry.plain(self.train)
-        if not self.train.biased:
-            train = {key: value for key, value in train.items() if key not in CORRELATION}
+        train = registry.fields_of(self.train)
+        if not self.train.has_correlation:
+            train = {key: value for key, value in train.items() if key not in CORRELATION_FIELDS}
         content = self.to_dict() | {"train": train, "revision": REVISION}
         del content["data"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -190,7 +190,7 @@ def _name_problems(field: str, used: Iterable[str], level_counts: dict[str, int]
     messages: list[str] = []
     for name in dict.fromkeys(used):
         if name not in level_counts:
-            messages.append(f"{field}: {registry.unknown('factor', name, level_counts)}")
+            messages.append(f"{field}: {registry.unknown_name('factor', name, level_counts)}")
         elif level_counts[name] < 2:
             messages.append(
                 f"{field}: {name} has one level in this data set, so nothing can depend on it"

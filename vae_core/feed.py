@@ -98,7 +98,7 @@ def _columns(data: Data, names: Sequence[str] | None) -> tuple[int, ...]:
     known = data.factors.names
     if names is None:
         names = known
-    unknown = [registry.unknown("factor", name, known) for name in names if name not in known]
+    unknown = [registry.unknown_name("factor", name, known) for name in names if name not in known]
     if unknown:
         raise ValueError(f"label: {'; '.join(unknown)}")
     return tuple(known.index(name) for name in names)

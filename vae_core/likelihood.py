@@ -12,8 +12,8 @@ from torch.nn import functional
 
 from metrics.gaussian import LOG_2PI
 
-Name = Literal["bernoulli", "gaussian", "gaussian_learned"]
-LIKELIHOODS: tuple[Name, ...] = get_args(Name)
+LikelihoodName = Literal["bernoulli", "gaussian", "gaussian_learned"]
+LIKELIHOODS: tuple[LikelihoodName, ...] = get_args(LikelihoodName)
 
 
 class Likelihood(NamedTuple):
@@ -32,7 +32,7 @@ class Likelihood(NamedTuple):
     """Whether sigma is a weight."""
 
 
-def likelihood(name: Name, sigma: float = 1.0) -> Likelihood:
+def likelihood(name: LikelihoodName, sigma: float = 1.0) -> Likelihood:
     """Return a likelihood by name.
 
     - "bernoulli": the output is the logits of the pixels.

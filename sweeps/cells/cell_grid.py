@@ -67,7 +67,7 @@ def trial_config(
     return TrialConfig.from_dict(
         {
             "data": registry.describe(spec.data, DATASETS),
-            "evaluation": registry.plain(spec.parts(layout.objective).evaluation),
+            "evaluation": registry.fields_of(spec.parts(layout.objective).evaluation),
             **sections,
             "seed": seed,
             "fingerprint": fingerprint,

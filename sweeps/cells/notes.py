@@ -19,7 +19,7 @@ from vae_core.hyperparameters import registry
 from vae_core.networks import NETWORKS
 from vae_core.objectives import OBJECTIVES, AbstractAlternating
 
-LARGE = 512
+LARGEST_CHEAP_BATCH = 512
 """Largest batch, in images, for which the assignment of CascadeVAE takes less than 0.1 seconds.
 
 See docs/decisions.md.
@@ -48,7 +48,7 @@ def _network_notes(spec: SweepSpec) -> Iterator[str]:
     cautions: list[tuple[str, str]] = []
     for index in range(len(spec.objectives)):
         fields = spec.parts(index).network
-        for _, sample in registry_blocks.samples(fields):
+        for _, sample in registry_blocks.sample_blocks(fields):
             network = registry.build("network", sample, NETWORKS)
             cautions.append((fields["name"], network.caution))
     for name, caution in dict.fromkeys(cautions):
@@ -59,14 +59,14 @@ def _network_notes(spec: SweepSpec) -> Iterator[str]:
 def _timelines(spec: SweepSpec, index: int) -> list[Timeline]:
     """Return the timelines that the trials of an entry can have, at the samples of every space."""
     images, parts = spec.data.outline().images, spec.parts(index)
-    trains = [TrainConfig(**sample) for _, sample in registry_blocks.samples(parts.train)]
+    trains = [TrainConfig(**sample) for _, sample in registry_blocks.sample_blocks(parts.train)]
     objectives = [
         registry.build("objective", sample, OBJECTIVES)
-        for _, sample in registry_blocks.samples(parts.objective)
+        for _, sample in registry_blocks.sample_blocks(parts.objective)
     ]
     networks = [
         registry.build("network", sample, NETWORKS)
-        for _, sample in registry_blocks.samples(parts.network)
+        for _, sample in registry_blocks.sample_blocks(parts.network)
     ]
     latents = {network.latents for network in networks}
     lengths: dict[tuple[int | None, int | None, int], TrainConfig] = {}
@@ -145,7 +145,7 @@ def _decay_notes(spec: SweepSpec) -> Iterator[str]:
             spec.entry_settings, index, "train", "decay_every", "learning_rate_decay", *LENGTHS
         )
         where = spell(section)
-        for _, sample in registry_blocks.samples(spec.parts(index).train):
+        for _, sample in registry_blocks.sample_blocks(spec.parts(index).train):
             train = TrainConfig(**sample)
             steps = train.total_steps(images)
             last_rate = train.learning_rate_at(steps - 1, steps)
@@ -161,13 +161,16 @@ def _decay_notes(spec: SweepSpec) -> Iterator[str]:
 def _batch_notes(spec: SweepSpec) -> Iterator[str]:
     """Yield a note for every entry whose assignment is slow at its largest batch."""
     for index, entry in enumerate(spec.objectives):
-        samples = registry_blocks.samples(spec.parts(index).train)
+        samples = registry_blocks.sample_blocks(spec.parts(index).train)
         largest = max(TrainConfig(**sample).batch_size for _, sample in samples)
-        if issubclass(OBJECTIVES[str(entry["name"])], AbstractAlternating) and largest > LARGE:
+        if (
+            issubclass(OBJECTIVES[str(entry["name"])], AbstractAlternating)
+            and largest > LARGEST_CHEAP_BATCH
+        ):
             yield (
                 f"{_entry_path(index)} {entry['name']}: its assignment takes seconds per step at "
                 f"batch_size {largest} if the codes of the images are alike; "
-                f"use batch_size <= {LARGE}"
+                f"use batch_size <= {LARGEST_CHEAP_BATCH}"
             )
 
 

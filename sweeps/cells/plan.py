@@ -18,7 +18,7 @@ from sweeps.cells.timeline import Timeline
 from sweeps.spec.rungs import expected_epochs
 from sweeps.spec.space import from_unit
 from sweeps.spec.sweep_spec import SweepSpec
-from vae_core.config import CORRELATION, TrialConfig
+from vae_core.config import CORRELATION_FIELDS, TrialConfig
 from vae_core.data.abstract import Outline
 from vae_core.objectives.abstract import AbstractObjective
 from vae_core.training_loop import train
@@ -113,7 +113,7 @@ def _rungs(spec: SweepSpec, layout_timeline: Timeline) -> dict[int, int]:
     """Return index in `pruning.rungs` -> epoch of the rungs that are not skipped."""
     if spec.pruning is None:
         return {}
-    return timeline.judged_rungs(spec.pruning.rungs, layout_timeline)
+    return timeline.settled_rungs(spec.pruning.rungs, layout_timeline)
 
 
 def _share(spec: SweepSpec, layout_timeline: Timeline) -> float:
@@ -172,7 +172,7 @@ def _probe_config(config: TrialConfig, outline: Outline, data: Data) -> TrialCon
     """Return the config of a trial that trains two epochs on noise and evaluates almost nothing."""
     mapping: dict[str, Any] = config.to_dict()
     mapping["train"] |= {"epochs": 2, "steps": None, "images_per_epoch": None}
-    mapping["train"] |= dict.fromkeys(CORRELATION)  # to choose the next image takes no time
+    mapping["train"] |= dict.fromkeys(CORRELATION_FIELDS)  # to choose the next image takes no time
     mapping["train"]["correlated"] = ()
     mapping["fingerprint"] = ""  # noise is no data set
     # If there are factors, the evaluated images must contain every level.

@@ -80,7 +80,7 @@ def objective_of(config: Mapping[str, Any]) -> AbstractObjective:
     return registry.build("objective", config["objective"], OBJECTIVES)
 
 
-def judged_rungs(fractions: Sequence[float], timeline: Timeline) -> dict[int, int]:
+def settled_rungs(fractions: Sequence[float], timeline: Timeline) -> dict[int, int]:
     """Return index in `fractions` -> epoch, of the rungs at which a trial has settled.
 
     The other rungs are skipped: a schedule still runs there.

@@ -40,11 +40,11 @@ def render(
     source: Source = None, options: Options = None, cache: Cache = None, as_json: AsJson = False
 ) -> None:
     """Prepare a data set on disk: draw its images, or read them from the original files."""
-    from vae_core.data import render_to
+    from vae_core.data import prepare
 
     dataset = _dataset(source, options or [])
     try:
-        row = render_to(dataset, cache)
+        row = prepare(dataset, cache)
     # A file is missing or damaged, or a folder cannot be written to.
     except (ValueError, OSError) as error:
         raise _user_error(error) from error
@@ -110,7 +110,7 @@ def download(
     from vae_core.hyperparameters import registry
 
     if name not in DATASETS:
-        raise _user_error(registry.unknown("data set", name, DATASETS))
+        raise _user_error(registry.unknown_name("data set", name, DATASETS))
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

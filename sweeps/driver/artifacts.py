@@ -34,13 +34,13 @@ def final_artifacts(config: TrialConfig, data: Data, report: EpochReport) -> dic
             codes["weights"] = distribution
     files = {
         "codes.npz": _npz(codes),
-        "weights.pt": checkpoint.weights(report.state),
+        "weights.pt": checkpoint.dump_weights(report.state),
         "traversal.png": pictures.traversal_png(final.traversal, kl),
         "traversal.gif": pictures.traversal_gif(final.traversal, kl),
         "reconstructions.png": pictures.reconstructions_png(final.images, final.reconstructions),
     }
     if report.state.best is not None:
-        files["weights-best.pt"] = checkpoint.weights(
+        files["weights-best.pt"] = checkpoint.dump_weights(
             report.state._replace(weights=report.state.best.weights)
         )
     mig = final.scores.get("mig")

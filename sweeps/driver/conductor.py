@@ -8,7 +8,6 @@ drives it in a sweep, plain calls in tests.
 from __future__ import annotations
 
 import json
-import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -19,7 +18,14 @@ from sweeps.cells.names import Bracket
 from sweeps.failpoints import failpoint
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger, Transaction
-from sweeps.ledger.replay import CellProgress, TrialProgress, last_line, read_trials
+from sweeps.ledger.replay import (
+    CellProgress,
+    TrialProgress,
+    last_line,
+    new_cell,
+    read_cells,
+    read_trials,
+)
 from sweeps.ledger.states import AttemptOutcome, EndReason, TrialState, Verdict
 from sweeps.search import halving
 from sweeps.search.cell_outcome import all_reached, cell_outcome, mean_at
@@ -61,24 +67,11 @@ class Conductor:
         self._take_over()
 
     def _read_ledger(self) -> None:
-        """Set cells, trials and turn to what the ledger holds."""
-        sweep = self.spec.name
-        self.trials = read_trials(self._ledger, sweep)
-        for row in self._ledger.of(tables.CELL, sweep):
-            trials = [trial for trial in self.trials if trial.cell == row["number"]]
-            params = json.loads(row["params"])
-            # The bracket is computed anew, so that old and new cells share it even if an older
-            # version stored another name for it.
-            layout = self._layouts[row["layout"]]
-            bracket = names.bracket(self.spec, layout, params | layout.fixed)
-            cell = self._new_cell(row["number"], row["layout"], params, bracket, trials[0].config)
-            cell.trials.extend(trials)
-            self.cells.append(cell)
-            self._turn = row["turn"] + 1
-        for row in self._ledger.of(tables.DECISION, sweep):
-            cell = self.cells[row["cell"]]
-            cell.verdicts[row["rung"]] = Verdict(row["verdict"])
-            cell.values[row["rung"]] = math.nan if row["value"] is None else row["value"]
+        """Set trials, cells and turn to what the ledger holds."""
+        self.trials = read_trials(self._ledger, self.spec.name)
+        self.cells = read_cells(self._ledger, self.spec, self.trials, n_data=self._n_data)
+        turns = [row["turn"] for row in self._ledger.of(tables.CELL, self.spec.name)]
+        self._turn = max(turns, default=-1) + 1
 
     def _take_over(self) -> None:
         """Close the attempts that a dead driver left open, and settle every cell."""
@@ -149,8 +142,15 @@ class Conductor:
             return
         number = len(self.cells)
         bracket = names.bracket(self.spec, layout, drawn.params)
-        first_config = drawn.configs[0].to_dict()
-        cell = self._new_cell(number, layout.position, drawn.params, bracket, first_config)
+        cell = new_cell(
+            self.spec,
+            number=number,
+            layout=layout.position,
+            params=drawn.params,
+            bracket=bracket,
+            config=drawn.configs[0].to_dict(),
+            n_data=self._n_data,
+        )
         with self._ledger.transaction() as tx:
             tx.insert(
                 tables.CELL,
@@ -367,21 +367,6 @@ class Conductor:
     ) -> None:
         row = tables.ATTEMPT.c.id == trial.attempt
         tx.update(tables.ATTEMPT, row, outcome=outcome, ended=time.time(), message=message)
-
-    def _new_cell(
-        self,
-        number: int,
-        layout: int,
-        params: dict[str, Any],
-        bracket: Bracket,
-        config: Mapping[str, Any],
-    ) -> CellProgress:
-        """Return a cell without trials; `config` is that of any of its trials."""
-        cell_timeline = timeline.on_data(config, self._n_data)
-        rungs: dict[int, int] = {}
-        if self.spec.pruning is not None:
-            rungs = timeline.judged_rungs(self.spec.pruning.rungs, cell_timeline)
-        return CellProgress(number, layout, params, bracket, cell_timeline, rungs)
 
 
 def _bracket_columns(bracket: Bracket) -> dict[str, str]:

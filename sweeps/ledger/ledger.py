@@ -25,7 +25,7 @@ from sweeps.ledger.states import EndReason, TrialState, Verdict
 from sweeps.ledger.tables import DECISION, END, META, ORDER, REPORT, SWEEP, TRIAL, Row
 from sweeps.ledger.upgrade import upgrade
 from sweeps.storage.workspace import WorkspacePaths
-from vae_core.hyperparameters.registry import unknown
+from vae_core.hyperparameters.registry import unknown_name
 
 
 class Ledger:
@@ -106,7 +106,7 @@ class Ledger:
         """
         row = self.sweep(name)
         if row is None:
-            raise LookupError(unknown("sweep", name, self.sweep_names()))
+            raise LookupError(unknown_name("sweep", name, self.sweep_names()))
         return row
 
     def sweep_names(self) -> list[str]:

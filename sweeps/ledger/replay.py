@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sweeps.cells import timeline
+from sweeps.cells import cell_grid, names, timeline
 from sweeps.cells.names import Bracket
 from sweeps.cells.timeline import Timeline
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.states import CHARGED, AttemptOutcome, EndReason, TrialState, Verdict
+from sweeps.spec.sweep_spec import SweepSpec
 
 
 @dataclass
@@ -117,6 +119,62 @@ def read_trials(ledger: Ledger, sweep: str) -> list[TrialProgress]:
     return trials
 
 
+def read_cells(
+    ledger: Ledger, spec: SweepSpec, trials: Sequence[TrialProgress], *, n_data: int
+) -> list[CellProgress]:
+    """Return the cells of a sweep, with their trials and verdicts.
+
+    The bracket is computed anew, so that old and new cells share it even if an older version stored
+    another name for it.
+
+    Args:
+        ledger: of the workspace.
+        spec: of the sweep.
+        trials: of the sweep, as `read_trials` returns them.
+        n_data: number of images of the data set.
+    """
+    layouts = cell_grid.all_layouts(spec)
+    cells: list[CellProgress] = []
+    for row in ledger.of(tables.CELL, spec.name):
+        cell_trials = [trial for trial in trials if trial.cell == row["number"]]
+        params = json.loads(row["params"])
+        layout = layouts[row["layout"]]
+        cell = new_cell(
+            spec,
+            number=row["number"],
+            layout=row["layout"],
+            params=params,
+            bracket=names.bracket(spec, layout, params | layout.fixed),
+            config=cell_trials[0].config,
+            n_data=n_data,
+        )
+        cell.trials.extend(cell_trials)
+        cells.append(cell)
+    for row in ledger.of(tables.DECISION, spec.name):
+        cell = cells[row["cell"]]
+        cell.verdicts[row["rung"]] = Verdict(row["verdict"])
+        cell.values[row["rung"]] = math.nan if row["value"] is None else row["value"]
+    return cells
+
+
+def new_cell(
+    spec: SweepSpec,
+    *,
+    number: int,
+    layout: int,
+    params: dict[str, Any],
+    bracket: Bracket,
+    config: Mapping[str, Any],
+    n_data: int,
+) -> CellProgress:
+    """Return a cell without trials and verdicts; `config` is that of any of its trials."""
+    cell_timeline = timeline.on_data(config, n_data)
+    rungs: dict[int, int] = {}
+    if spec.pruning is not None:
+        rungs = timeline.settled_rungs(spec.pruning.rungs, cell_timeline)
+    return CellProgress(number, layout, params, bracket, cell_timeline, rungs)
+
+
 def has_collapsed(metrics: Mapping[str, float]) -> bool:
     """Return whether no latent is active at an epoch: the posterior equals the prior everywhere."""
     return metrics.get("active_units") == 0
@@ -140,7 +198,7 @@ def parked_trials(ledger: Ledger, sweep: str, trials: Sequence[TrialProgress]) -
         if trial.ended or not trial.first_steps:
             continue
         trial_timeline = timeline.of_config(trial.config, trial.first_steps)
-        rungs = timeline.judged_rungs(pruning["rungs"], trial_timeline)
+        rungs = timeline.settled_rungs(pruning["rungs"], trial_timeline)
         for rung, epoch in rungs.items():
             if epoch <= trial.epoch and (trial.cell, rung) not in judged:
                 parked.add(trial.number)

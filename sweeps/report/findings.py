@@ -27,7 +27,7 @@ def opening(runs: Runs) -> str:
     objectives = list(dict.fromkeys(runs.table["objective"])) if n else []
     subject = f"{n} trial" if n == 1 else f"{n} trials"
     if objectives:
-        subject += f" of {wording.listed(objectives)}"
+        subject += f" of {wording.and_list(objectives)}"
     sentences = [f"{subject}: {wording.states(runs.table)}."]
     n_collapsed = int(run_columns.collapsed(runs.table).sum())
     if n_collapsed:
@@ -99,9 +99,9 @@ def _measured(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 
 def _trend(points: pd.DataFrame, series: str, metric: str) -> str:
     """Return the sentence of `trends` for one series, by rising strength."""
-    strengths = run_columns.floats(points, "strength")
-    means = run_columns.floats(points, metric)
-    errors = run_columns.floats(points, f"{metric}_se")
+    strengths = run_columns.float_column(points, "strength")
+    means = run_columns.float_column(points, metric)
+    errors = run_columns.float_column(points, f"{metric}_se")
     symbol = wording.symbol(str(points["strength_name"].iloc[0]))
     steps = np.diff(means)
     if (steps < 0).all():
@@ -113,7 +113,7 @@ def _trend(points: pd.DataFrame, series: str, metric: str) -> str:
     mean_texts = [
         wording.number(float(mean), float(error)) for mean, error in zip(means, errors, strict=True)
     ]
-    strength_texts = [wording.plain(float(strength)) for strength in strengths]
+    strength_texts = [wording.value_text(float(strength)) for strength in strengths]
     sentence = (
         f"{wording.name(metric).capitalize()} {verb} {symbol} for {series}: "
         f"{', '.join(mean_texts)} ({symbol} = {', '.join(strength_texts)})."
@@ -189,7 +189,7 @@ def _at_one_strength(
     numbers = [wording.number(side[metric], side[f"{metric}_se"]) for side in (row, first)]
     note = ", within one standard error" if abs(gap) <= error else ""
     answer = "yes" if gap > 0 else "no"
-    strength = wording.plain(row["strength"])
+    strength = wording.value_text(row["strength"])
     text = f"{symbol} = {strength} {answer} ({numbers[0]} against {numbers[1]}{note})"
     return _AtOneStrength(gap > 0, text)
 
@@ -240,7 +240,7 @@ def _strengths_by_series(rows: pd.DataFrame) -> list[str]:
     texts: list[str] = []
     for series, cells in rows.groupby("series", sort=False):
         symbol = wording.symbol(str(cells["strength_name"].iloc[0]))
-        strengths = [wording.plain(value) for value in sorted(cells["strength"].dropna())]
+        strengths = [wording.value_text(value) for value in sorted(cells["strength"].dropna())]
         if strengths:
             texts.append(f"{series} at {symbol} = {', '.join(strengths)}")
         else:

@@ -77,7 +77,7 @@ def write_report(runs: Runs, *, folder: Path | None = None) -> Path:
         runs: the sweep.
         folder: where to write; by default `<workspace>/reports/<name>`.
     """
-    runs = run_columns.framed(runs)
+    runs = run_columns.with_report_columns(runs)
     if folder is None:
         folder = WorkspacePaths(runs.workspace).report(runs.name)
     (folder / "figures").mkdir(parents=True, exist_ok=True)

@@ -79,13 +79,13 @@ def _compare_number(runs: Runs, row: PublishedRow, metric: str) -> Comparison:
     matches = matching_trials(runs.table, row.where)
     is_complete = (runs.table["state"] == TrialState.COMPLETE).to_numpy()
     last = np.where(matches, run_columns.values(runs.table, metric), math.nan)
-    best_epoch = run_columns.floats(runs.table, f"best/{metric}")
+    best_epoch = run_columns.float_column(runs.table, f"best/{metric}")
     chosen = np.where(matches & is_complete, best_epoch, math.nan)
     measured = runs.table.loc[~np.isnan(last)]
     method = [str(row.where["objective"])]
     for key, value in row.where.items():
         if key != "objective":
-            method.append(f"{key} {wording.plain(value)}")
+            method.append(f"{key} {wording.value_text(value)}")
     return Comparison(
         method=", ".join(method),
         metric=metric,
@@ -110,7 +110,7 @@ def matching_trials(table: pd.DataFrame, where: Mapping[str, Scalar]) -> np.ndar
 def _best_value(values: np.ndarray, metric: str) -> float:
     """Return the best value that is not NaN; NaN if there is none or neither end is better."""
     known = values[~np.isnan(values)]
-    end = published.better(metric)
+    end = published.better_end(metric)
     if not len(known) or end is None:
         return math.nan
     return float(known.max() if end == "max" else known.min())
@@ -140,7 +140,7 @@ def comparison_table(
         cells = [
             TableCell(comparison.method),
             number_cell(_published_text(comparison.published)),
-            number_cell(wording.plain(comparison.published.best)),
+            number_cell(wording.value_text(comparison.published.best)),
             number_cell(_mean_text(comparison.last, comparison)),
             number_cell(wording.number(comparison.last_best)),
             number_cell(str(comparison.last.n)),
@@ -184,8 +184,8 @@ def _seeds_text(comparison: Comparison) -> str:
 
 def _published_text(number: PublishedNumber) -> str:
     """Return a published number with the digits that it was published with."""
-    mean = wording.plain(number.mean)
-    return mean if number.sd is None else f"{mean} ({wording.plain(number.sd)})"
+    mean = wording.value_text(number.mean)
+    return mean if number.sd is None else f"{mean} ({wording.value_text(number.sd)})"
 
 
 def _mean_text(mean: Mean, comparison: Comparison) -> str:
@@ -205,7 +205,7 @@ def order_sentence(table: Published, metric: str, comparisons: Sequence[Comparis
     be ordered.
     """
     ordered = [comparison for comparison in comparisons if _our_mean(table, comparison).n]
-    end = published.better(metric)
+    end = published.better_end(metric)
     pairs = [
         (a, b)
         for a, b in itertools.combinations(ordered, 2)

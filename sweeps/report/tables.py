@@ -58,7 +58,7 @@ def strengths(runs: Runs) -> Table:
     for row in rows:
         cells = _bracket_cells(row)
         for column in parameters:
-            cells.append(TableCell(wording.plain(row.get(column)) if row["n"] else "–"))
+            cells.append(TableCell(wording.value_text(row.get(column)) if row["n"] else "–"))
         cells += [number_cell(str(row[count])) for count in counts]
         cells += [number_cell(_mean_text(row, metric)) for metric in metrics]
         if has_mig:
@@ -183,9 +183,9 @@ def trials(runs: Runs) -> Table:
             number_cell(str(row["number"])),
             TableCell(str(row["trial"]), "hash"),
             TableCell(str(row["objective"])),
-            number_cell(wording.plain(float(row["strength"]))),
+            number_cell(wording.value_text(float(row["strength"]))),
         ]
-        cells += [TableCell(wording.plain(row[column])) for column in parameters]
+        cells += [TableCell(wording.value_text(row[column])) for column in parameters]
         cells += [
             number_cell(str(row["seed"])),
             TableCell(str(row["state"]).lower(), "state"),
@@ -227,7 +227,7 @@ def _bracket_heads(runs: Runs) -> list[TableHead]:
 
 def _bracket_cells(row: Mapping[str, Any]) -> list[TableCell]:
     """Return the first two cells of a bracket's row."""
-    return [TableCell(str(row["series"])), number_cell(wording.plain(row["strength"]))]
+    return [TableCell(str(row["series"])), number_cell(wording.value_text(row["strength"]))]
 
 
 def _short_name(metric: str) -> str:
@@ -256,7 +256,7 @@ def _level_range(runs: Runs, metric: str, which: Literal["chance", "ceiling"]) -
 
     They differ if their factors come from different distributions.
     """
-    column = run_columns.floats(run_columns.complete(runs.table), f"final/{metric}_{which}")
+    column = run_columns.float_column(run_columns.complete(runs.table), f"final/{metric}_{which}")
     known = column[~np.isnan(column)]
     if not len(known):
         return "–"
@@ -272,8 +272,8 @@ def _level_text(value: float) -> str:
 def _has_last_and_best(table: pd.DataFrame, metric: str) -> bool:
     """Return whether a metric was measured with the last and with the best weights."""
     rows = run_columns.complete(table)
-    last = run_columns.floats(rows, f"final/{metric}")
-    of_best = run_columns.floats(rows, f"best/{metric}")
+    last = run_columns.float_column(rows, f"final/{metric}")
+    of_best = run_columns.float_column(rows, f"best/{metric}")
     return not np.isnan(last).all() and not np.isnan(of_best).all()
 
 

@@ -72,7 +72,7 @@ def parameter(column: str) -> str:
     return column.partition(".")[2].replace("_", " ")
 
 
-def plain(value: object) -> str:
+def value_text(value: object) -> str:
     """Return the value of a parameter as text.
 
     A float has no trailing zeros (4, not 4.0), and four digits if it has more than six. None, NaN
@@ -130,7 +130,7 @@ def strengths(rows: pd.DataFrame) -> list[str]:
     """Return "β 4" for every row of cells or brackets."""
     labels: list[str] = []
     for strength_name, value in zip(rows["strength_name"], rows["strength"], strict=True):
-        labels.append(f"{symbol(str(strength_name))} {plain(float(value))}")
+        labels.append(f"{symbol(str(strength_name))} {value_text(float(value))}")
     return labels
 
 
@@ -146,7 +146,7 @@ def seed_list(seeds: Sequence[int]) -> str:
     return f"{seeds[0]}–{seeds[-1]}" if is_range else ", ".join(map(str, seeds))
 
 
-def listed(names: Sequence[str]) -> str:
+def and_list(names: Sequence[str]) -> str:
     """Return "a", "a and b" or "a, b and c"."""
     parts = [", ".join(names[:-1]), *names[-1:]]
     return " and ".join(part for part in parts if part)
@@ -201,9 +201,9 @@ def cell(row: Mapping[str, object], runs: Runs) -> str:
     strength = str(row["strength_name"])
     parts = [str(row["objective"])]
     if strength:
-        parts.append(f"{symbol(strength)} = {plain(row['strength'])}")
+        parts.append(f"{symbol(strength)} = {value_text(row['strength'])}")
     for column in run_series.parameters(runs.table):
-        value = plain(row.get(column))
+        value = value_text(row.get(column))
         if column != f"objective.{strength}" and value != "–":
             parts.append(f"{parameter(column)} {value}")
     return ", ".join(parts)

@@ -16,14 +16,7 @@ import pandas as pd
 
 from sweeps.ledger.states import TrialState
 from sweeps.results.pareto import Direction
-from sweeps.results.run_columns import (
-    UNFINISHED,
-    collapsed,
-    complete,
-    floats,
-    source,
-    values,
-)
+from sweeps.results.run_columns import UNFINISHED, collapsed, complete, float_column, source, values
 from sweeps.results.run_series import distributions, parameters, series
 from sweeps.results.run_table import Runs
 from vae_core.epoch_metrics import COMMON_METRICS
@@ -158,7 +151,7 @@ def best_trial(runs: Runs, objective: str, goal: GoalMetric) -> dict[str, Any] |
 
 def level(runs: Runs, metric: str, which: Literal["chance", "ceiling"]) -> float:
     """Return the mean chance or ceiling of a score over the COMPLETE trials, NaN if unknown."""
-    return mean(floats(complete(runs.table), f"final/{metric}_{which}")).value
+    return mean(float_column(complete(runs.table), f"final/{metric}_{which}")).value
 
 
 class _Trials(NamedTuple):
@@ -182,7 +175,7 @@ class _Trials(NamedTuple):
 def _trial_columns(runs: Runs, metrics: Sequence[str]) -> _Trials:
     """Return the columns of the trials; of the metrics only those that were measured."""
     table = runs.table
-    strength = floats(table, "strength")
+    strength = float_column(table, "strength")
     points = [
         f"{bracket} @ {value!r}"
         for bracket, value in zip(table["bracket"], strength.tolist(), strict=True)

@@ -45,7 +45,7 @@ def source(table: pd.DataFrame, metric: str) -> Source:
     of the epoch also has the number of the whole data set. So one mean never mixes the two.
     """
     rows = complete(table)
-    final, epoch = floats(rows, f"final/{metric}"), floats(rows, metric)
+    final, epoch = float_column(rows, f"final/{metric}"), float_column(rows, metric)
     only_epoch = np.isnan(final) & ~np.isnan(epoch)
     if not np.isnan(final).all() and not only_epoch.any():
         return "final"
@@ -56,10 +56,10 @@ def values(table: pd.DataFrame, metric: str) -> np.ndarray:
     """Return a metric of every trial, (n,); NaN if it is missing or the trial is not COMPLETE."""
     name = f"final/{metric}" if source(table, metric) == "final" else metric
     is_complete = (table["state"] == TrialState.COMPLETE).to_numpy()
-    return np.where(is_complete, floats(table, name), math.nan)
+    return np.where(is_complete, float_column(table, name), math.nan)
 
 
-def framed(runs: Runs) -> Runs:
+def with_report_columns(runs: Runs) -> Runs:
     """Return the runs with the columns that the report page needs.
 
     A sweep without trials has a table without columns, a sweep without reports has curves without
@@ -75,7 +75,7 @@ def framed(runs: Runs) -> Runs:
 
 def collapsed(table: pd.DataFrame) -> np.ndarray:
     """Return which trials ended without any active unit, (n,) bool."""
-    return floats(table, "collapsed") == 1
+    return float_column(table, "collapsed") == 1
 
 
 def counts(table: pd.DataFrame) -> dict[str, int]:
@@ -91,7 +91,7 @@ def counts(table: pd.DataFrame) -> dict[str, int]:
     return result
 
 
-def floats(table: pd.DataFrame, name: object) -> np.ndarray:
+def float_column(table: pd.DataFrame, name: object) -> np.ndarray:
     """Return a column as floats, (n,); NaN where it is missing or not a number."""
     if name not in table.columns:
         return np.full(len(table), math.nan)

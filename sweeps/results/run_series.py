@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweeps.results.run_columns import floats
+from sweeps.results.run_columns import float_column
 from sweeps.results.run_table import Runs
 
 _CONFIG_PREFIXES = ("data.", "network.", "train.", "objective.")
@@ -36,10 +36,10 @@ def _varies(table: pd.DataFrame, column: object) -> bool:
 
 def _is_strength(rows: pd.DataFrame, column: object) -> bool:
     """Return whether a column holds the same numbers as the strength, not all of them NaN."""
-    strength = floats(rows, "strength")
+    strength = float_column(rows, "strength")
     if np.isnan(strength).all():
         return False
-    return np.array_equal(floats(rows, column), strength, equal_nan=True)
+    return np.array_equal(float_column(rows, column), strength, equal_nan=True)
 
 
 def strength_names(runs: Runs) -> list[str]:

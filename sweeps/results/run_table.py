@@ -238,7 +238,7 @@ def _config_columns(config: Mapping[str, Any]) -> dict[str, Any]:
     A stored config does not have the fields of training that were added to the code later. They
     get their defaults.
     """
-    train = registry.plain(TrainConfig(epochs=1))
+    train = registry.fields_of(TrainConfig(epochs=1))
     for length in LENGTHS:
         del train[length]
     train |= config["train"]
@@ -310,7 +310,7 @@ def _rungs(pruning: Mapping[str, Any] | None, trial_timeline: Timeline | None) -
     """Return the epochs of the rungs that judge a trial; [] before its first report."""
     if pruning is None or trial_timeline is None:
         return []
-    return list(timeline.judged_rungs(pruning["rungs"], trial_timeline).values())
+    return list(timeline.settled_rungs(pruning["rungs"], trial_timeline).values())
 
 
 def _capacity(

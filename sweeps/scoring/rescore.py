@@ -30,7 +30,7 @@ from sweeps.scoring.score_codes import ScoreError, failure_text, has_weights, mi
 from sweeps.storage import lock
 from sweeps.storage.files import AbstractFiles, open_files
 from sweeps.storage.workspace import TrialPaths
-from vae_core.evaluation.final_scores import flattened
+from vae_core.evaluation.final_scores import flat_numbers
 
 CODES = "codes.npz"
 
@@ -308,7 +308,7 @@ def _record(
 
     A number that training reported under the same key is kept: `final` has the numbers of training.
     """
-    numbers = {key: value for key, value in flattened(name, result).items() if key not in final}
+    numbers = {key: value for key, value in flat_numbers(name, result).items() if key not in final}
     body = {
         "value": result.value,
         "numbers": numbers,

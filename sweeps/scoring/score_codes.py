@@ -65,7 +65,7 @@ def read_options(settings: Sequence[str]) -> Options:
             problems.append(f"--set {setting}: {rule}")
             continue
         try:
-            options.setdefault(name, {})[option] = yaml_reader.scalar_or_flow(value)
+            options.setdefault(name, {})[option] = yaml_reader.parse_value(value)
         except SpecError as error:
             problems.extend(f"--set {setting}: {problem.message}" for problem in error.problems)
     if problems:

@@ -9,18 +9,18 @@ import metrics
 from sweeps.spec import registry_blocks
 from sweeps.spec.draft import Draft, no_factors
 from sweeps.spec.errors import Problems, SpecPath, spell
-from vae_core.config import CORRELATION, TrainConfig
+from vae_core.config import CORRELATION_FIELDS, TrainConfig
 
 
 def check(draft: Draft, problems: Problems) -> None:
     """Check the correlation that each entry trains and evaluates with."""
     for index, block in enumerate(draft.trains()):
-        section = draft.deciding_section(index, "train", *CORRELATION)
+        section = draft.deciding_section(index, "train", *CORRELATION_FIELDS)
         if block.get("correlated") and "correlation_width" not in block:
             rule = f"{spell(section)}.correlation_width is missing; correlated needs it"
             problems.add((*section, "correlated"), f"{rule}, as in correlation_width: 0.2")
-        configs = [TrainConfig(**sample) for _, sample in registry_blocks.samples(block)]
-        is_correlated = any(config.biased for config in configs)
+        configs = [TrainConfig(**sample) for _, sample in registry_blocks.sample_blocks(block)]
+        is_correlated = any(config.has_correlation for config in configs)
         if draft.lacks_factors:
             if is_correlated or any(config.correlated for config in configs):
                 rule = no_factors("a correlation")
@@ -41,7 +41,7 @@ def _check_factors(
     names, sizes = draft.outline.factor_names, draft.outline.factor_sizes
     is_full_grid = draft.outline.images == math.prod(sizes)
     for config in configs:
-        for field, message in config.unfit(names, sizes, grid=is_full_grid):
+        for field, message in config.correlation_problems(names, sizes, grid=is_full_grid):
             problems.add((*section, field), f"{spell(section)}.{message}")
 
 

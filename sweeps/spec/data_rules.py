@@ -23,7 +23,7 @@ def check_lengths(draft: Draft, problems: Problems) -> None:
         return
     for index, train in enumerate(draft.trains()):
         section = draft.deciding_section(index, "train", "batch_size", "images_per_epoch")
-        for _, sample in registry_blocks.samples(train):
+        for _, sample in registry_blocks.sample_blocks(train):
             try:
                 epochs = TrainConfig(**sample).total_epochs(draft.outline.images)
             except ValueError as error:  # "batch_size must …"
@@ -66,7 +66,7 @@ def check_inputs(draft: Draft, problems: Problems) -> None:
             for name in wiring.label or ():
                 if name not in factor_names:
                     label_path = (*path, "label")
-                    unknown = registry.unknown("factor", name, factor_names)
+                    unknown = registry.unknown_name("factor", name, factor_names)
                     problems.add(label_path, f"{spell(label_path)}: {unknown}")
 
 
@@ -74,7 +74,7 @@ def _wirings(objective: Mapping[str, Any]) -> list[Wiring]:
     """Return what an objective reads and trains on, at every sample of its spaces."""
     return [
         registry.build("objective", sample, OBJECTIVES).wiring
-        for _, sample in registry_blocks.samples(objective)
+        for _, sample in registry_blocks.sample_blocks(objective)
     ]
 
 

@@ -11,7 +11,7 @@ import metrics
 from sweeps.spec import field_docs
 from sweeps.spec.parse import REQUIRED, SECTIONS
 from sweeps.spec.space import FINITE, INTERVALS
-from vae_core.config import SELECTING, EvaluationConfig, TrainConfig
+from vae_core.config import SELECTION_METRICS, EvaluationConfig, TrainConfig
 from vae_core.data import DATASETS
 from vae_core.networks import NETWORKS
 from vae_core.objectives import OBJECTIVES
@@ -127,7 +127,7 @@ def _evaluation() -> Schema:
     row["properties"]["final"]["items"] = {"enum": _final_metrics()}
     row["properties"]["best"] = {
         **row["properties"]["best"],
-        "anyOf": [{"enum": list(SELECTING)}, {"type": "null"}],
+        "anyOf": [{"enum": list(SELECTION_METRICS)}, {"type": "null"}],
     }
     return {"anyOf": [row, {"type": "null"}]}
 

@@ -18,7 +18,7 @@ def check_goals(draft: Draft, problems: Problems) -> None:
     """Check that goals and pruning use metrics of every epoch, and that no two goals are alike."""
     for path, name in _metrics_of_epochs(draft):
         if name not in COMMON_METRICS:
-            unknown = registry.unknown("per-epoch metric", name, COMMON_METRICS)
+            unknown = registry.unknown_name("per-epoch metric", name, COMMON_METRICS)
             problems.add(path, f"{spell(path)}: {unknown}")
         elif EPOCH_METRICS[name].needs_factors and draft.lacks_factors:
             problems.add(path, f"{spell(path)}: {no_factors(name)}; use elbo")
@@ -105,7 +105,7 @@ def _entries_without_discrete_codes(draft: Draft, entries: Sequence[int]) -> lis
             continue
         has_codes = [
             bool(registry.build("objective", sample, OBJECTIVES).wiring.reads_code)
-            for _, sample in registry_blocks.samples(objective)
+            for _, sample in registry_blocks.sample_blocks(objective)
         ]
         if not all(has_codes):
             without_codes.append(f"{spell(('objectives', index))} {objective['name']}")

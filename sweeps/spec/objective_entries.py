@@ -171,7 +171,7 @@ def _read_evaluation(value: Any, path: SpecPath, problems: Problems) -> dict[str
     for key in value:
         key_path = (*path, key)
         if key not in adapters:
-            unknown = registry.unknown("field", key, ["final"])
+            unknown = registry.unknown_name("field", key, ["final"])
             problems.add(key_path, f"{spell(key_path)}: {unknown}")
         elif key != "final":
             rule = "is shared by all objectives, so that their scores can be compared"
@@ -185,4 +185,6 @@ def _read_evaluation(value: Any, path: SpecPath, problems: Problems) -> dict[str
     problems.extend(metric_problems)
     if len(metric_problems) > 0:
         return {}
-    return {"final": type_hints.read(adapters["final"], value["final"], final_path, problems)}
+    return {
+        "final": type_hints.check_value(adapters["final"], value["final"], final_path, problems)
+    }

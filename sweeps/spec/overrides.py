@@ -50,14 +50,14 @@ def _apply_override(mapping: dict[str, Any], locations: Locations, override: str
     if not equals or not all(parts):
         return [Problem(None, (), "must be path=value, as in train.epochs=3", origin)]
     try:
-        value = yaml_reader.scalar_or_flow(value_text)
+        value = yaml_reader.parse_value(value_text)
     except SpecError as error:
         return [Problem(None, (), problem.message, origin) for problem in error.problems]
     try:
         for target in list(_targets(mapping, parts, ())):
             if isinstance(value, list | dict):
                 # Parse again, so that two targets never share one list.
-                target.container[target.key] = yaml_reader.scalar_or_flow(value_text)
+                target.container[target.key] = yaml_reader.parse_value(value_text)
             else:
                 target.container[target.key] = value
             _note_origin(locations, target.path, origin)

@@ -96,7 +96,7 @@ def read(mapping: Mapping[str, Any], problems: Problems, *, files: bool = True) 
 def _check_keys(mapping: Mapping[str, Any], problems: Problems) -> None:
     for key in mapping:
         if key not in KEYS:
-            problems.add((key,), registry.unknown("key", key, KEYS))
+            problems.add((key,), registry.unknown_name("key", key, KEYS))
     for key in REQUIRED:
         if key not in mapping:
             problems.add((), f"{key} is missing; a spec needs {', '.join(REQUIRED)}")
@@ -259,7 +259,7 @@ def _read_section(key: str, value: Any, problems: Problems) -> Any:
     """Return a section of `SECTIONS` as its model; None if it has a problem."""
     model = SECTIONS[key][1]
     known_keys = () if model is None else model.model_fields
-    section = type_hints.read(_adapter(key), value, (key,), problems, known_keys=known_keys)
+    section = type_hints.check_value(_adapter(key), value, (key,), problems, known_keys=known_keys)
     return _unless_problem(key, section, problems)
 
 

@@ -101,7 +101,7 @@ PublishedTables = Annotated[
 ]
 
 
-def better(metric: str) -> Literal["max", "min"] | None:
+def better_end(metric: str) -> Literal["max", "min"] | None:
     """Return which end of a metric is better; None if neither is.
 
     Raises:
@@ -143,17 +143,17 @@ def _check_row(
     objective = str(row.where["objective"])
     if objective not in objectives:
         name_path = (*path, "where", "objective")
-        unknown = registry.unknown("objective of this spec", objective, objectives)
+        unknown = registry.unknown_name("objective of this spec", objective, objectives)
         problems.add(name_path, f"{spell(name_path)}: {unknown}")
     for name in row.where:
         if name not in ("objective", *parameters):
             name_path = (*path, "where", name)
-            unknown = registry.unknown("parameter", name, parameters)
+            unknown = registry.unknown_name("parameter", name, parameters)
             problems.add(name_path, f"{spell(name_path)}: {unknown}")
     for name in row.values:
         name_path = (*path, "values", name)
         try:
-            better(name)
+            better_end(name)
         except ValueError as error:
             problems.add(name_path, f"{spell(name_path)}: {error}")
 

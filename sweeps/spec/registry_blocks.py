@@ -50,7 +50,7 @@ def read_named(
     name = value["name"]
     if not isinstance(name, str) or name not in known:
         name_path = (*path, "name")
-        problems.add(name_path, f"{spell(name_path)}: {registry.unknown(kind, name, known)}")
+        problems.add(name_path, f"{spell(name_path)}: {registry.unknown_name(kind, name, known)}")
         return {}
     fields = {key: item for key, item in value.items() if key != "name" and key not in other_keys}
     block = read_fields(
@@ -139,11 +139,11 @@ def read_each_field(
         elif spaces and isinstance(item, Mapping) and not _fits(adapters[key], item):
             block[key] = _read_space(adapters[key], item, field_path, problems)
         else:
-            block[key] = type_hints.read(adapters[key], item, field_path, problems)
+            block[key] = type_hints.check_value(adapters[key], item, field_path, problems)
     return block
 
 
-def samples(block: Mapping[str, Any]) -> Iterator[tuple[str | None, dict[str, Any]]]:
+def sample_blocks(block: Mapping[str, Any]) -> Iterator[tuple[str | None, dict[str, Any]]]:
     """Yield blocks without spaces, with the field that was varied.
 
     Together they hold every value to check. The first sample has the first value of every space
@@ -189,7 +189,7 @@ def _problems_of_samples(cls: type, block: Mapping[str, Any], path: SpecPath) ->
     """
     problems = Problems()
     messages: set[str] = set()
-    for varied_field, sample in samples(block):
+    for varied_field, sample in sample_blocks(block):
         try:
             cls(**sample)
         except (ValueError, TypeError, OSError) as error:
@@ -246,7 +246,7 @@ def _read_space(
         return mapping
     (kind,) = mapping
     values = [
-        type_hints.read(adapter, point, (*path, kind, index), problems)
+        type_hints.check_value(adapter, point, (*path, kind, index), problems)
         for index, point in enumerate(space.points(parsed))
     ]
     if isinstance(parsed, Grid | Choice):
@@ -260,7 +260,7 @@ def _fits(adapter: TypeAdapter[Any], mapping: Mapping[str, Any]) -> bool:
     if set(mapping) & set(space.SPACES):
         return False
     problems = Problems()
-    type_hints.read(adapter, mapping, (), problems)
+    type_hints.check_value(adapter, mapping, (), problems)
     return len(problems) == 0
 
 
@@ -268,4 +268,4 @@ def _suggest_field(key: str, known: Collection[str]) -> str:
     """Return `did you mean 'epochs'? known: …` for an unknown field."""
     if not known:
         return "it has no fields"
-    return registry.unknown("field", key, known).partition("; ")[2]
+    return registry.unknown_name("field", key, known).partition("; ")[2]

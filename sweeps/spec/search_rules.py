@@ -82,7 +82,7 @@ def check_tradeoff(draft: Draft, problems: Problems) -> None:
     for index, name in enumerate(names):
         path: SpecPath = ("tradeoff", "by", index)
         if name not in draft.parameters:
-            unknown = registry.unknown("parameter", name, draft.parameters)
+            unknown = registry.unknown_name("parameter", name, draft.parameters)
             problems.add(path, f"{spell(path)}: {unknown}")
             continue
         if name in names[:index]:

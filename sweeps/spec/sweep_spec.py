@@ -83,7 +83,7 @@ class SweepSpec(BaseModel):
             "goal": [goal.model_dump(mode="json") for goal in self.goal],
             "tradeoff": self.tradeoff.model_dump(mode="json"),
             "pruning": None if self.pruning is None else self.pruning.model_dump(mode="json"),
-            "evaluation": registry.plain(self.evaluation),
+            "evaluation": registry.fields_of(self.evaluation),
             "resources": self.resources.model_dump(mode="json"),
             "budget": self.budget.model_dump(mode="json"),
             "checkpoint": self.checkpoint.model_dump(mode="json"),

@@ -35,7 +35,7 @@ def adapters(cls: type) -> dict[str, TypeAdapter[Any]]:
     }
 
 
-def read(
+def check_value(
     adapter: TypeAdapter[Any],
     value: Any,
     path: SpecPath,
@@ -139,7 +139,9 @@ def _add_key_problem(
         message = f"{spell(key_path)} is missing; {spell(mapping_path)} needs it"
         problems.add(mapping_path, message)
     else:
-        problems.add(key_path, f"{spell(key_path)}: {registry.unknown('key', key, known_keys)}")
+        problems.add(
+            key_path, f"{spell(key_path)}: {registry.unknown_name('key', key, known_keys)}"
+        )
 
 
 def _broken_rule(all_details: list[ErrorDetails]) -> str:

@@ -91,7 +91,7 @@ def parse(text: str, *, source: str = "") -> Document:
     raise SpecError([*reader.problems, Problem(1, (), message)], source=source)
 
 
-def scalar_or_flow(text: str, *, source: str = "") -> Any:
+def parse_value(text: str, *, source: str = "") -> Any:
     """Return the value of a YAML text of any kind (`0.5`, `{grid: [1, 2]}`), for `--set`.
 
     Raises:

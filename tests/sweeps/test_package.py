@@ -11,7 +11,8 @@ import sweeps
 
 
 def test_the_package_offers_what_it_lists() -> None:
-    assert sorted(sweeps.__all__) == ["SpecError", "SweepError", "SweepResult", "load_runs", "run"]
+    errors_and_results = ["SpecError", "SweepError", "SweepResult"]
+    assert sorted(sweeps.__all__) == [*errors_and_results, "load_runs", "run", "write_report"]
     assert all(hasattr(sweeps, name) for name in sweeps.__all__)
 
 

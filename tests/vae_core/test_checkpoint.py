@@ -61,17 +61,21 @@ def test_blob_of_a_later_format_is_refused(
 
 
 def test_weights_alone_are_a_plain_state_dict(report: EpochReport) -> None:
-    blob = checkpoint.weights(report.state)
+    blob = checkpoint.dump_weights(report.state)
     state_dict = torch.load(io.BytesIO(blob), weights_only=True)
-    assert state_dict.keys() == checkpoint.weights_only(blob).keys() == report.state.weights.keys()
+    assert (
+        state_dict.keys()
+        == checkpoint.load_weights_file(blob).keys()
+        == report.state.weights.keys()
+    )
     with pytest.raises(ValueError, match="not a weights file"):
-        checkpoint.weights_only(blob[:100])
+        checkpoint.load_weights_file(blob[:100])
 
 
 def test_views_are_saved_without_the_storage_behind_them(report: EpochReport) -> None:
-    size = len(checkpoint.weights(report.state))
+    size = len(checkpoint.dump_weights(report.state))
     views: dict[str, torch.Tensor] = {}
     for name, weight in report.state.weights.items():
         padded = torch.cat([weight.flatten(), weight.new_zeros(9999)])
         views[name] = padded[: weight.numel()]
-    assert len(checkpoint.weights(report.state._replace(weights=views))) < size + 1000
+    assert len(checkpoint.dump_weights(report.state._replace(weights=views))) < size + 1000

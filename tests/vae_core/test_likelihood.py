@@ -7,14 +7,14 @@ import math
 import pytest
 import torch
 
-from vae_core.likelihood import LIKELIHOODS, Name, bernoulli, likelihood
+from vae_core.likelihood import LIKELIHOODS, LikelihoodName, bernoulli, likelihood
 from vae_core.networks import MLP, Networks, build_networks
 from vae_core.types import Wiring
 
 every_likelihood = pytest.mark.parametrize("name", LIKELIHOODS)
 
 
-def build(name: Name, sigma: float = 0.5) -> Networks:
+def build(name: LikelihoodName, sigma: float = 0.5) -> Networks:
     draw = torch.Generator().manual_seed(0)
     chosen = likelihood(name, sigma)
     return build_networks(
@@ -41,7 +41,7 @@ def test_bernoulli_is_the_log_probability_of_binary_pixels() -> None:
 
 @pytest.mark.parametrize("name", ["gaussian", "gaussian_learned"])
 @pytest.mark.parametrize("sigma", [0.1, 1.0, 3.0])
-def test_gaussian_is_the_log_density_with_its_constants(name: Name, sigma: float) -> None:
+def test_gaussian_is_the_log_density_with_its_constants(name: LikelihoodName, sigma: float) -> None:
     output = torch.linspace(-1, 2, 24, dtype=torch.float64).reshape(2, 1, 3, 4)
     images = torch.linspace(1, 0, 24, dtype=torch.float64).reshape(2, 1, 3, 4)
     truth = torch.distributions.Normal(output, sigma).log_prob(images).flatten(1).sum(1)
@@ -69,7 +69,7 @@ def test_the_best_variance_is_the_mean_squared_error(factor: float) -> None:
 
 
 @every_likelihood
-def test_expected_images_are_images(name: Name) -> None:
+def test_expected_images_are_images(name: LikelihoodName) -> None:
     output = torch.tensor([-7.0, -0.5, 0.0, 0.25, 1.5, 7.0])
     mean = likelihood(name).mean(output)
     truth = torch.sigmoid(output) if name == "bernoulli" else torch.tensor([0, 0, 0, 0.25, 1, 1])
@@ -77,7 +77,7 @@ def test_expected_images_are_images(name: Name) -> None:
 
 
 @every_likelihood
-def test_only_a_learned_sigma_is_a_weight(name: Name) -> None:
+def test_only_a_learned_sigma_is_a_weight(name: LikelihoodName) -> None:
     nets = build(name)
     trained = any(parameter is nets.log_sigma for parameter in nets.players()["vae"])
     assert trained == ("log_sigma" in nets.state_dict()) == (name == "gaussian_learned")

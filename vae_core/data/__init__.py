@@ -6,7 +6,7 @@ from typing import Any
 from vae_core.data.abstract import AbstractDataset, Outline
 from vae_core.data.cache.store import cache_folder
 from vae_core.data.cars3d.dataset import Cars3D
-from vae_core.data.commands import info, render_to, verify
+from vae_core.data.commands import info, prepare, verify
 from vae_core.data.download import download
 from vae_core.data.dsprites.dataset import DSprites
 from vae_core.data.image_table import ImageTable
@@ -36,7 +36,7 @@ __all__ = [
     "download",
     "info",
     "load_data",
-    "render_to",
+    "prepare",
     "verify",
 ]
 

@@ -15,7 +15,7 @@ from vae_core.data.dsprites.render import FULL_SHA256
 from vae_core.data.original_files import Remote, checksum_mismatch
 
 
-def render_to(dataset: AbstractDataset, cache: Path | None = None) -> dict[str, Any]:
+def prepare(dataset: AbstractDataset, cache: Path | None = None) -> dict[str, Any]:
     """Draw or read a data set into the cache, unless the cache has it, and describe the result.
 
     Args:

@@ -79,7 +79,7 @@ def _choice_problems(
     messages: list[str] = []
     for name, value in choice.items():
         if name not in sizes:
-            messages.append(f"{option}: {registry.unknown('factor', name, sizes)}")
+            messages.append(f"{option}: {registry.unknown_name('factor', name, sizes)}")
             continue
         problem = problem_with(value, sizes[name])
         if problem is not None:

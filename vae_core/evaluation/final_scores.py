@@ -80,7 +80,7 @@ def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = ""
     if factors is None and data.factors is not None:
         values |= per_factor(model, codes, data.factors, scores["mig"])
     for name, score in scores.items():
-        values = flattened(name, score) | values
+        values = flat_numbers(name, score) | values
     start = int(pictures[len(pictures) // 2])
     with evaluating(model.nets), torch.no_grad():
         posterior, batch = coded(model, model.feed.batch(torch.tensor([start])))
@@ -155,7 +155,7 @@ _RENAMED = {"elbo": "elbo_rate", "reconstruction": "reconstruction_of_means"}
 An epoch's `elbo` is the ELBO, and its `reconstruction` is the cost of one sampled z."""
 
 
-def flattened(name: str, score: Score) -> dict[str, float]:
+def flat_numbers(name: str, score: Score) -> dict[str, float]:
     """Return the numbers of a score: `name`, `name_error`, … and every number of its details."""
     name = _RENAMED.get(name, name)
     numbers: dict[str, float | None] = {

@@ -18,7 +18,7 @@ from metrics.near_names import did_you_mean
 T = TypeVar("T")
 
 
-def unknown(kind: str, name: object, known: Iterable[str]) -> str:
+def unknown_name(kind: str, name: object, known: Iterable[str]) -> str:
     """Return the message for a name that no registry has, with the nearest known name."""
     names = list(known)
     hint = did_you_mean(str(name), names, cutoff=0.5)
@@ -28,10 +28,10 @@ def unknown(kind: str, name: object, known: Iterable[str]) -> str:
 def describe(instance: Any, registry: Mapping[str, type[Any]]) -> dict[str, Any]:
     """Return the mapping of an instance: its registry name, then its fields, tuples as lists."""
     name = next(key for key, cls in registry.items() if cls is type(instance))
-    return {"name": name, **plain(instance)}
+    return {"name": name, **fields_of(instance)}
 
 
-def plain(instance: Any) -> dict[str, Any]:
+def fields_of(instance: Any) -> dict[str, Any]:
     """Return the fields of a dataclass as JSON-ready values (tuples as lists)."""
     return {
         field.name: tuples_to_lists(getattr(instance, field.name))
@@ -49,7 +49,7 @@ def build(kind: str, mapping: Mapping[str, Any], registry: Mapping[str, type[T]]
     fields = dict(mapping)
     name = fields.pop("name", None)
     if name not in registry:
-        raise ValueError(unknown(kind, name, registry))
+        raise ValueError(unknown_name(kind, name, registry))
     return construct(f"{kind} {name}", fields, registry[name])
 
 
@@ -64,7 +64,7 @@ def construct(what: str, fields: Mapping[str, Any], cls: type[T]) -> T:
     arguments: dict[str, Any] = {}
     for field, value in fields.items():
         if field not in known:
-            raise ValueError(f"{what}: {unknown('field', field, known)}")
+            raise ValueError(f"{what}: {unknown_name('field', field, known)}")
         # A data set checks the lists inside a mapping itself; its messages show them as given.
         arguments[field] = value if isinstance(value, Mapping) else lists_to_tuples(value)
     return cls(**arguments)

@@ -48,7 +48,7 @@ class _BestTrial(NamedTuple):
 
 def why_not(runs: Runs) -> str:
     """Return why the figure cannot be drawn, "" if it can."""
-    if np.isnan(run_columns.floats(runs.curves, "capacity")).all():
+    if np.isnan(run_columns.float_column(runs.curves, "capacity")).all():
         return "no objective has a capacity"
     return "" if _best_trials(runs) else "no trial with a capacity ran its whole length"
 
@@ -89,7 +89,7 @@ def _best_trials(runs: Runs) -> list[_BestTrial]:
     turn. Objectives with an encoder that reads the factors come first.
     """
     table = runs.table
-    curves = runs.curves.loc[~np.isnan(run_columns.floats(runs.curves, "capacity"))]
+    curves = runs.curves.loc[~np.isnan(run_columns.float_column(runs.curves, "capacity"))]
     complete = run_columns.complete(table)
     complete = complete.loc[complete["trial"].isin(curves.get("trial", [])).to_numpy()]
     kept = _best_per_bracket(runs, complete)
@@ -146,7 +146,7 @@ def _snapshots(runs: Runs, trial: dict[str, Any], curve: pd.DataFrame) -> list[_
 
     Where several snapshots were taken at one C, the latest is returned.
     """
-    capacities = run_columns.floats(curve, "capacity")
+    capacities = run_columns.float_column(curve, "capacity")
     capacity_at = dict(zip(curve["epoch"], capacities, strict=True))
     latest: dict[float, _Snapshot] = {}
     for path in sorted(traversals.folder(runs, trial).glob("snapshot-*.png")):
@@ -187,16 +187,16 @@ def _draw(block: SubFigure, runs: Runs, trial: _BestTrial) -> None:
 def _measured_factors(curve: pd.DataFrame) -> list[str]:
     """Return the columns with the KL of a factor that hold a number."""
     names = [str(name) for name in curve.columns if str(name).startswith("kl_factors/")]
-    return [name for name in names if not np.isnan(run_columns.floats(curve, name)).all()]
+    return [name for name in names if not np.isnan(run_columns.float_column(curve, name)).all()]
 
 
 def _lines(axes: Axes, curve: pd.DataFrame, names: Sequence[str], label: str) -> None:
     """Draw a line per latent or factor against C; grey if it ends below `_ACTIVE`."""
     curve = curve.drop_duplicates("capacity", keep="last")
-    capacities = run_columns.floats(curve, "capacity")
+    capacities = run_columns.float_column(curve, "capacity")
     colours = iter(style.COLOURS)
     for name in names:
-        kl = run_columns.floats(curve, name)
+        kl = run_columns.float_column(curve, name)
         colour = next(colours, style.GREY) if kl[-1] > _ACTIVE else style.FAINT
         in_legend = colour in style.COLOURS
         options = {"color": colour, "linewidth": 1.4, "marker": ".", "markersize": 4}
@@ -217,15 +217,15 @@ def _lines(axes: Axes, curve: pd.DataFrame, names: Sequence[str], label: str) ->
 def _rest(axes: Axes, curve: pd.DataFrame, factors: Sequence[str]) -> None:
     """Draw, as a dashed line, the KL that no factor accounts for."""
     curve = curve.drop_duplicates("capacity", keep="last")
-    rest = run_columns.floats(curve, "kl") - sum(
-        run_columns.floats(curve, name) for name in factors
+    rest = run_columns.float_column(curve, "kl") - sum(
+        run_columns.float_column(curve, name) for name in factors
     )
     dashed = {"color": style.GREY, "linewidth": 1.1, "linestyle": (0, (4, 2)), "zorder": 2}
-    capacities = run_columns.floats(curve, "capacity")
+    capacities = run_columns.float_column(curve, "capacity")
     axes.plot(capacities, rest, label="no factor", gid="no factor", **dashed)
 
 
 def _by_last(curve: pd.DataFrame, names: Sequence[str]) -> list[str]:
     """Return names from the largest last value to the smallest."""
-    last = {name: float(np.nan_to_num(run_columns.floats(curve, name)[-1])) for name in names}
+    last = {name: float(np.nan_to_num(run_columns.float_column(curve, name)[-1])) for name in names}
     return sorted(names, key=lambda name: -last[name])

@@ -16,7 +16,7 @@ NOTE = "a cross: seeds of this point collapsed, no latent was active at their la
 
 def has_collapsed(rows: pd.DataFrame) -> np.ndarray:
     """Return which cells or brackets have collapsed seeds, (n,) bool."""
-    return run_columns.floats(rows, "collapsed") > 0
+    return run_columns.float_column(rows, "collapsed") > 0
 
 
 def legend_entry(rows: pd.DataFrame) -> str:

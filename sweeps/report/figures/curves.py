@@ -36,7 +36,9 @@ def curves_figure(runs: Runs, *, metrics: Sequence[str] = METRICS) -> Figure:
     More than `MOST_COLUMNS` entries are laid out in several blocks below each other.
     """
     measured = [
-        metric for metric in metrics if not np.isnan(run_columns.floats(runs.curves, metric)).all()
+        metric
+        for metric in metrics
+        if not np.isnan(run_columns.float_column(runs.curves, metric)).all()
     ]
     entry_of = np.array(run_series.entries(runs))
     entries = list(dict.fromkeys(entry_of.tolist()))
@@ -45,7 +47,7 @@ def curves_figure(runs: Runs, *, metrics: Sequence[str] = METRICS) -> Figure:
     width = 1.6 + (3.4 if columns < 4 else 2.4) * columns
     drawing = style.figure(max(width, 6.4), 1.0 + 2.0 * lines * blocks)
     grid = drawing.subplots(lines * blocks, columns, squeeze=False, sharex=True, sharey="row")
-    colours = style.shades(run_columns.floats(runs.table, "strength"))
+    colours = style.shades(run_columns.float_column(runs.table, "strength"))
     curves = {
         str(trial): curve.sort_values("epoch")
         for trial, curve in runs.curves.groupby("trial", sort=False)
@@ -67,7 +69,7 @@ def curves_figure(runs: Runs, *, metrics: Sequence[str] = METRICS) -> Figure:
         _share_scale([grid[block * lines + row, 0] for block in range(blocks)])
     _legend(drawing, runs, grid, colours)
     note = "One line per trial, measured on the evaluation subset every epoch."
-    title = f"{wording.listed([wording.name(metric) for metric in measured])} by epoch"
+    title = f"{wording.and_list([wording.name(metric) for metric in measured])} by epoch"
     return style.finish(drawing, runs, title[:1].upper() + title[1:], note)
 
 
@@ -93,8 +95,8 @@ def _draw(
     for trial, strength, state in zip(rows["trial"], rows["strength"], rows["state"], strict=True):
         if trial not in curves:
             continue
-        epoch = run_columns.floats(curves[trial], "epoch")
-        value = run_columns.floats(curves[trial], metric)
+        epoch = run_columns.float_column(curves[trial], "epoch")
+        value = run_columns.float_column(curves[trial], metric)
         colour = colours.get(float(strength), style.GREY)
         axes.plot(epoch, value, color=colour, linewidth=1.2, alpha=0.85, gid=f"trial:{trial}")
         known = np.flatnonzero(~np.isnan(value))
@@ -142,9 +144,9 @@ def _legend(drawing: Figure, runs: Runs, grid: np.ndarray, colours: dict[float, 
         _colour_bar(drawing, grid, colours, label=letter)
     else:
         for strength, colour in colours.items():
-            label = f"{letter} {wording.plain(strength)}"
+            label = f"{letter} {wording.value_text(strength)}"
             handles.append(Line2D([], [], color=colour, label=label))
-    if np.isnan(run_columns.floats(runs.table, "strength")).any():
+    if np.isnan(run_columns.float_column(runs.table, "strength")).any():
         handles.append(Line2D([], [], color=style.GREY, label="no strength"))
     marker = {"linestyle": "", "markeredgecolor": style.GREY, "markersize": 5}
     if TrialState.PRUNED in states:

@@ -93,7 +93,7 @@ def _draw(axes: Axes, runs: Runs, rows: pd.DataFrame, plane: Plane) -> None:
             zorder=2,
         )
     colours, on_front = style.colours(runs), rows["on_front"].to_numpy(dtype=bool)
-    x, y = run_columns.floats(rows, plane.x), run_columns.floats(rows, plane.y)
+    x, y = run_columns.float_column(rows, plane.x), run_columns.float_column(rows, plane.y)
     for series in dict.fromkeys(rows["series"]):
         in_series = (rows["series"] == series).to_numpy()
         behind, ahead = in_series & ~on_front, in_series & on_front

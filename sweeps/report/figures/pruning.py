@@ -67,7 +67,7 @@ def _draw(axes: Axes, runs: Runs, cells: list[dict[Any, Any]], most: int) -> Non
         height = 0.72 / len(trials)
         axes.barh(
             row - 0.36 + height * (np.arange(len(trials)) + 0.5),
-            run_columns.floats(trials, "epoch"),
+            run_columns.float_column(trials, "epoch"),
             height=0.85 * height,
             color=[_colour(state) for state in trials["state"]],
             gid=f"cell:{cell['cell']}",
@@ -95,7 +95,7 @@ def _rungs(trials: pd.DataFrame) -> list[int]:
 
 
 def _epochs(runs: Runs) -> float:
-    return float(run_columns.floats(runs.table, "epochs").max(initial=1))
+    return float(run_columns.float_column(runs.table, "epochs").max(initial=1))
 
 
 def _name(cell: Mapping[Any, Any], runs: Runs) -> str:

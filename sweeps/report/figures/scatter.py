@@ -50,9 +50,11 @@ def points(
 ) -> pd.DataFrame:
     """Return the brackets that have both metrics, with the `area` of their circles in points²."""
     rows = cell_means.brackets(runs, [x, y], choice=choice)
-    known = ~np.isnan(run_columns.floats(rows, x)) & ~np.isnan(run_columns.floats(rows, y))
+    known = ~np.isnan(run_columns.float_column(rows, x)) & ~np.isnan(
+        run_columns.float_column(rows, y)
+    )
     rows = rows.loc[known].reset_index(drop=True)
-    return rows.assign(area=style.areas(run_columns.floats(rows, "strength")))
+    return rows.assign(area=style.areas(run_columns.float_column(rows, "strength")))
 
 
 def draw(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = "mig") -> None:
@@ -65,8 +67,8 @@ def draw(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = 
     crossed = rows.loc[collapse_marks.has_collapsed(rows)]
     collapse_marks.draw_crosses(
         axes,
-        run_columns.floats(crossed, x),
-        run_columns.floats(crossed, y),
+        run_columns.float_column(crossed, x),
+        run_columns.float_column(crossed, y),
         name=collapse_marks.legend_entry(rows),
     )
     axes.set_xlabel(f"mean {wording.axis(x)}")
@@ -86,12 +88,12 @@ def draw(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = 
 def _draw_series(
     axes: Axes, rows: pd.DataFrame, x: str, y: str, *, name: str, colour: str, marker: str
 ) -> None:
-    across, up = run_columns.floats(rows, x), run_columns.floats(rows, y)
+    across, up = run_columns.float_column(rows, x), run_columns.float_column(rows, y)
     axes.plot(across, up, color=colour, linewidth=0.9, alpha=0.55, zorder=2, gid=f"line:{name}")
     axes.scatter(
         across,
         up,
-        s=run_columns.floats(rows, "area"),
+        s=run_columns.float_column(rows, "area"),
         marker=marker,
         facecolor=to_rgba(colour, 0.3),
         edgecolor=colour,
@@ -103,8 +105,8 @@ def _draw_series(
     axes.errorbar(
         across,
         up,
-        xerr=run_columns.floats(rows, f"{x}_se"),
-        yerr=run_columns.floats(rows, f"{y}_se"),
+        xerr=run_columns.float_column(rows, f"{x}_se"),
+        yerr=run_columns.float_column(rows, f"{y}_se"),
         fmt="none",
         ecolor=colour,
         elinewidth=1.1,
@@ -154,7 +156,9 @@ def note(
 ) -> str:
     """Return, in words, what the points are and which trials are not shown."""
     goal = cell_means.goals(runs)[0]
-    several = choice == "best" and run_columns.floats(rows, "complete_cells").max(initial=0) > 1
+    several = (
+        choice == "best" and run_columns.float_column(rows, "complete_cells").max(initial=0) > 1
+    )
     trials = "Points: means over seeds of trials that ran their whole length"
     if several:
         trials += f", of each bracket's best cell by {wording.name(goal.metric)}"
@@ -179,5 +183,7 @@ def _legend_is_long(rows: pd.DataFrame) -> bool:
 
 def _seeds(rows: pd.DataFrame, x: str, y: str) -> list[int]:
     """Return the number of trials behind each point: the smaller one of the two metrics."""
-    counts = np.minimum(run_columns.floats(rows, f"{x}_n"), run_columns.floats(rows, f"{y}_n"))
+    counts = np.minimum(
+        run_columns.float_column(rows, f"{x}_n"), run_columns.float_column(rows, f"{y}_n")
+    )
     return [int(count) for count in counts]

@@ -151,7 +151,7 @@ def strength_scale(axes: Axes, strengths: np.ndarray, label: str) -> None:
     if len(known) <= 10:
         axes.set_xticks(_apart(known))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: wording.plain(float(value))))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: wording.value_text(float(value))))
 
 
 def _apart(values: np.ndarray) -> np.ndarray:

@@ -35,7 +35,7 @@ def tradeoff_figure(
     rows = cell_means.brackets(runs, measured, choice=choice)
     crosses = ""
     if measured:
-        in_first_panel = ~np.isnan(run_columns.floats(rows, measured[0]))
+        in_first_panel = ~np.isnan(run_columns.float_column(rows, measured[0]))
         crosses = collapse_marks.legend_entry(rows.loc[in_first_panel])
     handles, labels = panels[0].get_legend_handles_labels()
     by_name = dict(zip(labels, handles, strict=True))
@@ -47,8 +47,8 @@ def tradeoff_figure(
 
 
 def _title(runs: Runs, rows: pd.DataFrame, measured: Sequence[str]) -> str:
-    title = wording.listed([wording.name(metric) for metric in measured])
-    if not np.isnan(run_columns.floats(rows, "strength")).all():
+    title = wording.and_list([wording.name(metric) for metric in measured])
+    if not np.isnan(run_columns.float_column(rows, "strength")).all():
         # With several strengths, write only "strength": the axes name their letters, and a longer
         # title would run into the legend.
         title += f" against {wording.strength_axis(runs).partition(':')[0]}"
@@ -63,7 +63,7 @@ def _note(
     *,
     crossed: bool,
 ) -> str:
-    if run_columns.floats(rows, "n").max(initial=0) > 1:
+    if run_columns.float_column(rows, "n").max(initial=0) > 1:
         parts = ["Means ± standard error over seeds (dots)"]
     else:
         parts = ["Means of one seed"]
@@ -105,16 +105,16 @@ def draw(axes: Axes, runs: Runs, metric: str, *, choice: cell_means.BracketMean 
                 marker=markers[name],
                 name=name,
             )
-            across = _shifted(run_columns.floats(group, "strength"), shift)
+            across = _shifted(run_columns.float_column(group, "strength"), shift)
         collapsed = collapse_marks.has_collapsed(group)
         collapse_marks.draw_crosses(
             axes,
             across[collapsed],
-            run_columns.floats(group, metric)[collapsed],
+            run_columns.float_column(group, metric)[collapsed],
             name=legend_entry,
             transform=transform,
         )
-    _set_axes(axes, runs, metric, run_columns.floats(rows, "strength"))
+    _set_axes(axes, runs, metric, run_columns.float_column(rows, "strength"))
 
 
 def _set_axes(axes: Axes, runs: Runs, metric: str, strengths: np.ndarray) -> None:
@@ -152,11 +152,11 @@ def _line(
         marker: of the series.
         name: of the series.
     """
-    strengths = run_columns.floats(group, "strength")
+    strengths = run_columns.float_column(group, "strength")
     axes.errorbar(
         _shifted(strengths, shift),
-        run_columns.floats(group, metric),
-        yerr=run_columns.floats(group, f"{metric}_se"),
+        run_columns.float_column(group, metric),
+        yerr=run_columns.float_column(group, f"{metric}_se"),
         color=colour,
         marker=marker,
         markersize=5,

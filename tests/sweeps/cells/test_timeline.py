@@ -41,7 +41,7 @@ def test_latents_that_open_late_settle_late():
     config = cell_grid.trial_config(sweep, layout, layout.fixed, 0, "f" * 64)
     trial_timeline = timeline.on_data(config.to_dict(), N_DATA)
     assert trial_timeline.settled == 72
-    assert timeline.judged_rungs((0.3, 0.5, 0.6), trial_timeline) == {2: 6}
+    assert timeline.settled_rungs((0.3, 0.5, 0.6), trial_timeline) == {2: 6}
 
 
 @pytest.mark.parametrize(("step", "nats"), [(0, 0.0), (1, 0.0), (11, 5.0), (21, 10.0), (40, 10.0)])

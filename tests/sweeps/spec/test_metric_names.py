@@ -18,7 +18,7 @@ from sweeps.spec.errors import SpecError
 from sweeps.spec.json_schema import json_schema
 from sweeps.spec.load import load_spec, spec_from_mapping
 from vae_core import EvaluationConfig
-from vae_core.config import SELECTING
+from vae_core.config import SELECTION_METRICS
 
 
 def count_codes(inputs: Inputs) -> Score:
@@ -127,6 +127,6 @@ def test_a_variant_may_select_the_best_epoch() -> None:
         is_variant = "." in name and not name.startswith("plain")
         if not is_variant or metric.better != "max" or not metric.needs <= available:
             continue
-        assert name in SELECTING
+        assert name in SELECTION_METRICS
         notes = spec_notes(spec(evaluation={"images": 64, "best": name}))
         assert any("selected by the labels" in note for note in notes)

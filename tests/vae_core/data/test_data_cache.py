@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from vae_core.data import DSprites, cache_folder, info, load_data, render_to, verify
+from vae_core.data import DSprites, cache_folder, info, load_data, prepare, verify
 from vae_core.data.cache import store
 from vae_core.data.dsprites import render
 
@@ -89,7 +89,7 @@ def test_the_folder_comes_from_the_environment(
 
 
 def test_render_reports_what_it_made_and_info_agrees(tmp_path: Path) -> None:
-    made = render_to(DSprites(values=SMALL, resolution=16), tmp_path)
+    made = prepare(DSprites(values=SMALL, resolution=16), tmp_path)
     described = info(DSprites(values=SMALL, resolution=16), tmp_path)
     assert made["images"] == described["images"] == 2048
     assert made["bytes"] == Path(made["path"]).stat().st_size
@@ -110,8 +110,8 @@ def test_info_renders_nothing(tmp_path: Path) -> None:
 
 
 def test_verify_names_the_damaged_file(tmp_path: Path) -> None:
-    good = render_to(DSprites(values=SMALL), tmp_path)
-    bad = Path(render_to(DSprites(values=SMALL, resolution=32), tmp_path)["path"])
+    good = prepare(DSprites(values=SMALL), tmp_path)
+    bad = Path(prepare(DSprites(values=SMALL, resolution=32), tmp_path)["path"])
     bad.write_bytes(bad.read_bytes()[:-1] + b"\x07")
     rows = {row["path"]: row for row in verify(tmp_path)}
     assert rows[good["path"]]["intact"]

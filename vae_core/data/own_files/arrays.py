@@ -150,5 +150,5 @@ def _array_at(arrays: Mapping[str, Stored], key: str, option: str) -> Stored:
     """Return the array of a key; `option` is the option that names the key."""
     key = key.strip("/")
     if key not in arrays:
-        raise ValueError(f"{option}: {registry.unknown('key', key, arrays)}")
+        raise ValueError(f"{option}: {registry.unknown_name('key', key, arrays)}")
     return arrays[key]

@@ -125,7 +125,7 @@ class ImageFolder(AbstractDataset):
         columns = _columns(str(file), self.column, file.stat().st_mtime_ns)
         for name in (self.column, *(self.factors or ())):
             if name not in columns:
-                raise ValueError(f"{file}: {registry.unknown('column', name, columns)}")
+                raise ValueError(f"{file}: {registry.unknown_name('column', name, columns)}")
         files = [str(value) for value in columns[self.column]]
         self._check_names(files)
         names = self.factors
