@@ -105,9 +105,7 @@ class MlflowWriter(threading.Thread):
     # ---- one pass
 
     def _write_new(self, last: bool) -> None:
-        """Write everything that the ledger has and MLflow does not; `last` closes what has not
-        ended.
-        """
+        """Write everything that MLflow lacks; `last` also closes the runs of unfinished trials."""
         if self._client is None:
             self._client = self._connect()
         # Read ends, then reports, then trials: every row read then refers to rows that exist.
