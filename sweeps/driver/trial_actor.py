@@ -39,7 +39,9 @@ class TrialActor(tune.Trainable):
     """Trains the trials that Tune assigns to it, one after the other."""
 
     # `tune.with_parameters` adds data and store to Tune's own setup(config).
-    def setup(self, config: dict[str, Any], data: Data, store: Any) -> None:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def setup(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, config: dict[str, Any], data: Data, store: Any
+    ) -> None:
         """Take the data (shared memory, one copy per node) and the store, then the first trial."""
         self._data = data
         self._store = store
