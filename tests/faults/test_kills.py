@@ -175,7 +175,7 @@ def test_a_signal_stops_the_sweep_cleanly_and_it_says_how_to_resume(tmp_path, cl
     process.send_signal(notice)
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 1, output
-    assert "The same command goes on from here" in output
+    assert "The same command resumes the sweep" in output
     assert "Traceback" not in output
     assert run(tmp_path, TWO_AT_ONCE)[0] == 0
     assert_every_number_once(tmp_path)
