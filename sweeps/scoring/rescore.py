@@ -35,7 +35,7 @@ from vae_core.evaluation.final_scores import flat_numbers
 CODES = "codes.npz"
 
 
-class OutcomeState(StrEnum):
+class RescoreState(StrEnum):
     """What happened to one metric of one trial. Programs read these texts in the JSON output."""
 
     SCORED = "scored"  # now
@@ -51,7 +51,7 @@ class Outcome(NamedTuple):
     number: int
     trial: str  # hash
     metric: str
-    state: OutcomeState
+    state: RescoreState
     value: float | None
     why: str  # why it was skipped or failed
 
@@ -70,7 +70,7 @@ class Rescored(NamedTuple):
 
         With 1, all other trials have their scores.
         """
-        return int(any(outcome.state is OutcomeState.FAILED for outcome in self.outcomes))
+        return int(any(outcome.state is RescoreState.FAILED for outcome in self.outcomes))
 
     def counts(self, metric: str) -> Counter[str]:
         """Return the number of trials by state of the outcome."""
@@ -242,30 +242,30 @@ def _outcomes(
 def _outcome(sweep: _Sweep, trial: TrialProgress, name: str, stored: _StoredCodes) -> Outcome:
     """Return the outcome of a metric of a trial; score it if it has no score yet."""
 
-    def outcome(state: OutcomeState, value: float | None = None, why: str = "") -> Outcome:
+    def outcome(state: RescoreState, value: float | None = None, why: str = "") -> Outcome:
         return Outcome(trial.number, trial.hash, name, state, value, why)
 
     earlier = sweep.rescored.get((trial.number, name))
     if earlier is not None:
-        return outcome(OutcomeState.SCORED_BEFORE, earlier["value"])
+        return outcome(RescoreState.SCORED_BEFORE, earlier["value"])
     report = sweep.final_reports[trial.number]
     if name in report.get("identity", {}) or name in trial.config["evaluation"]["final"]:
-        return outcome(OutcomeState.TRAINED, report["final"].get(name))
+        return outcome(RescoreState.TRAINED, report["final"].get(name))
     reason = _why_no_seeds(sweep, trial, name)
     if reason:
-        return outcome(OutcomeState.SKIPPED, why=reason)
+        return outcome(RescoreState.SKIPPED, why=reason)
     try:
         file = stored.read(trial)
         reason = _why_unsuitable(name, file)
         if reason:
-            return outcome(OutcomeState.SKIPPED, why=reason)
+            return outcome(RescoreState.SKIPPED, why=reason)
         result = _score(sweep, trial, name, stored)
     except CodesFileError as error:
-        return outcome(OutcomeState.FAILED, why=str(error))
+        return outcome(RescoreState.FAILED, why=str(error))
     except Exception as error:  # a metric that fails on one trial must not stop the other trials
-        return outcome(OutcomeState.FAILED, why=f"{name}: {failure_text(error)}")
+        return outcome(RescoreState.FAILED, why=f"{name}: {failure_text(error)}")
     _record(sweep, trial, name, result, report["final"])
-    return outcome(OutcomeState.SCORED, result.value)
+    return outcome(RescoreState.SCORED, result.value)
 
 
 def _why_no_seeds(sweep: _Sweep, trial: TrialProgress, name: str) -> str:
