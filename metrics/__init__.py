@@ -18,12 +18,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
-from metrics import chance_and_ceiling, checks, gaussian, minibatch
-from metrics.codes import row_weights
+from metrics import checks, gaussian, minibatch
+from metrics.codes import dead, row_weights
 from metrics.codes.row_weights import effective_rows
 from metrics.mixture.chain_rule import Chain, GroupInformation, chain, information_of_group
+from metrics.reference.ceiling import ceiling
+from metrics.reference.chance import PERMUTATIONS, of_noise, of_permutations, p_value
 from metrics.registry import METRICS
 from metrics.scores.elbo import ElboDecomposition, elbo_decomposition
 from metrics.types import MAX_LOGVAR, Array, Codes, Factors, Inputs, Metric, Score
@@ -53,9 +55,16 @@ def score(
     others: Sequence[Codes] = (),
     seed: int = 0,
     reference: bool = True,
+    chance: Literal["noise", "own"] = "noise",
+    permutations: int = PERMUTATIONS,
     **options: Any,
 ) -> Score:
     """Return the score of codes by one metric of `METRICS`.
+
+    Dead latents count for nothing: before a metric that compares codes with factors or with other
+    codes sees them, every continuous latent that carries at most `dead.MIN_INFORMATION` nats about
+    the image is replaced by the prior. They are named in `excluded`. Variants that reproduce
+    published code see the codes as they are (`Metric.keeps_dead`).
 
     Args:
         name: a key of `METRICS`, or `metric.variant` with one of its variants.
@@ -65,28 +74,95 @@ def score(
         reconstructions: probabilities in the shape of `images`, if the metric needs them.
         others: codes of other models on the same images, if the metric needs them.
         seed: of every draw the metric makes.
-        reference: also compute chance and ceiling: six more scores, of codes that are the factors,
-            once per metric, factors and options in a process. False leaves both None.
+        reference: also compute chance and ceiling. False leaves both None.
+        chance: which codes give the chance level: Gaussian "noise" of the same sizes, once per
+            metric, sizes, factors and options in a process; or the "own" codes against row
+            permutations of the factors, for every call. Own chance also gives `p_value` and
+            `chance_scores` in the details.
+        permutations: number of permutations of own chance.
         options: the metric's own options, by keyword.
 
     Raises:
-        ValueError: unknown metric, missing input, or numbers of rows that differ.
+        ValueError: unknown metric or chance, missing input, or numbers of rows that differ.
         TypeError: an option the metric does not have.
     """
+    if chance not in ("noise", "own"):
+        raise ValueError(f"chance must be 'noise' or 'own', got {chance!r}")
     metric, variant_options = checks.find(name, METRICS)
     all_options = checks.complete_options(name, metric, {**variant_options, **options})
     inputs = Inputs(codes, factors, images, reconstructions, tuple(others), seed)
     checks.check(name, metric, inputs)
+    identity: dict[str, Any] = {"metric": name}
+    dead_latents: dict[str, str] = {}
+    if metric.needs & {"mean", "posterior"} and metric.needs & {"factors", "others"}:
+        keeps = name.partition(".")[2] in metric.keeps_dead
+        identity["dead_latents"] = "kept" if keeps else f"<= {dead.MIN_INFORMATION:g} nats"
+        if not keeps:
+            inputs, dead_latents = _without_dead_latents(inputs)
     result = metric.function(inputs, **all_options)
-    chance = ceiling = None
-    if reference and factors is not None:
-        chance, ceiling = chance_and_ceiling.reference(name, metric, factors, all_options)
-    identity = {"metric": name, **result.identity, **all_options, "images": len(codes)}
+    identity |= {**result.identity, **all_options, "images": len(codes)}
     if "factors" in metric.needs and factors is not None:
         identity["factors"] = factors.names
     if factors is not None and factors.weights is not None:
         identity["weights"] = row_weights.distribution_name(factors.weights)
-    return replace(result, chance=chance, ceiling=ceiling, identity=identity)
+    if dead_latents:
+        excluded = {**result.excluded, **dead_latents}
+        details = {**result.details, "excluded": excluded}
+        result = replace(result, details=details, excluded=excluded)
+    result = replace(result, identity=identity)
+    if not reference or not _has_reference(metric):
+        return result
+    return _with_reference(
+        result, name, metric, inputs, all_options, chance=chance, permutations=permutations
+    )
+
+
+def _has_reference(metric: Metric) -> bool:
+    """Return whether a metric has chance and ceiling: it compares codes with factors, alone."""
+    others = metric.needs & {"images", "reconstructions", "others"}
+    return "factors" in metric.needs and not others
+
+
+def _with_reference(
+    result: Score,
+    name: str,
+    metric: Metric,
+    inputs: Inputs,
+    options: dict[str, Any],
+    *,
+    chance: Literal["noise", "own"],
+    permutations: int,
+) -> Score:
+    """Return the score with its chance level and its ceiling."""
+    factors = inputs.factors
+    assert factors is not None, "check() has refused missing factors"
+    best = ceiling(name, metric, factors, options)
+    details = result.details
+    if chance == "own":
+        level = of_permutations(name, metric, inputs, options, permutations)
+        p = p_value(result.value, level, metric.better)
+        details = {**details, "chance_scores": level.scores, "p_value": p}
+    else:
+        level = of_noise(name, metric, inputs.codes, factors, options)
+    return replace(
+        result,
+        chance=level.mean,
+        chance_sd=level.sd,
+        ceiling=best.value,
+        no_ceiling=best.reason,
+        details=details,
+    )
+
+
+def _without_dead_latents(inputs: Inputs) -> tuple[Inputs, dict[str, str]]:
+    """Return inputs with dead latents replaced by the prior, and those of `codes` by name."""
+    weights = row_weights.weights_of(inputs)
+    reasons = dead.dead_latents(inputs.codes, weights)
+    others = [
+        dead.neutralised(other, list(dead.dead_latents(other, weights))) for other in inputs.others
+    ]
+    alive = replace(inputs, codes=dead.neutralised(inputs.codes, list(reasons)), others=others)
+    return alive, {f"latent {j}": reason for j, reason in reasons.items()}
 
 
 __all__ = [

@@ -126,15 +126,18 @@ class Score:
         value: the score; never NaN without a `reason`.
         error: standard error if the estimate is sampled, else the estimated error of integration;
             None if the value is exact.
-        chance: mean score over seeded permutations of the factor rows; None if the metric uses no
-            factors.
-        ceiling: score of codes that are the factors; None if the metric uses no factors.
+        chance: mean score of codes that carry no information about the factors; None if the metric
+            uses no factors.
+        ceiling: score of the best code; None if the metric uses no factors, or if no code is known
+            that comes near the largest possible value (`no_ceiling` says so).
         details: what the number was made of (arrays and floats), with `excluded` and `reason` if
             there are any.
         identity: estimator, options and sizes. Two scores compare only if these are equal.
         excluded: what was left out, by the name of a factor or by "latent 3", and why; empty if
             nothing was. Taken from `details` if not given.
         reason: why the value is NaN or a convention, else "". Taken from `details` if not given.
+        chance_sd: standard deviation of the score of one code without information.
+        no_ceiling: why there is no ceiling, "" if there is one or if none was asked for.
     """
 
     value: float
@@ -145,6 +148,8 @@ class Score:
     identity: Mapping[str, Any] = field(default_factory=dict[str, Any])
     excluded: Mapping[str, str] = field(default_factory=dict[str, str])
     reason: str = ""
+    chance_sd: float | None = None
+    no_ceiling: str = ""
 
     def __post_init__(self) -> None:
         if not self.excluded:
@@ -197,6 +202,12 @@ class Metric:
             (of each latent, as long as none falls below the threshold of dead ones). These are
             claims about the default options, and the tests check them.
         weighted: whether it takes factors with weights.
+        best_codes: built-in codes (`reference.ceiling.BUILT_IN_CODES`) that are tried for the
+            ceiling, in this order.
+        bound: `bound(factors, options)`: the largest value that any code can reach on these
+            factors; None: the upper end of `range`.
+        chance_draws: number of noise codes that the chance level is the mean of.
+        keeps_dead: variants that see dead latents as they are, as the published code does.
         variants: other ways to compute the metric: from a name to options. `score("sap.dlib", …)`
             is `sap` with the options of its variant `dlib`, as disentanglement_lib publishes it.
 
@@ -212,6 +223,10 @@ class Metric:
     unit: str
     invariant: frozenset[str] = frozenset()
     weighted: bool = False
+    best_codes: tuple[str, ...] = ("factors",)
+    bound: Callable[[Factors, Mapping[str, Any]], float] | None = None
+    chance_draws: int = 5
+    keeps_dead: frozenset[str] = frozenset()
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Mapping[str, Any]])
 
     def __post_init__(self) -> None:

@@ -13,10 +13,6 @@ import numpy as np
 
 from metrics.types import Array, Codes
 
-MIN_VARIANCE = 0.01
-"""A continuous latent is dead if its mean varies less (Burda et al. 2016, section 5.2)."""
-
-
 class Features(NamedTuple):
     """Predictors made of latents."""
 
@@ -57,17 +53,20 @@ def variances(codes: Codes, shares: Array | None = None) -> Array:
     """Return Var_x(mu_j), (d,): over images that all count alike, or by their shares (N,)."""
     mean = codes.mean.astype(np.float64)
     if shares is None:
-        return mean.var(axis=0)
-    return shares @ np.square(mean - shares @ mean)
+        variance = mean.var(axis=0)
+    else:
+        variance = shares @ np.square(mean - shares @ mean)
+    # The mean of equal numbers may differ from them in the last bit; that is no variance.
+    return np.where(np.ptp(mean, axis=0) > 0, variance, 0.0)
 
 
 def active(
-    codes: Codes, *, min_variance: float = MIN_VARIANCE, shares: Array | None = None
+    codes: Codes, *, min_variance: float = 0.0, shares: Array | None = None
 ) -> Array:
     """Return which latents are active, (d + m,) bool.
 
-    A continuous latent is active if Var_x(mu_j) > min_variance, a discrete one if it uses more than
-    one category.
+    A continuous latent is active if its mean varies and Var_x(mu_j) > min_variance, a discrete one
+    if it uses more than one category.
     """
     varies = variances(codes, shares) > min_variance
     uses_several = [int(column.max()) > 0 for column in discrete_columns(codes)]

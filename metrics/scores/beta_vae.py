@@ -40,7 +40,7 @@ def beta_vae(
     classifier: Literal["logistic", "svm"] = "logistic",
     reduce: Literal["mean", "sum"] = "mean",
     standardise: bool = True,
-    min_std: float = 0.05,
+    min_std: float = 0.0,
 ) -> Score:
     """Return the held-out accuracy of a linear classifier of the factor that two images share.
 
@@ -66,8 +66,8 @@ def beta_vae(
             only if features are not standardised.
         standardise: scale features to mean 0 and deviation 1 of the training examples. Without
             it, the penalty makes the score depend on the scale of the code.
-        min_std: a latent with a smaller standard deviation over all rows is dead and left out. For
-            a discrete latent this is the root of its Gini variance.
+        min_std: a latent with a smaller standard deviation over all rows is left out as well, at
+            any information. For a discrete latent this is the root of its Gini variance.
 
     Variants:
         `dlib` (Locatello et al. 2019): raw features, no latent left out. Their classifier used the

@@ -28,7 +28,7 @@ def factor_vae(
     test_votes: int = 5_000,
     normalise: bool = True,
     stratified: bool = False,
-    min_std: float = 0.05,
+    min_std: float = 0.0,
     min_kl: float | None = None,
     if_dead: float | None = None,
 ) -> Score:
@@ -49,7 +49,7 @@ def factor_vae(
     both. Without the division, or with categories read as numbers, the comparison would depend on
     how categories are named.
 
-    Dead latents cannot be named (their ratio is 0/0). A factor takes part if two of its levels
+    Constant latents cannot be named (their ratio is 0/0). A factor takes part if two of its levels
     have at least two rows each. Factors, and levels with two rows, are drawn uniformly. The
     defaults are the numbers of Locatello et al. 2019.
 
@@ -64,16 +64,17 @@ def factor_vae(
             then wins votes.
         stratified: use the same number of votes for every factor, instead of one factor drawn for
             every vote.
-        min_std: a latent with a smaller standard deviation over all rows is dead. For a discrete
-            latent this is the root of its Gini variance.
-        min_kl: a continuous latent is also dead if its mean KL to the prior is not above this
-            (nats per image); None sets no such limit.
+        min_std: a latent with a smaller standard deviation over all rows is left out as well, at
+            any information. For a discrete latent this is the root of its Gini variance.
+        min_kl: a continuous latent is left out as well if its mean KL to the prior is not above
+            this (nats per image); None sets no such limit.
         if_dead: the value if no latent is active; None: chance, 1/K.
 
     Variants:
         `in_sample`: close to the protocol of the paper, on 800 votes of 100 rows.
         `lecture`: raw variance, groups of 1,000, in-sample.
-        `dlib` (Locatello et al. 2019): the defaults, and 0 if no latent is active.
+        `dlib` (Locatello et al. 2019): latents of standard deviation below .05 are left out, and
+        the score is 0 if no latent is active.
         `snu` (Jeong and Song 2019): 800 votes of 100 rows, as many for every factor, in-sample,
         latents of KL > .1. Their code also lets a discrete latent of one category vote, and it
         then wins every vote; here it cannot.

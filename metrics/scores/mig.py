@@ -9,14 +9,17 @@ numbers: see `mig`, `mig_chen4` and `mig_hist.mig_hist20`.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from metrics.information.estimate import constant_factors, measure, required_factors
 from metrics.information.gap import Average, gap_score, require_choice
-from metrics.types import Inputs, Score
+from metrics.information.matrix import factor_entropies
+from metrics.types import Factors, Inputs, Score
 
 _OF_MIXTURES = ("quadrature", "monte_carlo")
 
@@ -114,3 +117,18 @@ def mig_chen4(
         identity={"left_out": left_out, "entropies": "ln of the number of levels"},
     )
     return replace(result, details={**result.details, "entropies_of_rows": information.entropies})
+
+
+def largest_gap_of_sizes(factors: Factors, options: Mapping[str, Any]) -> float:
+    """Return a value that `mig_chen4` cannot exceed on these factors: the mean of H(v_k) / ln V_k.
+
+    Args:
+        factors: of the scored rows.
+        options: `leave_out` of `mig_chen4`.
+    """
+    entropies = factor_entropies(factors)
+    shares: list[float] = []
+    for name, size, entropy in zip(factors.names, factors.sizes, entropies, strict=True):
+        if entropy > 0 and name not in options["leave_out"]:
+            shares.append(float(entropy) / math.log(size))
+    return sum(shares) / len(shares) if shares else 1.0

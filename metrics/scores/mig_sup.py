@@ -33,7 +33,7 @@ def mig_sup(
     estimator: Estimator = "quadrature",
     samples: int = 10_000,
     bins: int = 20,
-    min_variance: float = latents.MIN_VARIANCE,
+    min_variance: float = 0.0,
 ) -> Score:
     """Return the mean gap of active latents between their best and second best factor.
 
@@ -44,15 +44,15 @@ def mig_sup(
     latent has information about a factor.
 
     The mean is over the J latents with a posterior mean that varies, as in the code of the
-    authors. An active latent that is only noise counts, with a gap near 0. The threshold is a
-    variance, so the score depends on the scale of the codes if a latent is near it.
+    authors. An active latent that is only noise counts, with a gap near 0.
 
     Args:
         inputs: codes and factors; discrete codes are further latents, active if they have more
             than one category.
         estimator, samples, bins: of I, see `information.estimate.measure`; all estimators but
             "histogram" need posteriors.
-        min_variance: the mean of an active latent has a variance above this.
+        min_variance: the mean of an active latent has a variance above this. With a limit above 0
+            the score depends on the scale of the codes.
 
     Returns:
         value: in [0, 1].

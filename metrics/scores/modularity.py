@@ -28,7 +28,7 @@ def modularity(
     estimator: Literal["histogram", "posterior"] = "histogram",
     bins: int = 20,
     over: Literal["active", "all"] = "active",
-    min_variance: float = latents.MIN_VARIANCE,
+    min_variance: float = 0.0,
 ) -> Score:
     """Return the mean over latents of how little information they have beyond their best factor.
 
@@ -49,7 +49,8 @@ def modularity(
             than one category) and have information. "all" averages over every latent, and a
             latent without information counts 0: with 5 dead latents of 10, perfect codes then
             score .5 (Locatello et al. 2019, in their code).
-        min_variance: the posterior mean of an active latent has a variance above this.
+        min_variance: the posterior mean of an active latent has a variance above this. With a limit
+            above 0 the score depends on the scale of the codes.
 
     Returns:
         value: the mean of m_j, in [0, 1].

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from metrics import gaussian
-from metrics.codes import latents, row_weights
+from metrics.codes import dead, latents, row_weights
 from metrics.types import Array, Inputs, Score
 
 
@@ -54,19 +54,29 @@ def gaussian_tc(inputs: Inputs) -> Score:
 
 
 def active_units(
-    inputs: Inputs, *, threshold: float = latents.MIN_VARIANCE, discrete: bool = False
+    inputs: Inputs, *, min_variance: float | None = None, discrete: bool = False
 ) -> Score:
-    """Return the number of latents with a posterior mean that varies: Var_x(mu_j) > threshold.
+    """Return the number of active latents: those that carry information about the image.
 
-    Burda et al. 2016, section 5.2. Discrete latents count only if `discrete` is True. Only their
-    likeliest category is stored, and it changes from image to image even if all categories are
-    almost equally likely. So the use of several categories shows activity far less surely than a
-    variance does. The details give the number of such latents in both cases.
+    A continuous latent is active if it is not dead (`codes.dead`): it may carry more than
+    `MIN_INFORMATION` = .01 nats about the image. So the count does not depend on the scale of the
+    codes. Burda et al. 2016 (section 5.2) count the latents with Var_x(mu_j) > .01 instead; for
+    posteriors near the prior both are the same. Without posteriors a latent is active if its mean
+    varies at all.
+
+    Discrete latents count only if `discrete` is True. Only their likeliest category is stored, and
+    it changes from image to image even if all categories are almost equally likely. So the use of
+    several categories shows activity far less surely than information does. The details give the
+    number of such latents in both cases.
 
     Args:
         inputs: codes; the row weights of the factors, if there are any.
-        threshold: of the variance of the means.
+        min_variance: count by the variance of the means alone, with this threshold; None: by
+            information.
         discrete: also count discrete latents that use more than one category.
+
+    Variants:
+        `variance`: the count of Burda et al., with the threshold .01.
 
     Returns:
         value: a count.
@@ -76,16 +86,22 @@ def active_units(
             discrete_active: number of discrete latents that use more than one category.
             categories: (m,) how many categories are used, as the exponential of the entropy of
                 their frequencies.
-            excluded: discrete latents that are not counted.
+            excluded: dead latents, and discrete latents that are not counted.
             kl_per_latent: (d,) KL to the prior, nats; only with posteriors.
+            information_bounds: (d,) upper bounds on I(z_j; x), nats; only with posteriors.
     """
     codes, shares = row_weights.rows_with_weight(inputs.codes, row_weights.weights_of(inputs))
     variances = latents.variances(codes, shares)
-    active = latents.active(codes, min_variance=threshold, shares=shares)
     continuous = len(variances)
+    active = latents.active(codes, min_variance=min_variance or 0.0, shares=shares)
     excluded: dict[str, str] = {}
+    names = latents.names(codes)
+    if min_variance is None:
+        for j, reason in dead.dead_latents(codes, shares).items():
+            active[j] = False
+            excluded[names[j]] = reason
     if not discrete:
-        for name in latents.names(codes)[continuous:]:
+        for name in names[continuous:]:
             excluded[name] = "discrete: counted with discrete=True only"
     categories = [_used_categories(column, shares) for column in latents.discrete_columns(codes)]
     details: dict[str, Any] = {
@@ -99,8 +115,13 @@ def active_units(
         mean, logvar = torch.as_tensor(codes.mean), torch.as_tensor(codes.logvar)
         kl = gaussian.kl(mean.double(), logvar.double()).numpy()
         details["kl_per_latent"] = row_weights.mean(kl, shares)
+        details["information_bounds"] = dead.information_bounds(codes, shares)
     counted = active if discrete else active[:continuous]
-    return Score(float(counted.sum()), details=details, identity={"estimator": "variance of means"})
+    estimator = "information bound" if min_variance is None else "variance of means"
+    identity = {"estimator": estimator, "limit": dead.MIN_INFORMATION}
+    if min_variance is not None:
+        identity["limit"] = min_variance
+    return Score(float(counted.sum()), details=details, identity=identity)
 
 
 def _used_categories(column: Array, shares: Array | None) -> float:

@@ -47,8 +47,7 @@ def udr(
             latents then score 1 - alpha, not 1.
         alpha: weight of the penalty.
         min_kl: a latent is active if its mean KL to the prior is above this, in nats per image. In
-            a model without posteriors (logvar), a latent is active if its mean varies by more than
-            `latents.MIN_VARIANCE`.
+            a model without posteriors (logvar), a latent is active if its mean varies.
 
     Variants:
         `lasso`: UDR_L of the paper. The default is UDR_S of the paper.

@@ -6,7 +6,7 @@ import numpy as np
 from metric_references import grid_factors
 
 from metrics import Codes, Factors
-from metrics.chance_and_ceiling import factor_codes
+from metrics.reference.built_in_codes import factor_codes
 
 # Two pairs of factors of equal size: rotating a pair by 45 degrees mixes both equally. Every
 # combination has four rows, so that a held-out row has a twin to learn from.

@@ -6,7 +6,7 @@ from metric_references import grid_factors, noisy_codes
 
 import metrics
 from metrics import Codes, Factors, Inputs, Metric, Score, score
-from metrics.chance_and_ceiling import factor_codes
+from metrics.reference.built_in_codes import factor_codes
 from metrics.registry import METRICS
 
 FACTORS = grid_factors(4, 5, 3)
@@ -78,19 +78,52 @@ def test_reference_is_computed_once(monkeypatch):
     row = Metric(counted, frozenset({"factors"}), (0, 1), "max", "epoch", "score")
     monkeypatch.setitem(METRICS, "counted", row)
     first, second = score("counted", CODES, FACTORS), score("counted", CODES, FACTORS)
-    assert len(calls) == 1 + 6 + 1  # the ceiling and five permutations once
+    assert len(calls) == 1 + 6 + 1  # the ceiling and five noise codes once
     assert (first.chance, first.ceiling) == (second.chance, second.ceiling)
     assert score("counted", CODES, FACTORS, reference=False).ceiling is None
 
 
-def test_chance_is_the_mean_over_five_permutations():
-    codes = factor_codes(FACTORS)
+def test_chance_is_the_mean_over_five_noise_codes_with_as_many_latents():
     values = []
     for seed in range(5):
+        mean = np.random.default_rng(seed).standard_normal((60, 4))
+        noise = Codes(mean, np.full((60, 4), 2 * np.log(0.1)))
+        values.append(METRICS["mig"].function(Inputs(noise, FACTORS)).value)
+    result = score("mig", CODES, FACTORS)
+    assert result.chance == pytest.approx(np.mean(values))
+    assert result.chance_sd == pytest.approx(np.std(values, ddof=1))
+
+
+def test_chance_of_discrete_codes_is_that_of_uniform_categories():
+    codes = Codes(np.zeros((60, 0)), discrete=np.arange(60)[:, None] % 3)
+    values = []
+    for seed in range(5):
+        rng = np.random.default_rng(seed)
+        rng.standard_normal((60, 0))
+        noise = Codes(np.zeros((60, 0)), discrete=rng.integers(0, 3, 60)[:, None])
+        values.append(METRICS["accuracy"].function(Inputs(noise, FACTORS), factor=None).value)
+    assert score("accuracy", codes, FACTORS).chance == pytest.approx(np.mean(values))
+
+
+def test_own_chance_is_the_mean_over_row_permutations_and_gives_a_p_value():
+    values = []
+    for seed in range(20):
         rows = np.random.default_rng(seed).permutation(60)
         shuffled = Factors(FACTORS.values[rows], FACTORS.names, FACTORS.sizes)
-        values.append(METRICS["mig"].function(Inputs(codes, shuffled)).value)
-    assert score("mig", CODES, FACTORS).chance == pytest.approx(np.mean(values))
+        values.append(score("mig", CODES, shuffled, reference=False).value)
+    result = score("mig", CODES, FACTORS, chance="own")
+    np.testing.assert_allclose(result.details["chance_scores"], values)
+    assert result.chance == pytest.approx(np.mean(values))
+    # The codes are better than all 20: p = 1 / 21.
+    assert result.details["p_value"] == pytest.approx(1 / 21)
+    assert result.identity == score("mig", CODES, FACTORS).identity
+
+
+def test_an_unknown_kind_of_chance_is_refused():
+    with pytest.raises(ValueError, match="chance must be 'noise' or 'own', got 'mine'"):
+        score("mig", CODES, FACTORS, chance="mine")
+    with pytest.raises(ValueError, match="permutations must be >= 1, got 0"):
+        score("mig", CODES, FACTORS, chance="own", permutations=0)
 
 
 def test_codes_that_are_the_factors_are_one_to_one():
@@ -119,7 +152,7 @@ def test_without_details_nothing_is_excluded_and_there_is_no_reason():
 
 def test_score_keeps_excluded_and_reason():
     constant = Factors(np.zeros((60, 1), np.int64), ("shape",), (3,))
-    result = score("mig", CODES, constant)
+    result = score("mig", Codes(CODES.mean[:, :3], CODES.logvar[:, :3]), constant)
     assert result.excluded == result.details["excluded"]
     assert list(result.excluded) == ["shape"]
     assert result.reason == result.details["reason"] != ""

@@ -7,7 +7,7 @@ import pytest
 from metric_references import densities_by_loops, grid_factors, noisy_codes
 
 from metrics import Codes, Factors, elbo_decomposition, score
-from metrics.chance_and_ceiling import factor_codes
+from metrics.reference.built_in_codes import factor_codes
 from metrics.codes import row_weights
 from metrics.codes.sampling import draw
 from metrics.mixture.log_density import log_densities
@@ -135,7 +135,7 @@ def test_identity_names_the_distribution_whatever_its_unit():
     assert "weights" not in score("mig", CODES, GRID, reference=False).identity
 
 
-def test_ceiling_under_a_correlation_is_what_two_perfect_latents_share():
+def test_under_a_correlation_two_perfect_latents_share_information_and_are_no_ceiling():
     # One row per joint level, of weight p(a, b). The second best latent for a is that of b: its
     # information about a is I(a; b).
     grid = grid_factors(4, 4)
@@ -144,9 +144,15 @@ def test_ceiling_under_a_correlation_is_what_two_perfect_latents_share():
     a, b = p.sum(1), p.sum(0)
     entropy, shared = -(a * np.log(a)).sum(), (p * np.log(p / np.outer(a, b))).sum()
     factors = Factors(grid.values, grid.names, grid.sizes, p.ravel())
-    ceiling = score("mig", factor_codes(factors), factors).ceiling
+    result = score("mig", factor_codes(factors), factors)
     # The codes' mixtures overlap by 1e-6.
-    assert ceiling == pytest.approx((entropy - shared) / entropy, abs=1e-4)
+    assert result.value == pytest.approx((entropy - shared) / entropy, abs=1e-4)
+    # .75 of a possible 1: whether another code scores more is not known.
+    assert result.ceiling is None
+    assert result.no_ceiling == (
+        f"the best code is not known: the factors themselves score {result.value:.3g}, "
+        "and no code can exceed 1"
+    )
 
 
 @pytest.mark.parametrize("weights", [np.zeros(60), -np.ones(60), np.ones(59), np.full(60, np.nan)])

@@ -27,6 +27,7 @@ def test_score_is_the_weighted_mean_of_its_details():
     # The importance is 0 if I is not above the error of its integration.
     importance = ours.details["importance"]
     with_rounding = ours.details["mutual_information"] / np.log([3, 4, 5])
+    importance, with_rounding = importance[:3], with_rounding[:3]  # the other latents are dead
     p = importance / importance.sum(axis=1, keepdims=True)
     each = 1 + (p * np.log(np.maximum(p, 1e-300))).sum(axis=1) / np.log(3)
     np.testing.assert_allclose(importance, with_rounding, atol=1e-4)

@@ -58,16 +58,31 @@ def test_active_units_count_discrete_latents_only_in_the_mixed_variant():
     assert continuous.details["active"].tolist() == [True, False, True, False]
     np.testing.assert_allclose(continuous.details["categories"], [4.0, 1.0])  # exp H
     assert continuous.details["discrete_active"] == 1.0
-    assert set(continuous.details["excluded"]) == {"latent 2", "latent 3"}
-    assert mixed.details["excluded"] == {}
+    assert set(continuous.details["excluded"]) == {"latent 1", "latent 2", "latent 3"}
+    assert set(mixed.details["excluded"]) == {"latent 1"}
 
 
-def test_active_units_counts_means_that_vary():
+def test_active_units_by_variance_count_means_that_vary_enough():
     mean = np.array([[0.2, 0.05, 0.0], [-0.2, -0.05, 0.0]])  # variances .04, .0025, 0
-    result = score("active_units", Codes(mean))
+    result = score("active_units.variance", Codes(mean))
     assert result.value == 1.0
     np.testing.assert_allclose(result.details["variances"], [0.04, 0.0025, 0.0])
-    assert score("active_units", Codes(mean), threshold=1e-3).value == 2.0
+    assert score("active_units", Codes(mean), min_variance=1e-3).value == 2.0
+    assert score("active_units", Codes(mean)).value == 2.0  # without posteriors: both that vary
+
+
+def test_active_units_count_latents_by_information_at_any_scale():
+    # Bounds 1/2 ln(1 + Var mu / sigma²) for Var mu / sigma² = 1, .03, .01: .347, .0148, .0050 nats.
+    signal = np.sqrt([1.0, 0.03, 0.01])
+    for scale in (1e-6, 1.0, 1e6):
+        mean = scale * np.array([signal, -signal])
+        codes = Codes(mean, np.full((2, 3), 2 * np.log(scale)))
+        result = score("active_units", codes)
+        assert result.value == 2.0
+        np.testing.assert_allclose(
+            result.details["information_bounds"], 0.5 * np.log1p(signal**2), rtol=1e-9
+        )
+        assert list(result.excluded) == ["latent 2"]
 
 
 def test_active_units_report_the_kl_of_every_latent():

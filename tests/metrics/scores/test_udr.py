@@ -62,7 +62,7 @@ def test_similarity_is_that_of_scipy():
 def test_lasso_of_matched_latents_is_one_minus_the_penalty():
     # Coefficients of standardised, uncorrelated predictors shrink by alpha: .9^2 / .9. The others
     # are exactly 0 (the sampling error is below alpha).
-    mean = np.linalg.qr(MEANS - MEANS.mean(axis=0))[0]
+    mean = math.sqrt(ROWS) * np.linalg.qr(MEANS - MEANS.mean(axis=0))[0]
     value = udr(sharp(mean), sharp(mean[:, ::-1].copy()), name="udr.lasso").value
     assert value == pytest.approx(0.9, abs=1e-6)
 
@@ -116,11 +116,12 @@ def test_a_model_without_active_latents_scores_zero_on_either_side():
     assert udr(sharp(MEANS), dead).value == 0.0
 
 
-def test_constant_latent_far_from_the_prior_has_similarity_zero():
-    # The KL of N(2, 1) is 2 nats, but its ranks do not vary: the similarity is 0, not NaN.
+def test_constant_latent_far_from_the_prior_is_dead():
+    # The KL of N(2, 1) is 2 nats, but no image differs from another.
     constant = Codes(np.concatenate([MEANS, np.full((ROWS, 1), 2.0)], 1), np.full((ROWS, 5), 0.0))
     result = udr(constant, constant)
-    assert result.value == pytest.approx(0.8 * udr(sharp(MEANS), sharp(MEANS)).value)
+    assert result.value == pytest.approx(udr(sharp(MEANS), sharp(MEANS)).value)
+    assert "latent 4" in result.excluded
 
 
 @pytest.mark.parametrize("option", [{"similarity": "cca"}, {"alpha": 0.0}, {"min_kl": -1.0}])

@@ -1,0 +1,1 @@
+"""The scores that a score is compared with: chance and ceiling."""
