@@ -21,7 +21,7 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from metrics import checks, gaussian, minibatch
-from metrics.codes import dead, row_weights
+from metrics.codes import dead, latents, row_weights
 from metrics.codes.row_weights import effective_rows
 from metrics.mixture.chain_rule import Chain, GroupInformation, chain, information_of_group
 from metrics.reference.ceiling import ceiling
@@ -106,15 +106,25 @@ def score(
     if factors is not None and factors.weights is not None:
         identity["weights"] = row_weights.distribution_name(factors.weights)
     if dead_latents:
-        excluded = {**result.excluded, **dead_latents}
-        details = {**result.details, "excluded": excluded}
-        result = replace(result, details=details, excluded=excluded)
+        result = _with_dead_latents(result, dead_latents, codes)
     result = replace(result, identity=identity)
     if not reference or not _has_reference(metric):
         return result
     return _with_reference(
         result, name, metric, inputs, all_options, chance=chance, permutations=permutations
     )
+
+
+def _with_dead_latents(result: Score, dead_latents: dict[str, str], codes: Codes) -> Score:
+    """Return the score with the dead latents among what it excludes.
+
+    If no latent is left it also has a reason.
+    """
+    excluded = {**result.excluded, **dead_latents}
+    details: dict[str, Any] = {**result.details, "excluded": excluded}
+    if len(dead_latents) == latents.count(codes):
+        details.setdefault("reason", "no latent is active: all are dead")
+    return replace(result, details=details, excluded=excluded, reason=details.get("reason", ""))
 
 
 def _has_reference(metric: Metric) -> bool:

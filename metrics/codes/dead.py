@@ -21,7 +21,8 @@ that `information_bounds` returns, so every latent that is dead by its KL is dea
 def information_bounds(codes: Codes, shares: Array | None = None) -> Array:
     """Return an upper bound on the information of each latent about the image, nats (d,).
 
-        I(z_j; x) = H(z_j) - E_x H(z_j | x) <= 1/2 ln(Var_x mu_j + E_x sigma_j²) - 1/2 E_x ln sigma_j²
+        I(z_j; x) = H(z_j) - E_x H(z_j | x)
+                 <= 1/2 ln(Var_x mu_j + E_x sigma_j²) - 1/2 E_x ln sigma_j²
 
     because no distribution of the same variance has more entropy than a Gaussian. The bound does
     not change if a latent is scaled. It is 0 if all images have the same posterior.

@@ -13,6 +13,7 @@ import numpy as np
 
 from metrics.types import Array, Codes
 
+
 class Features(NamedTuple):
     """Predictors made of latents."""
 
@@ -52,17 +53,12 @@ def features(codes: Codes) -> Features:
 def variances(codes: Codes, shares: Array | None = None) -> Array:
     """Return Var_x(mu_j), (d,): over images that all count alike, or by their shares (N,)."""
     mean = codes.mean.astype(np.float64)
-    if shares is None:
-        variance = mean.var(axis=0)
-    else:
-        variance = shares @ np.square(mean - shares @ mean)
+    variance = mean.var(axis=0) if shares is None else shares @ np.square(mean - shares @ mean)
     # The mean of equal numbers may differ from them in the last bit; that is no variance.
     return np.where(np.ptp(mean, axis=0) > 0, variance, 0.0)
 
 
-def active(
-    codes: Codes, *, min_variance: float = 0.0, shares: Array | None = None
-) -> Array:
+def active(codes: Codes, *, min_variance: float = 0.0, shares: Array | None = None) -> Array:
     """Return which latents are active, (d + m,) bool.
 
     A continuous latent is active if its mean varies and Var_x(mu_j) > min_variance, a discrete one

@@ -13,6 +13,9 @@ from metrics.prediction.row_splits import held_out
 from metrics.progress import steps
 from metrics.types import Array, Inputs, Score
 
+_MANY_ROWS = 1_000
+"""With this many training rows every model learns a factor from its levels."""
+
 
 def dci(
     inputs: Inputs,
@@ -73,8 +76,10 @@ def dci(
             r2, r2_per_factor (K,), error, errors (K,): informativeness of regressions, on
                 held-out rows. The error is the RMSE divided by the RMSE of always predicting the
                 mean, sqrt(1 - R²).
-            excluded: factors left out; their entries are NaN.
-        If no latent carries importance, D = C = 0, with a reason. If no factor varies, the value
+            excluded: factors left out; their entries are NaN. A factor is also left out if there
+                are too few rows for this model: it does not learn the factor even if the levels
+                themselves are the code. (With 20 rows per leaf, 40 training rows never split.)
+        If no latent carries importance, D = C = 0, with a reason. If no factor is left, the value
         is NaN, with a reason.
 
     Raises:
@@ -103,19 +108,45 @@ def dci(
         )
         importance[:, k], quality[k] = predictor.fit(task)
     excluded: dict[str, str] = {}
-    for name, factor_varies in zip(factors.names, varies, strict=True):
-        if not factor_varies:
+    for k, name in enumerate(factors.names):
+        if not varies[k]:
             excluded[name] = "one level only in the training rows"
-    details = _summary(importance, varies, latents.active(inputs.codes))
+        elif not importance[:, k].any() and not _can_be_learned(
+            predictor, factors.values[:, k], train, test, seed=inputs.seed
+        ):
+            excluded[name] = "too few rows: the model does not even learn it from its own levels"
+    scored = np.array([name not in excluded for name in factors.names], bool)
+    quality[~scored] = np.nan
+    details = _summary(importance, scored, latents.active(inputs.codes))
     details |= _informativeness(quality, classifies=predictor.classifies)
     details["excluded"] = excluded
     value = float(details["disentanglement"])
-    if not varies.any():
-        details["reason"] = "every factor is constant in the training rows"
+    if not scored.any():
+        details["reason"] = (
+            "too few rows: the model does not even learn the factors from their own levels"
+            if varies.any()
+            else "every factor is constant in the training rows"
+        )
         value = math.nan
-    scored = [name for name in factors.names if name not in excluded]
-    identity = {"estimator": predictor.estimator, "scored": scored}
+    names = [name for name in factors.names if name not in excluded]
+    identity = {"estimator": predictor.estimator, "scored": names}
     return Score(value, details=details, identity=identity)
+
+
+def _can_be_learned(
+    predictor: Model, levels: Array, train: Array, test: Array, *, seed: int
+) -> bool:
+    """Return whether a model learns a factor (N,) if its levels are the only code.
+
+    It is asked only about a factor that no latent is important for. With many training rows the
+    answer is yes, and is not computed.
+    """
+    if len(train) >= _MANY_ROWS:
+        return True
+    code = levels[:, None].astype(np.float64)
+    one_latent = np.zeros(1, dtype=np.int64)
+    task = Task(code[train], levels[train], code[test], levels[test], one_latent, 1, seed)
+    return bool(predictor.fit(task)[0].any())
 
 
 def disentanglement(importance: Array) -> float:

@@ -7,10 +7,10 @@ import pytest
 from metric_references import densities_by_loops, grid_factors, noisy_codes
 
 from metrics import Codes, Factors, elbo_decomposition, score
-from metrics.reference.built_in_codes import factor_codes
 from metrics.codes import row_weights
 from metrics.codes.sampling import draw
 from metrics.mixture.log_density import log_densities
+from metrics.reference.built_in_codes import factor_codes
 from metrics.registry import METRICS
 
 GRID = grid_factors(3, 4, 5)

@@ -89,9 +89,7 @@ def test_pairs_are_two_rows_of_one_level():
 
 def test_dead_latents_are_left_out_by_name():
     result = z_diff(np.concatenate([LEVELS, np.full((len(LEVELS), 1), 0.3)], axis=1))
-    assert result.details["excluded"] == {
-        "latent 5": "dead: its mean is the same for every image"
-    }
+    assert result.details["excluded"] == {"latent 5": "dead: its mean is the same for every image"}
     assert np.isnan(result.details["mean_difference"][:, 5]).all()
 
 

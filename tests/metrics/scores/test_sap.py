@@ -5,8 +5,8 @@ from sklearn.linear_model import LinearRegression
 from sklearn.svm import LinearSVC
 
 from metrics import Codes, Factors, score
-from metrics.reference.built_in_codes import factor_codes
 from metrics.prediction.row_splits import held_out
+from metrics.reference.built_in_codes import factor_codes
 
 DSPRITES = (3, 6, 40, 32, 32)
 FACTORS = grid_factors(3, 4, 8, 6)
