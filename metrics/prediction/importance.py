@@ -45,6 +45,8 @@ class Reliance(NamedTuple):
 
     importance: Array  # (latents,) >= 0
     held_out: float  # accuracy of a classifier, R² of a regression, on the test rows
+    rises: Array | None = None  # (m, latents) rise of the loss of each test row, nats (boosting)
+    insignificant: Array | None = None  # (latents,) how large a rise that counts as 0 may be, nats
 
 
 @dataclass(frozen=True)
@@ -164,7 +166,7 @@ def _boosting(model: Model, task: Task) -> Reliance:
 
     before, predicted = losses(task.test)
     rng = np.random.default_rng(task.seed)
-    importance = np.zeros(task.latents)
+    rises, insignificant = np.zeros((len(before), task.latents)), np.zeros(task.latents)
     for latent in np.unique(task.latent):
         block = task.latent == latent
         rise = np.zeros(len(before))
@@ -172,12 +174,17 @@ def _boosting(model: Model, task: Task) -> Reliance:
             permuted = task.test.copy()
             permuted[:, block] = permuted[rng.permutation(len(permuted))][:, block]
             rise += (losses(permuted)[0] - before) / model.repeats
-        if rise.mean() > SIGNIFICANT * rise.std() / np.sqrt(len(rise)):
-            importance[latent] = rise.mean()
+        error = float(rise.std() / np.sqrt(len(rise)))
+        if rise.mean() > SIGNIFICANT * error:
+            rises[:, latent] = rise
+        else:
+            insignificant[latent] = max(0.0, float(rise.mean()) + error)
+    importance = rises.mean(axis=0)
     total = importance.sum()
     if total > 0:
         importance = importance / total
-    return Reliance(importance, float(np.mean(predicted == task.test_level)))
+    accuracy = float(np.mean(predicted == task.test_level))
+    return Reliance(importance, accuracy, rises, insignificant)
 
 
 def _linear(model: Model, task: Task) -> Reliance:

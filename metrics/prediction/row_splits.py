@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -44,6 +45,18 @@ def held_out(
     test_count = max(1, int(test_rows * share))
     drawn = rng.permutation(rows)
     return drawn[:train_count], drawn[train_count : train_count + test_count]
+
+
+def share_error(share: float, count: int) -> float:
+    """Return the standard error of a share of `count` independent trials.
+
+        sqrt(p (1 - p) / (n + 4)),   p = (n share + 2) / (n + 4)
+
+    The two added successes and failures keep the error above 0 at a share of 0 or 1, where the
+    plain formula says that nothing is uncertain (Agresti and Coull 1998, section 3).
+    """
+    p = (count * share + 2) / (count + 4)
+    return math.sqrt(p * (1 - p) / (count + 4))
 
 
 def standardised(train: Array, test: Array) -> tuple[Array, Array]:

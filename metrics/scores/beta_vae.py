@@ -17,6 +17,7 @@ import numpy as np
 from metrics import progress
 from metrics.codes import latents, rows_by_level, variability
 from metrics.codes.rows_by_level import Pool
+from metrics.prediction.row_splits import share_error
 from metrics.types import Array, Codes, Inputs, Score
 
 _CHUNK = 1 << 20  # numbers gathered at a time
@@ -78,7 +79,7 @@ def beta_vae(
 
     Returns:
         value: accuracy on the `test` examples.
-        error: its binomial standard error, given the classifier.
+        error: its binomial standard error, given the classifier (`share_error`).
         details:
             confusion: (K, K) counts, true x predicted factor, over the scored factors.
             train_accuracy: accuracy on the training examples.
@@ -130,7 +131,7 @@ def beta_vae(
     np.add.at(confusion, (testing.factor, predicted), 1)
     details["confusion"] = confusion
     details["train_accuracy"] = float((train_predicted == training.factor).mean())
-    error = math.sqrt(accuracy * (1 - accuracy) / test)
+    error = share_error(accuracy, test)
     return Score(accuracy, error, details=details, identity=identity)
 
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from metrics.codes import latents
-from metrics.prediction.importance import Model, Task
+from metrics.prediction.importance import Model, Reliance, Task
 from metrics.prediction.row_splits import held_out
 from metrics.progress import steps
 from metrics.types import Array, Inputs, Score
@@ -59,7 +59,10 @@ def dci(
 
     Returns:
         value: the disentanglement D.
-        error: None; the spread over draws is not estimated.
+        error: for "boosting" the root of the sum of two squares: the standard error over test rows,
+            by the delta method, and how much lower D is if rises that are too small to be
+            significant are real. The spread over training rows is not included. None for the other
+            models, which do not tell what each row adds to an importance.
         details:
             importance: (latents, K) R.
             disentanglement, disentanglement_per_latent: D and (latents,) its terms, NaN for a
@@ -94,6 +97,7 @@ def dci(
     )
     importance = np.zeros((latents.count(inputs.codes), len(factors.names)))
     quality = np.full(len(factors.names), np.nan)  # accuracy or R² on held-out rows
+    reliances: dict[int, Reliance] = {}
     varies = np.array([len(np.unique(column)) > 1 for column in factors.values[train].T], bool)
     for k in steps(np.flatnonzero(varies).tolist(), "dci: factor"):
         level = factors.values[:, k]
@@ -106,7 +110,9 @@ def dci(
             len(importance),
             inputs.seed,
         )
-        importance[:, k], quality[k] = predictor.fit(task)
+        reliance = predictor.fit(task)
+        importance[:, k], quality[k] = reliance.importance, reliance.held_out
+        reliances[k] = reliance
     excluded: dict[str, str] = {}
     for k, name in enumerate(factors.names):
         if not varies[k]:
@@ -130,7 +136,8 @@ def dci(
         value = math.nan
     names = [name for name in factors.names if name not in excluded]
     identity = {"estimator": predictor.estimator, "scored": names}
-    return Score(value, details=details, identity=identity)
+    error = _error([reliances[k] for k in np.flatnonzero(scored)])
+    return Score(value, error, details=details, identity=identity)
 
 
 def _can_be_learned(
@@ -146,7 +153,46 @@ def _can_be_learned(
     code = levels[:, None].astype(np.float64)
     one_latent = np.zeros(1, dtype=np.int64)
     task = Task(code[train], levels[train], code[test], levels[test], one_latent, 1, seed)
-    return bool(predictor.fit(task)[0].any())
+    return bool(predictor.fit(task).importance.any())
+
+
+def _error(reliances: list[Reliance]) -> float | None:
+    """Return the error of D over the test rows; None if rises of single rows are not known.
+
+        error² = 1/m Var_n [ sum_jk dD/dr_jk rise_njk ] + (D - D')²,   r_jk = mean_n rise_njk
+
+    The derivatives are central differences. D is that of importances scaled to sum to 1 for each
+    factor. D' is D if every rise that is not significant, and counts as 0, is what it may be.
+    """
+    rises: list[Array] = []
+    insignificant: list[Array] = []
+    for reliance in reliances:
+        if reliance.rises is None or reliance.insignificant is None:
+            return None
+        rises.append(reliance.rises)
+        insignificant.append(reliance.insignificant)
+    if not rises:
+        return None
+    means = np.stack([rise.mean(axis=0) for rise in rises], axis=1)  # (latents, K)
+    influence = np.zeros(len(rises[0]))
+    for j, k in np.argwhere(means > 0).tolist():
+        step = 1e-4 * float(means[j, k])
+        values: list[float] = []
+        for sign in (1, -1):
+            shifted = means.copy()
+            shifted[j, k] += sign * step
+            values.append(_disentanglement_of_rises(shifted))
+        influence += (values[0] - values[1]) / (2 * step) * rises[k][:, j]
+    with_small_rises = means + np.stack(insignificant, axis=1)
+    hidden = _disentanglement_of_rises(means) - _disentanglement_of_rises(with_small_rises)
+    return math.hypot(float(influence.std() / math.sqrt(len(influence))), hidden)
+
+
+def _disentanglement_of_rises(means: Array) -> float:
+    """Return D from mean rises (latents, K), each factor scaled to sum to 1 if it has any."""
+    totals = means.sum(axis=0)
+    scaled = np.divide(means, totals, out=np.zeros_like(means), where=totals > 0)
+    return _weighted_sum(*concentrations(scaled))
 
 
 def disentanglement(importance: Array) -> float:

@@ -13,6 +13,7 @@ import numpy as np
 from metrics import progress
 from metrics.codes import latents, rows_by_level, variability
 from metrics.codes.rows_by_level import Pool
+from metrics.prediction.row_splits import share_error
 from metrics.types import Array, Codes, Inputs, Score
 
 _CHUNK = 1 << 20  # numbers gathered at a time
@@ -81,7 +82,7 @@ def factor_vae(
 
     Returns:
         value: accuracy.
-        error: its binomial standard error, given the classifier.
+        error: its binomial standard error, given the classifier (`share_error`).
         details:
             votes: (d + m, K) counts of the training votes.
             factor_of_latent: (d + m,) the column of the factor that each latent is mapped to; -1
@@ -130,7 +131,7 @@ def factor_vae(
         "factor_of_latent": np.where(was_named, all_votes.argmax(axis=1), -1),
         "train_accuracy": float(train.max(axis=1).sum() / train.sum()),
     }
-    error = math.sqrt(accuracy * (1 - accuracy) / judged.sum())
+    error = share_error(accuracy, int(judged.sum()))
     return Score(accuracy, error, details=details, identity=identity)
 
 

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from metrics.codes import latents
-from metrics.prediction.row_splits import held_out, one_thread
+from metrics.prediction.row_splits import held_out, one_thread, share_error
 from metrics.progress import steps
 from metrics.types import Array, Inputs, Score
 
@@ -116,8 +116,8 @@ def sap(
         details["reason"] = "no latent predicts any factor"
     error = None
     if protocol == "dlib":
-        variances = (first * (1 - first) + second * (1 - second))[varies] / len(test)
-        error = float(np.sqrt(variances.sum()) / len(kept))
+        errors = [share_error(float(s), len(test)) for s in [*first[varies], *second[varies]]]
+        error = float(np.linalg.norm(errors) / len(kept))
     return Score(float((first - second)[varies].mean()), error, details=details, identity=identity)
 
 

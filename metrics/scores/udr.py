@@ -54,8 +54,8 @@ def udr(
 
     Returns:
         value: in [0, 1].
-        error: standard error of a median over the other models, 1.2533 s / sqrt(M), as for normal
-            scores; None with one other model.
+        error: standard error of a median over the other models, for scores of any distribution
+            (Maritz and Jarrett 1978); None with one other model.
         details:
             active_latents: (d,) of this model.
             excluded: latents of this model that are left out.
@@ -98,8 +98,18 @@ def udr(
         actives.append(other_active)
         matrices.append(matrix)
     details |= {"pair_scores": scores, "similarity": matrices, "active_others": actives}
-    error = None if len(scores) < 2 else float(1.2533 * scores.std(ddof=1) / math.sqrt(len(scores)))
+    error = None if len(scores) < 2 else _error_of_median(scores)
     return Score(float(np.median(scores)), error, details=details, identity=identity)
+
+
+def _error_of_median(values: Array) -> float:
+    """Return the standard error of the median of independent values (M,), M >= 2.
+
+    The median is distributed as a mean of the order statistics, weighted by a Beta distribution.
+    """
+    from scipy.stats.mstats import mjci
+
+    return float(np.asarray(mjci(values, prob=[0.5]))[0])
 
 
 def pair_score(similarity: Array) -> float:

@@ -110,7 +110,9 @@ def test_no_classifier_warns_of_an_early_stop():
 
 def test_error_is_binomial_and_the_confusion_counts_every_example():
     result = z_diff(LEVELS, group=1)
-    assert result.error == pytest.approx(np.sqrt(result.value * (1 - result.value) / 2_000))
+    # Two successes and two failures more: p = (2000 v + 2) / 2004.
+    p = (2_000 * result.value + 2) / 2_004
+    assert result.error == pytest.approx(np.sqrt(p * (1 - p) / 2_004))
     assert np.trace(result.details["confusion"]) == pytest.approx(2_000 * result.value)
 
 

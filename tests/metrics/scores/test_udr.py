@@ -82,7 +82,10 @@ def test_value_is_the_median_over_other_models():
     pairs = result.details["pair_scores"]
     assert pairs[0] > pairs[1] > pairs[2]
     assert result.value == pairs[1]
-    assert result.error == pytest.approx(1.2533 * pairs.std(ddof=1) / math.sqrt(3))
+    # Maritz-Jarrett for the median of three: the weights of the order statistics are the masses of
+    # Beta(2, 2) between thirds, 7/27, 13/27, 7/27.
+    ordered, weights = np.sort(pairs), np.array([7, 13, 7]) / 27
+    assert result.error == pytest.approx(math.sqrt(weights @ ordered**2 - (weights @ ordered) ** 2))
 
 
 def test_one_other_model_gives_no_error():
