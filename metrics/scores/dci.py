@@ -136,7 +136,7 @@ def dci(
         value = math.nan
     names = [name for name in factors.names if name not in excluded]
     identity = {"estimator": predictor.estimator, "scored": names}
-    error = _error([reliances[k] for k in np.flatnonzero(scored)])
+    error = _error([reliances[k] for k in np.flatnonzero(scored).tolist()])
     return Score(value, error, details=details, identity=identity)
 
 

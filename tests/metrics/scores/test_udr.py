@@ -82,10 +82,9 @@ def test_value_is_the_median_over_other_models():
     pairs = result.details["pair_scores"]
     assert pairs[0] > pairs[1] > pairs[2]
     assert result.value == pairs[1]
-    # Maritz-Jarrett for the median of three: the weights of the order statistics are the masses of
-    # Beta(2, 2) between thirds, 7/27, 13/27, 7/27.
-    ordered, weights = np.sort(pairs), np.array([7, 13, 7]) / 27
-    assert result.error == pytest.approx(math.sqrt(weights @ ordered**2 - (weights @ ordered) ** 2))
+    # With three values the weights of the order statistics are the masses of Beta(1, 1) between
+    # thirds, 1/3 each: the standard deviation of the three.
+    assert result.error == pytest.approx(pairs.std())
 
 
 def test_one_other_model_gives_no_error():
