@@ -278,8 +278,8 @@ def test_a_variant_keeps_its_dot_in_every_store(
     table = run_table.load_runs(workspace, "mini").table
     assert json.loads(table["identity/mig_hist20.two"][0])["bins"] == 2
     assert (
-        values(workspace, 0)["final/mig_hist20.two_ceiling"]
-        == table["final/mig_hist20.two_ceiling"][0]
+        values(workspace, 0)["final/mig_hist20.two_chance"]
+        == table["final/mig_hist20.two_chance"][0]
     )
 
 
