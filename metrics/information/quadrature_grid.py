@@ -5,7 +5,7 @@ ladder of widths (in s), such that its variance is kept. The density of any mixt
 over widths of histogram * Gaussian, computed in Fourier space:
 
 - The Gaussian is exp(-1/2 s^2 w^2), exactly.
-- The spreading in mu by cubic B-splines is divided out as sinc(w h / 2)^4 (as in particle-mesh
+- The spreading in mu by quintic B-splines is divided out as sinc(w h / 2)^6 (as in particle-mesh
   Ewald sums, Essmann 1995).
 - The spreading in s gives every component a fourth cumulant. It is divided out on average over each
   width's components, as 1 + cumulant w^4 / 24.
@@ -39,9 +39,24 @@ REFINEMENT = 4  # ratio of the steps of two successive grids
 BLOCK = 128  # points of a grid that are laid together
 # A grid of more blocks (half a gigabyte) is not laid: posteriors are widened instead.
 _MOST_BLOCKS = 1 << 16
+SUPPORT = 6  # points that one position is spread over
 _PER_OCTAVE = 4  # widths on the ladder between s and 2 s
 _STEPS = 2.0  # points in a width, at least
 _POINTS = 1 << 17  # of densities in memory at a time: a MB
+# Coefficients of 1, t, …, t^5 in the six quintic B-splines that a position t in [0, 1) touches.
+_SPLINES: Array = (
+    np.array(
+        [
+            [1, -5, 10, -10, 5, -1],
+            [26, -50, 20, 20, -20, 5],
+            [66, 0, -60, 0, 30, -10],
+            [26, 50, 20, -20, -20, 10],
+            [1, 5, 10, 10, 5, -5],
+            [0, 0, 0, 0, 0, 1],
+        ]
+    )
+    / 120
+)
 _CELLS = 1 << 21  # of histograms in memory at a time
 
 
@@ -223,21 +238,29 @@ def kernel(ladder: Ladder, parts: Spread, rung: int, *, size: int, length: float
     frequency = ramp * (2 * math.pi / length)
     gaussian = torch.exp(-0.5 * (float(ladder.widths[rung]) * frequency).square())
     of_cumulant = 1 + float(parts.cumulant[rung]) / 24 * frequency**4
-    return gaussian / (torch.sinc(ramp / size) ** 4 * of_cumulant)
+    return gaussian / (torch.sinc(ramp / size) ** SUPPORT * of_cumulant)
 
 
-def cubic_spline(position: Array) -> tuple[Array, Array]:
-    """Return the first of the four points that a position touches, (E,), and their weights, (4, E).
+def splines(position: Array) -> tuple[Array, Array]:
+    """Return the first of the `SUPPORT` points that a position touches, and their weights.
 
-    The weights of a position sum to 1.
+    These are quintic B-splines. The weights of a position sum to 1. What a spline cannot represent
+    comes back as an alias. Under a Gaussian of two steps, the alias of frequency w (per step) is
+    (w / (2 pi - w))^6 exp(-2 w^2) < 1.2e-5 of the peak; with cubic splines it would be 1.8e-4.
+
+    Args:
+        position: (E,) in points.
+
+    Returns:
+        The first points (E,), and weights (SUPPORT, E).
     """
     left = np.floor(position)
-    t = position - left
-    r = 1 - t
-    t2, r2 = t * t, r * r
-    weights = np.stack([r2 * r, 4 + t2 * (3 * t - 6), 4 + r2 * (3 * r - 6), t2 * t])
-    weights /= 6
-    return left.astype(np.int64) - 1, weights
+    powers = np.empty((SUPPORT, len(position)))
+    powers[0] = 1.0
+    np.subtract(position, left, out=powers[1])
+    for degree in range(2, SUPPORT):
+        np.multiply(powers[degree - 1], powers[1], out=powers[degree])
+    return left.astype(np.int64) - (SUPPORT // 2 - 1), _SPLINES @ powers
 
 
 class _Counts(NamedTuple):
@@ -248,8 +271,8 @@ class _Counts(NamedTuple):
 
     sizes: Array  # (L,) cells of the histogram of each width
     cells: int  # of one mixture
-    cell_index: Array  # (4, E) cells of a component's spline
-    weight: Array  # (4 E,) what it adds there
+    cell_index: Array  # (SUPPORT, E) cells of a component's spline
+    weight: Array  # (SUPPORT E,) what it adds there
     row: Array  # (E,) the posterior that a component belongs to
 
     def table(self, columns: list[Array], first_mixture: int) -> Array:
@@ -279,10 +302,10 @@ def _counts(ladder: Ladder, parts: Spread, rungs: Array, histogram_sizes: Array)
     if ladder.depth > 1:
         parts = parts.kept(ladder.grids[parts.rung] == 0)
     size = sizes[parts.rung]
-    first, splines = cubic_spline((parts.position - ladder.low) * (size / ladder.length))
-    cell = (first + np.arange(4)[:, None]) & (size - 1)  # modulo size, a power of two
+    first, weights = splines((parts.position - ladder.low) * (size / ladder.length))
+    cell = (first + np.arange(SUPPORT)[:, None]) & (size - 1)  # modulo size, a power of two
     cell_index = starts[parts.rung] + cell
-    return _Counts(sizes, int(sizes.sum()), cell_index, (splines * parts.mass).ravel(), parts.row)
+    return _Counts(sizes, int(sizes.sum()), cell_index, (weights * parts.mass).ravel(), parts.row)
 
 
 def _batches(columns: list[Array], *, most: int) -> Iterator[tuple[int, list[Array]]]:
