@@ -24,14 +24,21 @@ def of(mean, std, level, weights=None):
 
 
 def adaptive_information(mean, std, level):
-    """Return I of one latent, by points a tenth of a width apart at every posterior."""
-    around = mean[:, None] + std[:, None] * np.linspace(-9, 9, 181)
-    between = np.linspace(around.min(), around.max(), 4001)
-    grid = np.unique(np.concatenate([around.ravel(), between]))
+    """Return I of one latent, by Gauss-Legendre on panels no wider than any posterior in them.
+
+    Ten points on a panel of one standard deviation integrate the products of Gaussians and
+    logarithms here to about 1e-9. The trapezoid rule on points of uneven distance, which looks
+    simpler, is wrong by up to 1e-4 where posteriors of different positions overlap.
+    """
+    edges = np.unique(np.concatenate([m + s * np.arange(-9.0, 9.5) for m, s in zip(mean, std)]))
+    nodes, weights = np.polynomial.legendre.leggauss(10)
+    half = np.diff(edges)[:, None] / 2
+    grid = (edges[:-1, None] + half * (nodes + 1)).ravel()
+    weight = (half * weights).ravel()
 
     def entropy(rows):
         p = np.mean([np.exp(log_normal(grid, mean[n], std[n])) for n in rows], axis=0)
-        return np.trapezoid(-p * np.log(np.maximum(p, 1e-300)), grid)
+        return weight @ (-p * np.log(np.maximum(p, 1e-300)))
 
     rows = np.arange(len(mean))
     return entropy(rows) - sum(
