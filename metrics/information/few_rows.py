@@ -163,7 +163,7 @@ def _largest_other(values: Array) -> Array:
     ascending: Array = np.sort(values, axis=0)
     index = np.arange(len(values))[:, None]
     is_first: Array = index == values.argmax(axis=0)
-    return np.where(is_first, ascending[-2], ascending[-1])
+    return np.where(is_first, ascending[-2:-1], ascending[-1:])
 
 
 def corners(information: Array, excess: Array) -> Iterator[Array]:

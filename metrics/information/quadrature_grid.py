@@ -37,8 +37,9 @@ SMALLEST, LARGEST = 256, 1 << 13  # points of the grid, if one grid serves every
 BASE = 1 << 11  # points of the first of several grids
 REFINEMENT = 4  # ratio of the steps of two successive grids
 BLOCK = 128  # points of a grid that are laid together
-# A grid of more blocks (half a gigabyte) is not laid: posteriors are widened instead.
-_MOST_BLOCKS = 1 << 16
+# A grid of more blocks in one mixture (a quarter of a gigabyte) is not laid: posteriors are widened
+# instead. Mixtures that have more blocks than this together are integrated one after another.
+MOST_BLOCKS = 1 << 18
 SUPPORT = 6  # points that one position is spread over
 _PER_OCTAVE = 4  # widths on the ladder between s and 2 s
 _STEPS = 2.0  # points in a width, at least
@@ -129,13 +130,11 @@ class Spread(NamedTuple):
         )
 
 
-def make_ladder(mean: Array, std: Array, *, mixtures: int) -> Ladder:
+def make_ladder(mean: Array, std: Array) -> Ladder:
     """Return grids over mean +- 7 std whose steps follow the posteriors' widths everywhere.
 
     Args:
         mean, std: (N,) float64 each, std > 0.
-        mixtures: the largest number of mixtures in one set of them. Together with the posteriors,
-            it limits how fine the grids may be.
     """
     # 7 widths: what wraps around the period is below e^-24 of a component.
     low, high = float((mean - 7 * std).min()), float((mean + 7 * std).max())
@@ -150,7 +149,7 @@ def make_ladder(mean: Array, std: Array, *, mixtures: int) -> Ladder:
     depth, step = 1, length / BASE
     while narrowest < _STEPS * step:
         offset = mean[std < 1.2 * _STEPS * step] - low
-        if _blocks(offset, step, mixtures) > _MOST_BLOCKS:
+        if _blocks(offset, step) > MOST_BLOCKS:
             break
         depth, step = depth + 1, step / REFINEMENT
     widths = _widths(max(narrowest, _STEPS * step), broadest)
@@ -322,18 +321,18 @@ def _batches(columns: list[Array], *, most: int) -> Iterator[tuple[int, list[Arr
     yield int(run[0].min()), run
 
 
-def _blocks(offset: Array, step: float, mixtures: int) -> int:
-    """Return about how many blocks the grid after one of this step would need.
+def _blocks(offset: Array, step: float) -> int:
+    """Return how many blocks the grid after one of this step needs in the mixture of all rows.
 
-    For each posterior these are three blocks and the two at their rims.
+    For each posterior these are three blocks and the two at their rims, unless they are the same as
+    for its neighbours.
 
     Args:
         offset: positions of the posteriors that need the grid.
         step: of the grid before.
-        mixtures: the largest number of mixtures in a set.
     """
-    distinct = np.unique((offset / (BLOCK * step / REFINEMENT)).astype(np.int64))
-    return 5 * min(len(offset), len(distinct) * mixtures)
+    laid = np.unique((offset / (BLOCK * step / REFINEMENT)).astype(np.int64))
+    return int(np.minimum(np.diff(laid), 5).sum()) + 5
 
 
 def _widths(smallest: float, largest: float) -> Array:

@@ -96,7 +96,7 @@ def test_any_widths_between_a_millionth_and_ten_are_within_the_reported_error(
 
 def test_the_step_follows_the_width():
     mean, std = np.linspace(-1, 1, 101), np.where(np.arange(101) == 50, 1e-5, 1.0)
-    ladder = make_ladder(mean, std, mixtures=2)
+    ladder = make_ladder(mean, std)
     assert ladder.widths[0] == pytest.approx(1e-5)
     for width, grid in zip(ladder.widths, ladder.grids, strict=True):
         assert 2 * ladder.step(grid) <= width * (1 + 1e-9)
@@ -106,7 +106,7 @@ def test_the_step_follows_the_width():
 def blocks_of_grids(mean, std):
     """Return the ladder, and every grid's blocks of one mixture of all posteriors."""
     column = np.zeros(len(mean), dtype=np.int64)
-    ladder = make_ladder(mean, std, mixtures=1)
+    ladder = make_ladder(mean, std)
     parts = spread(ladder, mean, std, np.full(len(mean), 1 / len(mean)))
     grids = [all_blocks(ladder, torch.zeros((1, ladder.size), dtype=torch.float64))]
     for grid in range(1, ladder.depth):
@@ -153,7 +153,7 @@ def test_the_error_covers_widened_posteriors(monkeypatch):
     level = np.arange(60) % 3
     mean, std = rng.standard_normal(60), np.where(np.arange(60) % 2, 1e-6, 1.0)
     exact = of(mean, std, level).matrix[0, 0]
-    monkeypatch.setattr(quadrature_grid, "_MOST_BLOCKS", 0)  # no finer grid at all
+    monkeypatch.setattr(quadrature_grid, "MOST_BLOCKS", 0)  # no finer grid at all
     ours = of(mean, std, level)
     assert abs(ours.matrix[0, 0] - exact) > 0.01
     assert abs(ours.matrix[0, 0] - exact) < ours.error[0, 0] <= np.log(3)
