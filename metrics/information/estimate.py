@@ -8,12 +8,11 @@ import numpy as np
 
 from metrics.information.matrix import (
     Information,
-    discrete_information,
-    histogram_information,
     quadrature_information,
     without_weightless_rows,
 )
 from metrics.information.monte_carlo import monte_carlo_information
+from metrics.information.plug_in import discrete_information, histogram_information
 from metrics.types import Codes, Factors, Inputs
 
 Estimator = Literal["quadrature", "monte_carlo", "histogram"]
@@ -71,6 +70,7 @@ def with_discrete(information: Information, codes: Codes, factors: Factors) -> I
         conditional,
         np.concatenate([information.shuffled_or_zero(), of_discrete.shuffled_or_zero()]),
         np.concatenate([information.excess_or_zero(), of_discrete.excess_or_zero()]),
+        information.widened,
     )
 
 

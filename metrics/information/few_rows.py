@@ -206,6 +206,16 @@ def few_rows_reason(effect: float, value: float) -> str:
     )
 
 
+def widened_reason(share: float) -> str:
+    """Return what to say if a share of the posteriors was widened to integrate them."""
+    if not share > 0:
+        return ""
+    return (
+        f"the posteriors of {share:.2g} of the rows are too narrow to be integrated for so many "
+        "rows: the score is that of wider ones; score fewer rows"
+    )
+
+
 def joined(*reasons: str) -> str:
     """Return the reasons that are not empty, as one text."""
     return "; ".join(reason for reason in reasons if reason)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from metrics.information.estimate import ALL_CONSTANT
-from metrics.information.few_rows import bounded_error, few_rows_reason, gap_bounds
+from metrics.information.few_rows import bounded_error, gap_bounds
 from metrics.information.matrix import Information
 from metrics.types import Array, Factors, Score
 
@@ -81,7 +81,7 @@ def gap_score(
     value = min(1.0, float(np.average(gap[kept], weights=(shares * normalisers)[kept])))
     effect = few_rows_effect(information, shares)
     details["few_rows"] = effect
-    reason = few_rows_reason(effect, value)
+    reason = information.doubts(effect, value)
     if reason:
         details["reason"] = reason
     error = information.error_of(coefficients(information.matrix, shares)) + effect

@@ -7,7 +7,6 @@ and all mixtures are those of the weighted rows.
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import NamedTuple
 
@@ -16,7 +15,14 @@ import numpy as np
 from metrics import device, progress
 from metrics.codes import row_weights
 from metrics.codes.row_weights import shares
-from metrics.information.few_rows import largest_excess, shuffles, spread_over_factors
+from metrics.information.few_rows import (
+    few_rows_reason,
+    joined,
+    largest_excess,
+    shuffles,
+    spread_over_factors,
+    widened_reason,
+)
 from metrics.information.quadrature import MixtureEntropies, mixture_entropies
 from metrics.types import Array, Codes, Factors
 
@@ -35,6 +41,8 @@ class Information(NamedTuple):
             rows (see `few_rows`); None if not computed.
         excess: (d, K) nats: at most so much of the information is only due to few rows; None if not
             computed.
+        widened: largest share, over the latents, of rows with a posterior too narrow for the finest
+            grid.
     """
 
     matrix: Array
@@ -44,6 +52,7 @@ class Information(NamedTuple):
     conditional_variance: Array | None = None
     shuffled: Array | None = None
     excess: Array | None = None
+    widened: float = 0.0
 
     def shuffled_or_zero(self) -> Array:
         """Return the shuffled information (d, K), 0 if it was not computed."""
@@ -59,6 +68,15 @@ class Information(NamedTuple):
         rows = 1 / float(np.square(row_shares(factors)).sum())
         excess = largest_excess(self.matrix, shuffled, self.entropies, levels, rows)
         return self._replace(shuffled=shuffled, excess=excess)
+
+    def doubts(self, effect: float, value: float) -> str:
+        """Return why a score of this information is not to be trusted, "" if it is.
+
+        Args:
+            effect: of few rows on the score.
+            value: of the score.
+        """
+        return joined(few_rows_reason(effect, value), widened_reason(self.widened))
 
     def error_of(self, weights: Array) -> float:
         """Return the error of the sum of weights * matrix.
@@ -147,8 +165,8 @@ def quadrature_information(codes: Codes, factors: Factors) -> Information:
     The error is the sum of three parts: the difference to the same sums over every second point;
     what binning the posteriors in position and width may change, by their mean excess kurtosis
     (`mixture_entropies`); and, if posteriors are too narrow for the finest grid, a bound on what
-    widening them may change. The last happens only with some ten thousand such posteriors, many of
-    their widths apart.
+    widening them may change. The last needs a quarter of a million blocks of the grid (64 widths)
+    with posteriors that overlap a few others. Isolated posteriors are integrated in closed form.
 
     The shuffled information is integrated with the rest, on the same grid.
 
@@ -163,10 +181,11 @@ def quadrature_information(codes: Codes, factors: Factors) -> Information:
     levels = [numbered_levels(column) for column in factors.values.T]
     entropies = factor_entropies(factors)
     random_order = shuffles(levels)
-    matrix, error = _integrated(codes, row_shares(factors), [*levels, *random_order.columns])
+    columns = [*levels, *random_order.columns]
+    matrix, error, widened = _integrated(codes, row_shares(factors), columns)
     count = len(levels)
     shuffled = spread_over_factors(matrix[:, count:], random_order.of_factor, entropies)
-    information = Information(matrix[:, :count], error[:, :count], entropies)
+    information = Information(matrix[:, :count], error[:, :count], entropies, widened=widened)
     return information.with_shuffled(shuffled, factors)
 
 
@@ -182,12 +201,12 @@ def shuffled_information(codes: Codes, factors: Factors) -> Array:
     levels = [numbered_levels(column) for column in factors.values.T]
     entropies = factor_entropies(factors)
     random_order = shuffles(levels)
-    matrix, _ = _integrated(codes, row_shares(factors), random_order.columns)
+    matrix, _, _ = _integrated(codes, row_shares(factors), random_order.columns)
     return spread_over_factors(matrix, random_order.of_factor, entropies)
 
 
-def _integrated(codes: Codes, weights: Array, levels: list[Array]) -> tuple[Array, Array]:
-    """Return the information of every latent about columns of levels, and its error.
+def _integrated(codes: Codes, weights: Array, levels: list[Array]) -> tuple[Array, Array, float]:
+    """Return the information of every latent about columns of levels, its error, and `widened`.
 
     Args:
         codes: of N rows.
@@ -195,20 +214,22 @@ def _integrated(codes: Codes, weights: Array, levels: list[Array]) -> tuple[Arra
         levels: for every column, (N,) levels numbered from 0.
 
     Returns:
-        (d, columns) nats each; 0 for a constant column.
+        Two arrays (d, columns), nats, 0 for a constant column; and the largest share, over the
+        latents, of rows with a widened posterior.
 
     Raises:
         ValueError: codes without logvar.
     """
     logvar, mixtures = logvar_of(codes), _level_mixtures(levels, weights)
     shape = (codes.mean.shape[1], len(levels))
-    matrix, error = np.zeros(shape), np.zeros(shape)
+    matrix, error, widened = np.zeros(shape), np.zeros(shape), 0.0
     latents = range(shape[0]) if mixtures.varying else range(0)
     for j in progress.steps(latents, "information: latent"):
         mean = codes.mean[:, j].astype(np.float64)
         std = np.exp(0.5 * logvar[:, j].astype(np.float64))
         with device.one_thread():
             integrals = mixture_entropies(mean, std, weights, mixtures.columns)
+        widened = max(widened, float(weights[integrals.widened].sum()))
         for column in mixtures.varying:
             k, p, rows = column.k, column.p, column.rows
             information = float(integrals.values[0] - p @ integrals.values[rows])
@@ -217,7 +238,7 @@ def _integrated(codes: Codes, weights: Array, levels: list[Array]) -> tuple[Arra
             change = abs(float(integrals.change[0] - p @ integrals.change[rows]))
             widening = _widening(integrals, column.level, weights, matrix[j, k], column.entropy)
             error[j, k] = change + integrals.binning + widening
-    return matrix, error
+    return matrix, error, widened
 
 
 def _level_mixtures(levels: list[Array], weights: Array) -> _LevelMixtures:
@@ -234,68 +255,6 @@ def _level_mixtures(levels: list[Array], weights: Array) -> _LevelMixtures:
         varying.append(_ColumnMixtures(k, level, p, rows, entropy(p)))
         first += len(p)
     return _LevelMixtures(columns, varying)
-
-
-def histogram_information(values: Array, factors: Factors, *, bins: int = 20) -> Information:
-    """Return plug-in mutual information of latents cut into equal bins over their empirical range.
-
-    I = sum_{b,v} p(b, v) ln [p(b, v) / (p(b) p(v))] with p the frequencies. For independent latents
-    it is biased upward by about (bins - 1)(levels - 1) / (2 N) nats (Miller 1955); `shuffled` is
-    this bias, measured.
-
-    Args:
-        values: (N, d), usually posterior means; a constant column falls into one bin.
-        factors: (N, K).
-        bins: number of bins.
-
-    Raises:
-        ValueError: bins < 1.
-    """
-    if bins < 1:
-        raise ValueError(f"bins must be >= 1, got {bins}")
-    columns = [equal_bins(column, bins) for column in np.asarray(values).T]
-    binned = np.stack(columns, axis=1) if columns else np.zeros((len(values), 0), int)
-    return discrete_information(binned, factors)
-
-
-def discrete_information(values: Array, factors: Factors) -> Information:
-    """Return plug-in mutual information of integer codes (N, d) with factors (N, K)."""
-    # Number each column once: sorting N rows costs more than everything else.
-    code_columns: list[Array] = [np.unique(column, return_inverse=True)[1] for column in values.T]
-    levels = [numbered_levels(column) for column in factors.values.T]
-    entropies = factor_entropies(factors)
-    random_order = shuffles(levels)
-    matrix = _plug_in(code_columns, [*levels, *random_order.columns], factors.weights)
-    count = len(levels)
-    shuffled = spread_over_factors(matrix[:, count:], random_order.of_factor, entropies)
-    information = Information(matrix[:, :count], np.zeros((len(matrix), count)), entropies)
-    return information.with_shuffled(shuffled, factors)
-
-
-def _plug_in(code_columns: list[Array], level_columns: list[Array], weights: Array | None) -> Array:
-    """Return the plug-in information of columns of whole numbers from 0: (codes, levels) nats."""
-    matrix = np.zeros((len(code_columns), len(level_columns)))
-    weights = None if weights is None else weights / weights.sum()
-    pairs = itertools.product(enumerate(code_columns), enumerate(level_columns))
-    for (j, code), (k, level) in pairs:
-        codes, levels = int(code.max()) + 1, int(level.max()) + 1
-        counts = np.bincount(code * levels + level, weights, minlength=codes * levels)
-        joint = counts.reshape(codes, levels)
-        separate = entropy(joint.sum(axis=0)) + entropy(joint.sum(axis=1))
-        matrix[j, k] = max(0.0, separate - entropy(joint.ravel()))
-    return matrix
-
-
-def equal_bins(column: Array, bins: int) -> Array:
-    """Return the bin of each value, (N,), of equal bins between the least and the greatest value.
-
-    The last bin is closed on both sides.
-    """
-    low, high = float(column.min()), float(column.max())
-    if low == high:
-        return np.zeros(len(column), dtype=np.int64)
-    scaled = (column.astype(np.float64) - low) * (bins / (high - low))
-    return np.minimum(scaled.astype(np.int64), bins - 1)
 
 
 def numbered_levels(column: Array) -> Array:

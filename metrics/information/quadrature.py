@@ -18,6 +18,7 @@ from metrics.types import Array
 BINNING = 1e-5  # nats; for equal widths at random positions the error stayed below half of it
 BLOCKS_AROUND = 5  # of a component on its grid: three, and the two at their rims
 REACH = 7.0  # widths of a posterior; what lies beyond is below e^-24 of it
+BEYOND_REACH = 1e-9  # nats; the part of a posterior beyond `REACH`, and its logarithm
 PER_KURTOSIS = 0.02  # nats; the mixtures of two to sixty widths that we tried stayed below it
 
 
@@ -64,7 +65,8 @@ def mixture_entropies(
     of_isolated = _closed_form(std, weight, columns, masses, apart)
     rest = np.flatnonzero(~apart)
     if not len(rest):
-        return MixtureEntropies(of_isolated, np.zeros(len(masses)), 0.0, np.zeros(len(mean), bool))
+        none = np.zeros(len(mean), dtype=bool)
+        return MixtureEntropies(of_isolated, np.zeros(len(masses)), BEYOND_REACH, none)
     ladder = make_ladder(mean[rest], std[rest])
     parts = spread(ladder, mean[rest], std[rest], weight[rest])
     widened = np.zeros(len(mean), dtype=bool)

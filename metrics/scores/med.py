@@ -15,7 +15,7 @@ from metrics.information.estimate import (
     required_factors,
     supported,
 )
-from metrics.information.few_rows import bounded_error, corners, few_rows_reason, joined
+from metrics.information.few_rows import bounded_error, corners, joined
 from metrics.information.gap import require_choice
 from metrics.information.matrix import Information
 from metrics.types import Array, Inputs, Score
@@ -109,7 +109,7 @@ def med(
     value = min(1.0, float(np.nan_to_num(per_latent) @ weights))  # rounding may exceed 1
     effect = details["few_rows"] = _few_rows_effect(information, kept, normalise, value)
     single = "one factor varies: no latent can have information about another"
-    reason = joined(single if len(scored) == 1 else "", few_rows_reason(effect, value))
+    reason = joined(single if len(scored) == 1 else "", measured.doubts(effect, value))
     if reason:
         details["reason"] = reason
     error = _error(information, kept, normalise, value) + effect

@@ -11,7 +11,8 @@ import numpy as np
 from metrics.information.estimate import constant_factors, measure, required_factors, with_discrete
 from metrics.information.few_rows import bounded_error
 from metrics.information.gap import Average, coefficients, gap_score, gap_shares, require_choice
-from metrics.information.matrix import Information, discrete_information
+from metrics.information.matrix import Information
+from metrics.information.plug_in import discrete_information
 from metrics.types import Array, Codes, Factors, Inputs, Score
 
 _IDENTITY = {"estimator": "histogram of means"}

@@ -15,7 +15,7 @@ from metrics.information.estimate import (
     measure,
     required_factors,
 )
-from metrics.information.few_rows import bounded_error, few_rows_reason, gap_bounds, joined
+from metrics.information.few_rows import bounded_error, gap_bounds, joined
 from metrics.information.matrix import row_shares
 from metrics.types import Array, Codes, Factors, Inputs, Score
 
@@ -105,7 +105,7 @@ def mig_sup(
     above, below = gap_bounds(normalised[active].T, excess[active].T)
     effect = details["few_rows"] = max(float(above.mean()), float(below.mean()))
     single = "one factor varies: a latent has no second factor to compare with"
-    reason = joined(single if kept.sum() == 1 else "", few_rows_reason(effect, value))
+    reason = joined(single if kept.sum() == 1 else "", information.doubts(effect, value))
     if reason:
         details["reason"] = reason
     error = information.error_of(per_latent.signs * inverse / active.sum()) + effect

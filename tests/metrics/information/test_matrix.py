@@ -4,10 +4,9 @@ from metric_references import grid_factors, mixture_information, sharp_codes
 
 from metrics import Codes, Factors
 from metrics.information.matrix import (
-    discrete_information,
-    histogram_information,
     quadrature_information,
 )
+from metrics.information.plug_in import discrete_information, histogram_information
 
 
 def one_latent(mean, std):
