@@ -104,7 +104,12 @@ def spread_over_factors(per_column: Array, of_factor: Sequence[int], entropies: 
 
 
 def largest_excess(
-    information: Array, shuffled: Array, entropies: Array, levels: Array, rows: float
+    information: Array,
+    error: Array,
+    shuffled: Array,
+    entropies: Array,
+    levels: Array,
+    rows: float,
 ) -> Array:
     """Return the bound on how much of the information is only due to few rows, (d, K) nats.
 
@@ -112,6 +117,8 @@ def largest_excess(
 
     Args:
         information: (d, K) I, nats.
+        error: (d, K) nats by which I may be too large. Near S' and near H(v_k) the bound depends
+            on differences that are no larger than this.
         shuffled: (d, K) S, nats.
         entropies: (K,) H(v_k), nats.
         levels: (K,) numbers of levels V_k in the rows.
@@ -124,9 +131,10 @@ def largest_excess(
     slack = DEVIATIONS * np.sqrt(np.minimum(1.0, values) / (2 * rows))
     most = np.minimum(np.square(np.sqrt(shuffled) + slack), entropies)  # S'
     share = np.divide(most, entropies, out=np.ones_like(most), where=entropies > 0)
-    left = np.maximum(entropies - information, 0.0)
+    least = information - error
+    left = np.maximum(entropies - least, 0.0)
     resolved = share * left / np.maximum(1 - share, 1e-300)
-    return np.where(information <= most, information, np.minimum(resolved, information))
+    return np.where(least <= most, information, np.minimum(resolved, information))
 
 
 class Bounds(NamedTuple):

@@ -16,6 +16,7 @@ from metrics import device, progress
 from metrics.codes import row_weights
 from metrics.codes.row_weights import shares
 from metrics.information.few_rows import (
+    DEVIATIONS,
     few_rows_reason,
     joined,
     largest_excess,
@@ -66,7 +67,10 @@ class Information(NamedTuple):
         """Return the same, with the shuffled information (d, K) and the excess that follows."""
         levels = np.array([len(np.unique(column)) for column in factors.values.T])
         rows = 1 / float(np.square(row_shares(factors)).sum())
-        excess = largest_excess(self.matrix, shuffled, self.entropies, levels, rows)
+        deviations = 1.0 if self.marginal_variance is None else DEVIATIONS
+        excess = largest_excess(
+            self.matrix, deviations * self.error, shuffled, self.entropies, levels, rows
+        )
         return self._replace(shuffled=shuffled, excess=excess)
 
     def doubts(self, effect: float, value: float) -> str:
