@@ -197,7 +197,7 @@ def bounded_error(error: float, value: float) -> float:
 
 
 LARGE = 0.1
-"""Part of a score from which the effect of few rows is mentioned in its reason."""
+"""Share of a score from which on the effect of few rows is mentioned in its reason."""
 
 SMALL = 0.01
 """Effect of few rows on a score, in its units, up to which it is not mentioned."""
@@ -208,9 +208,9 @@ def few_rows_reason(effect: float, value: float) -> str:
     if math.isnan(value) or effect <= SMALL or effect <= LARGE * value:
         return ""
     return (
-        f"few rows for posteriors or bins this narrow: latents that know nothing seem to have "
+        f"too few rows for posteriors or bins this narrow: a latent of noise seems to have "
         f"information about the factors, and the score may be wrong by {effect:.2g}; "
-        "score more rows"
+        "score more rows if there are any"
     )
 
 
