@@ -41,6 +41,7 @@ BLOCK = 128  # points of a grid that are laid together
 # instead. Mixtures that have more blocks than this together are integrated one after another.
 MOST_BLOCKS = 1 << 18
 SUPPORT = 6  # points that one position is spread over
+EXACT_WIDTHS = 64  # different widths up to which each has a histogram of its own
 _PER_OCTAVE = 4  # widths on the ladder between s and 2 s
 _STEPS = 2.0  # points in a width, at least
 _POINTS = 1 << 17  # of densities in memory at a time: a MB
@@ -138,10 +139,10 @@ def make_ladder(mean: Array, std: Array) -> Ladder:
     """
     # 7 widths: what wraps around the period is below e^-24 of a component.
     low, high = float((mean - 7 * std).min()), float((mean + 7 * std).max())
-    narrowest, broadest = float(std.min()), float(std.max())
+    narrowest = float(std.min())
     size = max(SMALLEST, _power_of_two(_STEPS * (high - low) / narrowest))
     if size <= LARGEST:
-        widths = _widths(narrowest, broadest)
+        widths = _widths(std, narrowest)
         return Ladder(low, high - low, size, 1, widths, np.zeros(len(widths), dtype=np.int64))
     # One block more at either end: the windows of finer grids reach beyond the posteriors in them.
     inner = BASE - 2 * BLOCK
@@ -152,7 +153,7 @@ def make_ladder(mean: Array, std: Array) -> Ladder:
         if _blocks(offset, step) > MOST_BLOCKS:
             break
         depth, step = depth + 1, step / REFINEMENT
-    widths = _widths(max(narrowest, _STEPS * step), broadest)
+    widths = _widths(std, max(narrowest, _STEPS * step))
     finer = np.log(np.maximum(1.0, _STEPS * length / BASE / widths)) / math.log(REFINEMENT)
     grids = np.minimum(depth - 1, np.ceil(finer - 1e-9).astype(np.int64))
     return Ladder(low, length, BASE, depth, widths, grids)
@@ -183,6 +184,8 @@ def spread(ladder: Ladder, mean: Array, std: Array, weight: Array) -> Spread:
         float(weight @ (excess / np.square(np.maximum(variance, squares[0])))),
         widened,
     )
+    if not parts.mass.all():  # a posterior of a width of the ladder has no second part
+        parts = parts.kept(parts.mass > 0)
     total = np.bincount(parts.rung, parts.mass, minlength=len(squares))
     moment = np.bincount(parts.rung, parts.mass * excess[parts.row], minlength=len(squares))
     return parts._replace(cumulant=np.divide(moment, total, out=parts.cumulant, where=total > 0))
@@ -335,9 +338,24 @@ def _blocks(offset: Array, step: float) -> int:
     return int(np.minimum(np.diff(laid), 5).sum()) + 5
 
 
-def _widths(smallest: float, largest: float) -> Array:
-    """Return the ladder's widths from the smallest to the largest, `_PER_OCTAVE` per octave."""
-    steps = max(0, math.ceil(_PER_OCTAVE * math.log2(max(1.0, largest / smallest)) - 1e-9))
+def _widths(std: Array, smallest: float) -> Array:
+    """Return the ladder's widths, increasing from the smallest.
+
+    These are the posteriors' widths themselves if there are few. Else there are `_PER_OCTAVE` of
+    them per octave, and a posterior is spread over two: then errors of many posteriors average out,
+    but those of a few would not.
+
+    Args:
+        std: (N,) > 0.
+        smallest: narrower posteriors are widened to it.
+    """
+    # Many posteriors of few widths show it in their first rows.
+    if len(np.unique(std[: EXACT_WIDTHS + 1])) <= EXACT_WIDTHS:
+        widths: Array = np.unique(np.maximum(std, smallest))
+        if len(widths) <= EXACT_WIDTHS:
+            return widths
+    octaves = math.log2(max(1.0, float(std.max()) / smallest))
+    steps = max(0, math.ceil(_PER_OCTAVE * octaves - 1e-9))
     return smallest * 2.0 ** (np.arange(steps + 1) / _PER_OCTAVE)
 
 
