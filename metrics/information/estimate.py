@@ -8,12 +8,11 @@ import numpy as np
 
 from metrics.information.matrix import (
     Information,
-    discrete_information,
-    histogram_information,
     quadrature_information,
     without_weightless_rows,
 )
 from metrics.information.monte_carlo import monte_carlo_information
+from metrics.information.plug_in import discrete_information, histogram_information
 from metrics.types import Codes, Factors, Inputs
 
 Estimator = Literal["quadrature", "monte_carlo", "histogram"]
@@ -58,7 +57,7 @@ def with_discrete(information: Information, codes: Codes, factors: Factors) -> I
         return information
     of_discrete = discrete_information(codes.discrete, factors)
     marginal, conditional = information.marginal_variance, information.conditional_variance
-    # A plug-in value is not sampled: its variance is 0, and only `error` has its bias.
+    # A plug-in value is not sampled: its variance is 0.
     if marginal is not None:
         marginal = np.concatenate([marginal, np.zeros(len(of_discrete.matrix))])
     if conditional is not None:
@@ -69,6 +68,9 @@ def with_discrete(information: Information, codes: Codes, factors: Factors) -> I
         information.entropies,
         marginal,
         conditional,
+        np.concatenate([information.shuffled_or_zero(), of_discrete.shuffled_or_zero()]),
+        np.concatenate([information.excess_or_zero(), of_discrete.excess_or_zero()]),
+        information.widened,
     )
 
 

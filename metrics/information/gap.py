@@ -8,6 +8,7 @@ from typing import Any, Literal
 import numpy as np
 
 from metrics.information.estimate import ALL_CONSTANT
+from metrics.information.few_rows import bounded_error, gap_bounds
 from metrics.information.matrix import Information
 from metrics.types import Array, Factors, Score
 
@@ -44,6 +45,9 @@ def gap_score(
 ) -> Score:
     """Return the mean gap with its error and details.
 
+    The error is that of the estimate of I, plus how much the gap may be wrong because rows are few
+    (`few_rows_effect`). It is cut off where it would reach beyond the far end of [0, 1].
+
     Args:
         information: of all latents and factors.
         normalisers: (K,) nats that each gap is divided by.
@@ -61,6 +65,7 @@ def gap_score(
     details: dict[str, Any] = {
         "mutual_information": information.matrix,
         "information_error": information.error,
+        "shuffled_information": information.shuffled_or_zero(),
         "entropies": normalisers,
         "gaps": gap,
         "best_latents": best,
@@ -74,8 +79,27 @@ def gap_score(
         return Score(math.nan, details=details, identity=identity)
     # A sampled I may exceed H(v); a score may not exceed 1.
     value = min(1.0, float(np.average(gap[kept], weights=(shares * normalisers)[kept])))
-    error = information.error_of(coefficients(information.matrix, shares))
-    return Score(value, error, details=details, identity=identity)
+    effect = few_rows_effect(information, shares)
+    details["few_rows"] = effect
+    reason = information.doubts(effect, value)
+    if reason:
+        details["reason"] = reason
+    error = information.error_of(coefficients(information.matrix, shares)) + effect
+    return Score(value, bounded_error(error, value), details=details, identity=identity)
+
+
+def few_rows_effect(information: Information, shares: Array) -> float:
+    """Return how much a weighted sum of gaps may be too small, or too large, as rows are few.
+
+    It is the larger of the two. A latent without information about a factor that comes second makes
+    the gap too small, by nearly all of its information. A perfect latent has no excess.
+
+    Args:
+        information: of all latents and factors.
+        shares: (K,) what one nat of each factor's gap adds.
+    """
+    above, below = gap_bounds(information.matrix, information.excess_or_zero())
+    return max(float(shares @ above), float(shares @ below))
 
 
 def gap_shares(

@@ -7,7 +7,6 @@ and all mixtures are those of the weighted rows.
 
 from __future__ import annotations
 
-import itertools
 import math
 from typing import NamedTuple
 
@@ -16,6 +15,15 @@ import numpy as np
 from metrics import device, progress
 from metrics.codes import row_weights
 from metrics.codes.row_weights import shares
+from metrics.information.few_rows import (
+    DEVIATIONS,
+    few_rows_reason,
+    joined,
+    largest_excess,
+    shuffles,
+    spread_over_factors,
+    widened_reason,
+)
 from metrics.information.quadrature import MixtureEntropies, mixture_entropies
 from metrics.types import Array, Codes, Factors
 
@@ -25,11 +33,17 @@ class Information(NamedTuple):
 
     Args:
         matrix: (d, K) nats, >= 0.
-        error: (d, K) nats: estimated error of integration or bias; the standard error if the
-            information is sampled.
+        error: (d, K) nats: estimated error of integration; the standard error if the information is
+            sampled; 0 for a plug-in value.
         entropies: (K,) nats, of the levels in the given rows.
         marginal_variance: (d,) of the estimate of H(z_j); None if not sampled.
         conditional_variance: (d, K) of the estimate of H(z_j | v_k); None if not sampled.
+        shuffled: (d, K) nats: the information about each factor after a random permutation of its
+            rows (see `few_rows`); None if not computed.
+        excess: (d, K) nats: at most so much of the information is only due to few rows; None if not
+            computed.
+        widened: largest share, over the latents, of rows with a posterior too narrow for the finest
+            grid.
     """
 
     matrix: Array
@@ -37,6 +51,36 @@ class Information(NamedTuple):
     entropies: Array
     marginal_variance: Array | None = None
     conditional_variance: Array | None = None
+    shuffled: Array | None = None
+    excess: Array | None = None
+    widened: float = 0.0
+
+    def shuffled_or_zero(self) -> Array:
+        """Return the shuffled information (d, K), 0 if it was not computed."""
+        return np.zeros_like(self.matrix) if self.shuffled is None else self.shuffled
+
+    def excess_or_zero(self) -> Array:
+        """Return the excess (d, K), 0 if it was not computed."""
+        return np.zeros_like(self.matrix) if self.excess is None else self.excess
+
+    def with_shuffled(self, shuffled: Array, factors: Factors) -> Information:
+        """Return the same, with the shuffled information (d, K) and the excess that follows."""
+        levels = np.array([len(np.unique(column)) for column in factors.values.T])
+        rows = 1 / float(np.square(row_shares(factors)).sum())
+        deviations = 1.0 if self.marginal_variance is None else DEVIATIONS
+        excess = largest_excess(
+            self.matrix, deviations * self.error, shuffled, self.entropies, levels, rows
+        )
+        return self._replace(shuffled=shuffled, excess=excess)
+
+    def doubts(self, effect: float, value: float) -> str:
+        """Return why a score of this information is not to be trusted, "" if it is.
+
+        Args:
+            effect: of few rows on the score.
+            value: of the score.
+        """
+        return joined(few_rows_reason(effect, value), widened_reason(self.widened))
 
     def error_of(self, weights: Array) -> float:
         """Return the error of the sum of weights * matrix.
@@ -97,20 +141,21 @@ def row_shares(factors: Factors) -> Array:
 class _LevelMixtures(NamedTuple):
     """The mixtures that quadrature integrates, numbered through.
 
-    Mixture 0 is of all rows. Then come the levels of one varying factor after another.
+    Mixture 0 is of all rows. Then come the levels of one varying column after another.
     """
 
-    columns: list[Array]  # for mixture 0, then for each varying factor: (N,) mixture of a row
-    factors: list[_FactorMixtures]  # the varying ones
+    columns: list[Array]  # for mixture 0, then for each varying column: (N,) mixture of a row
+    varying: list[_ColumnMixtures]
 
 
-class _FactorMixtures(NamedTuple):
-    """The mixtures of the levels of one factor."""
+class _ColumnMixtures(NamedTuple):
+    """The mixtures of the levels of one column."""
 
-    k: int  # column of the factor
+    k: int  # index of the column
     level: Array  # (N,) levels numbered from 0
     p: Array  # (V,) share of each level
     rows: slice  # numbers of its mixtures
+    entropy: float  # nats
 
 
 def quadrature_information(codes: Codes, factors: Factors) -> Information:
@@ -124,8 +169,10 @@ def quadrature_information(codes: Codes, factors: Factors) -> Information:
     The error is the sum of three parts: the difference to the same sums over every second point;
     what binning the posteriors in position and width may change, by their mean excess kurtosis
     (`mixture_entropies`); and, if posteriors are too narrow for the finest grid, a bound on what
-    widening them may change. The last happens only with some ten thousand such posteriors, many of
-    their widths apart.
+    widening them may change. The last needs a quarter of a million blocks of the grid (64 widths)
+    with posteriors that overlap a few others. Isolated posteriors are integrated in closed form.
+
+    The shuffled information is integrated with the rest, on the same grid.
 
     Args:
         codes: mean and logvar, (N, d) each.
@@ -135,96 +182,83 @@ def quadrature_information(codes: Codes, factors: Factors) -> Information:
         ValueError: codes without logvar.
     """
     codes, factors = without_weightless_rows(codes, factors)
-    weights, logvar = row_shares(factors), logvar_of(codes)
-    mixtures = _level_mixtures(factors, weights)
-    shape = (codes.mean.shape[1], len(factors.names))
-    matrix, error = np.zeros(shape), np.zeros(shape)
+    levels = [numbered_levels(column) for column in factors.values.T]
     entropies = factor_entropies(factors)
-    latents = range(shape[0]) if mixtures.factors else range(0)
+    random_order = shuffles(levels)
+    columns = [*levels, *random_order.columns]
+    matrix, error, widened = _integrated(codes, row_shares(factors), columns)
+    count = len(levels)
+    shuffled = spread_over_factors(matrix[:, count:], random_order.of_factor, entropies)
+    information = Information(matrix[:, :count], error[:, :count], entropies, widened=widened)
+    return information.with_shuffled(shuffled, factors)
+
+
+def shuffled_information(codes: Codes, factors: Factors) -> Array:
+    """Return the information of posterior mixtures about shuffled factors, (d, K) nats.
+
+    Args:
+        codes, factors: without rows of weight 0.
+
+    Raises:
+        ValueError: codes without logvar.
+    """
+    levels = [numbered_levels(column) for column in factors.values.T]
+    entropies = factor_entropies(factors)
+    random_order = shuffles(levels)
+    matrix, _, _ = _integrated(codes, row_shares(factors), random_order.columns)
+    return spread_over_factors(matrix, random_order.of_factor, entropies)
+
+
+def _integrated(codes: Codes, weights: Array, levels: list[Array]) -> tuple[Array, Array, float]:
+    """Return the information of every latent about columns of levels, its error, and `widened`.
+
+    Args:
+        codes: of N rows.
+        weights: (N,) shares.
+        levels: for every column, (N,) levels numbered from 0.
+
+    Returns:
+        Two arrays (d, columns), nats, 0 for a constant column; and the largest share, over the
+        latents, of rows with a widened posterior.
+
+    Raises:
+        ValueError: codes without logvar.
+    """
+    logvar, mixtures = logvar_of(codes), _level_mixtures(levels, weights)
+    shape = (codes.mean.shape[1], len(levels))
+    matrix, error, widened = np.zeros(shape), np.zeros(shape), 0.0
+    latents = range(shape[0]) if mixtures.varying else range(0)
     for j in progress.steps(latents, "information: latent"):
         mean = codes.mean[:, j].astype(np.float64)
         std = np.exp(0.5 * logvar[:, j].astype(np.float64))
         with device.one_thread():
             integrals = mixture_entropies(mean, std, weights, mixtures.columns)
-        for factor in mixtures.factors:
-            k, p, rows = factor.k, factor.p, factor.rows
+        widened = max(widened, float(weights[integrals.widened].sum()))
+        for column in mixtures.varying:
+            k, p, rows = column.k, column.p, column.rows
             information = float(integrals.values[0] - p @ integrals.values[rows])
             # Integration may leave [0, H(v)] by a little.
-            matrix[j, k] = min(max(0.0, information), entropies[k])
+            matrix[j, k] = min(max(0.0, information), column.entropy)
             change = abs(float(integrals.change[0] - p @ integrals.change[rows]))
-            widening = _widening(integrals, factor.level, weights, matrix[j, k], entropies[k])
+            widening = _widening(integrals, column.level, weights, matrix[j, k], column.entropy)
             error[j, k] = change + integrals.binning + widening
-    return Information(matrix, error, entropies)
+    return matrix, error, widened
 
 
-def _level_mixtures(factors: Factors, weights: Array) -> _LevelMixtures:
-    """Return the mixtures of all rows and of every level of every factor that varies."""
+def _level_mixtures(levels: list[Array], weights: Array) -> _LevelMixtures:
+    """Return the mixtures of all rows and of every level of every column that varies."""
     columns = [np.zeros(len(weights), dtype=np.int64)]
-    varying: list[_FactorMixtures] = []
+    varying: list[_ColumnMixtures] = []
     first = 1
-    for k, column in enumerate(factors.values.T):
-        level = numbered_levels(column)
+    for k, level in enumerate(levels):
         if level.max(initial=0) == 0:
             continue  # a constant factor carries no information
         p = np.bincount(level, weights)
         columns.append(level + first)
-        varying.append(_FactorMixtures(k, level, p, slice(first, first + len(p))))
+        rows = slice(first, first + len(p))
+        varying.append(_ColumnMixtures(k, level, p, rows, entropy(p)))
         first += len(p)
     return _LevelMixtures(columns, varying)
-
-
-def histogram_information(values: Array, factors: Factors, *, bins: int = 20) -> Information:
-    """Return plug-in mutual information of latents cut into equal bins over their empirical range.
-
-    I = sum_{b,v} p(b, v) ln [p(b, v) / (p(b) p(v))] with p the frequencies. It is biased upward by
-    about (bins - 1)(levels - 1) / (2 N) nats (Miller 1955), and `error` is this bias.
-
-    Args:
-        values: (N, d), usually posterior means; a constant column falls into one bin.
-        factors: (N, K).
-        bins: number of bins.
-
-    Raises:
-        ValueError: bins < 1.
-    """
-    if bins < 1:
-        raise ValueError(f"bins must be >= 1, got {bins}")
-    columns = [equal_bins(column, bins) for column in np.asarray(values).T]
-    binned = np.stack(columns, axis=1) if columns else np.zeros((len(values), 0), int)
-    return discrete_information(binned, factors)
-
-
-def discrete_information(values: Array, factors: Factors) -> Information:
-    """Return plug-in mutual information of integer codes (N, d) with factors (N, K)."""
-    shape = (values.shape[1], factors.values.shape[1])
-    matrix, error = np.zeros(shape), np.zeros(shape)
-    weights = None if factors.weights is None else factors.weights / factors.weights.sum()
-    # Kish's effective number of rows: sum(w)^2 / sum(w^2).
-    count = len(values) if weights is None else 1 / np.square(weights).sum()
-    # Number each column once: sorting N rows costs more than everything else.
-    code_columns = [np.unique(column, return_inverse=True)[1] for column in values.T]
-    level_columns = [numbered_levels(column) for column in factors.values.T]
-    pairs = itertools.product(enumerate(code_columns), enumerate(level_columns))
-    for (j, code), (k, level) in pairs:
-        codes, levels = int(code.max()) + 1, int(level.max()) + 1
-        counts = np.bincount(code * levels + level, weights, minlength=codes * levels)
-        joint = counts.reshape(codes, levels)
-        separate = entropy(joint.sum(axis=0)) + entropy(joint.sum(axis=1))
-        matrix[j, k] = max(0.0, separate - entropy(joint.ravel()))
-        error[j, k] = (codes - 1) * (levels - 1) / (2 * count)
-    return Information(matrix, error, factor_entropies(factors))
-
-
-def equal_bins(column: Array, bins: int) -> Array:
-    """Return the bin of each value, (N,), of equal bins between the least and the greatest value.
-
-    The last bin is closed on both sides.
-    """
-    low, high = float(column.min()), float(column.max())
-    if low == high:
-        return np.zeros(len(column), dtype=np.int64)
-    scaled = (column.astype(np.float64) - low) * (bins / (high - low))
-    return np.minimum(scaled.astype(np.int64), bins - 1)
 
 
 def numbered_levels(column: Array) -> Array:

@@ -22,6 +22,7 @@ from metrics.information.matrix import (
     logvar_of,
     numbered_levels,
     row_shares,
+    shuffled_information,
     without_weightless_rows,
 )
 from metrics.types import Array, Codes, Factors
@@ -59,7 +60,8 @@ def monte_carlo_information(
         seed: of the draws.
 
     Returns:
-        Information whose `error` are standard errors, and with the variances of the entropies.
+        Information whose `error` are standard errors, and with the variances of the entropies. Its
+        shuffled information is by quadrature, which costs little beside the samples.
 
     Raises:
         ValueError: codes without logvar, or samples < 2.
@@ -87,7 +89,8 @@ def monte_carlo_information(
                     conditional[j, k] += share**2 * variance
                 matrix[j, k] = max(0.0, information)
     error = np.where(conditional > 0, np.sqrt(marginal[:, None] + conditional), 0.0)
-    return Information(matrix, error, factor_entropies(factors), marginal, conditional)
+    information = Information(matrix, error, factor_entropies(factors), marginal, conditional)
+    return information.with_shuffled(shuffled_information(codes, factors), factors)
 
 
 def _by_level(latent: _Mixture, level: Array) -> list[tuple[float, _Mixture]]:

@@ -28,10 +28,11 @@ from torch import Tensor
 from metrics.information.quadrature_grid import (
     BLOCK,
     REFINEMENT,
+    SUPPORT,
     Ladder,
     Spread,
-    cubic_spline,
     kernel,
+    splines,
 )
 from metrics.types import Array
 
@@ -169,10 +170,10 @@ def _histogram(
         cells: per block.
     """
     size = (around.shape[1] + 1) * cells
-    first, splines = cubic_spline(position)
-    cell = first + np.arange(4)[:, None]
+    first, weights = splines(position)
+    cell = first + np.arange(SUPPORT)[:, None]
     side = cell // cells  # -1, 0 or 1
-    weight, within = (splines * mass).ravel(), cell - side * cells
+    weight, within = (weights * mass).ravel(), cell - side * cells
     table = np.zeros(size)
     for index in indices:
         flat = (around[side + 1, index] * cells + within).ravel()

@@ -15,6 +15,7 @@ from metrics.information.estimate import (
     required_factors,
     supported,
 )
+from metrics.information.few_rows import bounded_error, corners, joined
 from metrics.information.gap import require_choice
 from metrics.information.matrix import Information
 from metrics.types import Array, Inputs, Score
@@ -50,9 +51,12 @@ def med(
 
     Returns:
         value: in [0, 1].
-        error: an upper bound on the effect of the errors of I, to first order.
+        error: an upper bound on the effect of the errors of I, to first order; plus `few_rows`.
         details:
-            mutual_information: (latents, K) nats.
+            mutual_information, shuffled_information: (latents, K) nats, see `mig`.
+            few_rows: the largest change of the score if the information that may be due to few rows
+                is taken away: everywhere, from the best factor of every latent only, or from all
+                other factors only.
             importance: (latents, K) R.
             disentanglement_per_latent: (latents,) 1 - H_K(P_j), NaN for a latent without
                 information.
@@ -88,6 +92,7 @@ def med(
     per_latent, weights = _concentration(importance[:, information.entropies > 0])
     details: dict[str, Any] = {
         "mutual_information": measured.matrix,
+        "shuffled_information": measured.shuffled_or_zero(),
         "importance": importance,
         "disentanglement_per_latent": per_latent,
         "weights": weights,
@@ -101,11 +106,14 @@ def med(
     if not weights.any():
         details["reason"] = "no latent has information about any factor"
         return Score(0.0, 0.0, details=details, identity=identity)
-    if len(scored) == 1:
-        details["reason"] = "one factor varies: no latent can have information about another"
     value = min(1.0, float(np.nan_to_num(per_latent) @ weights))  # rounding may exceed 1
-    error = _error(information, kept, normalise, value)
-    return Score(value, error, details=details, identity=identity)
+    effect = details["few_rows"] = _few_rows_effect(information, kept, normalise, value)
+    single = "one factor varies: no latent can have information about another"
+    reason = joined(single if len(scored) == 1 else "", measured.doubts(effect, value))
+    if reason:
+        details["reason"] = reason
+    error = _error(information, kept, normalise, value) + effect
+    return Score(value, bounded_error(error, value), details=details, identity=identity)
 
 
 def _importance(information: Array, entropies: Array, normalise: str) -> Array:
@@ -150,12 +158,24 @@ def _error(information: Information, kept: Array, normalise: str, value: float) 
 
     To first order, this is an upper bound on the effect of all errors together.
     """
-    varies = information.entropies > 0
     total = 0.0
     for j, k in np.argwhere(information.error > 0).tolist():
         matrix = information.matrix.copy()
         matrix[j, k] += information.error[j, k]
-        importance = _importance(matrix, information.entropies, normalise) * kept[:, None]
-        per_latent, weights = _concentration(importance[:, varies])
-        total += abs(float(np.nan_to_num(per_latent) @ weights) - value)
+        total += abs(_score_of(matrix, information.entropies, kept, normalise) - value)
     return min(total, 1.0)
+
+
+def _few_rows_effect(information: Information, kept: Array, normalise: str, value: float) -> float:
+    """Return the largest change of the score if information due to few rows is taken away."""
+    return max(
+        abs(_score_of(matrix, information.entropies, kept, normalise) - value)
+        for matrix in corners(information.matrix, information.excess_or_zero())
+    )
+
+
+def _score_of(matrix: Array, entropies: Array, kept: Array, normalise: str) -> float:
+    """Return the score of information (latents, K), of the latents that are kept."""
+    importance = _importance(matrix, entropies, normalise) * kept[:, None]
+    per_latent, weights = _concentration(importance[:, entropies > 0])
+    return float(np.nan_to_num(per_latent) @ weights)

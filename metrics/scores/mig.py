@@ -51,11 +51,15 @@ def mig(
 
     Returns:
         value: the gap, in [0, 1].
-        error: the sum of the estimated errors of integration, an upper bound; or the standard
-            error of the sampled gap.
+        error: the sum of the estimated errors of integration, an upper bound, or the standard
+            error of the sampled gap; plus `few_rows`. At most what reaches the far end of [0, 1].
         details:
             mutual_information: (latents, K) nats.
             information_error: (latents, K) nats.
+            shuffled_information: (latents, K) nats, after a random permutation of the factor's
+                rows: what few rows and sharp posteriors alone produce.
+            few_rows: how much the score may be wrong for that reason (`few_rows.gap_bounds`); if
+                it is large, `reason` says so.
             entropies: (K,) nats.
             gaps: (K,) normalised gaps.
             best_latents: (K,) j1.

@@ -10,8 +10,10 @@ from typing import Any, Literal
 import numpy as np
 
 from metrics.information.estimate import constant_factors, measure, required_factors, with_discrete
+from metrics.information.few_rows import bounded_error
 from metrics.information.gap import Average, coefficients, gap_score, gap_shares, require_choice
-from metrics.information.matrix import discrete_information, factor_entropies
+from metrics.information.matrix import Information, factor_entropies
+from metrics.information.plug_in import discrete_information
 from metrics.types import Array, Codes, Factors, Inputs, Score
 
 _IDENTITY = {"estimator": "histogram of means"}
@@ -44,8 +46,8 @@ def mig_hist20(
         average: "factors", as published, or "entropy"; see `mig`.
 
     Returns:
-        As `mig`. The error is an upper bound on the plug-in bias of the gap; for "dlib" it is the
-        standard error of the draw, and that bias is in details["bias"].
+        As `mig`. The plug-in value has no error but that of few rows; for "dlib" the standard error
+        of the draw, details["draw_error"], comes on top of it.
 
     Raises:
         ValueError: bins < 1, rows < 2, or the protocol or the average is unknown.
@@ -88,11 +90,15 @@ def _gap_of_draw(inputs: Inputs, *, bins: int, rows: int, average: Average) -> S
     """Return the score of the protocol "dlib"."""
     if rows < 2 or bins < 1:
         raise ValueError(f"need rows >= 2 and bins >= 1, got {rows} rows and {bins} bins")
-    codes, factors = _drawn(inputs, rows)
+    drawn = _drawn_rows(inputs, rows)
+    codes, factors = _rows(inputs, drawn)
     columns = [_cut(column, bins) for column in codes.mean.T]
     information = with_discrete(
         discrete_information(_stacked(columns, rows), factors), codes, factors
     )
+    if codes.discrete is not None:
+        columns += list(codes.discrete.T)
+    information = _with_shuffled_rows(information, inputs, drawn, columns)
     excluded = dict.fromkeys(
         constant_factors(information, factors), "one level only in the drawn rows: zero entropy"
     )
@@ -106,25 +112,51 @@ def _gap_of_draw(inputs: Inputs, *, bins: int, rows: int, average: Average) -> S
     )
     if math.isnan(result.value):
         return result
-    if codes.discrete is not None:
-        columns += list(codes.discrete.T)
     shares = gap_shares(information.entropies, factors, excluded, average)
-    error = _draw_error(columns, factors, coefficients(information.matrix, shares))
-    return replace(result, error=error, details={**result.details, "bias": result.error})
+    draw_error = _draw_error(columns, factors, coefficients(information.matrix, shares))
+    error = bounded_error(draw_error + float(result.details["few_rows"]), result.value)
+    return replace(result, error=error, details={**result.details, "draw_error": draw_error})
 
 
-def _drawn(inputs: Inputs, rows: int) -> tuple[Codes, Factors]:
-    """Return rows drawn with replacement, by their weights."""
-    codes, factors = inputs.codes, required_factors(inputs)
-    shares = None
+def _drawn_rows(inputs: Inputs, rows: int) -> Array:
+    """Return indices of rows drawn with replacement, by their weights."""
+    factors, shares = required_factors(inputs), None
     if factors.weights is not None:
         shares = factors.weights.astype(np.float64) / factors.weights.astype(np.float64).sum()
-    drawn = np.random.default_rng(inputs.seed).choice(len(codes), size=rows, p=shares)
+    return np.random.default_rng(inputs.seed).choice(len(inputs.codes), size=rows, p=shares)
+
+
+def _rows(inputs: Inputs, drawn: Array) -> tuple[Codes, Factors]:
+    """Return some rows of codes and factors."""
+    codes, factors = inputs.codes, required_factors(inputs)
     discrete = None if codes.discrete is None else codes.discrete[drawn]
     return (
         Codes(codes.mean[drawn], discrete=discrete),
         Factors(factors.values[drawn], factors.names, factors.sizes),
     )
+
+
+def _with_shuffled_rows(
+    information: Information, inputs: Inputs, drawn: Array, columns: list[Array]
+) -> Information:
+    """Return the information of drawn rows with that of shuffled factors.
+
+    Rows are shuffled before they are drawn: a row that is drawn twice keeps its two equal levels.
+    So each row counts once, with the number of its draws as weight.
+
+    Args:
+        information: of the drawn rows.
+        inputs: all rows.
+        drawn: (rows,) indices.
+        columns: (rows,) categories of every latent in the drawn rows.
+    """
+    factors = required_factors(inputs)
+    distinct, first, counts = np.unique(drawn, return_index=True, return_counts=True)
+    once = Factors(
+        factors.values[distinct], factors.names, factors.sizes, counts.astype(np.float64)
+    )
+    of_distinct = discrete_information(_stacked(columns, len(drawn))[first], once)
+    return information._replace(shuffled=of_distinct.shuffled, excess=of_distinct.excess)
 
 
 def _cut(column: Array, bins: int) -> Array:

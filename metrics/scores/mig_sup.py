@@ -15,6 +15,7 @@ from metrics.information.estimate import (
     measure,
     required_factors,
 )
+from metrics.information.few_rows import bounded_error, gap_bounds, joined
 from metrics.information.matrix import row_shares
 from metrics.types import Array, Codes, Factors, Inputs, Score
 
@@ -56,9 +57,10 @@ def mig_sup(
 
     Returns:
         value: in [0, 1].
-        error: that of I, as in `mig`.
+        error: that of I and of few rows, as in `mig`.
         details:
-            mutual_information: (latents, K) nats.
+            mutual_information, shuffled_information: (latents, K) nats, see `mig`.
+            few_rows: see `mig`.
             normalised: (latents, K) n.
             entropies: (K,) nats.
             gaps: (latents,), NaN for dead latents.
@@ -84,6 +86,7 @@ def mig_sup(
             )
     details: dict[str, Any] = {
         "mutual_information": information.matrix,
+        "shuffled_information": information.shuffled_or_zero(),
         "normalised": normalised,
         "entropies": information.entropies,
         "gaps": per_latent.gaps,
@@ -97,11 +100,16 @@ def mig_sup(
     if not active.any():
         details["reason"] = "no latent is active"
         return Score(0.0, 0.0, details=details, identity=identity)
-    if kept.sum() == 1:
-        details["reason"] = "one factor varies: a latent has no second factor to compare with"
     value = min(1.0, float(per_latent.gaps[active].mean()))  # a sampled I may exceed H(v)
-    error = information.error_of(per_latent.signs * inverse / active.sum())
-    return Score(value, error, details=details, identity=identity)
+    excess = information.excess_or_zero() * inverse
+    above, below = gap_bounds(normalised[active].T, excess[active].T)
+    effect = details["few_rows"] = max(float(above.mean()), float(below.mean()))
+    single = "one factor varies: a latent has no second factor to compare with"
+    reason = joined(single if kept.sum() == 1 else "", information.doubts(effect, value))
+    if reason:
+        details["reason"] = reason
+    error = information.error_of(per_latent.signs * inverse / active.sum()) + effect
+    return Score(value, bounded_error(error, value), details=details, identity=identity)
 
 
 def _gaps(normalised: Array, active: Array) -> _Gaps:

@@ -54,10 +54,10 @@ def modularity(
 
     Returns:
         value: the mean of m_j, in [0, 1].
-        error: an upper bound on the effect of the errors of I (bias of the histogram or of the
-            integration), to first order.
+        error: an upper bound on the effect of the errors of I (of the integration, and because rows
+            are few), to first order.
         details:
-            mutual_information: (latents, K) nats.
+            mutual_information, shuffled_information: (latents, K) nats, see `mig`.
             entropies: (K,) nats.
             modularity_per_latent: (latents,) m, NaN for a latent without information.
             best_factors: (latents,) k*, -1 for a latent without information.
@@ -77,7 +77,10 @@ def modularity(
     names = inputs.factors.names
     information = _information(inputs, estimator, bins)
     varies = information.entropies > 0
-    modularities, errors = per_latent(information.matrix[:, varies], information.error[:, varies])
+    errors_of_information = information.error + information.excess_or_zero()
+    modularities, errors = per_latent(
+        information.matrix[:, varies], errors_of_information[:, varies]
+    )
     counted, excluded = _counted(inputs, modularities, over, min_variance)
     for name, factor_varies in zip(names, varies, strict=True):
         if not factor_varies:
@@ -85,6 +88,7 @@ def modularity(
     best_factors = np.where(np.isnan(modularities), -1, information.matrix.argmax(axis=1))
     details: dict[str, Any] = {
         "mutual_information": information.matrix,
+        "shuffled_information": information.shuffled_or_zero(),
         "entropies": information.entropies,
         "modularity_per_latent": modularities,
         "best_factors": best_factors,

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from metrics import Codes, Factors, score
-from metrics.information.matrix import histogram_information, quadrature_information
+from metrics.information.matrix import quadrature_information
+from metrics.information.plug_in import histogram_information
 
 CHANNELS = [(1.0, 0.336831), (0.5, 0.632720), (0.25, 0.693054)]  # nats
 
