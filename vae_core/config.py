@@ -49,7 +49,7 @@ anything."""
 CORRELATION_FIELDS = ("correlated", "correlation_width", "factor_table")
 """The fields of `TrainConfig` that change the joint distribution of the factors."""
 
-REVISION = 3
+REVISION = 4
 """Raised whenever the arithmetic of training or evaluation changes a number, so that older trials
 are not reused."""
 
@@ -232,7 +232,9 @@ class EvaluationConfig:
 
     Args:
         images: size of the evaluation subset that is scored every epoch.
-        samples: S, number of z ~ q(z) in the Monte-Carlo means of the ELBO decomposition.
+        samples: S, number of z ~ q(z) that sample the entropy of q(z), for MI and TC. On the whole
+            data set, S is the first of several numbers: more are drawn until the standard error is
+            .005 nats or a cap of work is reached.
         seed: seed of the subset, of the z of the reconstruction and of the S samples; independent
             of the trial's seed.
         final: metrics of `metrics.METRICS`, or `metric.variant`, scored once on the whole data set,
