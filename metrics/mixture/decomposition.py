@@ -35,6 +35,9 @@ minute on two cores."""
 MOST_SAMPLES = 1 << 17
 """The largest number of samples in a round, for few images."""
 
+FIRST_ROUND = 512
+"""Samples of the first of several rounds, at least."""
+
 _AMPLE, _ENOUGH = 50, 10
 """Samples for each fitted coefficient. With ample samples the fit adds at most 2 % to the variance;
 with less than enough it adds more than it removes."""
@@ -82,14 +85,15 @@ def decompose(
     """Return the parts of the KL.
 
     With `largest_error` there are several rounds, each with a new draw of more samples. The first
-    has `samples`; the next has as many as the error of the last one demands. They end when the
-    sampling error is small enough, or when another round would exceed `most_work`. The result is
-    that of the last round, and depends on nothing but the arguments.
+    has `samples`, at least 512, so that its error is known well enough. The next has as many as the
+    error of the last one demands. They end when the sampling error is small enough, or when another
+    round would exceed `most_work`. The result is that of the last round, and depends on nothing but
+    the arguments.
 
     Args:
         codes: mean and logvar of N images.
         shares: (N,) p_n > 0, sum 1; None: 1/N each.
-        samples: S, of the first round.
+        samples: S.
         seed: of the images and the noise.
         largest_error: the wanted sampling error, nats; None: one round.
         most_work: the largest samples x images x latents of all rounds together.
@@ -98,6 +102,8 @@ def decompose(
     Raises:
         ValueError: codes without logvar, no rows, or samples < 1.
     """
+    if largest_error is not None:
+        samples = max(samples, FIRST_ROUND)
     drawn = draw(codes, samples=samples, seed=seed, shares=shares)
     if not codes.mean.shape[1]:
         nothing = np.zeros(0)

@@ -67,7 +67,8 @@ def marginals(codes: Codes, shares: Array | None) -> Marginals:
                 integral = mixture_entropies(mean, std, p, one_mixture)
                 known[j] = not integral.widened.any()
                 entropies[j] = float(integral.values[0])
-                bounds[j] = integral.binning + abs(float(integral.change[0]))
+                # Rounded: the last bits of a bound depend on the number of threads.
+                bounds[j] = round(integral.binning + abs(float(integral.change[0])), 10)
             of_posteriors[j] = 0.5 * (LOG_2PI + 1 + (p * logvar).sum())
             centre[j] = (p * mean).sum()
             weighted = p * (mean - centre[j])

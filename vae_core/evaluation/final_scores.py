@@ -62,12 +62,12 @@ def _refuse(names: list[str], need: str, missing: str) -> None:
 def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = "") -> Final:
     """Return the evaluation on all images.
 
-    It has the metrics of an epoch, where MI and TC are sampled until their error is `FINAL_ERROR` or
-    `decomposition.MOST_WORK` is done, and `decomposition_samples`; the metrics of `config.final` with chance and ceiling, and
-    pictures. A score gives `<name>`, `<name>_error`, `<name>_chance`, `<name>_ceiling` (if known),
-    and `<name>_<detail>` for every number among its details. The metrics `elbo` and
-    `reconstruction` are called `elbo_rate` and `reconstruction_of_means`, because an epoch uses
-    their names for other quantities.
+    It has the metrics of an epoch, the metrics of `config.final` with chance and ceiling, and
+    pictures. MI and TC are sampled until their error is `FINAL_ERROR` or a cap of work is reached;
+    `decomposition_samples` is the number of samples. A score gives `<name>`, `<name>_error`,
+    `<name>_chance`, `<name>_ceiling` (if known), and `<name>_<detail>` for every number among its
+    details. The metrics `elbo` and `reconstruction` are called `elbo_rate` and
+    `reconstruction_of_means`, because an epoch uses their names for other quantities.
 
     Raises:
         Diverged: a number is not finite.
@@ -111,11 +111,12 @@ def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = ""
 
 def decomposition_identity(config: EvaluationConfig) -> dict[str, Any]:
     """Return the identity of MI, TC and dimension-wise KL on all images."""
+    first = max(config.samples, decomposition.FIRST_ROUND)
     return {
         "estimator": f"full mixture: {decomposition.ESTIMATOR}",
         "samples": (
-            f"{config.samples}, then more until the sampling error of MI and TC is <= "
-            f"{FINAL_ERROR:g} nats or samples x images x latents reach {decomposition.MOST_WORK:g}"
+            f"{first} or more, until the sampling error of MI and TC is <= {FINAL_ERROR:g} nats or "
+            f"samples x images x latents reach {decomposition.MOST_WORK:g}"
         ),
         "seed": config.seed,
     }

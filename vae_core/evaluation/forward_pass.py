@@ -137,9 +137,7 @@ def _reconstruction_error(model: Model, indices: NDArray[np.int64], seed: int) -
     with evaluating(model.nets):
         for draw in ("", ", second"):
             noise, gumbel = _evaluation_noise(model, seed, len(twice), draw=draw)
-            batches = zip(
-                twice.split(BATCH), noise.split(BATCH), gumbel.split(BATCH), strict=True
-            )
+            batches = zip(twice.split(BATCH), noise.split(BATCH), gumbel.split(BATCH), strict=True)
             parts: list[Tensor] = []
             for rows, normal, of_codes in batches:
                 posterior, batch = coded(model, model.feed.batch(rows))

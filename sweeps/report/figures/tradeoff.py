@@ -65,6 +65,8 @@ def _note(
 ) -> str:
     if run_columns.float_column(rows, "n").max(initial=0) > 1:
         parts = ["Means ± standard error over seeds (dots)"]
+    elif any((run_columns.float_column(rows, f"{metric}_se") > 0).any() for metric in measured):
+        parts = ["Means of one seed ± the estimator's error alone"]
     else:
         parts = ["Means of one seed"]
     if crossed:

@@ -112,19 +112,21 @@ def test_latents_too_narrow_for_the_quadrature_are_sampled(monkeypatch):
 
 def test_more_samples_are_drawn_until_the_error_is_small_enough():
     codes = random_codes(300, 3, std=0.3, seed=6, dtype=np.float64)
-    few = elbo_decomposition(codes, samples=100, seed=0)
-    many = elbo_decomposition(codes, samples=100, seed=0, largest_error=0.01)
-    assert few.tc_error > 0.01 > many.tc_error
+    few = elbo_decomposition(codes, samples=512, seed=0)
+    many = elbo_decomposition(codes, samples=512, seed=0, largest_error=0.008)
+    assert few.tc_error > 0.008 > many.tc_error
     assert many.samples % 300 == 0  # every image equally often
-    assert many == elbo_decomposition(codes, samples=100, seed=0, largest_error=0.01)
+    assert many == elbo_decomposition(codes, samples=512, seed=0, largest_error=0.008)
+    # A first round of few samples would not know its error: it has 512.
+    assert many == elbo_decomposition(codes, samples=2, seed=0, largest_error=0.008)
     assert many[:7] == elbo_decomposition(codes, samples=many.samples, seed=0)[:7]
 
 
 def test_no_round_of_samples_exceeds_the_work():
     codes = random_codes(300, 3, std=0.3, seed=6, dtype=np.float64)
-    work = 100 * 900 + 500 * 900  # the first round, and one of 500 samples
-    capped = elbo_decomposition(codes, samples=100, seed=0, largest_error=1e-4, most_work=work)
-    assert capped.samples == 500
+    work = 512 * 900 + 700 * 900  # the first round, and one of 700 samples
+    capped = elbo_decomposition(codes, samples=512, seed=0, largest_error=1e-4, most_work=work)
+    assert capped.samples == 700
     assert capped.tc_error > 1e-4
 
 
