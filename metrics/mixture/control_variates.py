@@ -5,8 +5,8 @@ A control c(z) has the mean 0. For a function f and every vector b,
     E f = E [f(z) - b . c(z)],
 
 and the right side varies least if b is the regression of f on the controls. The estimate is
-therefore the constant of the least-squares fit of f on (1, c) (Glasserman 2004, section 4.1). It is
-linear in f: estimates of several functions add up as the functions do.
+therefore the constant of the least-squares fit of f on (1, c) (Glasserman 2004, section 4.1), less
+its bias. It is linear in f: estimates of several functions add up as the functions do.
 """
 
 from __future__ import annotations
@@ -39,13 +39,19 @@ class Estimate(NamedTuple):
 def estimate(functions: Array, controls: Array) -> Estimate:
     """Return means of functions over samples that lie in the order of their strata.
 
-    An estimate is a weighted sum of the samples, sum_s w_s f_s. Its standard error comes from the
-    residuals e_s of the fit. Each is divided by 1 - h_s, where h_s is the share of f_s in its own
-    fitted value (HC3 of MacKinnon and White 1985). Neighbouring samples come from neighbouring
-    strata or from the same image. What neighbours have in common hardly varies between draws, so
-    only their differences count (collapsed strata; Wolter 2007, section 2.5):
+    The constant of the fit is a weighted sum of the samples, sum_s w_s f_s. Without sample s it is
+    smaller by
 
-        error^2 = sum over pairs of (u_s - u_{s+1})^2,    u_s = w_s e_s / (1 - h_s)
+        u_s = w_s e_s / (1 - h_s)
+
+    with the residual e_s and the share h_s of f_s in its own fitted value. So sum_s u_s (1 - 1/S)
+    is the bias that the fit on the same samples brings, by the jackknife; it is added back. The
+    spread of u_s gives the standard error (HC3 of MacKinnon and White 1985). Neighbouring samples
+    come from neighbouring strata or from the same image. What neighbours have in common hardly
+    varies between draws, so only their differences count (collapsed strata; Wolter 2007, section
+    2.5):
+
+        error^2 = sum over pairs of (u_s - u_{s+1})^2
 
     Args:
         functions: (S, T).
@@ -68,7 +74,8 @@ def estimate(functions: Array, controls: Array) -> Estimate:
     leverage = np.minimum((projected * design).sum(axis=1), 1 - 1 / count)
     residuals = functions - np.einsum("sk,kt->st", design, fitted)
     added = residuals * (projected[:, 0] / (1 - leverage))[:, None]
-    return Estimate(fitted[0], _errors(added), coefficients)
+    unbiased = fitted[0] + (1 - 1 / count) * added.sum(axis=0)
+    return Estimate(unbiased, _errors(added), coefficients)
 
 
 def _errors(added: Array) -> Array:

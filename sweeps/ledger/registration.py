@@ -93,7 +93,7 @@ def require_same_revision(spec: SweepSpec, ledger: Ledger, *, retry: bool) -> No
             f"sweep {spec.name!r} was begun by a version with other numbers (revision {older} of "
             f"the numbers; this version has {REVISION}), and {n_left} of its trials are left to "
             "run: their numbers would not compare with those it has; use another name, or finish "
-            "the sweep with the version that began it (`sweeps runs` shows its commit)"
+            "the sweep with the version that began it (`sweeps runs NAME --json` shows its commit)"
         )
 
 

@@ -245,7 +245,7 @@ def _final(last: Mapping[str, float], *, factors: bool) -> dict[str, float]:
         if not metric.exact:
             values[f"final/{key}_error"] = 0.0
     if factors:
-        values |= {"final/mig_chance": 0.004, "final/mig_ceiling": 0.98, "final/mig_error": 0.001}
+        values |= {"final/mig_chance": 0.004, "final/mig_ceiling": 0.98}
         values |= {"final/factor_vae": 0.4 + last["mig"], "final/factor_vae_chance": 0.33}
         values |= {"final/factor_vae_ceiling": 1.0}
     return values

@@ -260,6 +260,18 @@ def test_the_error_of_one_seed_is_that_of_the_estimator_and_says_so():
     assert "one seed: bars are the estimator's error alone" in foot
 
 
+def test_the_identity_of_the_decomposition_is_shown_with_the_samples_that_it_took():
+    columns = {
+        "identity/decomposition": '{"estimator": "full mixture", "samples": "512 or more"}',
+        "final/decomposition_samples": [2048.0, 6000.0],
+    }
+    rows = definitions.metric_table(one_beta(2, **columns)).rows
+    texts = {row.cells[0].text: row.cells[4].text for row in rows}
+    shown = "estimator full mixture, samples 512 or more; samples drawn: 2048–6000"
+    assert texts["mutual information"] == texts["total correlation"] == shown
+    assert "decomposition" not in texts
+
+
 def test_a_sweep_without_stored_errors_has_the_spread_over_seeds_and_says_so():
     runs = one_beta(2, **{"final/tc": [1.0, 3.0]})
     older = runs._replace(table=runs.table.drop(columns="final/tc_error"))
@@ -328,7 +340,9 @@ def test_a_mean_of_fewer_trials_than_its_cell_has_its_n(runs):
 
 def test_stored_software_and_identities_are_shown(runs):
     identity = '{"metric": "mig", "estimator": "posterior quadrature", "images": 4096}'
-    table = runs.table.assign(**{"software/torch": "2.9.0", "identity/mig": identity})
+    table = runs.table.assign(
+        **{"software/torch": "2.9.0", "identity/mig": identity, "final/mig_error": 0.001}
+    )
     changed = runs._replace(table=table)
     estimator = next(
         row for row in definitions.metric_table(changed).rows if row.cells[0].text == "MIG"
