@@ -73,8 +73,8 @@ def _strengths_caption(
     """Return the caption of the table of strengths."""
     seeds = [int(seed) for seed in runs.spec.get("seeds") or sorted(set(runs.table["seed"]))]
     parts = [
-        f"Means ± standard error over n seeds ({wording.seed_list(seeds)}); "
-        "nats per image, except MIG and active units",
+        f"Means over n seeds ({wording.seed_list(seeds)}) ± standard error of seeds and "
+        "estimator; nats per image, except MIG and active units",
         f"measured on: {wording.measured_on(runs, metrics) or 'nothing'}",
         "the columns pruned and failed count the trials of the whole bracket",
     ]
@@ -151,7 +151,10 @@ def scores(runs: Runs) -> Table | None:
         levels = [number_cell(_level_range(runs, metric, which)) for metric in metrics]
         cells = [TableCell(which), number_cell(""), number_cell(""), *levels]
         body.append(TableRow(cells, "empty"))
-    caption = "Further scores on the whole data set: means ± standard error over n seeds."
+    caption = (
+        "Further scores on the whole data set: means over n seeds ± standard error of seeds and "
+        "estimator."
+    )
     return Table(heads, body, _with_marks(caption, body))
 
 

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sweeps.ledger.states import TrialState
@@ -143,6 +144,27 @@ def marks_note(texts: Iterable[str]) -> str:
             f"{SEEDS_ALONE} the estimator's error is not known: ± is the spread over seeds alone"
         )
     return "; ".join(notes)
+
+
+def bars(rows: pd.DataFrame, metrics: Sequence[str]) -> str:
+    """Return what the error bars of some means hold, "" if there are none.
+
+    Args:
+        rows: cells or brackets, see `cell_means`.
+        metrics: the metrics that are drawn.
+    """
+    errors = np.array([run_columns.float_column(rows, f"{metric}_se") for metric in metrics])
+    counts = np.array([run_columns.float_column(rows, f"{metric}_n") for metric in metrics])
+    of_estimator = np.array(
+        [run_columns.float_column(rows, f"{metric}_error") for metric in metrics]
+    )
+    if not (np.nan_to_num(errors) > 0).any():
+        return ""
+    if counts.max() == 1:
+        return "the estimator's error alone"
+    if (np.isnan(of_estimator) & (counts > 1)).any():
+        return "standard error, of seeds alone where the estimator's error is not known"
+    return "standard error of seeds and estimator"
 
 
 def _decimals(value: float, error: float) -> int:

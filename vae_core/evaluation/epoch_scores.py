@@ -161,8 +161,8 @@ def _label_free(
 
 
 def _with_error(name: str, score: Score) -> dict[str, float]:
-    """Return the value of a score and, if it has one, its error."""
-    if score.error is None:
+    """Return the value of a score and, if it is known, its error."""
+    if score.error is None or not np.isfinite(score.error):
         return {name: score.value}
     return {name: score.value, f"{name}_error": score.error}
 

@@ -165,23 +165,17 @@ def note(
     if choice == "pooled":
         trials += ", all cells of a bracket together"
     parts = [trials]
-    parts.append(_bars(rows, x, y))
+    bars = wording.bars(rows, [x, y])
+    if max(_seeds(rows, x, y), default=0) > 1:
+        parts.append(f"bars: {bars}" if bars else "the seeds do not differ, hence no error bars")
+    else:
+        parts.append(f"one seed: bars are {bars}" if bars else "one seed, hence no error bars")
     if len(set(rows["strength"].dropna())) > 1:
         parts.append(f"area grows with {wording.strength_axis(runs)}")
     if collapse_marks.legend_entry(rows):
         parts.append(collapse_marks.NOTE)
     parts += [wording.measured_on(runs, [x, y]), wording.left_out(runs.table)]
     return "; ".join(part for part in parts if part) + "."
-
-
-def _bars(rows: pd.DataFrame, x: str, y: str) -> str:
-    """Return, in words, what the error bars are."""
-    errors = [run_columns.float_column(rows, f"{metric}_se") for metric in (x, y)]
-    if not (np.nan_to_num(errors) > 0).any():
-        return "one seed, hence no error bars"
-    if max(_seeds(rows, x, y), default=0) > 1:
-        return "bars: standard error"
-    return "one seed: bars are the estimator's error alone"
 
 
 def _legend_is_long(rows: pd.DataFrame) -> bool:

@@ -272,6 +272,18 @@ def test_the_identity_of_the_decomposition_is_shown_with_the_samples_that_it_too
     assert "decomposition" not in texts
 
 
+def test_the_figures_say_what_their_bars_hold():
+    columns = {"final/tc": [1.0, 3.0], "final/tc_error": [0.5, 0.5]}
+    runs = one_beta(2, **columns)
+    older = runs._replace(table=runs.table.drop(columns="final/tc_error"))
+    for sweep, words in (
+        (runs, "± standard error of seeds and estimator;"),
+        (older, "± standard error, of seeds alone where the estimator's error is not known;"),
+    ):
+        drawing = figures.tradeoff_figure(sweep, metrics=["tc"])
+        assert words in " ".join(drawing.get_supxlabel().split())
+
+
 def test_a_sweep_without_stored_errors_has_the_spread_over_seeds_and_says_so():
     runs = one_beta(2, **{"final/tc": [1.0, 3.0]})
     older = runs._replace(table=runs.table.drop(columns="final/tc_error"))
