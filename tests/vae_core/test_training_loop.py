@@ -91,6 +91,8 @@ def test_report_has_the_documented_keys(config: TrialConfig, data: Data) -> None
     latents = [f"kl_latents/{j}" for j in range(3)]
     assert set(report.metrics) == {
         *("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl", "mig", "active_units"),
+        *("reconstruction_error", "elbo_error", "mi_error", "tc_error", "dimwise_kl_error"),
+        "mig_error",
         *("information/row", "information/length", "information/column"),
         *latents,
     }
