@@ -137,7 +137,8 @@ def comparison_table(
         TableHead("seeds"),
     ]
     if has_chosen:
-        heads += [number_head("ours, chosen epoch: mean (sd)"), number_head("best")]
+        titles = ("ours, chosen epoch: mean (sd)", "standard error", "best")
+        heads += [number_head(title) for title in titles]
     body: list[TableRow] = []
     for comparison in comparisons:
         cells = [
@@ -152,6 +153,7 @@ def comparison_table(
         ]
         if has_chosen:
             cells.append(number_cell(_mean_text(comparison.chosen, comparison)))
+            cells.append(number_cell(_error_text(comparison.chosen, comparison)))
             cells.append(number_cell(wording.number(comparison.chosen_best)))
         body.append(TableRow(cells, "" if comparison.last.n else "empty"))
     caption = _caption(table, metric, runs, has_chosen=has_chosen)

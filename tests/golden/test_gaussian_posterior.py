@@ -64,8 +64,9 @@ def test_the_three_terms_sum_to_the_kl_exactly(spread, expected):
 
 # The drawn means have another covariance than A. In the first case, with
 # T^-1 = [[1, -.6], [-.6, 1]] / .64 and the variances of 20,000 drawn means, MI changes by
-# 1/2 tr(T^-1 dA): standard deviation sqrt(.426 / 20,000) = .0046. That of TC is no larger; DW of the second case changes by
-# 1/2 (1 - 1/1.25) (dA_11 + dA_22): .1 sqrt((4 + 2.56) / 20,000) = .0018. Four of them are allowed.
+# 1/2 tr(T^-1 dA): standard deviation sqrt(.426 / 20,000) = .0046. That of TC is no larger. DW of
+# the second case changes by 1/2 (1 - 1/1.25) (dA_11 + dA_22), with the standard deviation
+# .1 sqrt((4 + 2.56) / 20,000) = .0018. Four of them are allowed.
 @pytest.mark.parametrize("case", [0, 1])
 @pytest.mark.parametrize("seed", range(3))
 def test_the_decomposition_of_a_large_mixture_is_near_the_closed_forms(case, seed):
