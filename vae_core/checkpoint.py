@@ -100,9 +100,13 @@ def load_weights_file(blob: bytes) -> dict[str, Tensor]:
 def report_dict(report: EpochReport) -> dict[str, Any]:
     """Return the numbers of a report, JSON-ready.
 
-    The state and the arrays of the final evaluation are left out; each score keeps its identity.
+    The state and the arrays of the final evaluation are left out. Each score keeps its identity;
+    "decomposition" is that of MI, TC and dimension-wise KL.
     """
-    scores = {} if report.final is None else report.final.scores
+    identities: dict[str, Mapping[str, Any]] = {}
+    if report.final is not None:
+        identities = {name: score.identity for name, score in report.final.scores.items()}
+        identities["decomposition"] = report.final.decomposition
     return {
         "epoch": report.epoch,
         "step": report.step,
@@ -113,7 +117,8 @@ def report_dict(report: EpochReport) -> dict[str, Any]:
         "final": None if report.final is None else dict(report.final.metrics),
         "best": None if report.final is None else dict(report.final.best),
         "identity": {
-            name: json.dumps(dict(score.identity), sort_keys=True) for name, score in scores.items()
+            name: json.dumps(dict(identity), sort_keys=True)
+            for name, identity in identities.items()
         },
     }
 

@@ -49,7 +49,7 @@ anything."""
 CORRELATION_FIELDS = ("correlated", "correlation_width", "factor_table")
 """The fields of `TrainConfig` that change the joint distribution of the factors."""
 
-REVISION = 3
+REVISION = 4
 """Raised whenever the arithmetic of training or evaluation changes a number, so that older trials
 are not reused."""
 
@@ -232,7 +232,9 @@ class EvaluationConfig:
 
     Args:
         images: size of the evaluation subset that is scored every epoch.
-        samples: S, number of z ~ q(z) in the Monte-Carlo means of the ELBO decomposition.
+        samples: S, number of z ~ q(z) that sample the entropy of q(z), for MI and TC. On the whole
+            data set, S (at least 512) is the first of several numbers: more are drawn until the
+            standard error is .005 nats or a cap of work is reached.
         seed: seed of the subset, of the z of the reconstruction and of the S samples; independent
             of the trial's seed.
         final: metrics of `metrics.METRICS`, or `metric.variant`, scored once on the whole data set,
@@ -332,6 +334,14 @@ class TrialConfig:
         Raises:
             ValueError: the data's fingerprint is not known yet.
         """
+        return self.hash_at(REVISION)
+
+    def hash_at(self, revision: int) -> str:
+        """Return the hash that a version with this `REVISION` gives the trial.
+
+        Raises:
+            ValueError: the data's fingerprint is not known yet.
+        """
         if not self.fingerprint:
             raise ValueError(
                 "a trial's hash covers the content of its data: set `fingerprint` "
@@ -340,6 +350,6 @@ class TrialConfig:
         train = registry.fields_of(self.train)
         if not self.train.has_correlation:
             train = {key: value for key, value in train.items() if key not in CORRELATION_FIELDS}
-        content = self.to_dict() | {"train": train, "revision": REVISION}
+        content = self.to_dict() | {"train": train, "revision": revision}
         del content["data"]
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

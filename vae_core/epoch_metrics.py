@@ -22,6 +22,10 @@ class EpochMetric(NamedTuple):
     definition: str
     """Its definition in one line."""
 
+    exact: bool = False
+    """Whether the images determine it: nothing is sampled or integrated. The others have an error,
+    reported as `<key>_error`."""
+
     needs_factors: bool = False
     """Whether only data sets with ground-truth factors have it."""
 
@@ -41,6 +45,7 @@ EPOCH_METRICS: dict[str, EpochMetric] = {
         unit=_NATS,
         title="KL",
         definition="KL(q(z|x) ‖ p(z)) in closed form, mean over images",
+        exact=True,
     ),
     "kl_discrete": EpochMetric(
         better="min",
@@ -48,6 +53,7 @@ EPOCH_METRICS: dict[str, EpochMetric] = {
         title="KL of the discrete codes",
         definition="KL(q(c|x) ‖ uniform) of the discrete codes c, mean over images",
         needs_discrete=True,
+        exact=True,
     ),
     "elbo": EpochMetric(
         better="max",
@@ -88,10 +94,12 @@ EPOCH_METRICS: dict[str, EpochMetric] = {
         unit="",
         title="active units",
         definition="number of latents with a posterior mean that varies over the images",
+        exact=True,
     ),
 }
 """Every metric of an epoch by its key, in the order of the tables.
 
+The error of a metric that is not exact is under `<key>_error`; it is no metric of its own.
 An epoch also reports `effective_images`, if factors are correlated, and numbers of each factor and
 latent under keys with a slash (`information/<factor>`)."""
 

@@ -272,6 +272,9 @@ class Final(NamedTuple):
     scores: dict[str, Score]
     """The scores of the metrics that are in `metrics.METRICS`."""
 
+    decomposition: Mapping[str, Any]
+    """The identity of MI, TC and dimension-wise KL."""
+
     images: NDArray[np.float32]
     """(n, C, H, W) a few originals."""
 

@@ -55,22 +55,27 @@ def mean(terms: Array, p: Array | None) -> Array:
     return terms.mean(axis=0) if p is None else p @ terms
 
 
-def draw_stratified(p: Array, count: int, rng: np.random.Generator) -> Array:
+def draw_stratified(p: Array | None, rows: int, count: int, rng: np.random.Generator) -> Array:
     """Return rows (S,) drawn from p, one from each of S equal slices of the cumulative shares.
 
     The number of draws of a row of share p_n differs from S p_n by less than two. Means over the
-    rows therefore vary less than means over independent draws, and standard errors computed as for
-    independent draws are too large rather than too small.
+    rows therefore vary less than means over independent draws.
 
     Args:
-        p: (N,) shares.
+        p: (N,) shares; None: 1/N each.
+        rows: N.
         count: S.
         rng: source of the draws.
+
+    Returns:
+        The rows in increasing order.
     """
-    cumulative = np.cumsum(p)
     position = (np.arange(count) + rng.random(count)) / count
     # Keep below 1, so that rounding does not reach a row after the last one with weight.
     position = np.minimum(position, np.nextafter(1.0, 0.0))
+    if p is None:
+        return np.minimum((position * rows).astype(np.int64), rows - 1)
+    cumulative = np.cumsum(p)
     return np.searchsorted(cumulative / cumulative[-1], position, side="right")
 
 

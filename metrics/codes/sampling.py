@@ -1,4 +1,4 @@
-"""Samples z ~ q(z|x) of seeded images, and the standard errors of means over them."""
+"""Samples z ~ q(z|x) of seeded images."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class Samples(NamedTuple):
 
 
 def draw(codes: Codes, *, samples: int, seed: int, shares: Array | None = None) -> Samples:
-    """Return one z from the posterior of each of some drawn images.
+    """Return one z from the posterior of each of some drawn images, in the order of the images.
 
-    Images are drawn without replacement if samples <= N, else with it. With shares, they are drawn
-    from these (`row_weights.stratified`).
+    Images are stratified (`row_weights.draw_stratified`): an image of share p_n is drawn S p_n
+    times, give or take less than two. If S is a multiple of N, all images are drawn equally often.
 
     Args:
         codes: mean and logvar of N images.
@@ -44,10 +44,7 @@ def draw(codes: Codes, *, samples: int, seed: int, shares: Array | None = None) 
             f"need samples >= 1 and images >= 1, got {samples} samples of {len(codes)} images"
         )
     rng = np.random.default_rng(seed)
-    if shares is None:
-        images = rng.choice(len(codes), size=samples, replace=samples > len(codes))
-    else:
-        images = row_weights.draw_stratified(shares, samples, rng)
+    images = row_weights.draw_stratified(shares, len(codes), samples, rng)
     precision = _precision(codes.mean, codes.logvar)
     mean = codes.mean[images].astype(np.float64)
     logvar = codes.logvar[images].astype(np.float64)
@@ -55,17 +52,6 @@ def draw(codes: Codes, *, samples: int, seed: int, shares: Array | None = None) 
     # Round the samples to the working precision: every density is then of exactly these numbers.
     z = z.astype(precision).astype(np.float64)
     return Samples(z, gaussian.log_density_of_arrays(z, mean, logvar), precision)
-
-
-def standard_errors(terms: Array) -> Array:
-    """Return the standard errors of the means over samples: (S, T) -> (T,).
-
-    One sample has no spread, so its error is unknown; it is reported as infinity.
-    """
-    if len(terms) == 1:
-        return np.full_like(terms[0], math.inf)
-    spread: Array = terms.std(axis=0, ddof=1)
-    return spread / math.sqrt(len(terms))
 
 
 def _precision(mean: Array, logvar: Array) -> Precision:

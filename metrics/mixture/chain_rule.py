@@ -16,8 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from metrics.codes.sampling import draw, standard_errors
-from metrics.mixture.log_density import Densities, log_densities
+from metrics.mixture.decomposition import decompose
 from metrics.types import Array, Codes
 
 
@@ -42,11 +41,11 @@ class GroupInformation(NamedTuple):
 def chain(codes: Codes, *, samples: int, seed: int, order: Sequence[int] | None = None) -> Chain:
     """Return the parts of TC: what each latent shares with all latents before it, I(z_<i ; z_i).
 
-        I(z_<i ; z_i) = mean_s [log q(z_<=i) - log q(z_<i) - log q(z_i)]
+        I(z_<i ; z_i) = E [log q(z_<=i) - log q(z_<i) - log q(z_i)]
 
-    with the densities of the full mixture over all codes. The samples are those that
-    `elbo_decomposition` draws with the same seed, and `tc` is its TC. The terms depend on the
-    order; their sum does not. As for TC, sharp posteriors add what the finite mixture adds: each
+    with the densities of the full mixture over all codes. Samples and controls are those of
+    `elbo_decomposition` with the same seed, and `tc` is its TC. The terms depend on the order;
+    their sum does not. As for TC, sharp posteriors add what the finite mixture adds: each
     term may be as large as ln N.
 
     Args:
@@ -66,11 +65,8 @@ def chain(codes: Codes, *, samples: int, seed: int, order: Sequence[int] | None 
             f"order must name each of the {count} latents once, and there must be one, "
             f"got {latents}"
         )
-    drawn = draw(codes, samples=samples, seed=seed)
-    densities = log_densities(drawn, codes, latents=latents, prefixes=True)
-    terms = chain_integrands(densities)
-    tc = float((densities.joint[-1] - densities.marginal.sum(axis=0)).mean())
-    return Chain(terms.mean(axis=0), standard_errors(terms), tc, latents)
+    parts = decompose(codes, None, samples=samples, seed=seed, order=latents)
+    return Chain(parts.chain, parts.chain_errors, parts.tc, latents)
 
 
 def information_of_group(
@@ -78,9 +74,10 @@ def information_of_group(
 ) -> GroupInformation:
     """Return I(x; z_S), the information of some latents together; the others are integrated out.
 
-        I(x; z_S) = mean_s [log q(z_S|x) - log q(z_S)]
+        I(x; z_S) = H(z_S) - sum_{j in S} E_x H(q(z_j|x))
 
-    With all latents it is the MI of `elbo_decomposition`: it cannot exceed ln N.
+    With all latents it is the MI of `elbo_decomposition`. It cannot exceed ln N by more than its
+    error.
 
     Args:
         codes: mean and logvar of N images.
@@ -95,23 +92,7 @@ def information_of_group(
         raise ValueError(
             f"latents must be different numbers from 0 to {count - 1}, at least one, got {group}"
         )
-    drawn = draw(codes, samples=samples, seed=seed)
-    densities = log_densities(drawn, codes, latents=group)
-    log_qzx = drawn.log_qzx[:, list(group)]  # (samples, |S|)
-    together = log_qzx.sum(axis=1) - densities.joint[-1]
-    tc = densities.joint[-1] - densities.marginal.sum(axis=0)
-    return GroupInformation(
-        mi=float(together.mean()),
-        error=float(standard_errors(together[:, None])[0]),
-        alone=(log_qzx - densities.marginal.T).mean(axis=0),
-        tc=float(tc.mean()),
-    )
-
-
-def chain_integrands(densities: Densities) -> Array:
-    """Return log q(z_<=i) - log q(z_<i) - log q(z_i) at each sample, (S, d - 1).
-
-    Args:
-        densities: with the joint densities of all prefixes.
-    """
-    return (densities.joint[1:] - densities.joint[:-1] - densities.marginal[1:]).T
+    columns = list(group)
+    logvar = None if codes.logvar is None else codes.logvar[:, columns]
+    parts = decompose(Codes(codes.mean[:, columns], logvar), None, samples=samples, seed=seed)
+    return GroupInformation(parts.mi, parts.mi_error, parts.mi_of_latents, parts.tc)

@@ -13,56 +13,67 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-import numpy as np
-
 from metrics.codes import latents, row_weights
-from metrics.codes.sampling import draw, standard_errors
-from metrics.gaussian import LOG_2PI
-from metrics.mixture.chain_rule import chain_integrands
-from metrics.mixture.log_density import log_densities
+from metrics.mixture import decomposition
+from metrics.mixture.decomposition import decompose
 from metrics.types import Array, Codes, Inputs, Score
 
 
 class ElboDecomposition(NamedTuple):
-    """The three parts and their sum, in nats per image; the sum is exact.
+    """The three parts and their sum, in nats per image.
 
     Args:
         mi: mutual information I(x; z).
         tc: total correlation.
         dimwise_kl: dimension-wise KL.
-        kl: mi + tc + dimwise_kl.
+        kl: mi + tc + dimwise_kl; the mean KL in closed form, to rounding.
+        mi_error, tc_error, dimwise_kl_error: standard errors of the parts.
+        samples: number of samples behind them.
     """
 
     mi: float
     tc: float
     dimwise_kl: float
     kl: float
+    mi_error: float
+    tc_error: float
+    dimwise_kl_error: float
+    samples: int
 
 
 def elbo_decomposition(
-    codes: Codes, *, samples: int, seed: int, weights: Array | None = None
+    codes: Codes,
+    *,
+    samples: int,
+    seed: int,
+    weights: Array | None = None,
+    largest_error: float | None = None,
+    most_work: float = decomposition.MOST_WORK,
 ) -> ElboDecomposition:
-    """Return MI, TC, dimension-wise KL and their sum, sampled against the mixture over all codes.
+    """Return MI, TC, dimension-wise KL and their sum, for the mixture q(z) over all codes.
 
-        MI = mean_s [log q(z|x) - log q(z)]
-        TC = mean_s [log q(z) - sum_j log q(z_j)]
-        dimension-wise KL = mean_s [sum_j log q(z_j) - log p(z)]
+        MI = H(z) - sum_j E_x H(q(z_j|x))
+        TC = sum_j H(z_j) - H(z)
+        dimension-wise KL = -sum_j H(z_j) - E log p(z)
 
-    over S samples z ~ q(z|x) of seeded images (Chen et al. 2018, eq. 2). The same samples give all
-    three means, so they telescope: `kl` is the Monte Carlo KL mean_s [log q(z|x) - log p(z)], not
-    the closed form (`gaussian.kl` of the codes).
+    H(z) = -E log q(z) is a mean over S samples of the mixture with control variates; the other
+    terms are integrals in one dimension or closed forms (`metrics.mixture.decomposition`). So the
+    errors of MI and TC are that of H(z), and of opposite sign. If an image has a posterior too
+    narrow for the quadrature, H(z_j) of that latent is sampled too.
 
-    MI cannot exceed ln N (with weights, the entropy of the shares of the images). For sharp
-    posteriors, TC contains what the finite mixture adds. Both depend on the number N of codes and
-    on their weights, so compare only values of equal N and weights. Discrete codes are ignored:
-    the prior and the posteriors are those of the continuous latents.
+    MI cannot exceed ln N (with weights, the entropy of the shares of the images) by more than its
+    error. For sharp posteriors, TC contains what the finite mixture adds. Both depend on the number
+    N of codes and on their weights, so compare only values of equal N and weights. Discrete codes
+    are ignored: the prior and the posteriors are those of the continuous latents.
 
     Args:
         codes: mean and logvar of N images.
-        samples: S. Images are drawn without replacement if S <= N, else with it; with weights,
-            they are drawn from the weights.
+        samples: S. Images are stratified: each is drawn S p_n times, give or take less than two.
         seed: of the images and the noise.
         weights: (N,) weight of each image, in any unit; None or equal weights mean uniform.
+        largest_error: draw again, with more samples, until the sampling error of MI and TC is at
+            most this (nats) or the work is done; None: draw S samples once.
+        most_work: the largest samples x images x latents of all draws together.
 
     Raises:
         TypeError: weights are not floats.
@@ -70,9 +81,24 @@ def elbo_decomposition(
             zero, or not one per row).
     """
     codes, shares = row_weights.rows_with_weight(codes, weights)
-    terms = _integrands(codes, samples=samples, seed=seed, shares=shares)[0].mean(axis=0)
-    mi, tc, dimwise = (float(term) for term in terms)
-    return ElboDecomposition(mi=mi, tc=tc, dimwise_kl=dimwise, kl=mi + tc + dimwise)
+    parts = decompose(
+        codes,
+        shares,
+        samples=samples,
+        seed=seed,
+        largest_error=largest_error,
+        most_work=most_work,
+    )
+    return ElboDecomposition(
+        mi=parts.mi,
+        tc=parts.tc,
+        dimwise_kl=parts.dimwise_kl,
+        kl=parts.mi + parts.tc + parts.dimwise_kl,
+        mi_error=parts.mi_error,
+        tc_error=parts.tc_error,
+        dimwise_kl_error=parts.dimwise_kl_error,
+        samples=parts.samples,
+    )
 
 
 def elbo(inputs: Inputs, *, samples: int = 512, chain: bool = False) -> Score:
@@ -91,10 +117,9 @@ def elbo(inputs: Inputs, *, samples: int = 512, chain: bool = False) -> Score:
             the same samples.
 
     Returns:
-        value: sampled KL, nats per image.
-        error: its standard error over the S samples.
+        value: KL in closed form, nats per image. No error: nothing is sampled.
         details:
-            mi, tc, dimwise_kl: the parts, each with `<name>_error`.
+            mi, tc, dimwise_kl: the parts, each with `<name>_error`, its standard error.
             mi_bound: the largest possible MI: the entropy of the shares of the images, which is
                 ln N for uniform weights.
             chain, chain_errors: with `chain`, (d - 1,); entry i - 1 is I(z_<i ; z_i).
@@ -102,43 +127,27 @@ def elbo(inputs: Inputs, *, samples: int = 512, chain: bool = False) -> Score:
         Without a continuous latent all of them are 0, with a reason.
     """
     codes, shares = row_weights.rows_with_weight(inputs.codes, row_weights.weights_of(inputs))
-    terms, links = _integrands(codes, samples=samples, seed=inputs.seed, chain=chain, shares=shares)
-    means, errors = terms.mean(axis=0), standard_errors(terms)
-    discrete_names = latents.names(inputs.codes)[inputs.codes.mean.shape[1] :]
+    count = codes.mean.shape[1]
+    order = range(count) if chain and count else None
+    parts = decompose(codes, shares, samples=samples, seed=inputs.seed, order=order)
+    discrete_names = latents.names(inputs.codes)[count:]
     details: dict[str, Any] = {
         "mi_bound": row_weights.entropy_of_rows(shares, len(codes)),
         "excluded": dict.fromkeys(
             discrete_names, "discrete: outside the continuous posterior q(z|x)"
         ),
     }
-    for name, mean, error in zip(("mi", "tc", "dimwise_kl"), means, errors, strict=True):
-        details |= {name: float(mean), f"{name}_error": float(error)}
+    for name in ("mi", "tc", "dimwise_kl"):
+        details |= {name: getattr(parts, name), f"{name}_error": getattr(parts, f"{name}_error")}
     if chain:
-        details |= {"chain": links.mean(axis=0), "chain_errors": standard_errors(links)}
-    if not inputs.codes.mean.shape[1]:
+        details |= {"chain": parts.chain, "chain_errors": parts.chain_errors}
+    if not count:
         details["reason"] = "no continuous latents: there is no q(z|x) to decompose"
-    total = terms.sum(axis=1, keepdims=True)
     return Score(
-        value=details["mi"] + details["tc"] + details["dimwise_kl"],
-        error=float(standard_errors(total)[0]),
+        value=parts.mi + parts.tc + parts.dimwise_kl,
         details=details,
-        identity={"estimator": "full mixture, sampled", "latents": "continuous"},
+        identity={
+            "estimator": f"full mixture: {decomposition.ESTIMATOR}",
+            "latents": "continuous",
+        },
     )
-
-
-def _integrands(
-    codes: Codes, *, samples: int, seed: int, chain: bool = False, shares: Array | None
-) -> tuple[Array, Array]:
-    """Return the integrands of MI, TC and dimension-wise KL, (S, 3), and of the chain, (S, d - 1).
-
-    Both are float64. Without `chain` the second has no columns.
-    """
-    drawn = draw(codes, samples=samples, seed=seed, shares=shares)
-    if not codes.mean.shape[1]:
-        return np.zeros((samples, 3)), np.zeros((samples, 0))
-    densities = log_densities(drawn, codes, prefixes=chain, shares=shares)
-    log_qzx = drawn.log_qzx.sum(axis=1)
-    log_pz = -0.5 * (np.square(drawn.z) + LOG_2PI).sum(axis=1)
-    log_qz, log_prod = densities.joint[-1], densities.marginal.sum(axis=0)
-    links = chain_integrands(densities) if chain else np.zeros((samples, 0))
-    return np.stack([log_qzx - log_qz, log_qz - log_prod, log_prod - log_pz], axis=1), links

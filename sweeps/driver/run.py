@@ -24,7 +24,7 @@ from sweeps.exports.mlflow_writer import EXPORT_PATIENCE, MlflowWriter
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.provenance import software
-from sweeps.ledger.registration import register_sweep, retry_failed
+from sweeps.ledger.registration import register_sweep, require_same_revision, retry_failed
 from sweeps.ledger.states import TrialState
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.storage.checkpoints import Checkpoints
@@ -52,14 +52,15 @@ def run_sweep(
 
     Raises:
         SweepError: the sweep cannot run as asked: another driver runs it, another spec has its
-            name, the data cannot be loaded, no node has the resources of a trial, or a GPU is
-            required and there is none.
+            name, a version with other numbers began it, the data cannot be loaded, no node has the
+            resources of a trial, or a GPU is required and there is none.
     """
     console = console or Console(stderr=True)
     ledger = Ledger.of_workspace(workspace, spec.store.ledger)
     try:
         with one_driver(spec.name, workspace):
             register_sweep(spec, ledger)
+            require_same_revision(spec, ledger, retry=retry)
             if retry:
                 retry_failed(ledger, spec.name)
             return _drive(spec, ledger, workspace, address, console)

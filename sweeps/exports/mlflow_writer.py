@@ -219,7 +219,7 @@ class MlflowWriter(threading.Thread):
             export["state"] = TrialState.RUNNING.value
         points: list[Point] = []
         for row in rows:
-            points.extend(_report_points(row))
+            points.extend(report_points(row))
         mlflow_client.log_points(self._client, run, points)
         last_body = json.loads(rows[-1]["body"])
         for key in ("device", "host"):
@@ -294,7 +294,7 @@ class MlflowWriter(threading.Thread):
         return row
 
 
-def _report_points(row: Row) -> Iterator[Point]:
+def report_points(row: Row) -> Iterator[Point]:
     """Yield every number of a report under the key that MLflow shows."""
     body = json.loads(row["body"])
     groups = {
@@ -305,8 +305,18 @@ def _report_points(row: Row) -> Iterator[Point]:
     }
     for prefix, numbers in groups.items():
         for key, value in numbers.items():
-            yield Point(f"{prefix}{key}", value, row["at"], row["epoch"])
+            shown = key if prefix else _grouped(key)
+            yield Point(f"{prefix}{shown}", value, row["at"], row["epoch"])
     yield Point("seconds", row["seconds"], row["at"], row["epoch"])
+
+
+def _grouped(key: str) -> str:
+    """Return the key that MLflow shows for a number of an epoch: `error/tc` for `tc_error`.
+
+    MLflow draws the keys of one folder together, so the errors are no charts among the metrics.
+    """
+    metric = key.removesuffix("_error")
+    return key if metric == key or "/" in key else f"error/{metric}"
 
 
 def _beta_normalised(config: Mapping[str, Any]) -> dict[str, str]:

@@ -6,12 +6,15 @@ import json
 import time
 from typing import Any, NamedTuple
 
+from sweeps.cells import cell_grid
 from sweeps.errors import SweepError
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.provenance import software
+from sweeps.ledger.replay import TrialProgress, read_trials
 from sweeps.ledger.states import AttemptOutcome, TrialState
 from sweeps.spec.sweep_spec import SweepSpec
+from vae_core.config import REVISION, TrialConfig
 
 CHANGEABLE = ("resources", "budget", "store", "checkpoint", "published")
 """Sections that affect neither numbers nor the choice of cells: a sweep may resume with others."""
@@ -57,6 +60,53 @@ def register_sweep(spec: SweepSpec, ledger: Ledger) -> None:
         )
     with ledger.transaction() as tx:
         tx.update(tables.SWEEP, tables.SWEEP.c.name == spec.name, spec=json.dumps(new_spec))
+
+
+def require_same_revision(spec: SweepSpec, ledger: Ledger, *, retry: bool) -> None:
+    """Raise if this version would add trials to a sweep whose trials have other numbers.
+
+    A version that changes the numbers of a trial has another `REVISION`. If it resumed the sweep,
+    the seeds of one cell would be means of numbers that do not compare. A sweep with nothing left
+    to run may be opened.
+
+    Args:
+        spec: the spec of the sweep.
+        ledger: the ledger, with the row of the sweep.
+        retry: whether failed trials get further attempts.
+
+    Raises:
+        SweepError: trials of another revision, and trials or cells are left to run.
+    """
+    trials = read_trials(ledger, spec.name)
+    revisions = {_revision(trial) for trial in trials} - {REVISION}
+    if not revisions:
+        return
+    asked = max((row["turn"] for row in ledger.of(tables.CELL, spec.name)), default=-1) + 1
+    cells = len(cell_grid.all_layouts(spec)) * cell_grid.cells_per_layout(spec)
+    n_left = sum(
+        not trial.ended or (retry and trial.state is TrialState.FAILED) for trial in trials
+    )
+    n_left += max(0, cells - asked) * len(spec.seeds)
+    if n_left:
+        older = " and ".join(str(revision or "unknown") for revision in sorted(revisions))
+        raise SweepError(
+            f"sweep {spec.name!r} was begun by a version with other numbers (revision {older} of "
+            f"the numbers; this version has {REVISION}), and {n_left} of its trials are left to "
+            "run: their numbers would not compare with those it has; use another name, or finish "
+            "the sweep with the version that began it (`sweeps runs NAME --json` shows its commit)"
+        )
+
+
+def _revision(trial: TrialProgress) -> int:
+    """Return the revision of the numbers of a stored trial, by its hash; 0 if it is not known."""
+    try:
+        config = TrialConfig.from_dict(trial.config)
+    except (ValueError, TypeError, KeyError):
+        return 0
+    for revision in range(REVISION, 0, -1):
+        if config.hash_at(revision) == trial.hash:
+            return revision
+    return 0
 
 
 def _is_allowed(change: Difference) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 
+import numpy as np
 import pandas as pd
 
 from sweeps.report import wording
@@ -28,10 +29,34 @@ def metric_table(runs: Runs) -> Table:
             properties.definition if properties else "–",
             wording.measured_on(runs, [metric]),
             estimator(metric, runs),
+            _error_range(metric, runs),
         )
         rows.append(TableRow([TableCell(text) for text in texts]))
-    titles = ("metric", "unit", "what it is", "means measured on", "estimator")
+    titles = ("metric", "unit", "what it is", "means measured on", "estimator", "its error e")
     return Table([TableHead(title) for title in titles], rows)
+
+
+STANDARD_ERROR = (
+    "±: the standard error of a mean over n seeds, √(sd²/n + e²). sd is the standard deviation "
+    "over seeds (with n − 1), and e is the error of the estimator for one trial, the root mean "
+    "square over the n trials. e counts in full and is not divided by n: the trials of a sweep "
+    "share the draws of their estimator, so a mean over seeds does not average it out. Exact "
+    "numbers have e = 0. With one seed ± is e alone. Where e is not known, ± is sd/√n and says so. "
+    "± does not hold the choice of the images."
+)
+"""The definition of every ± and every error bar of the report."""
+
+
+def _error_range(metric: str, runs: Runs) -> str:
+    """Return the estimator's error of one trial, or its range over the complete trials."""
+    is_measured = ~np.isnan(run_columns.values(runs.table, metric))
+    errors = run_columns.errors(runs.table, metric)[is_measured]
+    if np.isnan(errors).any():
+        return "not known"
+    low, high = f"{errors.min():.2g}", f"{errors.max():.2g}"
+    if float(errors.max()) == 0:
+        return "0: exact"
+    return low if low == high else f"{low} to {high}"
 
 
 def facts_table(runs: Runs, versions: Mapping[str, str]) -> Table:
@@ -61,10 +86,12 @@ def estimator(metric: str, runs: Runs) -> str:
     if identity:
         return identity
     evaluation = runs.spec.get("evaluation") or {}
+    source = run_columns.source(runs.table, metric)
     samples, seed = evaluation.get("samples", "–"), evaluation.get("seed", 0)
     match metric:
         case "mi" | "tc" | "dimwise_kl":
-            return f"{samples} samples of q(z), seed {seed}"
+            of_whole_set = _decomposition(runs) if source == "final" else ""
+            return of_whole_set or f"{samples} samples of q(z), seed {seed}"
         case "reconstruction":
             return f"seed {seed}"
         case "mig":
@@ -73,6 +100,18 @@ def estimator(metric: str, runs: Runs) -> str:
             return "closed form"
         case _:
             return "–"
+
+
+def _decomposition(runs: Runs) -> str:
+    """Return the identity of MI, TC and dimension-wise KL on the whole data set, and the number of
+    samples that the trials needed; "" if none is stored.
+    """
+    identity = _identity(runs.table, "decomposition")
+    if not identity:
+        return ""
+    used = run_columns.float_column(runs.table, "final/decomposition_samples")
+    counts = [int(count) for count in used[~np.isnan(used)]]
+    return f"{identity}; samples drawn: {wording.span(counts)}"
 
 
 def scored_metrics(runs: Runs) -> list[str]:

@@ -61,9 +61,19 @@ def _best_sentence(runs: Runs, goal: GoalMetric, distribution: str) -> str:
     condition = f" ({distribution})" if distribution else ""
     value = wording.with_error(row[goal.metric], row[f"{goal.metric}_se"])
     n = int(row[f"{goal.metric}_n"])
-    spread = f"standard error, n = {n}" if n > 1 else "one seed, so no standard error"
+    spread = _spread(n, row[f"{goal.metric}_se"], row[f"{goal.metric}_error"])
     cell = wording.cell(row, runs)
     return f"{end} mean {metric}{condition}: {value} ({spread}), by {cell}."
+
+
+def _spread(n: int, standard_error: float, error: float) -> str:
+    """Return in words what the ± of a mean over n trials holds; `error` is the estimator's."""
+    if n > 1:
+        alone = " over seeds alone" if math.isnan(error) else ""
+        return f"standard error{alone}, n = {n}"
+    if math.isfinite(standard_error):
+        return "one seed: the estimator's error alone"
+    return "one seed, so no standard error"
 
 
 def _by_distribution(runs: Runs) -> dict[str, Runs]:
@@ -120,8 +130,21 @@ def _trend(points: pd.DataFrame, series: str, metric: str) -> str:
     )
     n_close = int((np.abs(steps) <= np.hypot(errors[:-1], errors[1:])).sum())
     if n_close:
-        sentence += f" {n_close} of {len(steps)} steps lie within one standard error."
+        n_single = int((run_columns.float_column(points, f"{metric}_n") == 1).sum())
+        sentence += (
+            f" {n_close} of {len(steps)} steps lie within one standard error"
+            f"{_of_single_seeds(n_single, len(points))}."
+        )
     return sentence
+
+
+def _of_single_seeds(n_single: int, n_points: int) -> str:
+    """Return that the error of points of one seed is that of the estimator alone, "" if none is."""
+    if not n_single:
+        return ""
+    if n_single == n_points:
+        return " of the estimator (one seed each)"
+    return f" ({n_single} of {n_points} means are of one seed: the estimator's error alone)"
 
 
 def comparisons(
@@ -187,7 +210,10 @@ def _at_one_strength(
     gap = first[metric] - row[metric] if better == "min" else row[metric] - first[metric]
     error = math.hypot(row[f"{metric}_se"], first[f"{metric}_se"])
     numbers = [wording.number(side[metric], side[f"{metric}_se"]) for side in (row, first)]
-    note = ", within one standard error" if abs(gap) <= error else ""
+    n_single = sum(int(side[f"{metric}_n"]) == 1 for side in (row, first))
+    note = ""
+    if abs(gap) <= error:
+        note = f", within one standard error{_of_single_seeds(n_single, 2)}"
     answer = "yes" if gap > 0 else "no"
     strength = wording.value_text(row["strength"])
     text = f"{symbol} = {strength} {answer} ({numbers[0]} against {numbers[1]}{note})"
@@ -223,7 +249,8 @@ def _front(rows: pd.DataFrame, plane: pareto_front.Plane, distribution: str) -> 
     if distribution:
         plane_text += f" ({distribution})"
     sentence = (
-        f"{plane_text}: {len(on_front)} of {len(rows)} cells are on the front: "
+        f"{plane_text}: {len(on_front)} of {len(rows)} cells are on the front "
+        f"(means over n = {_trials_per_cell(rows, plane)} seeds): "
         f"{'; '.join(_strengths_by_series(on_front))}."
     )
     shares = _shares(rows, plane)
@@ -233,6 +260,14 @@ def _front(rows: pd.DataFrame, plane: pareto_front.Plane, distribution: str) -> 
             f" The series dominate these shares of the rectangle that all cells span: {covered}."
         )
     return sentence
+
+
+def _trials_per_cell(rows: pd.DataFrame, plane: pareto_front.Plane) -> str:
+    """Return how many trials the means of the cells are of: "2", or "1–2" if they differ."""
+    counts: list[int] = []
+    for metric in (plane.x, plane.y):
+        counts += [int(count) for count in rows[f"{metric}_n"]]
+    return wording.span(counts)
 
 
 def _strengths_by_series(rows: pd.DataFrame) -> list[str]:

@@ -178,7 +178,9 @@ def _sections(runs: Runs, drawn: Mapping[str, Picture]) -> list[PageSection]:
         sections.append(PageSection("failed", "Failed trials", failures=failures))
     sections.append(PageSection("spec", "Spec", code=_yaml(runs.spec)))
     how_made = [definitions.metric_table(runs), definitions.facts_table(runs, _versions())]
-    sections.append(PageSection("numbers", "How the numbers were made", tables=how_made))
+    title = "How the numbers were made"
+    paragraphs = [definitions.STANDARD_ERROR]
+    sections.append(PageSection("numbers", title, paragraphs, tables=how_made))
     return sections
 
 

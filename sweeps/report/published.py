@@ -79,9 +79,11 @@ def _compare_number(runs: Runs, row: PublishedRow, metric: str) -> Comparison:
     matches = matching_trials(runs.table, row.where)
     is_complete = (runs.table["state"] == TrialState.COMPLETE).to_numpy()
     last = np.where(matches, run_columns.values(runs.table, metric), math.nan)
+    last_errors = run_columns.errors(runs.table, metric)
     best_epoch = run_columns.float_column(runs.table, f"best/{metric}")
     chosen = np.where(matches & is_complete, best_epoch, math.nan)
     measured = runs.table.loc[~np.isnan(last)]
+    chosen_errors = run_columns.errors_of_column(runs.table, f"best/{metric}")
     method = [str(row.where["objective"])]
     for key, value in row.where.items():
         if key != "objective":
@@ -93,9 +95,9 @@ def _compare_number(runs: Runs, row: PublishedRow, metric: str) -> Comparison:
         n_cells=len(set(measured["cell"])),
         has_trials=bool(matches.any()),
         seeds=tuple(sorted({int(seed) for seed in measured["seed"]})),
-        last=cell_means.mean(last),
+        last=cell_means.mean(last, last_errors),
         last_best=_best_value(last, metric),
-        chosen=cell_means.mean(chosen),
+        chosen=cell_means.mean(chosen, chosen_errors),
         chosen_best=_best_value(chosen, metric),
     )
 
@@ -129,12 +131,14 @@ def comparison_table(
         number_head("published: mean (sd)"),
         number_head("best"),
         number_head("ours: mean (sd)"),
+        number_head("standard error"),
         number_head("best"),
         number_head("n"),
         TableHead("seeds"),
     ]
     if has_chosen:
-        heads += [number_head("ours, chosen epoch: mean (sd)"), number_head("best")]
+        titles = ("ours, chosen epoch: mean (sd)", "standard error", "best")
+        heads += [number_head(title) for title in titles]
     body: list[TableRow] = []
     for comparison in comparisons:
         cells = [
@@ -142,15 +146,19 @@ def comparison_table(
             number_cell(_published_text(comparison.published)),
             number_cell(wording.value_text(comparison.published.best)),
             number_cell(_mean_text(comparison.last, comparison)),
+            number_cell(_error_text(comparison.last, comparison)),
             number_cell(wording.number(comparison.last_best)),
             number_cell(str(comparison.last.n)),
             TableCell(_seeds_text(comparison)),
         ]
         if has_chosen:
             cells.append(number_cell(_mean_text(comparison.chosen, comparison)))
+            cells.append(number_cell(_error_text(comparison.chosen, comparison)))
             cells.append(number_cell(wording.number(comparison.chosen_best)))
         body.append(TableRow(cells, "" if comparison.last.n else "empty"))
-    return Table(heads, body, _caption(table, metric, runs, has_chosen=has_chosen))
+    caption = _caption(table, metric, runs, has_chosen=has_chosen)
+    note = wording.marks_note(cell.text for row in body for cell in row.cells)
+    return Table(heads, body, f"{caption} {note}." if note else caption)
 
 
 def _caption(table: Published, metric: str, runs: Runs, *, has_chosen: bool) -> str:
@@ -197,6 +205,19 @@ def _mean_text(mean: Mean, comparison: Comparison) -> str:
     return f"{value} ({mean.sd:.{decimals}f})"
 
 
+def _error_text(mean: Mean, comparison: Comparison) -> str:
+    """Return the standard error of a mean, marked where it holds one of its two parts only.
+
+    A mean of several cells has none, because its spread is not that of seeds.
+    """
+    if not math.isfinite(mean.se) or comparison.n_cells > 1:
+        return "–"
+    text = f"± {wording.error_text(mean.value, mean.se)}"
+    if mean.n == 1:
+        return f"{text}{wording.ESTIMATOR_ALONE}"
+    return f"{text}{wording.SEEDS_ALONE}" if math.isnan(mean.error) else text
+
+
 def order_sentence(table: Published, metric: str, comparisons: Sequence[Comparison]) -> str:
     """Return both orders from best to worst, and how many pairs of methods have the same order.
 
@@ -227,7 +248,10 @@ def order_sentence(table: Published, metric: str, comparisons: Sequence[Comparis
     if n_close:
         counts += f"; in {n_close} of the {len(pairs)} our difference is within one standard error"
     if n_without_error:
-        counts += f"; no error over seeds is known for {n_without_error} of our means"
+        counts += (
+            f"; no error over seeds is known for {n_without_error} of our means, "
+            "so only their estimator's error counts"
+        )
     return (
         f"From best to worst {wording.name(metric)}, published: {published_order}. "
         f"{ours}: {our_order}. {counts}."
@@ -259,7 +283,16 @@ def _has_error(table: Published, comparison: Comparison) -> bool:
 
 
 def _error_of_difference(table: Published, a: Comparison, b: Comparison) -> float:
-    """Return the standard error of the difference of our means, 0 if one of them has no error."""
-    if not (_has_error(table, a) and _has_error(table, b)):
-        return 0.0
-    return math.hypot(_our_mean(table, a).se, _our_mean(table, b).se)
+    """Return the standard error of the difference of our means.
+
+    A mean without an error over seeds counts with the estimator's error alone, 0 if that is not
+    known.
+    """
+    return math.hypot(_error(table, a), _error(table, b))
+
+
+def _error(table: Published, comparison: Comparison) -> float:
+    """Return the error of our mean, see `_error_of_difference`."""
+    mean = _our_mean(table, comparison)
+    error = mean.se if _has_error(table, comparison) else mean.error
+    return 0.0 if math.isnan(error) else error

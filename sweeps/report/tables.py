@@ -64,7 +64,7 @@ def strengths(runs: Runs) -> Table:
         if has_mig:
             cells.append(number_cell(_mig_levels(runs, row) if row["n"] else "–"))
         body.append(TableRow(cells, "" if row["n"] else "empty"))
-    return Table(heads, body, _strengths_caption(runs, rows, metrics))
+    return Table(heads, body, _with_marks(_strengths_caption(runs, rows, metrics), body))
 
 
 def _strengths_caption(
@@ -73,8 +73,8 @@ def _strengths_caption(
     """Return the caption of the table of strengths."""
     seeds = [int(seed) for seed in runs.spec.get("seeds") or sorted(set(runs.table["seed"]))]
     parts = [
-        f"Means ± standard error over n seeds ({wording.seed_list(seeds)}); "
-        "nats per image, except MIG and active units",
+        f"Means over n seeds ({wording.seed_list(seeds)}) ± standard error of seeds and "
+        "estimator; nats per image, except MIG and active units",
         f"measured on: {wording.measured_on(runs, metrics) or 'nothing'}",
         "the columns pruned and failed count the trials of the whole bracket",
     ]
@@ -126,7 +126,7 @@ def best(runs: Runs) -> Table | None:
             f" {selector_name} uses the labels, so this choice uses them, too: "
             "it is not an unsupervised result."
         )
-    return Table(heads, body, caption)
+    return Table(heads, body, _with_marks(caption, body))
 
 
 def scores(runs: Runs) -> Table | None:
@@ -151,8 +151,11 @@ def scores(runs: Runs) -> Table | None:
         levels = [number_cell(_level_range(runs, metric, which)) for metric in metrics]
         cells = [TableCell(which), number_cell(""), number_cell(""), *levels]
         body.append(TableRow(cells, "empty"))
-    caption = "Further scores on the whole data set: means ± standard error over n seeds."
-    return Table(heads, body, caption)
+    caption = (
+        "Further scores on the whole data set: means over n seeds ± standard error of seeds and "
+        "estimator."
+    )
+    return Table(heads, body, _with_marks(caption, body))
 
 
 def trials(runs: Runs) -> Table:
@@ -238,8 +241,14 @@ def _short_name(metric: str) -> str:
 def _mean_text(row: Mapping[str, Any], metric: str) -> str:
     """Return a mean with its error, and with its n if some of the trials lack the number."""
     n = int(row[f"{metric}_n"])
-    text = wording.with_error(row[metric], row[f"{metric}_se"])
+    text = wording.mean_text(row, metric)
     return text if n in (0, row["n"]) else f"{text} (n = {n})"
+
+
+def _with_marks(caption: str, rows: Sequence[TableRow]) -> str:
+    """Return a caption with the meaning of the marks that are in the rows."""
+    note = wording.marks_note(cell.text for row in rows for cell in row.cells)
+    return f"{caption} {note}." if note else caption
 
 
 def _mig_levels(runs: Runs, row: Mapping[str, Any]) -> str:

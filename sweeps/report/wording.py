@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from sweeps.ledger.states import TrialState
@@ -106,7 +108,63 @@ def with_error(value: float, error: float) -> str:
     """Return "0.312 ± 0.021", or the value alone if the error is not known."""
     if not math.isfinite(value) or not math.isfinite(error):
         return number(value)
-    return f"{number(value, error)} ± {error:.{_decimals(value, error)}f}"
+    return f"{number(value, error)} ± {error_text(value, error)}"
+
+
+def error_text(value: float, error: float) -> str:
+    """Return the error of a number, with as many decimals as `number` shows of the number."""
+    return f"{error:.{_decimals(value, error)}f}"
+
+
+ESTIMATOR_ALONE, SEEDS_ALONE = "†", "‡"
+"""Marks of a ± that holds one of its two parts only."""
+
+
+def mean_text(row: Mapping[str, Any], metric: str) -> str:
+    """Return the mean of a metric with its standard error, from a row of cells or brackets.
+
+    A mark follows where the error holds only one of its parts, see `marks_note`.
+    """
+    text = with_error(row[metric], row[f"{metric}_se"])
+    if "±" not in text:
+        return text
+    if int(row[f"{metric}_n"]) == 1:
+        return f"{text}{ESTIMATOR_ALONE}"
+    return f"{text}{SEEDS_ALONE}" if math.isnan(row[f"{metric}_error"]) else text
+
+
+def marks_note(texts: Iterable[str]) -> str:
+    """Return what the marks in some texts mean, "" if there are none."""
+    all_texts = "".join(texts)
+    notes: list[str] = []
+    if ESTIMATOR_ALONE in all_texts:
+        notes.append(f"{ESTIMATOR_ALONE} one seed: ± is the estimator's error alone")
+    if SEEDS_ALONE in all_texts:
+        notes.append(
+            f"{SEEDS_ALONE} the estimator's error is not known: ± is the spread over seeds alone"
+        )
+    return "; ".join(notes)
+
+
+def bars(rows: pd.DataFrame, metrics: Sequence[str]) -> str:
+    """Return what the error bars of some means hold, "" if there are none.
+
+    Args:
+        rows: cells or brackets, see `cell_means`.
+        metrics: the metrics that are drawn.
+    """
+    errors = np.array([run_columns.float_column(rows, f"{metric}_se") for metric in metrics])
+    counts = np.array([run_columns.float_column(rows, f"{metric}_n") for metric in metrics])
+    of_estimator = np.array(
+        [run_columns.float_column(rows, f"{metric}_error") for metric in metrics]
+    )
+    if not (np.nan_to_num(errors) > 0).any():
+        return ""
+    if counts.max() == 1:
+        return "the estimator's error alone"
+    if (np.isnan(of_estimator) & (counts > 1)).any():
+        return "standard error, of seeds alone where the estimator's error is not known"
+    return "standard error of seeds and estimator"
 
 
 def _decimals(value: float, error: float) -> int:

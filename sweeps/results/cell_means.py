@@ -16,7 +16,15 @@ import pandas as pd
 
 from sweeps.ledger.states import TrialState
 from sweeps.results.pareto import Direction
-from sweeps.results.run_columns import UNFINISHED, collapsed, complete, float_column, source, values
+from sweeps.results.run_columns import (
+    UNFINISHED,
+    collapsed,
+    complete,
+    errors,
+    float_column,
+    source,
+    values,
+)
 from sweeps.results.run_series import distributions, parameters, series
 from sweeps.results.run_table import Runs
 from vae_core.epoch_metrics import COMMON_METRICS
@@ -42,26 +50,47 @@ class GoalMetric(NamedTuple):
 
 
 class Mean(NamedTuple):
-    """A mean over n trials, with the standard deviation (with n − 1) and se = sd / sqrt(n).
+    """A mean over n trials, with the standard deviation (with n − 1) and the standard error.
 
-    `sd` and `se` are NaN for n = 1, `value` is NaN for n = 0.
+    `value` is NaN for n = 0, `sd` for n = 1. `error` is e, the estimator's error of one trial: the
+    root mean square over the trials; 0 for exact numbers, NaN if it is not known for one of them.
+
+        se = sqrt(sd² / n + e²)
+
+    e counts in full, and is not divided by n: the trials of a sweep share the draws of their
+    estimator, so a mean over trials does not average it out. With one trial `se` is e, NaN if the
+    number is exact. If e is not known, `se` is sd / sqrt(n), or NaN with one trial.
     """
 
     value: float
     sd: float
     se: float
     n: int
+    error: float
 
 
-def mean(values: Sequence[float] | np.ndarray) -> Mean:
-    """Return the mean of the values that are not NaN, with standard deviation and error."""
+def mean(
+    values: Sequence[float] | np.ndarray, errors: Sequence[float] | np.ndarray | None = None
+) -> Mean:
+    """Return the mean of the values that are not NaN, with standard deviation and error.
+
+    Args:
+        values: one per trial.
+        errors: the estimator's error of each value; NaN: not known. None: all values are exact.
+    """
     array = np.asarray(values, dtype=np.float64)
-    array = array[~np.isnan(array)]
+    of_estimator = np.zeros(len(array)) if errors is None else np.asarray(errors, dtype=np.float64)
+    known = ~np.isnan(array)
+    array, of_estimator = array[known], of_estimator[known]
     n = len(array)
     if n == 0:
-        return Mean(math.nan, math.nan, math.nan, 0)
-    sd = float(array.std(ddof=1)) if n > 1 else math.nan
-    return Mean(float(array.mean()), sd, sd / math.sqrt(n), n)
+        return Mean(math.nan, math.nan, math.nan, 0, math.nan)
+    error = float(np.sqrt(np.square(of_estimator).mean()))
+    if n == 1:
+        return Mean(float(array[0]), math.nan, error if error > 0 else math.nan, 1, error)
+    sd = float(array.std(ddof=1))
+    se = math.hypot(sd / math.sqrt(n), 0.0 if math.isnan(error) else error)
+    return Mean(float(array.mean()), sd, se, n, error)
 
 
 def goals(runs: Runs) -> list[GoalMetric]:
@@ -87,7 +116,7 @@ def cells(runs: Runs, metrics: Sequence[str] = COMMON_METRICS) -> pd.DataFrame:
         collapsed: number of trials that ended without any active unit.
         seeds: number of trials that are COMPLETE or collapsed.
         members: the trial numbers of the COMPLETE trials.
-        m, m_sd, m_se, m_n: for each metric m that was measured, a `Mean`.
+        m, m_sd, m_se, m_n, m_error: for each metric m that was measured, a `Mean`.
     """
     return _grouped(runs, "cell", metrics)
 
@@ -170,6 +199,7 @@ class _Trials(NamedTuple):
     collapsed: np.ndarray  # (n,) bool
     parameters: dict[str, list[Any]]  # the config columns that vary
     metrics: dict[str, np.ndarray]  # name -> (n,), NaN unless COMPLETE
+    errors: dict[str, np.ndarray]  # name -> (n,) of the estimator
 
 
 def _trial_columns(runs: Runs, metrics: Sequence[str]) -> _Trials:
@@ -181,9 +211,11 @@ def _trial_columns(runs: Runs, metrics: Sequence[str]) -> _Trials:
         for bracket, value in zip(table["bracket"], strength.tolist(), strict=True)
     ]
     measured: dict[str, np.ndarray] = {}
+    of_estimator: dict[str, np.ndarray] = {}
     for metric in dict.fromkeys(metrics):
         if source(table, metric):
             measured[metric] = values(table, metric)
+            of_estimator[metric] = errors(table, metric)
     return _Trials(
         objective=list(table["objective"]),
         series=series(runs),
@@ -198,6 +230,7 @@ def _trial_columns(runs: Runs, metrics: Sequence[str]) -> _Trials:
         collapsed=collapsed(table),
         parameters={name: list(table[name]) for name in parameters(table)},
         metrics=measured,
+        errors=of_estimator,
     )
 
 
@@ -269,11 +302,12 @@ def _means(trials: _Trials, indices: list[int]) -> dict[str, Any]:
     """Return the mean of each metric with its spread and number of trials."""
     columns: dict[str, Any] = {}
     for metric, column in trials.metrics.items():
-        average = mean(column[indices])
+        average = mean(column[indices], trials.errors[metric][indices])
         columns[metric] = average.value
         columns[f"{metric}_sd"] = average.sd
         columns[f"{metric}_se"] = average.se
         columns[f"{metric}_n"] = average.n
+        columns[f"{metric}_error"] = average.error
     return columns
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 
 from sweeps.ledger.states import ENDS, UNFINISHED, TrialState
 from sweeps.results.run_table import Runs
+from vae_core.epoch_metrics import EPOCH_METRICS
 
 _TRIAL_COLUMNS = (
     "trial",
@@ -54,9 +55,37 @@ def source(table: pd.DataFrame, metric: str) -> Source:
 
 def values(table: pd.DataFrame, metric: str) -> np.ndarray:
     """Return a metric of every trial, (n,); NaN if it is missing or the trial is not COMPLETE."""
-    name = f"final/{metric}" if source(table, metric) == "final" else metric
     is_complete = (table["state"] == TrialState.COMPLETE).to_numpy()
-    return np.where(is_complete, float_column(table, name), math.nan)
+    return np.where(is_complete, float_column(table, _column(table, metric)), math.nan)
+
+
+def errors(table: pd.DataFrame, metric: str) -> np.ndarray:
+    """Return the error that the estimator of a metric states for each of `values`, (n,).
+
+    See `errors_of_column`.
+    """
+    return errors_of_column(table, _column(table, metric))
+
+
+def errors_of_column(table: pd.DataFrame, column: str) -> np.ndarray:
+    """Return the estimator's error of every number of a column (`tc`, `final/tc`, …), (n,) >= 0.
+
+    It is 0 for exact numbers: the metrics of an epoch that are exact, and scores that state no
+    error for any trial. It is NaN if it is not known, as in sweeps of versions that did not store
+    it.
+    """
+    metric = column.rpartition("/")[2]
+    stated = float_column(table, f"{column}_error")
+    properties = EPOCH_METRICS.get(metric)
+    is_exact = np.isnan(stated).all() if properties is None else properties.exact
+    if is_exact:
+        return np.zeros(len(table))
+    return np.where(np.isfinite(stated), stated, math.nan)
+
+
+def _column(table: pd.DataFrame, metric: str) -> str:
+    """Return the column that the numbers of a metric come from, see `source`."""
+    return f"final/{metric}" if source(table, metric) == "final" else metric
 
 
 def with_report_columns(runs: Runs) -> Runs:

@@ -37,4 +37,4 @@ def test_diagonal_has_mi_ln_n_and_tc_of_the_other_latents(latents):
 def test_mi_never_exceeds_log_n(std):
     mean = np.random.default_rng(0).standard_normal((50, 3)).astype(np.float32)
     d = elbo_decomposition(Codes(mean, np.full_like(mean, 2 * math.log(std))), samples=50, seed=0)
-    assert d.mi <= math.log(50) + 1e-4  # float32 densities
+    assert d.mi <= math.log(50) + 3 * d.mi_error + 1e-6  # float32 densities

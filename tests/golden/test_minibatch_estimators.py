@@ -126,7 +126,7 @@ def test_full_mixture_and_mean_over_a_batch_of_a_collapsed_posterior_are_exact()
         torch.testing.assert_close(ours, gaussian.log_density(z, zero, zero).sum(1))
     flat = np.zeros((20_000, 10), np.float32)
     np.testing.assert_allclose(
-        elbo_decomposition(Codes(flat, flat), samples=32, seed=0), 0.0, atol=1e-6
+        elbo_decomposition(Codes(flat, flat), samples=32, seed=0)[:4], 0.0, atol=1e-6
     )
 
 

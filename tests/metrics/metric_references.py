@@ -7,32 +7,50 @@ import itertools
 import numpy as np
 
 from metrics import Codes, Factors
+from metrics.codes.sampling import draw
 
 
 def log_normal(z, mean, std):
     return -0.5 * ((z - mean) / std) ** 2 - np.log(std) - 0.5 * np.log(2 * np.pi)
 
 
-def log_mean_exp(values):
-    top = max(values)
-    return top + np.log(sum(np.exp(value - top) for value in values) / len(values))
-
-
 def elbo_by_loops(codes, *, samples, seed):
-    """Return MI, TC, dimension-wise KL on the draws that `elbo_decomposition` makes."""
+    """Return MI, TC, dimension-wise KL as plain means over the draws of `elbo_decomposition`.
+
+    All three are sampled here, also those that `elbo_decomposition` integrates.
+    """
+    drawn = draw(codes, samples=samples, seed=seed)
+    joint, marginal = densities_by_loops(drawn.z, codes)
+    log_qzx, log_prod = drawn.log_qzx.sum(axis=1), marginal.sum(axis=0)
+    log_pz = log_normal(drawn.z, 0.0, 1.0).sum(axis=1)
+    terms = [log_qzx - joint[-1], joint[-1] - log_prod, log_prod - log_pz]
+    return np.mean(terms, axis=1)
+
+
+def elbo_by_grids(codes, *, p=None, points=300):
+    """Return MI, TC, dimension-wise KL of codes with two latents, by sums over a grid of the plane.
+
+    The grid reaches seven widths beyond every mean; its step must be below half of every width.
+    """
     mean, std = codes.mean.astype(np.float64), np.exp(0.5 * codes.logvar.astype(np.float64))
-    rng = np.random.default_rng(seed)
-    images = rng.choice(len(mean), size=samples, replace=samples > len(mean))
-    noise = rng.standard_normal((samples, mean.shape[1]))
-    terms = []
-    for n, eps in zip(images, noise, strict=True):
-        z = mean[n] + std[n] * eps
-        log_q = log_normal(z, mean, std)  # image n, latent j
-        log_qz = log_mean_exp(log_q.sum(axis=1))
-        log_prod = sum(log_mean_exp(log_q[:, j]) for j in range(mean.shape[1]))
-        log_pz = log_normal(z, 0.0, 1.0).sum()
-        terms.append((log_q[n].sum() - log_qz, log_qz - log_prod, log_prod - log_pz))
-    return np.mean(terms, axis=0)
+    p = np.full(len(mean), 1 / len(mean)) if p is None else p
+    grids, densities, entropies = [], [], []
+    for j in range(2):
+        low, high = (mean[:, j] - 7 * std[:, j]).min(), (mean[:, j] + 7 * std[:, j]).max()
+        grid, step = np.linspace(low, high, points, retstep=True)
+        assert step < std[:, j].min() / 2
+        density = np.exp(log_normal(grid, mean[:, j, None], std[:, j, None]))  # (N, points)
+        entropies.append(_entropy(p @ density) * step)
+        grids.append(step)
+        densities.append(density)
+    joint = _entropy((densities[0] * p[:, None]).T @ densities[1]) * grids[0] * grids[1]
+    of_posteriors = p @ (np.log(std) + 0.5 * np.log(2 * np.pi * np.e)).sum(axis=1)
+    log_pz = -0.5 * p @ (mean**2 + std**2 + np.log(2 * np.pi)).sum(axis=1)
+    return joint - of_posteriors, sum(entropies) - joint, -sum(entropies) - log_pz
+
+
+def _entropy(density):
+    return -(density * np.log(np.maximum(density, 1e-300))).sum()
 
 
 def densities_by_loops(z, codes):

@@ -189,7 +189,9 @@ def test_evaluation_is_of_the_weighted_images(data: Data, chosen: np.ndarray) ->
     # Float32 sums of 256 pixels in batches of other sizes.
     assert values["reconstruction"] == pytest.approx(np.average(alone, weights=counts), rel=1e-5)
     parts = metrics.elbo_decomposition(codes, samples=8, seed=0, weights=counts)
-    assert (values["mi"], values["tc"], values["dimwise_kl"]) == parts[:3]
+    # The weights are divided by their sum once more, which changes their last bits.
+    ours = (values["mi"], values["tc"], values["dimwise_kl"])
+    assert ours == pytest.approx(parts[:3], abs=1e-9)
 
 
 def test_effective_images_are_reported_only_of_correlated_factors(

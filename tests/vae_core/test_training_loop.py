@@ -91,6 +91,8 @@ def test_report_has_the_documented_keys(config: TrialConfig, data: Data) -> None
     latents = [f"kl_latents/{j}" for j in range(3)]
     assert set(report.metrics) == {
         *("reconstruction", "kl", "elbo", "mi", "tc", "dimwise_kl", "mig", "active_units"),
+        *("reconstruction_error", "elbo_error", "mi_error", "tc_error", "dimwise_kl_error"),
+        "mig_error",
         *("information/row", "information/length", "information/column"),
         *latents,
     }
@@ -202,7 +204,7 @@ def test_data_without_factors_train_and_have_no_mig(config: TrialConfig, data: D
     *_, report = vae_core.train(bare, dataclasses.replace(data, factors=None))
     assert "mig" not in report.metrics
     assert report.final is not None
-    assert {"elbo", "elbo_rate", "elbo_rate_error", "elbo_rate_mi_bound"} <= set(
+    assert {"elbo", "elbo_rate", "elbo_rate_mi_error", "elbo_rate_mi_bound"} <= set(
         report.final.metrics
     )
 

@@ -59,6 +59,7 @@ def evaluate(
     config: EvaluationConfig,
     factors: Factors | None,
     best: bool = False,
+    largest_error: float | None = None,
     moment: str = "",
 ) -> tuple[dict[str, float], Codes]:
     """Return the metrics of some images, nats per image, and their codes.
@@ -68,6 +69,12 @@ def evaluate(
     discrete ones if there are any; `elbo` = −(reconstruction + kl + kl_discrete); `mi`, `tc`,
     `dimwise_kl` of the mixture of the posteriors of all these images; `active_units`; `mig` if
     there are factors.
+
+    `<key>_error` is the standard error of a number that is sampled or integrated: of
+    `reconstruction` and `elbo` over z, of `mi`, `tc` and `dimwise_kl`, of `mig`. It does not
+    include the choice of the images. The other numbers are exact. The draws depend on the
+    evaluation's seed alone, so trials of a sweep share them, and a mean over trials does not
+    average the error out.
 
     Further keys: with factors `information/<factor>`, the largest mutual information of the factor
     with one latent, and under a capacity also `kl_factors/<factor>` (`kl_per_factor`);
@@ -81,6 +88,8 @@ def evaluate(
         config: `samples`, `seed` and `best` are used.
         factors: ground truth of the whole data set, with its weights if it has any, or None.
         best: whether to also score the metric that selects the best epoch.
+        largest_error: the wanted sampling error of `mi` and `tc`, nats; None: that of `samples`.
+            With it, `decomposition_samples` is the number of samples that were drawn.
         moment: when this is, for the message of an error.
 
     Raises:
@@ -90,16 +99,18 @@ def evaluate(
     codes = encoded.codes
     p = shares(model.feed.data, indices)
     per_latent = kl_per_latent(codes, p)
-    values = _label_free(model, indices, encoded, per_latent, p=p, config=config)
+    values = _label_free(
+        model, indices, encoded, per_latent, p=p, config=config, largest_error=largest_error
+    )
     chosen = None if factors is None else rows_of(factors, indices)
     if chosen is not None:
         mig = metrics.score("mig", codes, chosen, seed=config.seed, reference=False)
-        values["mig"] = mig.value
+        values |= _with_error("mig", mig)
         values |= per_factor(model, codes, chosen, mig)
     name = config.best if best else None
     if name is not None and name not in values:
         score = metrics.score(name, codes, chosen, seed=config.seed, reference=False)
-        values[name] = score.value
+        values |= _with_error(name, score)
     values |= {f"kl_latents/{j}": float(kl) for j, kl in enumerate(per_latent)}
     _require_finite(values, moment)
     return values, codes
@@ -113,6 +124,7 @@ def _label_free(
     *,
     p: NDArray[np.float64] | None,
     config: EvaluationConfig,
+    largest_error: float | None,
 ) -> dict[str, float]:
     """Return the metrics that need no factors.
 
@@ -120,25 +132,39 @@ def _label_free(
     """
     codes = encoded.codes
     decomposition = metrics.elbo_decomposition(
-        codes, samples=config.samples, seed=config.seed, weights=p
+        codes, samples=config.samples, seed=config.seed, weights=p, largest_error=largest_error
     )
     kl = float(per_latent.sum())
     truth = model.feed.data.factors
     weights = None if p is None or truth is None else rows_of(truth, indices)
     values = {
         "reconstruction": encoded.reconstruction,
+        "reconstruction_error": encoded.reconstruction_error,
         "kl": kl,
         "elbo": -(encoded.reconstruction + kl + encoded.kl_discrete),
-        "mi": float(decomposition.mi),
-        "tc": float(decomposition.tc),
-        "dimwise_kl": float(decomposition.dimwise_kl),
+        "elbo_error": encoded.reconstruction_error,
+        "mi": decomposition.mi,
+        "mi_error": decomposition.mi_error,
+        "tc": decomposition.tc,
+        "tc_error": decomposition.tc_error,
+        "dimwise_kl": decomposition.dimwise_kl,
+        "dimwise_kl_error": decomposition.dimwise_kl_error,
         "active_units": metrics.score("active_units", codes, weights, reference=False).value,
     }
+    if largest_error is not None:
+        values["decomposition_samples"] = float(decomposition.samples)
     if p is not None:
         values["effective_images"] = metrics.effective_rows(p)
     if codes.discrete is not None:
         values["kl_discrete"] = encoded.kl_discrete
     return values
+
+
+def _with_error(name: str, score: Score) -> dict[str, float]:
+    """Return the value of a score and, if it is known, its error."""
+    if score.error is None or not np.isfinite(score.error):
+        return {name: score.value}
+    return {name: score.value, f"{name}_error": score.error}
 
 
 def _require_finite(values: Mapping[str, float], moment: str) -> None:

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -13,12 +15,16 @@ from torch import Tensor
 
 import metrics
 from metrics import Codes, Score
+from metrics.mixture import decomposition
 from vae_core.config import EvaluationConfig
 from vae_core.evaluation.epoch_scores import evaluate, evaluation_subset, per_factor
 from vae_core.evaluation.forward_pass import BATCH, Model, coded, evaluating
 from vae_core.evaluation.image_weights import rows_of
 from vae_core.evaluation.pictures import traverse
 from vae_core.types import Data, Final, Wiring
+
+FINAL_ERROR = 0.005
+"""Standard error of MI and TC on all images, in nats, from which no more samples are drawn."""
 
 PICTURED = 8
 """Originals that a final evaluation keeps, with their reconstructions."""
@@ -57,10 +63,11 @@ def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = ""
     """Return the evaluation on all images.
 
     It has the metrics of an epoch, the metrics of `config.final` with chance and ceiling, and
-    pictures. A score gives `<name>`, `<name>_error`, `<name>_chance`, `<name>_ceiling` (if known),
-    and `<name>_<detail>` for every number among its details. The metrics `elbo` and
-    `reconstruction` are called `elbo_rate` and `reconstruction_of_means`, because an epoch uses
-    their names for other quantities.
+    pictures. MI and TC are sampled until their error is `FINAL_ERROR` or a cap of work is reached;
+    `decomposition_samples` is the number of samples. A score gives `<name>`, `<name>_error`,
+    `<name>_chance`, `<name>_ceiling` (if known), and `<name>_<detail>` for every number among its
+    details. The metrics `elbo` and `reconstruction` are called `elbo_rate` and
+    `reconstruction_of_means`, because an epoch uses their names for other quantities.
 
     Raises:
         Diverged: a number is not finite.
@@ -72,7 +79,12 @@ def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = ""
     # `final` computes the MIG, which is slow, so `evaluate` need not compute it too.
     factors = None if "mig" in names else data.factors
     values, codes = evaluate(
-        model, np.arange(len(data)), config=config, factors=factors, moment=moment
+        model,
+        np.arange(len(data)),
+        config=config,
+        factors=factors,
+        largest_error=FINAL_ERROR,
+        moment=moment,
     )
     pictures = pictured(evaluation_subset(data, config.images, config.seed))
     images, reconstructions = reconstructed(model, pictures)
@@ -90,10 +102,24 @@ def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = ""
         best={},
         codes=codes,
         scores=scores,
+        decomposition=decomposition_identity(config),
         images=images,
         reconstructions=reconstructions,
         traversal=traversal,
     )
+
+
+def decomposition_identity(config: EvaluationConfig) -> dict[str, Any]:
+    """Return the identity of MI, TC and dimension-wise KL on all images."""
+    first = max(config.samples, decomposition.FIRST_ROUND)
+    return {
+        "estimator": f"full mixture: {decomposition.ESTIMATOR}",
+        "samples": (
+            f"{first} or more, until the sampling error of MI and TC is <= {FINAL_ERROR:g} nats or "
+            f"samples x images x latents reach {decomposition.MOST_WORK:g}"
+        ),
+        "seed": config.seed,
+    }
 
 
 def _scored_names(config: EvaluationConfig) -> list[str]:

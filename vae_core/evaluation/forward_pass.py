@@ -32,6 +32,11 @@ BATCH = 1024
 training step."""
 
 
+TWICE = 128
+"""Images that are decoded from a second z, so that the spread of −log p(x|z) over z is known. It is
+then known to about 6 %."""
+
+
 class Model(NamedTuple):
     """A model to evaluate: networks, objective, the data that they read, and the training step."""
 
@@ -48,6 +53,9 @@ class Encoded(NamedTuple):
 
     reconstruction: float
     """−E log p(x|z), nats per image."""
+
+    reconstruction_error: float
+    """Its standard error: the images are given, and one z of each is drawn."""
 
     kl_discrete: float
     """KL of the discrete latents from uniform priors, nats per image."""
@@ -76,7 +84,7 @@ def encode(model: Model, indices: NDArray[np.int64], *, seed: int, moment: str =
     """
     rows = torch.from_numpy(indices)
     nets, categories = model.nets, model.nets.wiring.reads_code
-    noise, gumbel = _evaluation_noise(model, seed)
+    noise, gumbel = _evaluation_noise(model, seed, len(model.feed))
     means: list[Tensor] = []
     logvars: list[Tensor] = []
     levels: list[Tensor] = []
@@ -109,17 +117,56 @@ def encode(model: Model, indices: NDArray[np.int64], *, seed: int, moment: str =
                 f"training diverged: evaluated {term} is not finite after {moment or 'training'}"
             )
     codes = Codes(mean.numpy(), logvar.numpy(), torch.cat(levels).numpy() if categories else None)
-    return Encoded(codes, reconstruction, kl_discrete)
+    error = _reconstruction_error(model, indices, seed)
+    return Encoded(codes, reconstruction, error, kl_discrete)
 
 
-def _evaluation_noise(model: Model, seed: int) -> tuple[Tensor, Tensor]:
-    """Return standard normal (N, d) and Gumbel (N, width) draws for all images of the data set."""
-    size, nets = len(model.feed), model.nets
+def _reconstruction_error(model: Model, indices: NDArray[np.int64], seed: int) -> float:
+    """Return the standard error of the mean of −log p(x|z) over images with one z each, nats.
+
+    With shares p_n of the images it is sqrt(Σ p_n² v_n), where v_n is the variance over z. Of some
+    images, evenly spaced, two z are drawn: half the squared difference has the mean v_n.
+    """
+    step = max(1, len(indices) // TWICE)
+    p = shares(model.feed.data, indices)
+    squares = np.full(len(indices), len(indices) ** -2.0) if p is None else np.square(p)
+    twice, of_twice = torch.from_numpy(indices[::step]), squares[::step]
+    if not of_twice.any():  # none of these images has weight
+        twice, of_twice = torch.from_numpy(indices), squares
+    log_p: list[Tensor] = []
+    with evaluating(model.nets):
+        for draw in ("", ", second"):
+            noise, gumbel = _evaluation_noise(model, seed, len(twice), draw=draw)
+            batches = zip(twice.split(BATCH), noise.split(BATCH), gumbel.split(BATCH), strict=True)
+            parts: list[Tensor] = []
+            for rows, normal, of_codes in batches:
+                posterior, batch = coded(model, model.feed.batch(rows))
+                parts.append(
+                    _sampled_log_likelihood(model.nets, posterior, batch, normal, of_codes)
+                )
+            log_p.append(torch.cat(parts).double().cpu())
+    variances = 0.5 * (log_p[0] - log_p[1]).square().numpy()
+    return float(np.sqrt(squares.sum() * (of_twice @ variances) / of_twice.sum()))
+
+
+def _evaluation_noise(
+    model: Model, seed: int, images: int, *, draw: str = ""
+) -> tuple[Tensor, Tensor]:
+    """Return standard normal (N, d) and Gumbel (N, width) draws for a number of images.
+
+    Args:
+        model: the model.
+        seed: of the evaluation.
+        images: N.
+        draw: which draw; different ones are independent.
+    """
+    nets = model.nets
     normal = torch.randn(
-        size, nets.latents, generator=random_draws.generator(seed, "evaluation posterior")
+        images, nets.latents, generator=random_draws.generator(seed, f"evaluation posterior{draw}")
     )
     gumbel = discrete.standard_gumbel(
-        (size, sum(nets.wiring.infers_code)), random_draws.generator(seed, "evaluation gumbel")
+        (images, sum(nets.wiring.infers_code)),
+        random_draws.generator(seed, f"evaluation gumbel{draw}"),
     )
     return normal, gumbel
 

@@ -42,7 +42,7 @@ def front_figure(runs: Runs, *, planes: Sequence[Plane] = PLANES) -> Figure:
         _draw(axes, runs, rows, plane)
     handles, names = panels[0].get_legend_handles_labels()
     style.legend(drawing, handles, names)
-    style.finish(drawing, runs, "What no other cell beats", _note(runs, planes))
+    style.finish(drawing, runs, "What no other cell beats", _note(runs, planes, cells))
     for axes, plane, rows in zip(panels, planes, cells, strict=True):
         _label(axes, runs, rows, plane)
     return drawing
@@ -124,13 +124,14 @@ def _label(axes: Axes, runs: Runs, rows: pd.DataFrame, plane: Plane) -> None:
         )
 
 
-def _note(runs: Runs, planes: Sequence[Plane]) -> str:
+def _note(runs: Runs, planes: Sequence[Plane], cells: Sequence[pd.DataFrame]) -> str:
+    counts = [int(count) for rows in cells for count in rows["n"]]
     metrics: list[str] = []
     for plane in planes:
         metrics += [plane.x, plane.y]
     parts = [
-        "Points: means over seeds of cells that ran their whole length, "
-        "pale where another cell beats them",
+        f"Points: means over seeds (n = {wording.span(counts)}) of cells that ran their whole "
+        "length, pale where another cell beats them",
         wording.measured_on(runs, list(dict.fromkeys(metrics))),
     ]
     out = wording.left_out(runs.table)

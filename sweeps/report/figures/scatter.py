@@ -165,10 +165,11 @@ def note(
     if choice == "pooled":
         trials += ", all cells of a bracket together"
     parts = [trials]
+    bars = wording.bars(rows, [x, y])
     if max(_seeds(rows, x, y), default=0) > 1:
-        parts.append("bars: standard error")
+        parts.append(f"bars: {bars}" if bars else "the seeds do not differ, hence no error bars")
     else:
-        parts.append("one seed, hence no error bars")
+        parts.append(f"one seed: bars are {bars}" if bars else "one seed, hence no error bars")
     if len(set(rows["strength"].dropna())) > 1:
         parts.append(f"area grows with {wording.strength_axis(runs)}")
     if collapse_marks.legend_entry(rows):

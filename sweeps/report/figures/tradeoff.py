@@ -63,10 +63,10 @@ def _note(
     *,
     crossed: bool,
 ) -> str:
-    if run_columns.float_column(rows, "n").max(initial=0) > 1:
-        parts = ["Means ± standard error over seeds (dots)"]
-    else:
-        parts = ["Means of one seed"]
+    several = run_columns.float_column(rows, "n").max(initial=0) > 1
+    means = "Means over seeds (dots)" if several else "Means of one seed"
+    bars = wording.bars(rows, measured)
+    parts = [f"{means} ± {bars}" if bars else means]
     if crossed:
         parts.append(collapse_marks.NOTE)
     parts.append(wording.measured_on(runs, measured))

@@ -1,11 +1,13 @@
 """MLflow gets every number once, whatever was interrupted."""
 
+import json
 import math
 from collections import Counter
 
 import pytest
 from mini_sweep import body, conductor, play, spec
 
+from sweeps.exports import mlflow_writer
 from sweeps.exports.mlflow_writer import MlflowWriter
 from sweeps.ledger.flatten import flatten
 from sweeps.ledger.ledger import Ledger
@@ -77,6 +79,16 @@ def test_every_step_of_every_metric_is_there_once(exported):
         for key in ("mig", "tc", "reconstruction", "train/loss"):
             steps = [point.step for point in mlflow.get_metric_history(run.info.run_id, key)]
             assert sorted(steps) == list(range(1, trial.epoch + 1)), (trial.number, key)
+
+
+def test_errors_of_an_epoch_are_in_a_folder_of_their_own():
+    metrics = {"tc": 1.0, "tc_error": 0.1, "information/scale_error": 0.5}
+    written = {"metrics": metrics, "train": {}, "final": {"tc": 1.0, "tc_error": 0.1}}
+    row = {"body": json.dumps(written), "at": 0.0, "epoch": 1, "seconds": 1.0}
+    assert {point.key for point in mlflow_writer.report_points(row)} == {
+        *("tc", "error/tc", "information/scale_error"),
+        *("final/tc", "final/tc_error", "seconds"),
+    }
 
 
 def test_only_complete_trials_have_final_metrics(exported):

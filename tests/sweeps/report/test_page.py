@@ -5,15 +5,17 @@ from __future__ import annotations
 import html.parser
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.collections import LineCollection
 from synthetic_runs import synthetic
 
-from sweeps.report import definitions, findings, markdown, tables, wording
+from sweeps.report import definitions, figures, findings, markdown, tables, wording
 from sweeps.report.figures import FIGURES
-from sweeps.report.page import html_page, pictures, write_report
+from sweeps.report.page import html_page, markdown_page, pictures, write_report
 from sweeps.report.table_parts import Table, TableCell, TableHead, TableRow
 from sweeps.results import cell_means, run_columns, table_file
 from sweeps.results.run_table import Runs
@@ -224,6 +226,91 @@ def test_the_best_cell_of_each_goal_is_named_with_its_error():
     ]
 
 
+def one_beta(seeds: int, **columns: Any) -> Runs:
+    """Return the runs of one cell; columns of the whole data set replace the synthetic ones."""
+    runs = synthetic(
+        objectives=["beta_vae"], strengths=[4], rates=[1e-3], seeds=seeds, failed=(), prune=False
+    )
+    return runs._replace(table=runs.table.assign(**columns))
+
+
+def test_every_error_holds_that_of_the_estimator():
+    # TC 1, 3: sd / sqrt(2) = 1, and e = sqrt(8): se = sqrt(1 + 8) = 3.
+    runs = one_beta(2, **{"final/tc": [1.0, 3.0], "final/tc_error": [math.sqrt(8)] * 2})
+    table = tables.strengths(runs)
+    index = [head.text for head in table.heads].index("TC")
+    assert table.rows[0].cells[index].text == "2.0 ± 3.0"
+    figure = figures.tradeoff_figure(runs, metrics=["tc"])
+    (bars,) = (part for part in figure.axes[0].collections if isinstance(part, LineCollection))
+    assert bars.get_segments()[0][:, 1].tolist() == pytest.approx([-1, 5])
+
+
+def test_the_error_of_one_seed_is_that_of_the_estimator_and_says_so():
+    runs = one_beta(1, **{"final/tc": [2.0], "final/tc_error": [0.25]})
+    table = tables.strengths(runs)
+    texts = [cell.text for cell in table.rows[0].cells]
+    assert "2.00 ± 0.25†" in texts
+    assert not any("±" in text for text in texts if text != "2.00 ± 0.25†")  # the rest is exact
+    assert table.caption.endswith("† one seed: ± is the estimator's error alone.")
+    goal = runs.spec | {"goal": {"metric": "tc", "mode": "min"}}
+    assert findings.best(runs._replace(spec=goal))[0].startswith(
+        "Lowest mean total correlation: 2.00 ± 0.25 (one seed: the estimator's error alone), by"
+    )
+    foot = " ".join(figures.scatter_figure(runs).get_supxlabel().split())
+    assert "one seed: bars are the estimator's error alone" in foot
+
+
+def test_the_identity_of_the_decomposition_is_shown_with_the_samples_that_it_took():
+    columns = {
+        "identity/decomposition": '{"estimator": "full mixture", "samples": "512 or more"}',
+        "final/decomposition_samples": [2048.0, 6000.0],
+    }
+    rows = definitions.metric_table(one_beta(2, **columns)).rows
+    texts = {row.cells[0].text: row.cells[4].text for row in rows}
+    shown = "estimator full mixture, samples 512 or more; samples drawn: 2048–6000"
+    assert texts["mutual information"] == texts["total correlation"] == shown
+    assert "decomposition" not in texts
+
+
+def test_the_figures_say_what_their_bars_hold():
+    columns = {"final/tc": [1.0, 3.0], "final/tc_error": [0.5, 0.5]}
+    runs = one_beta(2, **columns)
+    older = runs._replace(table=runs.table.drop(columns="final/tc_error"))
+    for sweep, words in (
+        (runs, "± standard error of seeds and estimator;"),
+        (older, "± standard error, of seeds alone where the estimator's error is not known;"),
+    ):
+        drawing = figures.tradeoff_figure(sweep, metrics=["tc"])
+        assert words in " ".join(drawing.get_supxlabel().split())
+
+
+def test_a_sweep_without_stored_errors_has_the_spread_over_seeds_and_says_so():
+    runs = one_beta(2, **{"final/tc": [1.0, 3.0]})
+    older = runs._replace(table=runs.table.drop(columns="final/tc_error"))
+    table = tables.strengths(older)
+    assert "2.0 ± 1.0‡" in [cell.text for cell in table.rows[0].cells]
+    assert "‡ the estimator's error is not known: ± is the spread over seeds alone" in table.caption
+    cells = {row.cells[0].text: row.cells[-1].text for row in definitions.metric_table(older).rows}
+    assert (cells["total correlation"], cells["KL"]) == ("not known", "0: exact")
+
+
+def test_steps_within_the_error_of_single_seeds_say_that_it_is_the_estimators():
+    runs = synthetic(
+        objectives=["beta_vae"], strengths=[1, 4], rates=[1e-3], seeds=1, failed=(), prune=False
+    )
+    columns = {"final/tc": [1.0, 1.1], "final/tc_error": [0.1, 0.1]}
+    runs = runs._replace(table=runs.table.assign(**columns))
+    # The step is .1, the error of the difference .1 sqrt(2).
+    assert findings.trends(runs, ["tc"])[0].endswith(
+        "1 of 1 steps lie within one standard error of the estimator (one seed each)."
+    )
+
+
+def test_the_report_defines_its_standard_error(runs):
+    page = markdown_page(run_columns.with_report_columns(runs), {})
+    assert page.count("√(sd²/n + e²)") == 1
+
+
 def test_no_sentence_claims_a_trend_of_mig(runs):
     sentences = findings.trends(runs) + findings.comparisons(runs)
     assert not any("MIG" in sentence for sentence in sentences)
@@ -233,7 +320,8 @@ def test_the_sentence_of_a_front_lists_its_cells(runs):
     first, second = findings.fronts(runs)
     assert first.startswith("Reconstruction against MIG: ")
     assert second.startswith("Total correlation against MIG: ")
-    assert "of 4 cells are on the front: beta_tcvae at β = " in first
+    # Trial 5 failed, so one of the cells has one seed.
+    assert "of 4 cells are on the front (means over n = 1–2 seeds): beta_tcvae at β = " in first
 
 
 def test_the_table_has_a_row_per_beta_and_objective_with_its_counts(runs):
@@ -264,12 +352,15 @@ def test_a_mean_of_fewer_trials_than_its_cell_has_its_n(runs):
 
 def test_stored_software_and_identities_are_shown(runs):
     identity = '{"metric": "mig", "estimator": "posterior quadrature", "images": 4096}'
-    table = runs.table.assign(**{"software/torch": "2.9.0", "identity/mig": identity})
+    table = runs.table.assign(
+        **{"software/torch": "2.9.0", "identity/mig": identity, "final/mig_error": 0.001}
+    )
     changed = runs._replace(table=table)
     estimator = next(
         row for row in definitions.metric_table(changed).rows if row.cells[0].text == "MIG"
     )
-    assert estimator.cells[-1].text == "estimator posterior quadrature, images 4096"
+    texts = [cell.text for cell in estimator.cells]
+    assert texts[-2:] == ["estimator posterior quadrature, images 4096", "0.001"]
     assert ["torch", "2.9.0"] in [
         [cell.text for cell in row.cells] for row in definitions.facts_table(changed, {}).rows
     ]

@@ -157,7 +157,7 @@ def test_the_table_says_source_tag_n_and_what_was_not_run() -> None:
     )
     for word in words:
         assert word in result.caption
-    assert [row.cells[6].text for row in result.rows] == ["0, 1", "not run"]
+    assert [row.cells[7].text for row in result.rows] == ["0, 1", "not run"]
     assert result.rows[0].cells[1].text == "0.32345 (0.05)"  # with the published digits
     # The best published trial, our best one at the end, and our best one of the chosen epoch.
     assert [head.text for head in result.heads].count("best") == 3
@@ -208,11 +208,34 @@ def test_numbers_of_chosen_epochs_are_ordered_among_themselves() -> None:
         assert f"{same} of 1 pairs" in sentence
 
 
+def test_our_standard_error_holds_that_of_the_estimator() -> None:
+    # MIG .1, .3: sd .1414, sd / sqrt(2) = .1. With e = sqrt(.03) the error is sqrt(.01 + .03) = .2.
+    # One seed has e = .1732 alone.
+    runs = synthetic(strengths=[1, 4], rates=[1e-3], prune=False, failed=(1, 4, 5, 6, 7))
+    runs = runs._replace(
+        table=runs.table.assign(
+            **{
+                "final/mig": [0.3, math.nan, 0.1, 0.3, *[math.nan] * 4],
+                "final/mig_error": math.sqrt(0.03),
+            }
+        )
+    )
+    rows = [({"objective": "beta_vae", "beta": beta}, {"mig": beta / 10}) for beta in (1, 4)]
+    comparisons = compared(runs, *rows)
+    given = Published.model_validate(table(*rows))
+    result = published.comparison_table(given, "mig", comparisons, runs)
+    assert [row.cells[4].text for row in result.rows] == ["± 0.17†", "± 0.20"]
+    assert result.caption.endswith("† one seed: ± is the estimator's error alone.")
+    sentence = published.order_sentence(given, "mig", comparisons)
+    assert "in 1 of the 1 our difference is within one standard error" in sentence
+    assert "1 of our means, so only their estimator's error counts" in sentence
+
+
 def test_trials_of_several_cells_are_not_called_seeds_of_one() -> None:
     runs = synthetic(prune=False, failed=())  # two learning rates
     (comparison,) = compared(runs, ({"objective": "beta_vae", "beta": 4}, {"mig": 0.3}))
     given = Published.model_validate(table(({"objective": "vae"}, {"mig": 1})))
     result = published.comparison_table(given, "mig", [comparison], runs)
     assert (comparison.last.n, comparison.n_cells) == (4, 2)
-    assert result.rows[0].cells[6].text == "0, 1, in 2 cells together"
+    assert result.rows[0].cells[7].text == "0, 1, in 2 cells together"
     assert "(" not in result.rows[0].cells[3].text  # no standard deviation over seeds

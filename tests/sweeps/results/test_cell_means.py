@@ -54,16 +54,69 @@ def tiny(
 def test_mean_sd_and_se_by_hand():
     # Of 1, 3, 8: mean 4, squared deviations 9 + 1 + 16 = 26, sd = sqrt(26 / 2), se = sd / sqrt(3).
     # The NaN is left out.
-    value, sd, se, n = cell_means.mean([1, NAN, 3, 8])
+    value, sd, se, n, _ = cell_means.mean([1, NAN, 3, 8])
     assert (value, n) == (4, 3)
     assert (sd, se) == pytest.approx((math.sqrt(13), math.sqrt(13 / 3)))
 
 
 def test_one_trial_has_a_mean_and_no_spread():
-    value, sd, se, n = cell_means.mean([2.0])
-    assert (value, n) == (2, 1)
+    value, sd, se, n, error = cell_means.mean([2.0])
+    assert (value, n, error) == (2, 1, 0)
     assert math.isnan(sd)
     assert math.isnan(se)
+
+
+def test_the_error_of_the_estimator_counts_in_full_beside_the_spread_over_seeds():
+    # sd of 1, 3 is sqrt(2), sd / sqrt(2) = 1. e^2 = (2^2 + 4^2) / 2 = 10, so se = sqrt(1 + 10).
+    # The error of the value that is missing does not count.
+    assert cell_means.mean([1, NAN, 3], [2, 100, 4]) == pytest.approx(
+        (2, math.sqrt(2), math.sqrt(11), 2, math.sqrt(10))
+    )
+
+
+def test_more_seeds_do_not_average_the_error_of_the_estimator_out():
+    many = cell_means.mean(np.tile([1.0, 3.0], 5000), np.full(10_000, 0.5))
+    assert many.se == pytest.approx(math.hypot(0.01, 0.5), rel=1e-3)
+
+
+def test_one_trial_has_the_error_of_its_estimator_alone():
+    assert cell_means.mean([2.0], [0.3])[2:] == (0.3, 1, 0.3)
+
+
+def test_an_error_that_is_not_known_leaves_the_spread_over_seeds():
+    mean = cell_means.mean([1, 3], [0.1, NAN])
+    assert (mean.se, mean.n) == (pytest.approx(1), 2)
+    assert math.isnan(mean.error)
+    assert math.isnan(cell_means.mean([1], [NAN]).se)
+
+
+def test_errors_are_those_of_the_column_that_the_values_come_from():
+    trials = [(4, 1e-3, "COMPLETE", 1, 2), (4, 1e-3, "COMPLETE", 3, 4)]
+    errors = {"tc_error": [9, 9], "final/tc_error": [1, 1]}
+    row = cell_means.cells(tiny(*trials, **errors)).iloc[0]
+    # Of 2 and 4: sd / sqrt(2) = 1; e = 1.
+    assert row[["tc", "tc_se", "tc_error"]].tolist() == pytest.approx([3, math.sqrt(2), 1])
+    assert run_columns.errors_of_column(tiny(*trials, **errors).table, "tc").tolist() == [9, 9]
+
+
+@pytest.mark.parametrize(
+    ("column", "stated", "expected"),
+    [
+        ("kl", None, [0, 0]),  # exact by definition
+        ("final/active_units", None, [0, 0]),
+        ("tc", None, [NAN, NAN]),  # of a version that did not store it
+        ("final/mig", [0.1, None], [0.1, NAN]),
+        ("final/mig", [math.inf, 0.1], [NAN, 0.1]),
+        ("final/med", None, [0, 0]),  # a score that states no error is exact
+        ("final/dci", [0.1, 0.2], [0.1, 0.2]),
+        ("best/epoch", None, [0, 0]),
+    ],
+)
+def test_which_numbers_have_an_error(column, stated, expected):
+    trials = [(4, 1e-3, "COMPLETE", 1, 2), (4, 1e-3, "COMPLETE", 3, 4)]
+    columns = {column: [1.0, 2.0]} | ({f"{column}_error": stated} if stated else {})
+    errors = run_columns.errors_of_column(tiny(*trials, **columns).table, column)
+    np.testing.assert_array_equal(errors, expected)
 
 
 def test_a_cell_is_the_mean_over_its_complete_trials():

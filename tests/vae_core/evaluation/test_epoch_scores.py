@@ -13,7 +13,8 @@ import metrics
 from metrics import Factors
 from vae_core import Data, EvaluationConfig, TrialConfig
 from vae_core.epoch_metrics import COMMON_METRICS, EPOCH_METRICS
-from vae_core.evaluation import epoch_scores
+from vae_core.evaluation import epoch_scores, forward_pass
+from vae_core.evaluation.image_weights import weighted
 from vae_core.objectives import VAE, AbstractObjective, CapacityVAE, JointVAE
 from vae_core.random_draws import generator
 
@@ -85,7 +86,24 @@ def test_an_epoch_reports_the_metrics_of_the_table(
         expected -= {name for name, metric in EPOCH_METRICS.items() if metric.needs_factors}
     if codes.discrete is None:
         expected -= {name for name, metric in EPOCH_METRICS.items() if metric.needs_discrete}
-    assert {name for name in values if "/" not in name} == expected
+    errors = {f"{name}_error" for name in expected if not EPOCH_METRICS[name].exact}
+    assert {name for name in values if "/" not in name} == expected | errors
+
+
+@pytest.mark.parametrize("has_weights", [False, True])
+def test_the_error_of_the_reconstruction_is_its_spread_over_draws_of_z(
+    data: Data, monkeypatch: pytest.MonkeyPatch, has_weights: bool
+) -> None:
+    # With two z of every image, the error has a relative error of about 1 / sqrt(2 x 96) = .07;
+    # the spread over 100 seeds has the same.
+    monkeypatch.setattr(forward_pass, "TWICE", 96)
+    p = np.random.default_rng(0).dirichlet(np.full(96, 0.3)) if has_weights else None
+    model, rows = model_of(weighted(data, p), VAE()), np.arange(96)
+    passes = [forward_pass.encode(model, rows, seed=seed) for seed in range(100)]
+    spread = np.std([each.reconstruction for each in passes], ddof=1)
+    error = np.sqrt(np.mean([each.reconstruction_error**2 for each in passes]))
+    assert error == pytest.approx(spread, rel=0.25)
+    assert spread > 0
 
 
 def test_common_metrics_are_those_without_discrete_codes() -> None:
@@ -105,7 +123,9 @@ def test_metrics_are_what_their_names_say(data: Data) -> None:
     assert values["mi"] == parts.mi
     assert values["tc"] == parts.tc
     assert values["dimwise_kl"] == parts.dimwise_kl
-    assert values["mig"] == metrics.score("mig", codes, data.factors, reference=False).value
+    assert values["tc_error"] == parts.tc_error
+    mig = metrics.score("mig", codes, data.factors, reference=False)
+    assert (values["mig"], values["mig_error"]) == (mig.value, mig.error)
     images = torch.from_numpy(data.images).reshape(96, 1, 16, 16).float()
     noise = torch.randn(96, 3, generator=generator(0, "evaluation posterior"))
     z = torch.from_numpy(codes.mean) + (0.5 * torch.from_numpy(codes.logvar)).exp() * noise

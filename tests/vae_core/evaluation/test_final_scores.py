@@ -6,6 +6,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+import torch
 from evaluated_models import model_of
 
 import metrics
@@ -30,6 +31,23 @@ def test_every_final_metric_of_the_registry_is_served(data: Data) -> None:
     assert set(final.scores) == set(names)
     # `elbo` is the ELBO of an epoch, not the metric that is called `elbo_rate`
     assert final.metrics["elbo"] == -(final.metrics["reconstruction"] + final.metrics["kl"])
+
+
+def test_the_final_decomposition_is_sampled_until_its_error_is_small(data: Data) -> None:
+    config = EvaluationConfig(images=40, samples=8, final=())
+    model = model_of(data, VAE())
+    last: torch.nn.Linear = model.nets.encoder[-1]  # type: ignore[index,assignment]
+    with torch.no_grad():
+        last.weight.mul_(10)  # means that differ: I(x; z) of an untrained model is almost 0
+    final = final_scores.final_evaluation(model, config=config)
+    codes, numbers = final.codes, final.metrics
+    samples = int(numbers["decomposition_samples"])
+    assert samples > 512  # the first round
+    parts = metrics.elbo_decomposition(codes, samples=samples, seed=0)
+    assert (numbers["tc"], numbers["tc_error"]) == (parts.tc, parts.tc_error)
+    assert parts.mi_error <= 1.2 * final_scores.FINAL_ERROR
+    assert numbers["mi"] + numbers["tc"] + numbers["dimwise_kl"] == pytest.approx(numbers["kl"])
+    assert "<= 0.005 nats" in final.decomposition["samples"]
 
 
 def test_final_metric_without_factors_is_refused_before_training(data: Data) -> None:
