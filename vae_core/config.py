@@ -49,7 +49,7 @@ anything."""
 CORRELATION_FIELDS = ("correlated", "correlation_width", "factor_table")
 """The fields of `TrainConfig` that change the joint distribution of the factors."""
 
-REVISION = 3
+REVISION = 4
 """Raised whenever the arithmetic of training or evaluation changes a number, so that older trials
 are not reused."""
 
