@@ -92,8 +92,14 @@ EPOCH_METRICS: dict[str, EpochMetric] = {
 }
 """Every metric of an epoch by its key, in the order of the tables.
 
-An epoch also reports `effective_images`, if factors are correlated, and numbers of each factor and
-latent under keys with a slash (`information/<factor>`)."""
+An epoch also reports `FLOOR`, if there is a floor; `effective_images`, if factors are correlated;
+and numbers of each factor and latent under keys with a slash (`information/<factor>`)."""
+
+FLOOR = "reconstruction_floor"
+"""The key of the lowest reconstruction that any model can reach on the same images.
+
+It is reported if it exists and is not 0: with a Bernoulli likelihood for grey pixels, with a
+Gaussian one for every fixed sigma."""
 
 COMMON_METRICS = tuple(name for name, metric in EPOCH_METRICS.items() if not metric.needs_discrete)
 """The metrics that every objective reports."""

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -17,6 +18,7 @@ import metrics
 from metrics import Codes, Factors, Score
 from vae_core import random_draws
 from vae_core.config import EvaluationConfig
+from vae_core.epoch_metrics import FLOOR
 from vae_core.errors import Diverged
 from vae_core.evaluation.forward_pass import Encoded, Model, encode
 from vae_core.evaluation.image_weights import rows_of, shares
@@ -65,8 +67,9 @@ def evaluate(
 
     The keys are those of `epoch_metrics.EPOCH_METRICS`: `reconstruction` = −E log p(x|z) with one z
     per image; `kl`, the closed form over the continuous latents, and `kl_discrete` over the
-    discrete ones if there are any; `elbo` = −(reconstruction + kl + kl_discrete); `mi`, `tc`,
-    `dimwise_kl` of the mixture of the posteriors of all these images; `active_units`; `mig` if
+    discrete ones if there are any; `elbo` = −(reconstruction + kl + kl_discrete);
+    `reconstruction_floor`, if there is one (`reconstruction_floor`); `mi`, `tc`, `dimwise_kl` of
+    the mixture of the posteriors of all these images; `active_units`; `mig` if
     there are factors.
 
     Further keys: with factors `information/<factor>`, the largest mutual information of the factor
@@ -136,11 +139,24 @@ def _label_free(
         "dimwise_kl": float(decomposition.dimwise_kl),
         "active_units": metrics.score("active_units", codes, weights, reference=False).value,
     }
+    floor = reconstruction_floor(model, indices)
+    if np.isfinite(floor) and floor != 0:
+        values[FLOOR] = floor
     if p is not None:
         values["effective_images"] = metrics.effective_rows(p)
     if codes.discrete is not None:
         values["kl_discrete"] = encoded.kl_discrete
     return values
+
+
+def reconstruction_floor(model: Model, indices: NDArray[np.int64]) -> float:
+    """Return the lowest reconstruction that any model can reach on some images, nats per image.
+
+    It is −inf if there is no lowest one (`Likelihood.floor`).
+    """
+    data = model.feed.data
+    entropy = float(np.average(data.entropies[indices], weights=shares(data, indices)))
+    return model.nets.likelihood.floor(entropy, math.prod(data.shape))
 
 
 def _require_finite(values: Mapping[str, float], moment: str) -> None:
