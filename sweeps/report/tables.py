@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from metrics import find, names
-from sweeps.report import wording
+from sweeps.report import floors, wording
 from sweeps.report.definitions import scored_metrics
 from sweeps.report.table_parts import (
     Table,
@@ -78,6 +78,7 @@ def _strengths_caption(
         f"measured on: {wording.measured_on(runs, metrics) or 'nothing'}",
         "the columns pruned and failed count the trials of the whole bracket",
     ]
+    parts += [part for part in [floors.sentence(runs)] if part]
     if any(row["collapsed"] for row in rows):
         parts.append("collapsed: ended with no active unit")
     if any(row["complete_cells"] > 1 for row in rows):
