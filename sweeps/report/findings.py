@@ -222,9 +222,10 @@ def _front(rows: pd.DataFrame, plane: pareto_front.Plane, distribution: str) -> 
     plane_text = f"{wording.name(plane.x).capitalize()} against {wording.name(plane.y)}"
     if distribution:
         plane_text += f" ({distribution})"
+    seeds = wording.span([int(n) for n in rows["n"]])
     sentence = (
         f"{plane_text}: {len(on_front)} of {len(rows)} cells are on the front: "
-        f"{'; '.join(_strengths_by_series(on_front))}."
+        f"{'; '.join(_strengths_by_series(on_front))}. A cell is a mean over n = {seeds} seeds."
     )
     shares = _shares(rows, plane)
     if len(shares) > 1:

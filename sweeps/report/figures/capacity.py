@@ -82,8 +82,8 @@ def capacity_figure(runs: Runs) -> Figure:
     note = f"{choice}; {points}. {shares}."
     if any(_shuffled_factors(trial.curve) for trial in trials):
         note += (
-            " Areas: the share that the factor of this colour would get with shuffled rows and "
-            "without the subtraction."
+            " Areas below dotted lines: the share that the factor of this colour would get with "
+            "shuffled rows and without the subtraction."
         )
     return style.finish(drawing, runs, "What the capacity is spent on", note)
 
@@ -180,8 +180,6 @@ def _draw(block: SubFigure, runs: Runs, trial: _BestTrial) -> None:
     panels[0].set_title(f"{wording.cell(trial.row, runs)}, {seed}", fontsize=8.5)
     if factors:
         _factor_lines(panels[1], trial.curve, factors)
-        _rest(panels[1], trial.curve, factors)
-        panels[1].legend(loc="upper left", fontsize=7.5, handlelength=1.6, ncols=2)
     for index, snapshot in enumerate(trial.snapshots):
         axes = block.add_subplot(grid[1 + index // 2, index % 2])
         axes.imshow(np.asarray(Image.open(snapshot.path).convert("RGB")), interpolation="lanczos")
@@ -224,7 +222,7 @@ def _latent_lines(axes: Axes, curve: pd.DataFrame, names: Sequence[str]) -> None
 
 
 def _factor_lines(axes: Axes, curve: pd.DataFrame, names: Sequence[str]) -> None:
-    """Draw a line per factor against C, and the share of its shuffled rows as an area."""
+    """Draw a line per factor against C, its share with shuffled rows as an area, and the rest."""
     curve = curve.drop_duplicates("capacity", keep="last")
     shuffled = _shuffled_factors(curve)
     colours = itertools.chain(style.COLOURS, itertools.repeat(style.GREY))
@@ -234,9 +232,12 @@ def _factor_lines(axes: Axes, curve: pd.DataFrame, names: Sequence[str]) -> None
         if area in shuffled:
             capacities = run_columns.float_column(curve, "capacity")
             kl = run_columns.float_column(curve, area)
-            axes.fill_between(capacities, kl, color=colour, alpha=0.15, linewidth=0, gid=area)
+            axes.fill_between(capacities, kl, color=colour, alpha=0.12, linewidth=0, gid=area)
+            axes.plot(capacities, kl, color=colour, linewidth=0.9, linestyle=":")
         _line(axes, curve, name, colour, factor, order=3)
-    _finish_panel(axes, "KL of latents, shared\nby relative information (nats)")
+    _rest(axes, curve, names)
+    _finish_panel(axes, "KL of latents, shared by\nrelative information (nats)")
+    axes.legend(loc="upper left", fontsize=7.5, handlelength=1.6, ncols=2)
 
 
 def _line(
@@ -269,7 +270,6 @@ def _finish_panel(axes: Axes, label: str) -> None:
 
 def _rest(axes: Axes, curve: pd.DataFrame, factors: Sequence[str]) -> None:
     """Draw, as a dashed line, the KL that is shared with no factor."""
-    curve = curve.drop_duplicates("capacity", keep="last")
     rest = run_columns.float_column(curve, "kl") - sum(
         run_columns.float_column(curve, name) for name in factors
     )
