@@ -48,7 +48,8 @@ def test_headline_table_and_definition_say_the_floor() -> None:
     headline = text.split("\n\n")[1]
     assert headline.endswith(f"No model of these images can pass these limits, {sentence}")
     assert "floor 9.17 for any model of these images" in text
-    assert "floor 9.17" in tables.strengths(GREY).caption
+    for table in (tables.strengths(GREY), tables.trials(GREY)):
+        assert "floor 9.17" in table.caption
     without = page.markdown_page(WITHOUT, {})
     assert "floor" not in without
     assert "at most" not in without
