@@ -87,7 +87,7 @@ EPOCH_METRICS: dict[str, EpochMetric] = {
         better=None,
         unit="",
         title="active units",
-        definition="number of latents whose posterior mean has a variance above .01 over the images",
+        definition="number of latents whose posterior mean varies by more than .01 (variance)",
     ),
 }
 """Every metric of an epoch by its key, in the order of the tables.

@@ -15,18 +15,20 @@ def floor_sentences(spec: SweepSpec) -> list[str]:
     """Return the floor of each likelihood of a spec in a sentence, if there is one but 0."""
     outline = spec.data.outline()
     pixels = math.prod(outline.shape)
-    trains: dict[tuple[str, float], TrainConfig] = {}
-    for index in range(len(spec.objectives)):
-        for _, sample in registry_blocks.sample_blocks(spec.parts(index).train):
-            train = TrainConfig(**sample)
-            trains.setdefault((train.likelihood, train.sigma), train)
+    trains = [
+        TrainConfig(**sample)
+        for index in range(len(spec.objectives))
+        for _, sample in registry_blocks.sample_blocks(spec.parts(index).train)
+    ]
     sentences: list[str] = []
-    if any(train.likelihood == "bernoulli" for train in trains.values()):
-        sentences.append(bernoulli_floor(outline.levels, known_floor(spec.data)))
-    for train in trains.values():
-        if train.likelihood == "gaussian":
-            floor = likelihood("gaussian", train.sigma).floor(0.0, pixels)
-            sentences.append(f"with a Gaussian of sigma {train.sigma:g} {_limits(floor)}")
+    if any(train.likelihood == "bernoulli" for train in trains):
+        sentence = bernoulli_floor(outline.levels, known_floor(spec.data))
+        if sentence and any(train.has_correlation for train in trains):
+            sentence += "; correlated factors weight the images: their trials report another floor"
+        sentences.append(sentence)
+    for sigma in dict.fromkeys(train.sigma for train in trains if train.likelihood == "gaussian"):
+        floor = likelihood("gaussian", sigma).floor(0.0, pixels)
+        sentences.append(f"with a Gaussian of sigma {sigma:g} {_limits(floor)}")
     return [sentence for sentence in sentences if sentence]
 
 
@@ -50,5 +52,6 @@ def bernoulli_floor(levels: int | None, floor: float | None) -> str:
 
 def _limits(floor: float) -> str:
     return (
-        f"no reconstruction is below {floor:.4g} nats per image, and no ELBO is above {-floor:.4g}"
+        f"no reconstruction of the whole data set is below {floor:.4g} nats per image, "
+        f"and no ELBO is above {-floor:.4g}"
     )

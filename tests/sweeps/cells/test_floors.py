@@ -28,16 +28,23 @@ def test_grey_data_have_a_floor_that_is_known_once_it_was_computed(
     data = spec().data.load()
     store_floor(spec().data, data)
     (after,) = sentences()
-    limits = f"no reconstruction is below {data.floor:.4g} nats per image"
+    limits = f"no reconstruction of the whole data set is below {data.floor:.4g} nats per image"
     assert limits in after
     assert f"no ELBO is above {-data.floor:.4g}" in after
+
+
+def test_correlated_factors_have_floors_of_their_own() -> None:
+    (sentence,) = sentences(correlated=["pos_x", "pos_y"], correlation_width=0.2)
+    assert sentence.endswith(
+        "correlated factors weight the images: their trials report another floor"
+    )
 
 
 def test_every_sigma_of_a_gaussian_has_a_floor() -> None:
     """256 pixels: 256 (ln .1 + .91894) = −354.2, and 256 · .91894 = 235.2."""
     first, second = sentences(**SIGMA)
-    assert "sigma 0.1 no reconstruction is below -354.2 nats" in first
-    assert "sigma 1 no reconstruction is below 235.2 nats" in second
+    assert "sigma 0.1 no reconstruction of the whole data set is below -354.2 nats" in first
+    assert "sigma 1 no reconstruction of the whole data set is below 235.2 nats" in second
     assert sentences(likelihood="gaussian_learned") == []
 
 
