@@ -14,8 +14,11 @@ from vae_core import random_draws
 
 Floats = NDArray[np.float64]
 
-_DEVIATIONS = 3.0
-"""Standard deviations by which an information must exceed that of shuffled factors."""
+_DEVIATIONS = 5.0
+"""Standard deviations by which an information must exceed that of shuffled factors.
+
+A sum of few squares has a long tail. Of codes that know no factor (6 latents, 4 factors, four
+settings), up to 6 % had an excess above 3 of them, up to 2 % above 4, and none of 510 above 5."""
 
 
 def kl_per_latent(codes: Codes, weights: Floats | None = None) -> Floats:
@@ -61,7 +64,7 @@ def kl_per_factor(
     In N images, sharp posteriors have information about any factor, even about one with shuffled
     rows. Let S be this information of shuffled factors. The share of factor k is
 
-        min(H(v_k), Σ_j c_j E_jk / Σ_l E_jl),   E = I − S, or 0 where I − S ≤ 3 √(2 S / N).
+        min(H(v_k), Σ_j c_j E_jk / Σ_l E_jl),   E = I − S, or 0 where I − S ≤ 5 √(2 S / N).
 
     The condition keeps the noise of I and S from being shared. If factor and latent are
     independent, both are sums of squares of normal variables, each weighted by at most 1/(2N). So
