@@ -28,8 +28,8 @@ def main(workspace: str = "results") -> None:
     result = sweeps.run(SPEC, workspace=workspace)
     print(f"ended with {result.states}, exit code {result.exit_code}")
     runs = sweeps.load_runs(workspace, "example")
-    columns = ["objective", "strength", "seed", "state", "reconstruction", "tc", "mig"]
-    print(runs[columns].to_string(index=False))
+    columns = ["objective", "strength", "seed", "state", "reconstruction", "reconstruction_floor"]
+    print(runs[[*columns, "tc", "mig"]].to_string(index=False))
     # One page with figures and tables; figures also lie beside it as PNG and SVG.
     print("report:", sweeps.write_report(workspace, "example"))
 

@@ -93,15 +93,21 @@ EPOCH_METRICS: dict[str, EpochMetric] = {
         better=None,
         unit="",
         title="active units",
-        definition="number of latents with a posterior mean that varies over the images",
+        definition="number of latents that may carry more than .01 nats about the image",
         exact=True,
     ),
 }
 """Every metric of an epoch by its key, in the order of the tables.
 
 The error of a metric that is not exact is under `<key>_error`; it is no metric of its own.
-An epoch also reports `effective_images`, if factors are correlated, and numbers of each factor and
-latent under keys with a slash (`information/<factor>`)."""
+An epoch also reports `FLOOR`, if there is a floor; `effective_images`, if factors are correlated;
+and numbers of each factor and latent under keys with a slash (`information/<factor>`)."""
+
+FLOOR = "reconstruction_floor"
+"""The key of the lowest reconstruction that any model can reach on the same images.
+
+It is reported if it exists and is not 0: with a Bernoulli likelihood for grey pixels, with a
+Gaussian one for every fixed sigma."""
 
 COMMON_METRICS = tuple(name for name, metric in EPOCH_METRICS.items() if not metric.needs_discrete)
 """The metrics that every objective reports."""

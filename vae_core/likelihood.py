@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Literal, NamedTuple, get_args
@@ -24,6 +25,12 @@ class Likelihood(NamedTuple):
 
     mean: Callable[[Tensor], Tensor]
     """output -> E[x|z], images in [0, 1]."""
+
+    floor: Callable[[float, int], float]
+    """(mean entropy of the pixels of an image, number of pixels) -> the lowest possible
+    −E log p(x|z), nats per image; −inf if there is none.
+
+    The entropy is `Data.floor`, or the mean of `Data.entropies` over the images in question."""
 
     sigma: float
     """Of every pixel; the initial value if it is learned; without effect for a Bernoulli."""
@@ -48,8 +55,11 @@ def likelihood(name: LikelihoodName, sigma: float = 1.0) -> Likelihood:
     if not 0 < sigma < math.inf:
         raise ValueError(f"sigma must be > 0 and finite, got {sigma}")
     if name == "bernoulli":
-        return Likelihood(_bernoulli, torch.sigmoid, sigma, learned=False)
-    return Likelihood(gaussian, _clipped, sigma, learned=name == "gaussian_learned")
+        return Likelihood(_bernoulli, torch.sigmoid, _bernoulli_floor, sigma, learned=False)
+    if name == "gaussian_learned":
+        return Likelihood(gaussian, _clipped, _no_floor, sigma, learned=True)
+    floor = functools.partial(_gaussian_floor, sigma)
+    return Likelihood(gaussian, _clipped, floor, sigma, learned=False)
 
 
 def bernoulli(logits: Tensor, images: Tensor) -> Tensor:
@@ -71,6 +81,24 @@ def gaussian(mean: Tensor, images: Tensor, log_sigma: Tensor) -> Tensor:
     """Return Σ over pixels of ln N(x; mean, σ²) per image (B,), nats, constants included."""
     scaled = ((images - mean) * (-log_sigma).exp()).flatten(1)
     return -0.5 * (scaled.square() + 2 * log_sigma + LOG_2PI).sum(1)
+
+
+def _bernoulli_floor(entropy: float, pixels: int) -> float:
+    """Return the cross-entropy of grey images with themselves: their entropy."""
+    del pixels  # they are in the entropy
+    return entropy
+
+
+def _gaussian_floor(sigma: float, entropy: float, pixels: int) -> float:
+    """Return −ln N(x; x, sigma²) of an image that is reconstructed without error."""
+    del entropy  # a density does not have this floor
+    return pixels * (math.log(sigma) + 0.5 * LOG_2PI)
+
+
+def _no_floor(entropy: float, pixels: int) -> float:
+    """Return −inf: with better reconstructions the learned sigma goes to 0."""
+    del entropy, pixels
+    return -math.inf
 
 
 def _clipped(mean: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ Configuration is a frozen dataclass; what passes through torch is a NamedTuple.
 
 from __future__ import annotations
 
+import functools
 import mmap
 import platform
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from metrics import Codes, Factors, Score
+from vae_core.pixel_entropy import image_entropies
 
 Scalar = float | Tensor
 """A hyperparameter that may differ between fused trials: a float, or a 0-d tensor inside
@@ -52,6 +54,24 @@ class Data:
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @functools.cached_property
+    def entropies(self) -> NDArray[np.float64]:
+        """The sum of the entropies of the pixels of each image, nats (N,); 0 for binary pixels.
+
+        It is computed at the first use, from all images, and pickled with the data.
+        """
+        return image_entropies(self.images, self.levels)
+
+    @property
+    def floor(self) -> float:
+        """The mean entropy of an image, nats: no Bernoulli reconstruction of this set is below it.
+
+        It is 0 for binary pixels. Images count by the weights of the factors, if there are any. For
+        another likelihood see `Likelihood.floor`.
+        """
+        weights = None if self.factors is None else self.factors.weights
+        return float(np.average(self.entropies, weights=weights))
 
     def __getstate__(self) -> dict[str, Any]:
         images = self.images

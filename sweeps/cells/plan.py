@@ -13,6 +13,7 @@ import torch
 from metrics import Factors
 from sweeps.cells import cell_grid, names, timeline
 from sweeps.cells.cell_grid import Layout
+from sweeps.cells.floors import floor_sentences
 from sweeps.cells.notes import spec_notes
 from sweeps.cells.timeline import Timeline
 from sweeps.spec.rungs import expected_epochs
@@ -46,6 +47,7 @@ class Plan(NamedTuple):
     resources: dict[str, float]
     slots_here: int  # trials that run at once on this machine
     hours_here: float  # of training, if pruned as planned; evaluation adds about 15 %
+    floors: list[str]  # reconstructions that no model of these data can go below, in sentences
     notes: list[str]  # what is no problem but worth knowing
 
 
@@ -82,6 +84,7 @@ def plan_sweep(spec: SweepSpec) -> Plan:
         resources={"cpu": spec.resources.cpu, "gpu": spec.resources.gpu},
         slots_here=slots,
         hours_here=round(seconds / slots / 3600, 3),
+        floors=floor_sentences(spec),
         notes=spec_notes(spec),
     )
 

@@ -48,7 +48,7 @@ def render(
     # A file is missing or damaged, or a folder cannot be written to.
     except (ValueError, OSError) as error:
         raise _user_error(error) from error
-    printing.show([row], ["path", "images", "bytes", "seconds", "sha256"], as_json=as_json)
+    printing.show([row], ["path", "images", "bytes", "floor", "seconds", "sha256"], as_json=as_json)
 
 
 @data.command()
@@ -56,6 +56,7 @@ def info(
     source: Source = None, options: Options = None, cache: Cache = None, as_json: AsJson = False
 ) -> None:
     """Print the size of a data set, whether its files are there, and the sets that are prepared."""
+    from sweeps.cells import floors
     from vae_core.data import info as data_set_info
 
     try:
@@ -66,6 +67,9 @@ def info(
         printing.show_json(row)
         return
     printing.show([row], ["name", "images", "shape", "factors", "prepared", "file"], as_json=False)
+    floor = floors.bernoulli_floor(row["levels"], row["floor"])
+    if floor:
+        typer.echo(f"\n{floor}")
     if row["missing"]:
         typer.echo(f"\nmissing: {row['missing']}")
     typer.echo(f"\nprepared in {row['cache']}:")

@@ -55,8 +55,10 @@ def _print_plan(sweep: SweepSpec, *, as_json: bool) -> None:
         printing.show_json(sweep_plan._asdict())
         return
     for key, value in sweep_plan._asdict().items():
-        if key != "notes":
+        if key not in ("floors", "notes"):
             typer.echo(f"{key.replace('_', ' ')}: {value}")
+    for sentence in sweep_plan.floors:
+        typer.echo(f"floor: {sentence}")
     _print_notes(sweep_plan.notes)
 
 
@@ -84,6 +86,7 @@ def _run(
 
 def validate(source: SpecSource, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Check a spec: print every problem with its line, or the size of the sweep."""
+    from sweeps.cells.floors import floor_sentences
     from sweeps.cells.notes import spec_notes
     from sweeps.cli import catalogue
     from sweeps.spec import load
@@ -100,10 +103,14 @@ def validate(source: SpecSource, overrides: Overrides = None, as_json: AsJson = 
         printing.show_json({"ok": False, "problems": problems})
         raise typer.Exit(2) from error
     size = catalogue.size(sweep)
+    floors = floor_sentences(sweep)
     if as_json:
-        printing.show_json({"ok": True, "name": sweep.name, **size, "notes": spec_notes(sweep)})
+        report = {"ok": True, "name": sweep.name, **size, "floors": floors}
+        printing.show_json({**report, "notes": spec_notes(sweep)})
     else:
         typer.echo(f"ok: {size['cells']} cells, {size['trials']} trials")
+        for sentence in floors:
+            typer.echo(f"floor: {sentence}")
         _print_notes(spec_notes(sweep))
 
 

@@ -42,11 +42,13 @@ def runs(
 ) -> None:
     """Print one row per trial; --json prints every parameter and metric."""
     from sweeps.results.run_table import load_runs
+    from vae_core.epoch_metrics import FLOOR
 
     records = load_runs(workspace, name).table.to_dict(orient="records")
     rows = [{str(key): value for key, value in record.items()} for record in records]
     columns = ["number", "objective", "strength", "seed", "state", "epoch", "epochs"]
-    columns += ["reconstruction", "tc", "mig", "seconds", "why"]
+    floor = [FLOOR] if any(FLOOR in row for row in rows) else []
+    columns += ["reconstruction", *floor, "tc", "mig", "seconds", "why"]
     printing.show(rows, columns, as_json=as_json)
 
 

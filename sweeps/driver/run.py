@@ -30,6 +30,7 @@ from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.storage.checkpoints import Checkpoints
 from sweeps.storage.files import AbstractFiles, open_files
 from sweeps.storage.lock import one_driver
+from vae_core.data import store_floor
 from vae_core.types import Data
 
 
@@ -85,6 +86,7 @@ def _begin(spec: SweepSpec, ledger: Ledger, workspace: Path, console: Console) -
     """Load the data, write the row of this driver run, and read the sweep from the ledger."""
     try:
         data = spec.data.load()
+        store_floor(spec.data, data)  # computed once: the copies of the trials have it
     except (OSError, ValueError) as error:
         raise SweepError(f"data: {error}") from error
     spent = seconds_spent(ledger, spec.name)

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import pandas as pd
 
-from sweeps.report import wording
+from sweeps.report import floors, wording
 from sweeps.report.table_parts import Table, TableCell, TableHead, TableRow
 from sweeps.results import run_columns
 from sweeps.results.run_table import Runs
@@ -26,7 +26,7 @@ def metric_table(runs: Runs) -> Table:
         texts = (
             wording.name(metric),
             properties.unit or "–" if properties else "–",
-            properties.definition if properties else "–",
+            _definition(metric, runs),
             wording.measured_on(runs, [metric]),
             estimator(metric, runs),
             _error_range(metric, runs),
@@ -57,6 +57,14 @@ def _error_range(metric: str, runs: Runs) -> str:
     if float(errors.max()) == 0:
         return "0: exact"
     return low if low == high else f"{low} to {high}"
+
+
+def _definition(metric: str, runs: Runs) -> str:
+    """Return the definition of a metric, and the limit that no model of these images can pass."""
+    if metric not in EPOCH_METRICS:
+        return "–"
+    definition, limit = EPOCH_METRICS[metric].definition, floors.limit_text(runs, metric)
+    return f"{definition}; {limit} for any model of these images" if limit else definition
 
 
 def facts_table(runs: Runs, versions: Mapping[str, str]) -> Table:

@@ -21,7 +21,7 @@ import jinja2
 from ruamel.yaml import YAML
 
 from sweeps.ledger.states import TrialState
-from sweeps.report import definitions, figures, findings, published, tables, wording
+from sweeps.report import definitions, figures, findings, floors, published, tables, wording
 from sweeps.report import markdown as report_markdown
 from sweeps.report.table_parts import Table
 from sweeps.results import run_columns
@@ -143,10 +143,13 @@ def markdown_page(runs: Runs, drawn: Mapping[str, Picture]) -> str:
 
 
 def _opening(runs: Runs) -> str:
-    """Return how the trials ended, and the best cell by each goal."""
+    """Return how the trials ended, the best cell by each goal, and what no model can pass."""
     sentences = [findings.opening(runs)]
     if run_columns.counts(runs.table)[TrialState.COMPLETE]:
         sentences += findings.best(runs)
+    limits = floors.sentence(runs)
+    if limits:
+        sentences.append(f"{limits[0].upper()}{limits[1:]}.")
     return " ".join(sentences)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sweeps.ledger.states import TrialState
-from sweeps.report import wording
+from sweeps.report import floors, wording
 from sweeps.report.definitions import estimator
 from sweeps.report.table_parts import (
     Table,
@@ -176,8 +176,21 @@ def _caption(table: Published, metric: str, runs: Runs, *, has_chosen: bool) -> 
     ]
     if has_chosen:
         our_parts.append("chosen epoch: the weights that evaluation.best selects")
+    limit = floors.limit_text(runs, metric)
+    if limit:
+        our_parts.append(
+            f"our images ({_data_text(runs)}) limit the {wording.name(metric)} of any model: "
+            f"{limit} nats per image; images of another size have another limit"
+        )
     our_parts.append(f"our estimator: {estimator(metric, runs)}")
     return f"{published_part}. {'; '.join(our_parts)}."
+
+
+def _data_text(runs: Runs) -> str:
+    """Return name and options of the data set in words."""
+    return wording.mapping_text(
+        {key: value for key, value in (runs.spec.get("data") or {}).items() if value}
+    )
 
 
 def _seeds_text(comparison: Comparison) -> str:

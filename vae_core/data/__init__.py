@@ -9,6 +9,7 @@ from vae_core.data.cars3d.dataset import Cars3D
 from vae_core.data.commands import info, prepare, verify
 from vae_core.data.download import download
 from vae_core.data.dsprites.dataset import DSprites
+from vae_core.data.floor import known_floor, store_floor
 from vae_core.data.image_table import ImageTable
 from vae_core.data.mnist import MNIST
 from vae_core.data.original_files import Remote
@@ -35,8 +36,10 @@ __all__ = [
     "cache_folder",
     "download",
     "info",
+    "known_floor",
     "load_data",
     "prepare",
+    "store_floor",
     "verify",
 ]
 

@@ -17,6 +17,7 @@ class Outline(NamedTuple):
     shape: tuple[int, int, int]  # (C, H, W)
     factor_names: tuple[str, ...]  # () when the set has no ground truth
     factor_sizes: tuple[int, ...]
+    levels: int | None = None  # of a pixel, as `Data.levels`; None: only the images tell
 
 
 class AbstractDataset(abc.ABC):

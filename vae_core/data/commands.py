@@ -12,6 +12,7 @@ from vae_core.data.cache.fingerprint import digest
 from vae_core.data.cache.store import cache_folder, checksum_file, load_checked
 from vae_core.data.dsprites.dataset import DSprites
 from vae_core.data.dsprites.render import FULL_SHA256
+from vae_core.data.floor import known_floor, store_floor
 from vae_core.data.original_files import Remote, checksum_mismatch
 
 
@@ -24,7 +25,8 @@ def prepare(dataset: AbstractDataset, cache: Path | None = None) -> dict[str, An
 
     Returns:
         path (None if the cache does not keep this set), images, bytes (of that file, or in memory),
-        sha256 (of the images), seconds.
+        floor (nats per image: no Bernoulli reconstruction is below it), sha256 (of the images),
+        seconds.
 
     Raises:
         ValueError: a file is missing or cannot be read, or the folder cannot be written to.
@@ -39,6 +41,7 @@ def prepare(dataset: AbstractDataset, cache: Path | None = None) -> dict[str, An
         "path": None if path is None else str(path),
         "images": len(data),
         "bytes": data.images.nbytes if path is None else path.stat().st_size,
+        "floor": store_floor(dataset, data, folder),
         "sha256": digest(data.images) if path is None else checksum_file(path).read_text().strip(),
         "seconds": time.perf_counter() - start,
     }
@@ -48,7 +51,9 @@ def info(dataset: AbstractDataset, cache: Path | None = None) -> dict[str, Any]:
     """Return the outline of a data set and the prepared files of the cache; no image is read.
 
     Returns:
-        name, images, shape, factors (name -> levels), cache (folder), file (of this set; None if
+        name, images, shape, levels (of a pixel above 0; None if only the images tell), floor (nats
+        per image: no Bernoulli reconstruction is below it; None if it is not known without reading
+        images), factors (name -> levels), cache (folder), file (of this set; None if
         the cache does not keep it), prepared (whether that file exists), missing (rule and remedy
         for a missing file; else None), files (path and bytes of every prepared set).
 
@@ -63,6 +68,8 @@ def info(dataset: AbstractDataset, cache: Path | None = None) -> dict[str, Any]:
         "name": dataset.name,
         "images": outline.images,
         "shape": list(outline.shape),
+        "levels": outline.levels,
+        "floor": known_floor(dataset, folder),
         "factors": dict(zip(outline.factor_names, outline.factor_sizes, strict=True)),
         "cache": str(folder),
         "file": None if path is None else str(path),

@@ -72,7 +72,8 @@ class MNIST(AbstractDataset):
         """Return sizes from the options alone."""
         counts = _STAND_IN_IMAGES if self.stand_in else _IMAGES
         images = sum(counts[part] for part in _PARTS[self.split])
-        return Outline(images, (1, self.resolution, self.resolution), ("digit",), (DIGITS,))
+        shape = (1, self.resolution, self.resolution)
+        return Outline(images, shape, ("digit",), (DIGITS,), levels=1 if self.binary else 255)
 
     def missing(self, cache: Path | None = None) -> str | None:
         """Return rule and remedy if an original file does not exist; else None."""

@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 
@@ -17,10 +18,11 @@ import metrics
 from metrics import Codes, Factors, Score
 from vae_core import random_draws
 from vae_core.config import EvaluationConfig
+from vae_core.epoch_metrics import FLOOR
 from vae_core.errors import Diverged
 from vae_core.evaluation.forward_pass import Encoded, Model, encode
 from vae_core.evaluation.image_weights import rows_of, shares
-from vae_core.evaluation.kl_shares import kl_per_factor, kl_per_latent
+from vae_core.evaluation.kl_shares import kl_per_factor, kl_per_latent, shuffled_information
 from vae_core.types import Data
 
 
@@ -66,8 +68,9 @@ def evaluate(
 
     The keys are those of `epoch_metrics.EPOCH_METRICS`: `reconstruction` = −E log p(x|z) with one z
     per image; `kl`, the closed form over the continuous latents, and `kl_discrete` over the
-    discrete ones if there are any; `elbo` = −(reconstruction + kl + kl_discrete); `mi`, `tc`,
-    `dimwise_kl` of the mixture of the posteriors of all these images; `active_units`; `mig` if
+    discrete ones if there are any; `elbo` = −(reconstruction + kl + kl_discrete);
+    `reconstruction_floor`, if there is one (`reconstruction_floor`); `mi`, `tc`, `dimwise_kl` of
+    the mixture of the posteriors of all these images; `active_units`; `mig` if
     there are factors.
 
     `<key>_error` is the standard error of a number that is sampled or integrated: of
@@ -77,10 +80,12 @@ def evaluate(
     average the error out.
 
     Further keys: with factors `information/<factor>`, the largest mutual information of the factor
-    with one latent, and under a capacity also `kl_factors/<factor>` (`kl_per_factor`);
-    `kl_latents/<j>`, the KL of latent j. If factors are correlated, all of these are computed for
-    the weighted images, and `effective_images` = 1/Σ p_n² is the number of equally weighted images
-    with the same variance of a mean; q(z) mixes about this number of posteriors.
+    with one latent, and under a capacity also `kl_factors/<factor>` and
+    `kl_factors_shuffled/<factor>` (`kl_per_factor`); `kl_latents/<j>`, the KL of latent j.
+
+    If factors are correlated, all of these are computed for the weighted images, and
+    `effective_images` = 1/Σ p_n² is the number of equally weighted images with the same variance of
+    a mean; q(z) mixes about this number of posteriors.
 
     Args:
         model: the model.
@@ -106,7 +111,7 @@ def evaluate(
     if chosen is not None:
         mig = metrics.score("mig", codes, chosen, seed=config.seed, reference=False)
         values |= _with_error("mig", mig)
-        values |= per_factor(model, codes, chosen, mig)
+        values |= per_factor(model, codes, chosen, mig, seed=config.seed)
     name = config.best if best else None
     if name is not None and name not in values:
         score = metrics.score(name, codes, chosen, seed=config.seed, reference=False)
@@ -153,6 +158,9 @@ def _label_free(
     }
     if largest_error is not None:
         values["decomposition_samples"] = float(decomposition.samples)
+    floor = reconstruction_floor(model, indices)
+    if np.isfinite(floor) and floor != 0:
+        values[FLOOR] = floor
     if p is not None:
         values["effective_images"] = metrics.effective_rows(p)
     if codes.discrete is not None:
@@ -167,6 +175,16 @@ def _with_error(name: str, score: Score) -> dict[str, float]:
     return {name: score.value, f"{name}_error": score.error}
 
 
+def reconstruction_floor(model: Model, indices: NDArray[np.int64]) -> float:
+    """Return the lowest reconstruction that any model can reach on some images, nats per image.
+
+    It is −inf if there is no lowest one (`Likelihood.floor`).
+    """
+    data = model.feed.data
+    entropy = float(np.average(data.entropies[indices], weights=shares(data, indices)))
+    return model.nets.likelihood.floor(entropy, math.prod(data.shape))
+
+
 def _require_finite(values: Mapping[str, float], moment: str) -> None:
     for name, value in values.items():
         if not np.isfinite(value):
@@ -175,21 +193,32 @@ def _require_finite(values: Mapping[str, float], moment: str) -> None:
             )
 
 
-def per_factor(model: Model, codes: Codes, factors: Factors, mig: Score) -> dict[str, float]:
-    """Return the information about each factor and, under a capacity, the KL that codes it.
+def per_factor(
+    model: Model, codes: Codes, factors: Factors, mig: Score, *, seed: int
+) -> dict[str, float]:
+    """Return the information about each factor and, under a capacity, its share of the KL.
 
-    Both come from the mutual information that the MIG was computed from.
+    Both come from the mutual information that the MIG was computed from. The shares also need the
+    information of factors with shuffled rows, which costs as much as a second MIG; `seed` shuffles
+    them.
     """
     information = np.asarray(mig.details["mutual_information"])  # I(z_j; v_k), discrete codes last
     names = metric_keys(factors.names)
     values: dict[str, float] = {}
     for k, name in enumerate(names):
         values[f"information/{name}"] = float(information[:, k].max())
-    if model.objective.capacity(model.ctx) is not None:
-        latents = codes.mean.shape[1]
-        shares = kl_per_factor(codes, information[:latents], factors.weights)
-        for name, kl in zip(names, shares, strict=True):
-            values[f"kl_factors/{name}"] = float(kl)
+    if model.objective.capacity(model.ctx) is None:
+        return values
+    shares = kl_per_factor(
+        codes,
+        information[: codes.mean.shape[1]],
+        shuffled_information(codes, factors, seed),
+        np.asarray(mig.details["entropies"]),
+        factors.weights,
+    )
+    for k, name in enumerate(names):
+        values[f"kl_factors/{name}"] = float(shares.kl[k])
+        values[f"kl_factors_shuffled/{name}"] = float(shares.shuffled[k])
     return values
 
 

@@ -75,10 +75,16 @@ def capacity_figure(runs: Runs) -> Figure:
         "the larger dot is the end"
     )
     shares = (
-        "a latent's KL is shared among the factors in proportion to what it knows of them, "
-        "but for what is the same for all images (no factor)"
+        "The KL of a latent is shared among the factors in proportion to its information about "
+        "them, after the information about shuffled factors is subtracted; no share is above the "
+        "entropy of its factor"
     )
-    note = f"{choice}; {points}; {shares}."
+    note = f"{choice}; {points}. {shares}."
+    if any(_shuffled_factors(trial.curve) for trial in trials):
+        note += (
+            " Areas below dotted lines: the share that the factor of this colour would get with "
+            "shuffled rows and without the subtraction."
+        )
     return style.finish(drawing, runs, "What the capacity is spent on", note)
 
 
@@ -169,13 +175,11 @@ def _draw(block: SubFigure, runs: Runs, trial: _BestTrial) -> None:
     grid = block.add_gridspec(1 + picture_rows, 2, height_ratios=[2.6, *[0.95] * picture_rows])
     columns = [grid[0, 0:1], grid[0, 1:2]] if factors else [grid[0, 0:2]]
     panels = [block.add_subplot(column) for column in columns]
-    _lines(panels[0], trial.curve, _by_last(trial.curve, latents), "KL per latent (nats)")
+    _latent_lines(panels[0], trial.curve, _by_last(trial.curve, latents))
     seed = f"seed {trial.row['seed']}"
     panels[0].set_title(f"{wording.cell(trial.row, runs)}, {seed}", fontsize=8.5)
     if factors:
-        _lines(panels[1], trial.curve, factors, "KL per factor (nats)")
-        _rest(panels[1], trial.curve, factors)
-        panels[1].legend(loc="upper left", fontsize=7.5, handlelength=1.6, ncols=2)
+        _factor_lines(panels[1], trial.curve, factors)
     for index, snapshot in enumerate(trial.snapshots):
         axes = block.add_subplot(grid[1 + index // 2, index % 2])
         axes.imshow(np.asarray(Image.open(snapshot.path).convert("RGB")), interpolation="lanczos")
@@ -186,43 +190,92 @@ def _draw(block: SubFigure, runs: Runs, trial: _BestTrial) -> None:
 
 def _measured_factors(curve: pd.DataFrame) -> list[str]:
     """Return the columns with the KL of a factor that hold a number."""
-    names = [str(name) for name in curve.columns if str(name).startswith("kl_factors/")]
+    return _measured(curve, "kl_factors/")
+
+
+def _shuffled_factors(curve: pd.DataFrame) -> list[str]:
+    """Return the columns with the KL of a shuffled factor that hold a number."""
+    return _measured(curve, "kl_factors_shuffled/")
+
+
+def _measured(curve: pd.DataFrame, prefix: str) -> list[str]:
+    """Return the columns with a prefix that hold a number."""
+    names = [str(name) for name in curve.columns if str(name).startswith(prefix)]
     return [name for name in names if not np.isnan(run_columns.float_column(curve, name)).all()]
 
 
-def _lines(axes: Axes, curve: pd.DataFrame, names: Sequence[str], label: str) -> None:
-    """Draw a line per latent or factor against C; grey if it ends below `_ACTIVE`."""
+def _latent_lines(axes: Axes, curve: pd.DataFrame, names: Sequence[str]) -> None:
+    """Draw a line per latent against C; grey, and not in the legend, if it ends below `_ACTIVE`."""
     curve = curve.drop_duplicates("capacity", keep="last")
-    capacities = run_columns.float_column(curve, "capacity")
     colours = iter(style.COLOURS)
     for name in names:
-        kl = run_columns.float_column(curve, name)
-        colour = next(colours, style.GREY) if kl[-1] > _ACTIVE else style.FAINT
+        is_active = run_columns.float_column(curve, name)[-1] > _ACTIVE
+        colour = next(colours, style.GREY) if is_active else style.FAINT
         in_legend = colour in style.COLOURS
-        options = {"color": colour, "linewidth": 1.4, "marker": ".", "markersize": 4}
-        if in_legend:
-            short = name.partition("/")[2]
-            options["label"] = f"z{short}" if name.startswith("kl_latents/") else short
-        axes.plot(capacities, kl, gid=name, zorder=3 if in_legend else 2, **options)
-        axes.plot(capacities[-1:], kl[-1:], marker="o", markersize=5, color=colour, zorder=4)
-    axes.set_xlabel("capacity C (nats)")
-    axes.set_ylabel(label)
-    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+        label = f"z{name.partition('/')[2]}" if in_legend else ""
+        _line(axes, curve, name, colour, label, order=3 if in_legend else 2)
+    _finish_panel(axes, "KL per latent (nats)")
     if axes.get_legend_handles_labels()[0]:
         axes.legend(
             loc="upper left", fontsize=7.5, handlelength=1.2, ncols=2 if len(names) > 4 else 1
         )
 
 
-def _rest(axes: Axes, curve: pd.DataFrame, factors: Sequence[str]) -> None:
-    """Draw, as a dashed line, the KL that no factor accounts for."""
+def _factor_lines(axes: Axes, curve: pd.DataFrame, names: Sequence[str]) -> None:
+    """Draw a line per factor against C, its share with shuffled rows as an area, and the rest."""
     curve = curve.drop_duplicates("capacity", keep="last")
+    shuffled = _shuffled_factors(curve)
+    colours = itertools.chain(style.COLOURS, itertools.repeat(style.GREY))
+    for name, colour in zip(names, colours, strict=False):
+        factor = name.partition("/")[2]
+        area = f"kl_factors_shuffled/{factor}"
+        if area in shuffled:
+            capacities = run_columns.float_column(curve, "capacity")
+            kl = run_columns.float_column(curve, area)
+            axes.fill_between(capacities, kl, color=colour, alpha=0.12, linewidth=0, gid=area)
+            axes.plot(capacities, kl, color=colour, linewidth=0.9, linestyle=":")
+        _line(axes, curve, name, colour, factor, order=3)
+    _rest(axes, curve, names)
+    _finish_panel(axes, "KL of latents, shared by\nrelative information (nats)")
+    axes.legend(loc="upper left", fontsize=7.5, handlelength=1.6, ncols=2)
+
+
+def _line(
+    axes: Axes, curve: pd.DataFrame, name: str, colour: str, label: str, *, order: int
+) -> None:
+    """Draw one column of a curve against C, with a larger dot at its end."""
+    capacities = run_columns.float_column(curve, "capacity")
+    kl = run_columns.float_column(curve, name)
+    options: dict[str, Any] = {"label": label} if label else {}
+    axes.plot(
+        capacities,
+        kl,
+        color=colour,
+        linewidth=1.4,
+        marker=".",
+        markersize=4,
+        gid=name,
+        zorder=order,
+        **options,
+    )
+    axes.plot(capacities[-1:], kl[-1:], marker="o", markersize=5, color=colour, zorder=4)
+
+
+def _finish_panel(axes: Axes, label: str) -> None:
+    """Label the axes; let the values begin at 0 or below it."""
+    axes.set_xlabel("capacity C (nats)")
+    axes.set_ylabel(label)
+    axes.set_ylim(bottom=min(0.0, axes.get_ylim()[0]))
+
+
+def _rest(axes: Axes, curve: pd.DataFrame, factors: Sequence[str]) -> None:
+    """Draw, as a dashed line, the KL that is shared with no factor."""
     rest = run_columns.float_column(curve, "kl") - sum(
         run_columns.float_column(curve, name) for name in factors
     )
     dashed = {"color": style.GREY, "linewidth": 1.1, "linestyle": (0, (4, 2)), "zorder": 2}
     capacities = run_columns.float_column(curve, "capacity")
-    axes.plot(capacities, rest, label="no factor", gid="no factor", **dashed)
+    axes.plot(capacities, rest, label="not shared", gid="not shared", **dashed)
 
 
 def _by_last(curve: pd.DataFrame, names: Sequence[str]) -> list[str]:

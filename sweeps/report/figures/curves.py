@@ -18,7 +18,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
 from sweeps.ledger.states import TrialState
-from sweeps.report import wording
+from sweeps.report import floors, wording
 from sweeps.report.figures import style
 from sweeps.results import run_columns, run_series
 from sweeps.results.run_table import Runs
@@ -64,7 +64,8 @@ def curves_figure(runs: Runs, *, metrics: Sequence[str] = METRICS) -> Figure:
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
             axes.set_title(entries[index] if row == 0 else "")
             axes.set_xlabel("epoch" if row == len(measured) - 1 else "")
-            axes.set_ylabel(wording.axis(metric).replace(" (", "\n(") if column == 0 else "")
+            label = floors.axis(runs, metric, "epoch").replace(" (", "\n(")
+            axes.set_ylabel(label if column == 0 else "")
     for row in range(len(measured)):
         _share_scale([grid[block * lines + row, 0] for block in range(blocks)])
     _legend(drawing, runs, grid, colours)

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.collections import PolyCollection
 from matplotlib.figure import Figure
 
-from sweeps.report import wording
+from sweeps.report import floors, wording
 from sweeps.report.figures import style
 from sweeps.results import cell_means, run_columns, run_series
 from sweeps.results.run_table import Runs
@@ -42,7 +42,7 @@ def distribution_figure(runs: Runs, *, metric: str = "mig") -> Figure:
     axes.set_yticks(range(len(names)), labels)
     axes.set_ylim(len(names) - 0.45, -0.55)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel(wording.axis(metric))
+    axes.set_xlabel(floors.axis(runs, metric))
     _mark_level(axes, "chance", cell_means.level(runs, metric, "chance"))
     _mark_level(axes, "ceiling", cell_means.level(runs, metric, "ceiling"))
     title = f"{wording.name(metric)} per objective"

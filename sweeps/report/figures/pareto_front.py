@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from sweeps.report import wording
+from sweeps.report import floors, wording
 from sweeps.report.figures import label_placement, style
 from sweeps.results import cell_means, pareto, run_columns
 from sweeps.results.run_table import Runs
@@ -104,8 +104,8 @@ def _draw(axes: Axes, runs: Runs, rows: pd.DataFrame, plane: Plane) -> None:
         axes.scatter(
             x[ahead], y[ahead], s=52, zorder=4, gid=f"front:{series}", label=series, **options
         )
-    axes.set_xlabel(f"mean {wording.axis(plane.x)}, {_arrow(plane.x_better)}")
-    axes.set_ylabel(f"mean {wording.axis(plane.y)}, {_arrow(plane.y_better)}")
+    axes.set_xlabel(f"mean {floors.axis(runs, plane.x)}, {_arrow(plane.x_better)}")
+    axes.set_ylabel(f"mean {floors.axis(runs, plane.y)}, {_arrow(plane.y_better)}")
     axes.margins(0.1)
 
 

@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 
-from sweeps.report import wording
+from sweeps.report import floors, wording
 from sweeps.report.figures import collapse_marks, label_placement, style
 from sweeps.results import cell_means, run_columns
 from sweeps.results.run_table import Runs
@@ -71,8 +71,8 @@ def draw(axes: Axes, runs: Runs, rows: pd.DataFrame, *, x: str = "tc", y: str = 
         run_columns.float_column(crossed, y),
         name=collapse_marks.legend_entry(rows),
     )
-    axes.set_xlabel(f"mean {wording.axis(x)}")
-    axes.set_ylabel(f"mean {wording.axis(y)}")
+    axes.set_xlabel(f"mean {floors.axis(runs, x)}")
+    axes.set_ylabel(f"mean {floors.axis(runs, y)}")
     axes.margins(0.1)
     if y == "mig":
         low, high = axes.get_ylim()

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.transforms import Transform
 
-from sweeps.report import wording
+from sweeps.report import floors, wording
 from sweeps.report.figures import collapse_marks, style
 from sweeps.results import cell_means, run_columns
 from sweeps.results.run_table import Runs
@@ -120,7 +120,7 @@ def draw(axes: Axes, runs: Runs, metric: str, *, choice: cell_means.BracketMean 
 def _set_axes(axes: Axes, runs: Runs, metric: str, strengths: np.ndarray) -> None:
     """Set labels, scale and limits of a panel."""
     style.strength_scale(axes, strengths, wording.strength_axis(runs))
-    axes.set_ylabel(wording.axis(metric))
+    axes.set_ylabel(floors.axis(runs, metric))
     known = strengths[~np.isnan(strengths)]
     if len(set(known)) == 1:
         reach = 0.05 * max(abs(float(known[0])), 1.0)

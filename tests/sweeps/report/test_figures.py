@@ -336,10 +336,21 @@ def test_the_capacity_figure_shows_latents_factors_and_snapshots_against_c(tmp_p
             np.testing.assert_array_equal(
                 lines[name].get_xydata(), curve[["capacity", name]].to_numpy()
             )
+    areas = {str(area.get_gid()): area for area in panels[1].collections if area.get_gid()}
+    outline = areas["kl_factors_shuffled/pos_x"].get_paths()[0].vertices
+    assert outline[:, 1].max() == curve["kl_factors_shuffled/pos_x"].max()
     # C grows over the first three of six epochs and then stays; of the snapshots at one C the
     # latest is drawn.
     titles = [axes.get_title(loc="left") for axes in panels[2:]]
     assert titles == ["C = 8.33 nats, epoch 1", "C = 16.7 nats, epoch 2", "C = 25 nats, epoch 6"]
+
+
+def test_a_factor_without_a_share_of_the_kl_stays_in_the_legend() -> None:
+    runs = synthetic(objectives=["capacity_vae"], strengths=[25], rates=[1e-3])
+    curves = runs.curves.assign(**{"kl_factors/shape": 0.0})
+    (block,) = figures.capacity_figure(runs._replace(curves=curves)).subfigs
+    labels = [text.get_text() for text in block.axes[1].get_legend().get_texts()]
+    assert labels == ["pos_x", "pos_y", "scale", "shape", "not shared"]
 
 
 def test_the_capacity_figure_shows_the_best_of_every_objective_before_the_second_of_any(

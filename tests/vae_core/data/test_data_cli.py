@@ -44,7 +44,23 @@ def test_a_stand_in_is_described_and_drawn_but_not_kept(name: str, tmp_path: Pat
     assert described["name"] == name
     assert (described["missing"], described["prepared"], made["path"]) == (None, False, None)
     assert made["images"] == described["images"] > 0
+    # Its images are not kept, so its floor is known only while it is read.
+    assert (described["levels"], described["floor"]) == (255, None)
+    assert made["floor"] > 0
     assert not list(tmp_path.iterdir())
+
+
+def test_info_prints_the_floor_of_grey_pixels_once_it_is_computed(tmp_path: Path) -> None:
+    options = ["dsprites", "--set", "stride={orientation: 20, pos_x: 16, pos_y: 16}"]
+    grey = [*options, "--set", "resolution=16", "--cache", tmp_path]
+    assert "`sweeps data render` computes it" in sweeps("data", "info", *grey).stdout
+    floor = printed("data", "render", *grey)[0]["floor"]
+    sentence = f"no reconstruction of the whole data set is below {floor:.4g} nats per image"
+    assert sentence in sweeps("data", "info", *grey).stdout
+    assert printed("data", "info", *grey)["floor"] == floor
+    binary = [*options, "--cache", tmp_path]
+    assert printed("data", "render", *binary)[0]["floor"] == 0
+    assert "reconstruction" not in sweeps("data", "info", *binary).stdout
 
 
 @pytest.mark.parametrize("name", ["mnist", "shapes3d", "cars3d", "smallnorb"])

@@ -85,7 +85,12 @@ def test_a_resolution_crops_to_the_centre_and_resizes(tmp_path: Path) -> None:
 def test_an_outline_opens_one_image_at_most(folder: Path) -> None:
     for name in ("a.png", "sub/c.png"):
         (folder / name).write_bytes(b"no image")
-    assert ImageFolder(path=str(folder)).outline() == (3, (3, 4, 6), ("colour", "angle"), (2, 2))
+    assert ImageFolder(path=str(folder)).outline()[:4] == (
+        3,
+        (3, 4, 6),
+        ("colour", "angle"),
+        (2, 2),
+    )
     (folder / "b.png").write_bytes(b"no image")
     assert ImageFolder(path=str(folder), resolution=32, grey=True).outline().shape == (1, 32, 32)
 

@@ -101,7 +101,8 @@ def test_a_variant_is_scored_under_its_own_name(data: Data, config: TrialConfig)
 def test_final_metrics_have_the_information_on_each_factor_too(data: Data) -> None:
     model = model_of(data, CapacityVAE())
     factors = ("row", "length", "column")
-    keys = {f"information/{name}" for name in factors} | {f"kl_factors/{name}" for name in factors}
+    prefixes = ("information", "kl_factors", "kl_factors_shuffled")
+    keys = {f"{prefix}/{name}" for prefix in prefixes for name in factors}
     for final, best in (((), None), (("mig",), None), ((), "mig")):
         config = EvaluationConfig(images=40, samples=8, final=final, best=best)
         assert keys <= final_scores.final_evaluation(model, config=config).metrics.keys()

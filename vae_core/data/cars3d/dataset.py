@@ -58,7 +58,7 @@ class Cars3D(AbstractDataset):
         """Return sizes from the options alone."""
         sizes = _STAND_IN_SIZES if self.stand_in else SIZES
         counts = tuple(sizes.values())
-        return Outline(math.prod(counts), (3, SIDE, SIDE), tuple(sizes), counts)
+        return Outline(math.prod(counts), (3, SIDE, SIDE), tuple(sizes), counts, levels=255)
 
     def missing(self, cache: Path | None = None) -> str | None:
         """Return rule and remedy if neither the file nor the prepared images exist; else None."""

@@ -91,7 +91,8 @@ class DSprites(AbstractDataset):
     def outline(self) -> Outline:
         """Return sizes from the options alone."""
         sizes = tuple(len(chosen) for chosen in self.levels())
-        return Outline(math.prod(sizes), (1, self.resolution, self.resolution), NAMES, sizes)
+        shape = (1, self.resolution, self.resolution)
+        return Outline(math.prod(sizes), shape, NAMES, sizes, (SIDE // self.resolution) ** 2)
 
     def cache_file(self, cache: Path) -> Path:
         """Return the file of these images in the cache.

@@ -79,8 +79,8 @@ class ImageFolder(AbstractDataset):
             width = height = self.resolution
         shape = (channels, height, width)
         if factors is None:
-            return Outline(len(files), shape, (), ())
-        return Outline(len(files), shape, factors.names, factors.sizes)
+            return Outline(len(files), shape, (), (), levels=255)
+        return Outline(len(files), shape, factors.names, factors.sizes, levels=255)
 
     def missing(self, cache: Path | None = None) -> str | None:
         """Return rule and remedy if the folder or its table does not exist; else None."""

@@ -93,7 +93,8 @@ class Shapes3D(AbstractDataset):
     def outline(self) -> Outline:
         """Return sizes from the options alone."""
         sizes = tuple(map(len, self.levels().values()))
-        return Outline(math.prod(sizes), (3, self.resolution, self.resolution), tuple(SIZES), sizes)
+        shape = (3, self.resolution, self.resolution)
+        return Outline(math.prod(sizes), shape, tuple(SIZES), sizes, levels=255)
 
     def missing(self, cache: Path | None = None) -> str | None:
         """Return rule and remedy if neither the file nor the prepared images exist; else None."""

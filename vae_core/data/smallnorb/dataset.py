@@ -82,7 +82,7 @@ class SmallNORB(AbstractDataset):
         """Return sizes from the options alone."""
         sizes = self._sizes()
         counts = tuple(sizes.values())
-        return Outline(math.prod(counts), (1, SIDE, SIDE), tuple(sizes), counts)
+        return Outline(math.prod(counts), (1, SIDE, SIDE), tuple(sizes), counts, levels=255)
 
     def missing(self, cache: Path | None = None) -> str | None:
         """Return rule and remedy if neither the files nor the prepared images exist; else None."""
