@@ -1,0 +1,119 @@
+"""Reads the table of a folder of images: the file name and the factors of each image."""
+
+from __future__ import annotations
+
+import functools
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import NamedTuple
+
+from metrics import Factors
+from metrics.near_names import did_you_mean
+from vae_core.data.own_files.columns import to_factors
+from vae_core.data.own_files.factor_choice import likely_factors, named_columns
+from vae_core.data.own_files.tables import Table, read_table
+from vae_core.data.own_files.words import listed
+
+
+class ImageRows(NamedTuple):
+    """The rows of a table: file names relative to the folder, factors, and notes on columns."""
+
+    files: tuple[str, ...]
+    factors: Factors | None
+    notes: tuple[str, ...]
+
+
+def read_image_table(
+    file: Path, folder: Path, column: str, factors: tuple[str, ...] | None
+) -> ImageRows:
+    """Return the rows of a table. The last tables are kept in memory, until their file changes.
+
+    Args:
+        file: the table.
+        folder: of the images.
+        column: with the file names.
+        factors: columns that are factors; None: all that can be; (): none.
+
+    Raises:
+        ValueError: naming the file and what is wrong with it.
+    """
+    try:
+        state = file.stat()
+        return _read(file, folder, column, factors, (state.st_mtime_ns, state.st_size))
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror or error}") from error
+
+
+@functools.lru_cache(maxsize=4)
+def _read(
+    file: Path,
+    folder: Path,
+    column: str,
+    factors: tuple[str, ...] | None,
+    state: tuple[int, int],
+) -> ImageRows:
+    del state  # a part of the cache's key: a table that was changed is read again
+    try:
+        table = read_table(file.read_bytes(), file.suffix, lambda name: name == column)
+    except ValueError as error:
+        raise ValueError(f"{file} {error}") from error
+    _check_columns(file, table, column, factors)
+    try:
+        texts = table.text(column)
+    except ValueError as error:
+        raise ValueError(f"{file}: column {column!r} {error}") from error
+    try:
+        files = _file_names(texts, folder)
+    except ValueError as error:
+        raise ValueError(f"{file} {error}") from error
+    try:
+        if factors is None:
+            chosen = likely_factors(table, [name for name in table.names if name != column])
+        else:
+            chosen = named_columns(table, factors)
+        if not chosen.columns:
+            return ImageRows(files, None, (*table.notes, *chosen.notes))
+        result = to_factors(chosen.columns)
+    except ValueError as error:
+        remedy = "" if factors is not None else "; or list the columns that are factors in factors"
+        raise ValueError(f"{file}: {error}{remedy}") from error
+    return ImageRows(files, result.factors, (*table.notes, *chosen.notes, *result.notes))
+
+
+def _check_columns(
+    file: Path, table: Table, column: str, factors: Sequence[str] | None
+) -> None:
+    """Raise ValueError if the table lacks columns that the options name; it names all of them."""
+    absent = [name for name in (column, *(factors or ())) if name not in table]
+    if not absent:
+        return
+    unknown = [f"unknown column {name!r}{did_you_mean(name, table.names)}" for name in absent]
+    known = f"known: {listed(table.names)}"
+    hint = table.hint if column in absent else ""
+    raise ValueError(f"{file}: {' '.join(unknown)} {known}{hint}")
+
+
+def _file_names(texts: Sequence[str], folder: Path) -> tuple[str, ...]:
+    """Return the names of images within the folder.
+
+    A name with backslashes is a Windows path, unless a file has this very name.
+
+    Raises:
+        ValueError: there is none, one is there twice, or one leads out of the folder.
+    """
+    if not texts:
+        raise ValueError("must have a row per image, got none")
+    files: list[str] = []
+    for text in texts:
+        windows = "\\" in text and not (folder / text).is_file()
+        name = PureWindowsPath(text).as_posix() if windows else text
+        path = PurePosixPath(name)
+        drive = windows and PureWindowsPath(text).drive
+        if path.is_absolute() or drive or ".." in path.parts:
+            raise ValueError(f"must name images within the folder {folder}, got {text!r}")
+        files.append(name)
+    repeated = [name for name, count in Counter(files).items() if count > 1]
+    if repeated:
+        raise ValueError(f"must name an image once, got {repeated[0]!r} more than once")
+    return tuple(files)

@@ -1,0 +1,18 @@
+"""Words that stand for a missing value, and lists in messages that stay short."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+MISSING_WORDS = frozenset(
+    ("", "na", "n/a", "#n/a", "nan", "-nan", "nat", "null", "none", "<na>", "nil", "-", "?", ".")
+)
+"""What programs write for a missing value, in lower case."""
+
+
+def listed(texts: Iterable[str], *, most: int = 10, separator: str = ", ") -> str:
+    """Return texts in one line; of more than `most` only the first, and how many there are more."""
+    shown = list(texts)
+    if len(shown) <= most:
+        return separator.join(shown)
+    return separator.join(shown[:most]) + f"{separator}and {len(shown) - most} more"
