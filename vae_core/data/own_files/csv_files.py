@@ -62,7 +62,7 @@ def read_csv(content: bytes, is_wanted: Callable[[str], bool]) -> CsvTable:
     header = _header(text, separator)
     try:
         table: Any = pyarrow.csv.read_csv(
-            io.BytesIO(text.encode()),
+            io.BytesIO(text.encode() + b"\n"),  # it needs the end of the header line
             parse_options=pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
             convert_options=pyarrow.csv.ConvertOptions(
                 # Column types are given by name, so one name for two columns does no harm here.

@@ -76,6 +76,15 @@ class Table:
         return typed(self._columns[name], decimal_comma=self._decimal_comma)
 
 
+    def lists(self, name: str) -> NDArray[Any] | None:
+        """Return a column of lists of numbers as a matrix, None if it has no lists.
+
+        Raises:
+            ValueError: a row has no value, the lists differ in length, or hold no numbers.
+        """
+        return list_values(self._columns[name])
+
+
 def read_table(content: bytes, suffix: str, is_wanted: Callable[[str], bool]) -> Table:
     """Return the table of a file.
 
@@ -97,9 +106,10 @@ def read_table(content: bytes, suffix: str, is_wanted: Callable[[str], bool]) ->
 
     try:
         file: Any = parquet.ParquetFile(io.BytesIO(content))
-        return Table(file.read(), [])
+        columns = file.read()
     except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError(f"cannot be read as Parquet: {error}") from error
+        raise ValueError(f"is not a Parquet file, or is damaged ({error})") from error
+    return Table(columns, [])
 
 
 def column_values(column: Any) -> NDArray[Any]:
@@ -129,3 +139,32 @@ def column_values(column: Any) -> NDArray[Any]:
     if pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         remedy = "store text"
     raise ValueError(f"must hold numbers or text, got {kind}; {remedy}")
+
+
+def list_values(column: Any) -> NDArray[Any] | None:
+    """Return a column of lists as a matrix, one row per list; None if it has no lists.
+
+    Raises:
+        ValueError: a row has no value, the lists differ in length, or hold no numbers.
+    """
+    import pyarrow as pa
+    from pyarrow import compute
+
+    pc: Any = compute
+    kind = column.type
+    if not any(is_kind(kind) for is_kind in (
+        pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list
+    )):
+        return None
+    if column.null_count:
+        first = pc.indices_nonzero(column.is_null())[0].as_py()
+        raise ValueError(no_value(column.null_count, len(column), first))
+    lengths: list[int] = pc.unique(pc.list_value_length(column)).to_pylist()
+    if len(lengths) > 1:
+        raise ValueError(
+            f"must hold lists of one length, got from {min(lengths)} to {max(lengths)}"
+        )
+    flat = column_values(pa.chunked_array([pc.list_flatten(column).combine_chunks()]))
+    if flat.dtype.kind not in "biuf":
+        raise ValueError(f"must hold lists of numbers, got {kind}")
+    return flat.reshape(len(column), lengths[0] if lengths else 0)
