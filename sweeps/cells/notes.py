@@ -27,7 +27,7 @@ See docs/decisions.md.
 
 
 def spec_notes(spec: SweepSpec) -> list[str]:
-    """Return the notes on a spec: on its data, on its networks, on entries in the order of the entries."""
+    """Return the notes on a spec: its data, its networks, its entries in their order, the rest."""
     notes = [f"data: {note}" for note in spec.data.notes()]
     notes += _network_notes(spec)
     for index, entry in enumerate(spec.objectives):

@@ -171,6 +171,8 @@ class CheckedArrays:
         if len(array) == rows:
             return True
         remedy = "save both for the same images"
+        if array.ndim > 1 and array.shape[-1] == rows:
+            remedy = TRANSPOSE
         self.add_problem(key, f"has {len(array)} rows but {first_key} has {rows}; {remedy}")
         return False
 
@@ -190,7 +192,7 @@ class CheckedArrays:
             self.add_problem(key, f"{rule}, got shape {array.shape}")
             return None
         if len(array) < array.shape[1] and not self._stored_by_rows:
-            rule = f"must have at least as many rows as {columns}, got shape {array.shape}"
+            rule = f"must have at least as many rows (images) as {columns}, got shape {array.shape}"
             self.add_problem(key, f"{rule}; {TRANSPOSE}")
             return None
         return array

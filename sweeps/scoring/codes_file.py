@@ -33,6 +33,7 @@ from sweeps.scoring.checked_arrays import CheckedArrays
 from sweeps.scoring.factors_of_file import factors_of
 from sweeps.scoring.file_formats import READERS, Array, Unreadable
 from vae_core.data.own_files.other_formats import how_to_convert
+from vae_core.data.own_files.words import listed
 
 MEAN = ("mean", "means", "mu", "z_mean")
 LOGVAR, STD, VARIANCE = ("logvar", "log_var"), ("std", "sigma"), ("var", "variance")
@@ -50,6 +51,8 @@ OTHERS = (
 KEYS = (*MEAN, *SPREAD, *SAMPLES, *OTHERS)
 _FINGERPRINT = "fingerprint"
 """A key that the stored codes of a trial have besides these."""
+_MOST_IGNORED = 3
+"""The most keys that are not known and get a note each."""
 _MOST_NOTES = 20
 """The most notes or problems of a file that are reported one by one."""
 
@@ -201,7 +204,9 @@ def _mean_of_discrete(
         return None
     if "discrete" not in arrays:
         keys = ", ".join(arrays.keys()) or "none of the known keys"
-        arrays.add_problem("mean", f"(or samples, or discrete) is missing; the file has {keys}{hint}")
+        arrays.add_problem(
+            "mean", f"(or samples, or discrete) is missing; the file has {keys}{hint}"
+        )
         return None
     if spread_key is not None:
         arrays.add_problem(spread_key, "needs mean beside it")
@@ -228,12 +233,20 @@ def _logvar(arrays: CheckedArrays, key: str, mean: Array | None, mean_key: str) 
 
 
 def _notes_on_ignored(keys: Sequence[str]) -> list[str]:
-    """Return a note on each key that is not known, with the nearest known one."""
+    """Return a note on each key that is not known, with the nearest known one.
+
+    Many keys without a near one share a note.
+    """
     notes: list[str] = []
+    without_hint: list[str] = []
     for key in keys:
         if key == _FINGERPRINT:
             continue
         near = nearest(key, KEYS, cutoff=0.7)
-        hint = f"; did you mean {near}?" if near else ""
-        notes.append(f"{key} is ignored{hint}")
-    return notes
+        if near:
+            notes.append(f"{key} is ignored; did you mean {near}?")
+        else:
+            without_hint.append(key)
+    if len(without_hint) > _MOST_IGNORED:
+        return [*notes, f"{listed(without_hint)} are ignored"]
+    return [*notes, *(f"{key} is ignored" for key in without_hint)]

@@ -131,7 +131,9 @@ def _numbered(
             continue
         if not _are_numbers_from_0(levels.values):
             renumbered = f"numbered 0 to {len(levels.values) - 1}"
-            arrays.notes.append(f"factor {name!r}: levels {_shortened(levels.values)} are {renumbered}")
+            arrays.notes.append(
+                f"factor {name!r}: levels {_shortened(levels.values)} are {renumbered}"
+            )
         arrays.notes += [f"factor {name!r}: {note}" for note in levels.notes]
         numbers.append(levels.numbers)
         sizes.append(len(levels.values))

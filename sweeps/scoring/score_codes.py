@@ -269,8 +269,8 @@ def reference_problem(
     got = "" if value is None else f" (the score is {value:.3g})"
     return (
         f"chance {chance:.3g} is better than the ceiling {ceiling:.3g}{got}, so the score says "
-        "nothing: the factors are probably wrong, such as ids, measured values that are not binned, "
-        "or too few rows per level"
+        "nothing: the factors or the rows are probably wrong, such as ids, measured values that "
+        "are not binned, or too few rows per level"
     )
 
 

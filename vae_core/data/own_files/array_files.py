@@ -47,7 +47,8 @@ def open_hdf5(path: Path) -> Generator[Mapping[str, Stored]]:
         def visit(key: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset):
                 array: Any = item
-                texts = h5py.check_string_dtype(array.dtype) is not None
+                is_text: Any = h5py.check_string_dtype  # pyright: ignore[reportUnknownMemberType]
+                texts = is_text(array.dtype) is not None
                 rows = functools.partial(_hdf5_texts if texts else _hdf5_rows, array)
                 # An empty data set has no shape.
                 dtype = np.dtype(np.str_) if texts else array.dtype

@@ -18,9 +18,8 @@ from vae_core.data.option_checks import name_list_problems, option_problems
 from vae_core.data.original_files import READ_ERRORS, error_in_words
 from vae_core.data.own_files import pixels
 from vae_core.data.own_files.array_files import OPENERS, Stored
-from vae_core.data.own_files.columns import FactorsAndNotes, to_factors
+from vae_core.data.own_files.columns import FactorsAndNotes, text_factors, to_factors
 from vae_core.data.own_files.other_formats import how_to_convert
-from vae_core.data.own_files.text_columns import typed
 from vae_core.data.own_files.transposed import TRANSPOSE, factors_hint, images_hint, images_note
 from vae_core.data.own_files.words import listed
 from vae_core.types import Data
@@ -123,7 +122,7 @@ class Arrays(AbstractDataset):
         stored = _array_at(arrays, self.images, "images")
         hint = images_hint(stored.shape)
         if hint and self.channels is None:
-            raise ValueError(f"{self.images!r} has shape {stored.shape}, which {hint}; {TRANSPOSE}")
+            raise ValueError(f"{self.images!r} has shape {stored.shape}, which {hint}")
         shape, channels_last = pixels.layout(stored.shape, self.images, self.channels)
         return stored, shape, channels_last
 
@@ -148,11 +147,8 @@ class Arrays(AbstractDataset):
             )
         if values.dtype.kind not in "biufU":
             raise ValueError(f"{self.factors!r} must be numbers or text, got {values.dtype}")
-        columns: dict[str, NDArray[Any]] = {}
-        for k, name in enumerate(names):
-            column = np.ascontiguousarray(values[:, k])
-            columns[name] = typed(column.tolist()).values if column.dtype.kind == "U" else column
-        return to_factors(columns)
+        columns = {name: np.ascontiguousarray(values[:, k]) for k, name in enumerate(names)}
+        return to_factors(columns) if values.dtype.kind != "U" else text_factors(columns)
 
     def _factor_table(self, stored: Stored, images_shape: tuple[int, ...]) -> NDArray[Any]:
         """Return (N, K) values of the factors."""

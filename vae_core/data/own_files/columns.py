@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from metrics import Factors
 from vae_core.data.own_files import rounding
-from vae_core.data.own_files.words import MISSING_WORDS, listed
+from vae_core.data.own_files.text_columns import typed
+from vae_core.data.own_files.words import MISSING_WORDS, NUMBER, listed
 
 MOST_LEVELS = 4096
 """The most levels of a factor; a column with more distinct values is a measurement."""
@@ -58,7 +59,31 @@ def to_factors(columns: Mapping[str, NDArray[Any]]) -> FactorsAndNotes:
         notes += [f"factor {name!r}: {note}" for note in levels.notes]
     if problems:
         raise ValueError(listed(problems, separator="; "))
-    return FactorsAndNotes(Factors(np.stack(numbers, axis=1), tuple(columns), tuple(sizes)), tuple(notes))
+    return FactorsAndNotes(
+        Factors(np.stack(numbers, axis=1), tuple(columns), tuple(sizes)), tuple(notes)
+    )
+
+
+def text_factors(texts: Mapping[str, NDArray[np.str_]]) -> FactorsAndNotes:
+    """Return the factors of columns of text; a column whose texts are all numbers is of numbers.
+
+    Raises:
+        ValueError: naming every column that is no factor.
+    """
+    columns: dict[str, NDArray[Any]] = {}
+    notes: list[str] = []
+    problems: list[str] = []
+    for name, column in texts.items():
+        try:
+            columns[name], column_notes = typed(column.tolist())
+        except ValueError as error:
+            problems.append(f"factor {name!r} {error}")
+            continue
+        notes += [f"factor {name!r} {note}" for note in column_notes]
+    if problems:
+        raise ValueError(listed(problems, separator="; "))
+    factors, factor_notes = to_factors(columns)
+    return FactorsAndNotes(factors, (*notes, *factor_notes))
 
 
 def to_levels(column: NDArray[Any]) -> Levels:
@@ -81,9 +106,9 @@ def to_levels(column: NDArray[Any]) -> Levels:
     values, numbers = np.unique(column, return_inverse=True)
     numbers = numbers.reshape(-1).astype(np.int64)
     notes: list[str] = []
-    continuous = column.dtype.kind in "mM" or _has_fractions(values)
-    if column.dtype.kind == "f" and continuous and len(values) <= 4 * MOST_LEVELS:
+    if _has_fractions(values) and len(values) <= 4 * MOST_LEVELS:
         values, numbers, notes = _without_rounding(values, numbers)
+    continuous = column.dtype.kind in "mM" or _has_fractions(values)
     levels, rows = len(values), len(column)
     if levels > MOST_LEVELS:
         raise ValueError(
@@ -168,6 +193,8 @@ def _without_rounding(
 def _notes_on_text(values: NDArray[Any]) -> list[str]:
     """Return notes on texts that may not be meant as levels."""
     notes: list[str] = []
+    if len({len(value) for value in values}) > 1 and all(map(NUMBER.fullmatch, map(str, values))):
+        notes.append("numbers stored as text are in the order of text: '10' comes before '2'")
     missing = [str(value) for value in values if value.strip().casefold() in MISSING_WORDS]
     if missing:
         notes.append(

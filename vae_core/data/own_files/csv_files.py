@@ -168,10 +168,15 @@ def _has_value(column: Any) -> Any:
 
 
 def header_hint(table: CsvTable) -> str:
-    """Return the advice to add a header line, if the first line has a number; else ""."""
-    if not table.header_has_numbers:
-        return ""
-    return (
-        f"; the first line ({listed(table.names, most=4)}) seems to hold values: "
-        "write the names of the columns above it"
-    )
+    """Return why a table may lack the columns that were looked for, and the remedy; or "".
+
+    The first line may hold values, or the separator may be another one.
+    """
+    if table.header_has_numbers:
+        return (
+            f"; the first line ({listed(table.names, most=4)}) seems to hold values: "
+            "write the names of the columns above it"
+        )
+    if len(table.names) == 1:
+        return "; separate the columns by comma, semicolon, tab or |"
+    return ""

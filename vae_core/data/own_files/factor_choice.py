@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from vae_core.data.own_files.columns import labels_rows
 from vae_core.data.own_files.tables import Table
-from vae_core.data.own_files.words import listed
 
 _INDEX = re.compile(r"|Unnamed: \d+(\.\d+|_level_\d+)*|__index_level_\d+__")
 """The names under which pandas (and R, without one) writes the index of a table."""
 
 
 class Chosen(NamedTuple):
-    """The columns that are factors, and notes on those that are left out."""
+    """The columns that are factors, and notes and problems of the columns of the table."""
 
     columns: dict[str, NDArray[Any]]
     notes: list[str]
+    problems: list[str]
 
 
 def is_index(name: str) -> bool:
@@ -31,8 +31,7 @@ def is_index(name: str) -> bool:
 def named_columns(table: Table, names: Sequence[str]) -> Chosen:
     """Return the columns that the user has named.
 
-    Raises:
-        ValueError: naming every column with a row without value, or with lists or the like.
+    A column with a row without value, or with lists or the like, is a problem.
     """
     columns: dict[str, NDArray[Any]] = {}
     notes: list[str] = []
@@ -45,9 +44,7 @@ def named_columns(table: Table, names: Sequence[str]) -> Chosen:
             continue
         columns[name] = values
         notes += [f"column {name!r} {note}" for note in column_notes]
-    if problems:
-        raise ValueError(listed(problems, separator="; "))
-    return Chosen(columns, notes)
+    return Chosen(columns, notes, problems)
 
 
 def likely_factors(table: Table, names: Sequence[str]) -> Chosen:
@@ -59,9 +56,6 @@ def likely_factors(table: Table, names: Sequence[str]) -> Chosen:
     Args:
         table: with the columns.
         names: of the columns to choose from.
-
-    Raises:
-        ValueError: as `named_columns`.
     """
     candidates = named_columns(table, [name for name in names if not is_index(name)])
     notes = list(candidates.notes)
@@ -82,4 +76,4 @@ def likely_factors(table: Table, names: Sequence[str]) -> Chosen:
             "list it in factors if it is a factor"
         )
     kept = {name: column for name, column in candidates.columns.items() if name not in reasons}
-    return Chosen(kept, notes)
+    return Chosen(kept, notes, candidates.problems)

@@ -59,31 +59,36 @@ def _read(
     except ValueError as error:
         raise ValueError(f"{file} {error}") from error
     _check_columns(file, table, column, factors)
+    problems: list[str] = []
+    files: tuple[str, ...] = ()
     try:
-        texts = table.text(column)
+        files = _file_names(table.text(column), folder)
     except ValueError as error:
-        raise ValueError(f"{file}: column {column!r} {error}") from error
+        problems.append(f"column {column!r} {error}")
+    if factors is None:
+        chosen = likely_factors(table, [name for name in table.names if name != column])
+    else:
+        chosen = named_columns(table, factors)
+    factor_problems = list(chosen.problems)
+    notes = [*table.notes, *chosen.notes]
+    values: Factors | None = None
     try:
-        files = _file_names(texts, folder)
+        if chosen.columns:
+            values, factor_notes = to_factors(chosen.columns)
+            notes += factor_notes
     except ValueError as error:
-        raise ValueError(f"{file} {error}") from error
-    try:
-        if factors is None:
-            chosen = likely_factors(table, [name for name in table.names if name != column])
-        else:
-            chosen = named_columns(table, factors)
-        if not chosen.columns:
-            return ImageRows(files, None, (*table.notes, *chosen.notes))
-        result = to_factors(chosen.columns)
-    except ValueError as error:
-        remedy = "" if factors is not None else "; or list the columns that are factors in factors"
-        raise ValueError(f"{file}: {error}{remedy}") from error
-    return ImageRows(files, result.factors, (*table.notes, *chosen.notes, *result.notes))
+        factor_problems.append(str(error))
+    if factor_problems and factors is None:
+        factor_problems[-1] += (
+            "; or list the columns that are factors in factors ([] is no ground truth)"
+        )
+    problems += factor_problems
+    if problems:
+        raise ValueError(f"{file}: {listed(problems, separator='; ')}")
+    return ImageRows(files, values, tuple(notes))
 
 
-def _check_columns(
-    file: Path, table: Table, column: str, factors: Sequence[str] | None
-) -> None:
+def _check_columns(file: Path, table: Table, column: str, factors: Sequence[str] | None) -> None:
     """Raise ValueError if the table lacks columns that the options name; it names all of them."""
     absent = [name for name in (column, *(factors or ())) if name not in table]
     if not absent:
@@ -95,7 +100,7 @@ def _check_columns(
 
 
 def _file_names(texts: Sequence[str], folder: Path) -> tuple[str, ...]:
-    """Return the names of images within the folder.
+    """Return the names of images within the folder. Every error begins with a verb.
 
     A name with backslashes is a Windows path, unless a file has this very name.
 

@@ -35,13 +35,12 @@ def groups(values: NDArray[np.float64]) -> NDArray[np.int64]:
         joined[k] = _of_float32(float(values[k]), float(values[k + 1]))
     if not joined.any():
         return every_value
-    group = np.concatenate([[0], np.cumsum(~joined)])
-    first = values[np.searchsorted(group, np.arange(group[-1] + 1))]
-    last = values[np.searchsorted(group, np.arange(group[-1] + 1), side="right") - 1]
-    between = gaps[~joined]
-    if len(between) and between.min() < _SEPARATION * (last - first).max():
+    ends = ~joined
+    first = values[np.concatenate([[True], ends])]
+    last = values[np.concatenate([ends, [True]])]
+    if ends.any() and gaps[ends].min() < _SEPARATION * (last - first).max():
         return every_value
-    return group
+    return np.concatenate([[0], np.cumsum(ends)])
 
 
 def shortest(values: NDArray[np.float64], group: NDArray[np.int64]) -> NDArray[np.float64]:

@@ -75,7 +75,6 @@ class Table:
             return Typed(column_values(self._columns[name]), [])
         return typed(self._columns[name], decimal_comma=self._decimal_comma)
 
-
     def lists(self, name: str) -> NDArray[Any] | None:
         """Return a column of lists of numbers as a matrix, None if it has no lists.
 
@@ -152,9 +151,10 @@ def list_values(column: Any) -> NDArray[Any] | None:
 
     pc: Any = compute
     kind = column.type
-    if not any(is_kind(kind) for is_kind in (
-        pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list
-    )):
+    if not any(
+        is_kind(kind)
+        for is_kind in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    ):
         return None
     if column.null_count:
         first = pc.indices_nonzero(column.is_null())[0].as_py()

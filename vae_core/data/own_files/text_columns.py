@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from vae_core.data.own_files.words import MISSING_WORDS
+from vae_core.data.own_files.words import MISSING_WORDS, NUMBER
 
-_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
 _WITH_DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?([eE][+-]?\d+)?")
 
 
@@ -79,11 +78,20 @@ def trim(column: Any) -> Any:
 
 
 def no_value(count: int, rows: int, first: int, word: str = "") -> str:
-    """Return the rule that every row must have a value; `first` is the first row without one."""
+    """Return the rule that every row must have a value.
+
+    Args:
+        count: number of rows without a value.
+        rows: number of all rows.
+        first: the first row without a value.
+        word: what is there in place of a value; "" if there is nothing.
+    """
     got = f"{word!r} in" if word else "none in"
+    # A table that pandas has read and written again has lost these texts.
+    pandas = "" if word else " (pandas.read_csv drops the texts NA, None, null: keep_default_na)"
     return (
         f"must have a value in every row, got {got} {count} of {rows} rows, first in row {first}; "
-        "fill it in, or leave these rows out"
+        f"fill it in, or leave these rows out{pandas}"
     )
 
 
@@ -102,10 +110,10 @@ def _not_text(texts: Any) -> NDArray[Any] | None:
 
 def _notes_on_mixed(texts: list[str]) -> list[str]:
     """Return a note if some texts are numbers and others are not."""
-    numbers = [text for text in texts if _NUMBER.fullmatch(text)]
+    numbers = [text for text in texts if NUMBER.fullmatch(text)]
     if not numbers or len(numbers) == len(texts):
         return []
-    word = next(text for text in texts if not _NUMBER.fullmatch(text))
+    word = next(text for text in texts if not NUMBER.fullmatch(text))
     return [
         f"holds numbers and text, such as {numbers[0]!r} and {word!r}; "
         "all its values are taken as text"
