@@ -75,6 +75,10 @@ def read_csv(content: bytes, is_wanted: Callable[[str], bool]) -> CsvTable:
         raise ValueError(f"cannot be read as CSV: {_in_words(error, separator)}") from error
     notes: list[str] = []
     table = _without_empty_columns(table)
+    named = [index for index, name in enumerate(table.column_names) if name.strip()]
+    if len(named) < table.num_columns - 1:
+        notes.append("the columns without a name are left out: they are the index of a table")
+        table = table.select(named)
     table, rows_left_out = _without_empty_rows(table)
     if rows_left_out:
         notes.append(f"{rows_left_out} rows without any value are left out")
