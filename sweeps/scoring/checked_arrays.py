@@ -55,6 +55,10 @@ class CheckedArrays:
         """Add the problem that a key breaks a rule."""
         self.problems.append(f"{key} {rule}")
 
+    def seems_transposed(self, array: Array) -> bool:
+        """Return whether a matrix has fewer rows (images) than columns (latents, factors)."""
+        return array.ndim == 2 and 0 < len(array) < array.shape[1] and not self._stored_by_rows
+
     def only_one(self, names: Sequence[str]) -> str | None:
         """Return which of several names for the same quantity the file has, None if it has none.
 
@@ -191,7 +195,7 @@ class CheckedArrays:
             rule = "must have at least one row and one column"
             self.add_problem(key, f"{rule}, got shape {array.shape}")
             return None
-        if len(array) < array.shape[1] and not self._stored_by_rows:
+        if self.seems_transposed(array):
             rule = f"must have at least as many rows (images) as {columns}, got shape {array.shape}"
             self.add_problem(key, f"{rule}; {TRANSPOSE}")
             return None

@@ -51,8 +51,8 @@ def _names(arrays: CheckedArrays) -> list[str] | None:
     if arrays.factor_columns:
         return list(arrays.factor_columns)
     matrix = arrays.unchecked("factors")
-    if matrix.ndim != 2:
-        return None
+    if matrix.ndim != 2 or arrays.seems_transposed(matrix):
+        return None  # the problem of the matrix is reported, and its number of columns is unknown
     count = matrix.shape[1]
     if "factor_names" not in arrays:
         if arrays.failed(["factor_names"]):

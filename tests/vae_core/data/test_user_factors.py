@@ -35,6 +35,12 @@ def test_values_that_differ_by_rounding_are_one_level(column: Any) -> None:
     np.testing.assert_array_equal(levels.numbers, order)
 
 
+def test_rounding_around_zero_is_one_level() -> None:
+    # 0.3 - 0.1 * 3 is -5.6e-17
+    levels = to_levels(np.tile([0.3 - 0.1 * 3, 0, 0.5], 4))
+    assert levels.numbers.tolist() == [0, 0, 1] * 4
+
+
 def test_a_float32_file_joined_with_a_float64_file_has_the_levels_of_one() -> None:
     angles = np.linspace(0, 2 * np.pi, 40)
     joined = np.concatenate([angles, angles.astype(np.float32), angles])
@@ -54,6 +60,7 @@ def test_a_float32_file_joined_with_a_float64_file_has_the_levels_of_one() -> No
         [1048576.25, 1048576.5, 1048576.75],  # float32 numbers, two steps apart from each other
         [0.1, 0.100001, 0.100002],
         [0.5, 1e-9, 1e-6, 1e-3, 0],
+        [0.5, 1e-20, 1e-18, 1e-17],
         [10**15, 10**15 + 1, 10**15 + 2],
         np.float16([0.1, 0.1001, 0.1002]),
     ],

@@ -18,11 +18,11 @@ _WRITTEN_DIGITS = 12
 def groups(values: NDArray[np.float64]) -> NDArray[np.int64]:
     """Return the group of each value, numbered from 0; values of one group differ by rounding.
 
-    Two neighbours differ by rounding if they are at most four steps of float64 apart (steps at the
-    largest value), or at most four steps of float32 and one of them comes from a float32 number:
-    the other's, or one with many digits. The differences may be real, and every value is a group, if the groups do
-    not lie clearly further apart than the values in them, or if there would be a single group and
-    one value is not the float32 number of its neighbour.
+    Two neighbours differ by rounding if they are at most four steps of float64 apart (around 0:
+    steps at the largest value), or at most four steps of float32 and one of them comes from a
+    float32 number: the other's, or one with many digits. The differences may be real, and every
+    value is a group, if the groups do not lie clearly further apart than the values in them, or if
+    there would be a single group and one value is not the float32 number of its neighbour.
 
     Args:
         values: (n,) finite and distinct, in ascending order.
@@ -32,7 +32,8 @@ def groups(values: NDArray[np.float64]) -> NDArray[np.int64]:
         return every_value
     gaps = np.diff(values)
     magnitudes = np.maximum(np.abs(values[:-1]), np.abs(values[1:]))
-    tiny = gaps <= _STEPS * _FLOAT64 * magnitudes.max()
+    around_0 = (values[:-1] <= 0) & (values[1:] >= 0)
+    tiny = gaps <= _STEPS * _FLOAT64 * np.where(around_0, magnitudes.max(), magnitudes)
     near = gaps <= _STEPS * _FLOAT32 * magnitudes
     joined = tiny.copy()
     for k in np.flatnonzero(near & ~tiny).tolist():
