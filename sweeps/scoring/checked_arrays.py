@@ -104,6 +104,10 @@ class CheckedArrays:
             key: of the matrix.
             names: of the factors, for messages; empty if they are not known.
         """
+        if self._arrays[key].dtype.kind in "US":
+            remedy = "leave factor_sizes out, and its texts are levels"
+            self.add_problem(key, f"must be whole numbers beside factor_sizes, got text; {remedy}")
+            return None
         array = self._matrix(key, kinds="iubf", columns="factors")
         if array is None or not self._has_rows_and_is_finite(key, array):
             return None

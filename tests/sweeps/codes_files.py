@@ -199,7 +199,7 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "text beside sizes": (
         _npz_of(arrays(factors=FACTORS.astype(str))),
-        "factors must hold numbers, got text of shape (60, 2)",
+        "factors must be whole numbers beside factor_sizes, got text; leave factor_sizes out",
     ),
     "mean of Julia": (
         lambda folder: hdf5(folder / "x.h5", **arrays(mean=arrays()["mean"].T, logvar=None)),

@@ -116,6 +116,8 @@ def test_text_that_may_not_be_meant_as_a_level_gets_a_note() -> None:
     missing, spelling = levels.notes
     assert missing.startswith("the text 'NA' is a level; if it stands for a missing value")
     assert "' red' and 'Red' and 'red'" in spelling
+    (accent,) = to_levels(np.array(["\u00e9", "e\u0301"] * 3)).notes
+    assert accent.startswith("levels differ only in spaces, capitals or code points")
     (order,) = to_levels(np.array(["10", "2"] * 3)).notes
     assert order.startswith("numbers stored as text are in the order of text")
 

@@ -72,9 +72,18 @@ def test_the_separator_is_the_one_that_gives_the_wanted_column() -> None:
     assert csv("file,x;y\na,1;2\n").names == ["file", "x;y"]
 
 
+def test_the_separator_is_the_one_that_gives_the_most_wanted_columns() -> None:
+    def is_wanted(name: str) -> bool:
+        return name.startswith(("factor_", "mean_"))
+
+    # by commas the header is one column, whose name begins with factor_, too
+    table = read_table(b"factor_a;mean_0\n1;2\n", ".csv", is_wanted)
+    assert table.names == ["factor_a", "mean_0"]
+
+
 def test_decimal_commas_get_a_note_and_need_another_separator() -> None:
     (note,) = csv("file;x\na;0,5\nb;7\n").values("x").notes
-    assert note == "has decimal commas: 0,5 is read as 0.5"
+    assert note == "has decimal commas: '0,5' is read as 0.5"
     assert csv('file,x\na,"0,5"\nb,"7"\n').values("x").values.tolist() == ["0,5", "7"]
     assert csv("file;x\na;1,5,2\nb;7\n").values("x").values.tolist() == ["1,5,2", "7"]
 
@@ -151,6 +160,10 @@ def test_a_file_that_cannot_be_read_is_refused_with_the_cause(content: bytes, me
     assert message in str(caught.value)
 
 
+def test_rows_that_are_left_out_are_counted() -> None:
+    assert csv(TEXT + ",,\n , ,\n").notes == ["rows without any value are left out: 2"]
+
+
 def test_no_rows_are_a_table_without_rows() -> None:
     table = csv("file,x\n")
     assert (table.text("file"), len(table.values("x").values)) == ([], 0)
@@ -158,6 +171,7 @@ def test_no_rows_are_a_table_without_rows() -> None:
 
 def test_a_table_without_a_header_gets_a_hint() -> None:
     assert "the first line (a.png, 1) seems to hold values" in csv("a.png,1\nb.png,2\n").hint
+    assert "seems to hold values" in csv("sub/a.PNG,red\nb.png,blue\n").hint
     assert csv("name,x\na.png,1\n").hint == ""
     assert "separate the columns by comma" in csv("name x\na.png 1\n").hint
 

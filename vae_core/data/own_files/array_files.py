@@ -47,8 +47,7 @@ def open_hdf5(path: Path) -> Generator[Mapping[str, Stored]]:
         def visit(key: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset):
                 array: Any = item
-                is_text: Any = h5py.check_string_dtype  # pyright: ignore[reportUnknownMemberType]
-                texts = is_text(array.dtype) is not None
+                texts = _is_text(array.dtype)
                 rows = functools.partial(_hdf5_texts if texts else _hdf5_rows, array)
                 # An empty data set has no shape.
                 dtype = np.dtype(np.str_) if texts else array.dtype
@@ -100,6 +99,11 @@ def _npy_rows(
 def _hdf5_rows(item: Any, start: int, stop: int) -> NDArray[Any]:
     _refuse_objects(item.dtype)
     return item[start:stop]
+
+
+def _is_text(dtype: Any) -> bool:
+    check: Any = getattr(h5py, "check_string_dtype")  # noqa: B009 (h5py has no types)
+    return check(dtype) is not None
 
 
 def _hdf5_texts(item: Any, start: int, stop: int) -> NDArray[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -106,9 +107,9 @@ def to_levels(column: NDArray[Any]) -> Levels:
     values, numbers = np.unique(column, return_inverse=True)
     numbers = numbers.reshape(-1).astype(np.int64)
     notes: list[str] = []
-    if _has_fractions(values) and len(values) <= 4 * MOST_LEVELS:
+    if has_fractions(values) and len(values) <= 4 * MOST_LEVELS:
         values, numbers, notes = _without_rounding(values, numbers)
-    continuous = column.dtype.kind in "mM" or _has_fractions(values)
+    continuous = column.dtype.kind in "mM" or has_fractions(values)
     levels, rows = len(values), len(column)
     if levels > MOST_LEVELS:
         raise ValueError(
@@ -135,20 +136,11 @@ def to_levels(column: NDArray[Any]) -> Levels:
     return Levels(numbers, values, notes)
 
 
-def labels_rows(column: NDArray[Any]) -> str | None:
-    """Return why a column names rows and is no factor, None if it may be a factor.
-
-    An id or a file name has another value in every row, and a time in nearly every row. Fractions
-    are not looked at: `to_levels` says of them that they must be binned.
-    """
-    distinct, rows = len(np.unique(column)), len(column)
-    if rows <= FEW_LEVELS or column.dtype.kind not in "iuUmMf":
-        return None
-    if column.dtype.kind in "mM" and distinct > rows / 2:
-        return f"has {distinct} times in {rows} rows"
-    if distinct == rows and not _has_fractions(column):
-        return "has another value in every row"
-    return None
+def has_fractions(values: NDArray[Any]) -> bool:
+    """Return whether one of the values is a float that is not a whole number."""
+    return values.dtype.kind == "f" and bool(
+        (np.isfinite(values) & (values != np.round(values))).any()
+    )
 
 
 def _check_finite(column: NDArray[Any]) -> None:
@@ -165,13 +157,6 @@ def _check_finite(column: NDArray[Any]) -> None:
         raise ValueError(
             f"must be finite, got {column[row]} in row {row}{more}; leave these rows out"
         )
-
-
-def _has_fractions(values: NDArray[Any]) -> bool:
-    """Return whether one of the values is a float that is not a whole number."""
-    return values.dtype.kind == "f" and bool(
-        (np.isfinite(values) & (values != np.round(values))).any()
-    )
 
 
 def _without_rounding(
@@ -203,12 +188,14 @@ def _notes_on_text(values: NDArray[Any]) -> list[str]:
         )
     spellings: dict[str, list[str]] = {}
     for value in map(str, values):
-        spellings.setdefault(" ".join(value.split()).casefold(), []).append(value)
+        # NFKC: é may be one character, or e with an accent
+        spelling = unicodedata.normalize("NFKC", " ".join(value.split())).casefold()
+        spellings.setdefault(spelling, []).append(value)
     alike = [same for same in spellings.values() if len(same) > 1]
     if alike:
         examples = [" and ".join(map(repr, same)) for same in alike]
         notes.append(
-            f"levels differ only in spaces or capitals: {listed(examples, most=3)}; "
+            f"levels differ only in spaces, capitals or code points: {listed(examples, most=3)}; "
             "if they are one level, write them alike"
         )
     return notes

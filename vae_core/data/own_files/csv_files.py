@@ -25,7 +25,11 @@ _OTHER_KINDS = {
     b"PAR1": "a Parquet file; let its name end in .parquet",
 }
 """How files of other programs begin, and what they are."""
-_A_NUMBER = re.compile(r"\s*[+-]?(\d+[.,]?\d*|[.,]\d+)([eE][+-]?\d+)?\s*")
+_A_VALUE = re.compile(
+    r"\s*([+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?|.+\.(png|jpe?g|bmp|gif|tiff?|webp|p[gp]m))\s*",
+    re.IGNORECASE,
+)
+"""A number or the name of an image: as a header it is probably a value."""
 
 
 class CsvTable(NamedTuple):
@@ -35,15 +39,15 @@ class CsvTable(NamedTuple):
     rows: Any  # a pyarrow table; its columns are addressed by number, since names may repeat
     decimal_comma: bool  # whether a comma within a value may be a decimal point
     notes: list[str]
-    header_has_numbers: bool  # then the first line may be a row of values
+    header_has_values: bool  # then the first line may be a row of values
 
 
 def read_csv(content: bytes, is_wanted: Callable[[str], bool]) -> CsvTable:
     """Return the columns of a table with a header line, all of them as text.
 
-    The separator is the first of comma, semicolon, tab and | with which the header has a wanted
-    column; if there is none, the one that gives the most columns. Columns without a name and
-    without a value, and rows without a value, are left out: spreadsheets write them.
+    The separator is the one of comma, semicolon, tab and | with which the header has the most
+    wanted columns; if there are none, the one that gives the most columns. Columns without a name
+    and without a value, and rows without a value, are left out: spreadsheets write them.
 
     Args:
         content: of the file.
@@ -81,9 +85,9 @@ def read_csv(content: bytes, is_wanted: Callable[[str], bool]) -> CsvTable:
         table = table.select(named)
     table, rows_left_out = _without_empty_rows(table)
     if rows_left_out:
-        notes.append(f"{rows_left_out} rows without any value are left out")
-    has_numbers = any(map(_A_NUMBER.fullmatch, header))
-    return CsvTable(list(table.column_names), table, separator != ",", notes, has_numbers)
+        notes.append(f"rows without any value are left out: {rows_left_out}")
+    has_values = any(map(_A_VALUE.fullmatch, header))
+    return CsvTable(list(table.column_names), table, separator != ",", notes, has_values)
 
 
 def _decoded(content: bytes) -> str:
@@ -122,9 +126,9 @@ def _separator(text: str, is_wanted: Callable[[str], bool]) -> str:
         headers = {separator: _header(text, separator) for separator in _SEPARATORS}
     except csv.Error:  # a name that is very long: pyarrow will say what is wrong
         return ","
-    for separator, header in headers.items():
-        if any(map(is_wanted, header)):
-            return separator
+    wanted = {separator: sum(map(is_wanted, header)) for separator, header in headers.items()}
+    if any(wanted.values()):
+        return max(wanted, key=lambda separator: wanted[separator])  # the first one, if equal
     return max(headers, key=lambda separator: len(headers[separator]))
 
 
@@ -176,7 +180,7 @@ def header_hint(table: CsvTable) -> str:
 
     The first line may hold values, or the separator may be another one.
     """
-    if table.header_has_numbers:
+    if table.header_has_values:
         return (
             f"; the first line ({listed(table.names, most=4)}) seems to hold values: "
             "write the names of the columns above it"

@@ -6,9 +6,10 @@ import re
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
-from vae_core.data.own_files.columns import labels_rows
+from vae_core.data.own_files.columns import FEW_LEVELS, has_fractions
 from vae_core.data.own_files.tables import Table
 
 _INDEX = re.compile(r"|Unnamed: \d+(\.\d+|_level_\d+)*|__index_level_\d+__")
@@ -77,3 +78,19 @@ def likely_factors(table: Table, names: Sequence[str]) -> Chosen:
         )
     kept = {name: column for name, column in candidates.columns.items() if name not in reasons}
     return Chosen(kept, notes, candidates.problems)
+
+
+def labels_rows(column: NDArray[Any]) -> str | None:
+    """Return why a column names rows and is no factor, None if it may be a factor.
+
+    An id or a file name has another value in every row, and a time in nearly every row. Fractions
+    are not looked at: `to_levels` says of them that they must be binned.
+    """
+    distinct, rows = len(np.unique(column)), len(column)
+    if rows <= FEW_LEVELS or column.dtype.kind not in "iuUmMf":
+        return None
+    if column.dtype.kind in "mM" and distinct > rows / 2:
+        return f"has {distinct} times in {rows} rows"
+    if distinct == rows and not has_fractions(column):
+        return "has another value in every row"
+    return None

@@ -131,11 +131,11 @@ class ImageFolder(AbstractDataset):
         """
         if self.table is not None:
             return Path(self.table)
-        in_folder = {path.name.lower(): path for path in sorted(Path(self.path).iterdir())[::-1]}
         candidates = [Path(self.path) / name for name in _TABLES]
         for file in candidates:
             if file.is_file():
                 return file
+        in_folder = {path.name.lower(): path for path in sorted(Path(self.path).iterdir())}
         return next((in_folder[name] for name in _TABLES if name in in_folder), candidates[0])
 
     def _read_table(self) -> ImageRows:

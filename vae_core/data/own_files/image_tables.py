@@ -59,6 +59,8 @@ def _read(
     except ValueError as error:
         raise ValueError(f"{file} {error}") from error
     _check_columns(file, table, column, factors)
+    if not table.rows:
+        raise ValueError(f"{file} must have a row per image, got none")
     problems: list[str] = []
     files: tuple[str, ...] = ()
     try:
@@ -105,10 +107,8 @@ def _file_names(texts: Sequence[str], folder: Path) -> tuple[str, ...]:
     A name with backslashes is a Windows path, unless a file has this very name.
 
     Raises:
-        ValueError: there is none, one is there twice, or one leads out of the folder.
+        ValueError: one is there twice, or one leads out of the folder.
     """
-    if not texts:
-        raise ValueError("must have a row per image, got none")
     files: list[str] = []
     for text in texts:
         windows = "\\" in text and not (folder / text).is_file()
@@ -118,7 +118,8 @@ def _file_names(texts: Sequence[str], folder: Path) -> tuple[str, ...]:
         if path.is_absolute() or drive or ".." in path.parts:
             raise ValueError(f"must name images within the folder {folder}, got {text!r}")
         files.append(name)
-    repeated = [name for name, count in Counter(files).items() if count > 1]
+    names = Counter(PurePosixPath(name).as_posix() for name in files)  # without "./"
+    repeated = [name for name, count in names.items() if count > 1]
     if repeated:
         raise ValueError(f"must name an image once, got {repeated[0]!r} more than once")
     return tuple(files)

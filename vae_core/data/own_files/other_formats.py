@@ -54,6 +54,8 @@ def how_to_convert(path: Path, keys: Sequence[str] = ()) -> str:
         first = "import pandas"
         target = str(path.with_suffix(".csv"))
         second = f"pandas.{_TABLES[suffix]}({source!r}).to_csv({target!r}, index=False)"
+    elif suffix in (".gz", ".bz2", ".xz", ".zst", ".zip"):
+        return "; unpack it"
     elif suffix == ".txt":
         return "; if it is a table, let its name end in .csv: any separator is read"
     else:

@@ -27,6 +27,7 @@ class Table:
 
     Attributes:
         names: of the columns, each once.
+        rows: how many there are.
         notes: how the file was read.
         hint: the advice for a table without the columns that were looked for; "" if there is none.
     """
@@ -36,6 +37,7 @@ class Table:
     ) -> None:
         """Keep the columns; `decimal_comma` is None for Parquet, which stores types."""
         self.names: list[str] = list(columns.column_names)
+        self.rows: int = columns.num_rows
         self.notes = list(notes)
         self.hint = hint
         self._columns = columns

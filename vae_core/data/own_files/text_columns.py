@@ -56,7 +56,9 @@ def typed(column: Any, *, decimal_comma: bool = False) -> Typed:
     if decimal_comma and all(map(_WITH_DECIMAL_COMMA.fullmatch, words)):
         values = _not_text(pc.replace_substring(trimmed, ",", "."))
         if values is not None:
-            return Typed(values, ["has decimal commas: 0,5 is read as 0.5"])
+            example = next(row for row, word in enumerate(words) if "," in word)
+            note = f"has decimal commas: {words[example]!r} is read as {float(values[example])}"
+            return Typed(values, [note])
     missing = [row for row, word in enumerate(words) if word.casefold() in MISSING_WORDS]
     rest = [word for word in words if word.casefold() not in MISSING_WORDS]
     if missing and rest and _not_text(pa.array(rest, pa.string())) is not None:
