@@ -47,6 +47,7 @@ def parquet_table(**columns: Any) -> Table:
         TEXT.replace("\n", "\n\n").encode(),  # empty lines
         TEXT.replace("\n", ",,\n").encode(),  # empty columns, as spreadsheets write them
         (TEXT + ",,\n,,\n").encode(),  # empty rows
+        TEXT.replace("rot", "rot,").replace("grün", "grün,,").encode(),  # not in the header
         TEXT.replace("0.5", ' "0.5"').encode().replace(b' "0.5"', b'"0.5"'),
         TEXT.rstrip("\n").encode(),
     ],
@@ -84,7 +85,9 @@ def test_the_separator_is_the_one_that_gives_the_most_wanted_columns() -> None:
 def test_decimal_commas_get_a_note_and_need_another_separator() -> None:
     (note,) = csv("file;x\na;0,5\nb;7\n").values("x").notes
     assert note == "has decimal commas: '0,5' is read as 0.5"
-    assert csv('file,x\na,"0,5"\nb,"7"\n').values("x").values.tolist() == ["0,5", "7"]
+    values, (note,) = csv('file,x\na,"0,5"\nb,"7"\n').values("x")
+    assert values.tolist() == ["0,5", "7"]
+    assert note == "has numbers with commas, taken as text; write a point: '0,5'"
     assert csv("file;x\na;1,5,2\nb;7\n").values("x").values.tolist() == ["1,5,2", "7"]
 
 
@@ -146,7 +149,8 @@ def test_file_names_stay_as_they_are_written() -> None:
         (b"\n\n", "is empty"),
         (b"\xef\xbb\xbf", "is empty"),
         (TEXT.encode("latin-1"), "must be UTF-8, got byte 0xfc in line 3, as in Latin-1"),
-        (TEXT.encode("utf-16-le"), "in UTF-16 without a byte order mark; save it as UTF-8"),
+        (TEXT.encode("utf-16-le"), "in UTF-16 without a byte order mark, or UTF-32; save"),
+        (TEXT.encode("utf-32"), "or UTF-32; save it as UTF-8"),
         (b"PK\x03\x04\x14\x00", "must be text, got a zip file, such as an Excel workbook"),
         (b"\x1f\x8b\x08\x00", "must be text, got compressed with gzip; unpack it"),
         (b"file,x,x\na,1,2\n", "must name a column once, got file, x, x; 'x' is there more"),

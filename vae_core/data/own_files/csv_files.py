@@ -56,27 +56,12 @@ def read_csv(content: bytes, is_wanted: Callable[[str], bool]) -> CsvTable:
     Raises:
         ValueError: why the file cannot be read. The reason begins with a verb.
     """
-    import pyarrow as pa  # slow to import, needed only here
-    import pyarrow.csv
-
     text = _decoded(content)
     if not text.strip():
         raise ValueError("is empty; write a line with the names of the columns, then the rows")
     separator = _separator(text, is_wanted)
     header = _header(text, separator)
-    try:
-        table: Any = pyarrow.csv.read_csv(
-            io.BytesIO(text.encode() + b"\n"),  # it needs the end of the header line
-            parse_options=pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                # Column types are given by name, so one name for two columns does no harm here.
-                column_types={name: pa.string() for name in header},
-                null_values=[],
-                strings_can_be_null=False,
-            ),
-        )
-    except pa.ArrowException as error:
-        raise ValueError(f"cannot be read as CSV: {_in_words(error, separator)}") from error
+    table = _parsed(text, separator, header)
     notes: list[str] = []
     table = _without_empty_columns(table)
     named = [index for index, name in enumerate(table.column_names) if name.strip()]
@@ -90,6 +75,53 @@ def read_csv(content: bytes, is_wanted: Callable[[str], bool]) -> CsvTable:
     return CsvTable(list(table.column_names), table, separator != ",", notes, has_values)
 
 
+def _parsed(text: str, separator: str, header: list[str]) -> Any:
+    """Return a text as a pyarrow table; its lines may end with more separators than the header.
+
+    Raises:
+        ValueError: a line has another number of values than the header.
+    """
+    import pyarrow as pa  # slow to import, needed only here
+    import pyarrow.csv
+
+    def read(part: str) -> Any:
+        return pyarrow.csv.read_csv(
+            io.BytesIO(part.encode() + b"\n"),  # it needs the end of the header line
+            parse_options=pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
+            convert_options=pyarrow.csv.ConvertOptions(
+                # Column types are given by name, so one name for two columns does no harm here.
+                column_types={name: pa.string() for name in header},
+                null_values=[],
+                strings_can_be_null=False,
+            ),
+        )
+
+    try:
+        return read(text)
+    except pa.ArrowException as error:
+        shorter = _without_last_separators(text, separator, len(header))
+        if shorter is None:
+            raise ValueError(f"cannot be read as CSV: {_in_words(error, separator)}") from error
+        return read(shorter)
+
+
+def _without_last_separators(text: str, separator: str, columns: int) -> str | None:
+    """Return a text without the separators after the last column of each line.
+
+    None if a line has a value there, or fewer values than columns.
+    """
+    shorter = io.StringIO()
+    writer = csv.writer(shorter, delimiter=separator, lineterminator="\n")
+    try:
+        for row in csv.reader(io.StringIO(text, newline=""), delimiter=separator):
+            if row and (len(row) < columns or any(map(str.strip, row[columns:]))):
+                return None
+            writer.writerow(row[:columns])
+    except csv.Error:
+        return None
+    return shorter.getvalue()
+
+
 def _decoded(content: bytes) -> str:
     """Return the text of a file in UTF-8, or in UTF-16 with a byte order mark."""
     for beginning, kind in _OTHER_KINDS.items():
@@ -97,13 +129,15 @@ def _decoded(content: bytes) -> str:
             raise ValueError(f"must be text, got {kind}")
     if content.startswith(_UTF16):
         try:
-            return content.decode("utf-16")
+            text = content.decode("utf-16")
         except UnicodeDecodeError as error:
             raise ValueError(f"must be UTF-8, got damaged UTF-16 ({error.reason})") from error
+        if "\0" not in text:
+            return text
     if b"\0" in content:
         raise ValueError(
-            "must be UTF-8, got bytes of value 0, as in UTF-16 without a byte order mark; "
-            "save it as UTF-8"
+            "must be UTF-8, got bytes of value 0, as in UTF-16 without a byte order mark, "
+            "or UTF-32; save it as UTF-8"
         )
     try:
         return content.decode("utf-8-sig")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from vae_core.data.own_files.words import MISSING_WORDS, NUMBER
 
-_WITH_DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?([eE][+-]?\d+)?")
+_WITH_DECIMAL_COMMA = re.compile(r"[+-]?\d+(,\d+)?([eE][+-]?\d+)?", re.ASCII)
 
 
 class Typed(NamedTuple):
@@ -53,12 +53,15 @@ def typed(column: Any, *, decimal_comma: bool = False) -> Typed:
     if values is not None:
         return Typed(values, [])
     words: list[str] = trimmed.to_pylist()
-    if decimal_comma and all(map(_WITH_DECIMAL_COMMA.fullmatch, words)):
-        values = _not_text(pc.replace_substring(trimmed, ",", "."))
-        if values is not None:
-            example = next(row for row, word in enumerate(words) if "," in word)
-            note = f"has decimal commas: {words[example]!r} is read as {float(values[example])}"
-            return Typed(values, [note])
+    commas = [row for row, word in enumerate(words) if "," in word]
+    if commas and all(map(_WITH_DECIMAL_COMMA.fullmatch, words)):
+        example = commas[0]
+        if not decimal_comma:
+            note = f"has numbers with commas, taken as text; write a point: {words[example]!r}"
+            return Typed(np.asarray(texts.to_pylist(), np.str_), [note])
+        values = np.asarray(pc.replace_substring(trimmed, ",", ".").cast(pa.float64()))
+        note = f"has decimal commas: {words[example]!r} is read as {float(values[example])}"
+        return Typed(values, [note])
     missing = [row for row, word in enumerate(words) if word.casefold() in MISSING_WORDS]
     rest = [word for word in words if word.casefold() not in MISSING_WORDS]
     if missing and rest and _not_text(pa.array(rest, pa.string())) is not None:

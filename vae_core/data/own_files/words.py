@@ -10,7 +10,7 @@ MISSING_WORDS = frozenset(
 )
 """What programs write for a missing value, in lower case."""
 
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
 """A number as text, without spaces."""
 
 
