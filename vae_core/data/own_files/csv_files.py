@@ -56,7 +56,7 @@ def read_csv(content: bytes, is_wanted: Callable[[str], bool]) -> CsvTable:
     Raises:
         ValueError: why the file cannot be read. The reason begins with a verb.
     """
-    text = _decoded(content)
+    text = _decoded(content).lstrip("\ufeff")  # byte order marks
     if not text.strip():
         raise ValueError("is empty; write a line with the names of the columns, then the rows")
     separator = _separator(text, is_wanted)
@@ -75,34 +75,45 @@ def read_csv(content: bytes, is_wanted: Callable[[str], bool]) -> CsvTable:
     return CsvTable(list(table.column_names), table, separator != ",", notes, has_values)
 
 
-def _parsed(text: str, separator: str, header: list[str]) -> Any:
+def _parsed(text: str, separator: str, names: list[str]) -> Any:
     """Return a text as a pyarrow table; its lines may end with more separators than the header.
 
+    Args:
+        text: of the file.
+        separator: between columns.
+        names: of the columns.
+
     Raises:
-        ValueError: a line has another number of values than the header.
+        ValueError: a line has another number of values than the header, or quotes do not match.
     """
     import pyarrow as pa  # slow to import, needed only here
     import pyarrow.csv
 
+    parse_options: Any = pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True)
+
     def read(part: str) -> Any:
+        convert_options: Any = pyarrow.csv.ConvertOptions(
+            # Types are given by name, so one name for two columns does no harm here.
+            column_types={name: pa.string() for name in names},
+            null_values=[],
+            strings_can_be_null=False,
+        )
         return pyarrow.csv.read_csv(
             io.BytesIO(part.encode() + b"\n"),  # it needs the end of the header line
-            parse_options=pyarrow.csv.ParseOptions(delimiter=separator, newlines_in_values=True),
-            convert_options=pyarrow.csv.ConvertOptions(
-                # Column types are given by name, so one name for two columns does no harm here.
-                column_types={name: pa.string() for name in header},
-                null_values=[],
-                strings_can_be_null=False,
-            ),
+            parse_options=parse_options,
+            convert_options=convert_options,
         )
 
     try:
-        return read(text)
+        table = read(text)
     except pa.ArrowException as error:
-        shorter = _without_last_separators(text, separator, len(header))
+        shorter = _without_last_separators(text, separator, len(names))
         if shorter is None:
             raise ValueError(f"cannot be read as CSV: {_in_words(error, separator)}") from error
-        return read(shorter)
+        table = read(shorter)
+    if any(kind != pa.string() for kind in table.schema.types):
+        raise ValueError("cannot be read as CSV: the quotes in the line of names do not match")
+    return table
 
 
 def _without_last_separators(text: str, separator: str, columns: int) -> str | None:
@@ -140,7 +151,7 @@ def _decoded(content: bytes) -> str:
             "or UTF-32; save it as UTF-8"
         )
     try:
-        return content.decode("utf-8-sig")
+        return content.decode()
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise ValueError(
