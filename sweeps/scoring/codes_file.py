@@ -33,7 +33,7 @@ from sweeps.scoring.checked_arrays import CheckedArrays
 from sweeps.scoring.factors_of_file import factors_of
 from sweeps.scoring.file_formats import READERS, Array, Unreadable
 from vae_core.data.own_files.other_formats import how_to_convert
-from vae_core.data.own_files.words import listed
+from vae_core.data.own_files.words import capped, listed
 
 MEAN = ("mean", "means", "mu", "z_mean")
 LOGVAR, STD, VARIANCE = ("logvar", "log_var"), ("std", "sigma"), ("var", "variance")
@@ -53,8 +53,6 @@ _FINGERPRINT = "fingerprint"
 """A key that the stored codes of a trial have besides these."""
 _MOST_IGNORED = 3
 """The most keys that are not known and get a note each."""
-_MOST_NOTES = 20
-"""The most notes or problems of a file that are reported one by one."""
 
 
 class CodesFileError(ValueError):
@@ -121,19 +119,6 @@ def read_from(stream: BinaryIO, *, source: str, suffix: str) -> CodesFile:
         likely_typos = [note for note in arrays.notes if "did you mean" in note]
         raise CodesFileError(source, [*arrays.problems, *likely_typos])
     return file
-
-
-def capped(texts: Sequence[str], kind: str) -> tuple[str, ...]:
-    """Return notes or problems; of very many only the first, and how many there are more.
-
-    Args:
-        texts: the notes or problems. Those that name a likely typo are kept before others.
-        kind: what they are, in the plural.
-    """
-    if len(texts) <= _MOST_NOTES:
-        return tuple(texts)
-    first = sorted(texts, key=lambda text: "did you mean" not in text)[:_MOST_NOTES]
-    return (*first, f"… and {len(texts) - _MOST_NOTES} more {kind}")
 
 
 def _codes_file(arrays: CheckedArrays, hint: str) -> CodesFile | None:

@@ -73,6 +73,20 @@ def test_columns_that_are_no_factors_are_left_out_with_notes(folder: Path) -> No
     assert ImageFolder(path=str(folder), factors=("id",)).outline().factor_sizes == (3,)
 
 
+def test_many_notes_are_counted(folder: Path) -> None:
+    ids = {f"id{k}": [k, k + 1, k + 2] for k in range(30)}
+    pd.DataFrame({**ROWS, **ids}).to_csv(folder / "factors.csv", index=False)
+    notes = ImageFolder(path=str(folder)).notes()
+    assert (len(notes), notes[-1]) == (21, "… and 10 more notes")
+
+
+def test_a_table_with_the_index_alone_gives_no_ground_truth(folder: Path) -> None:
+    pd.DataFrame(ROWS)[["file"]].to_csv(folder / "factors.csv")
+    dataset = ImageFolder(path=str(folder))
+    assert dataset.load().factors is None
+    assert dataset.notes()[-1] == "no column of the table is a factor, so there is no ground truth"
+
+
 def test_windows_paths_are_read(folder: Path) -> None:
     slashes = ImageFolder(path=str(folder)).load()
     (folder / "factors.csv").write_text(

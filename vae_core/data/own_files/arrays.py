@@ -21,7 +21,7 @@ from vae_core.data.own_files.array_files import OPENERS, Stored
 from vae_core.data.own_files.columns import FactorsAndNotes, text_factors, to_factors
 from vae_core.data.own_files.other_formats import how_to_convert
 from vae_core.data.own_files.transposed import TRANSPOSE, factors_hint, images_hint, images_note
-from vae_core.data.own_files.words import listed
+from vae_core.data.own_files.words import capped, listed
 from vae_core.types import Data
 
 _FACTORS = "factors"
@@ -82,7 +82,7 @@ class Arrays(AbstractDataset):
             stored, _, _ = self._layout(arrays)
             table = self._factors(arrays, stored.shape)
         column_notes = () if table is None else table.notes
-        return (*images_note(self.images, stored.shape), *column_notes)
+        return capped((*images_note(self.images, stored.shape), *column_notes), "notes")
 
     def missing(self, cache: Path | None = None) -> str | None:
         """Return rule and value if the file does not exist; else None."""

@@ -13,7 +13,7 @@ from metrics.near_names import did_you_mean
 from vae_core.data.own_files.columns import to_factors
 from vae_core.data.own_files.factor_choice import likely_factors, named_columns
 from vae_core.data.own_files.tables import Table, read_table
-from vae_core.data.own_files.words import listed
+from vae_core.data.own_files.words import capped, listed
 
 
 class ImageRows(NamedTuple):
@@ -84,10 +84,12 @@ def _read(
         factor_problems[-1] += (
             "; or list the columns that are factors in factors ([] is no ground truth)"
         )
+    if not chosen.columns and len(table.names) > 1 and factors is None:
+        notes.append("no column of the table is a factor, so there is no ground truth")
     problems += factor_problems
     if problems:
         raise ValueError(f"{file}: {listed(problems, separator='; ')}")
-    return ImageRows(files, values, tuple(notes))
+    return ImageRows(files, values, capped(notes, "notes"))
 
 
 def _check_columns(file: Path, table: Table, column: str, factors: Sequence[str] | None) -> None:
@@ -111,10 +113,10 @@ def _file_names(texts: Sequence[str], folder: Path) -> tuple[str, ...]:
     """
     files: list[str] = []
     for text in texts:
-        windows = "\\" in text and not (folder / text).is_file()
-        name = PureWindowsPath(text).as_posix() if windows else text
+        name, drive = text, ""
+        if "\\" in text and not (folder / text).is_file():
+            name, drive = PureWindowsPath(text).as_posix(), PureWindowsPath(text).drive
         path = PurePosixPath(name)
-        drive = windows and PureWindowsPath(text).drive
         if path.is_absolute() or drive or ".." in path.parts:
             raise ValueError(f"must name images within the folder {folder}, got {text!r}")
         files.append(name)
