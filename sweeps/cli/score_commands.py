@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
 SCORE_HELP = """Score the codes of any model, from a file, with any metric of `sweeps metrics`.
 
-FILE is .npz, .h5, .hdf5, .parquet, .csv or .tsv. It has one row per image and
-these keys:
+FILE is .npz, .h5, .hdf5, .parquet, .csv or .tsv. It has one row per image
+and these keys:
 
 \b
 mean             (N, d) means, or deterministic codes; also means, mu, z_mean
@@ -37,10 +37,10 @@ images           (N, …) values in [0, 1]
 reconstructions  (N, …) values in [0, 1]
 
 The file must have at least one of mean, samples and discrete. Bin continuous
-factors first. Parquet and CSV have columns instead of matrices: mean_0, mean_1,
-… (in Parquet also one column mean of lists), likewise logvar_0, discrete_0, …;
-one column factor_NAME per factor; weights. The codes.npz of a trial is such a
-file.
+factors first. Parquet and CSV have columns instead of matrices: mean_0, …
+(in Parquet also one column mean of lists), likewise logvar_0, discrete_0, …;
+one column factor_NAME per factor; weights. The codes.npz of a trial is such
+a file.
 
 Without --metrics the command computes every metric for which the file has the
 data. It names the other metrics, and what they need.
