@@ -27,8 +27,9 @@ See docs/decisions.md.
 
 
 def spec_notes(spec: SweepSpec) -> list[str]:
-    """Return the notes on a spec, those on entries in the order of the entries."""
-    notes = [*_network_notes(spec)]
+    """Return the notes on a spec: its data, its networks, its entries in their order, the rest."""
+    notes = [f"data: {note}" for note in spec.data.notes()]
+    notes += _network_notes(spec)
     for index, entry in enumerate(spec.objectives):
         where = f"{_entry_path(index)} {entry['name']}"
         timelines = _timelines(spec, index)

@@ -72,6 +72,8 @@ def info(
         typer.echo(f"\n{floor}")
     if row["missing"]:
         typer.echo(f"\nmissing: {row['missing']}")
+    for note in row["notes"]:
+        typer.secho(f"note: {note}", fg=typer.colors.YELLOW, err=True)
     typer.echo(f"\nprepared in {row['cache']}:")
     printing.show(row["files"], ["path", "bytes"], as_json=False)
 

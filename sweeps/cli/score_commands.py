@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 SCORE_HELP = """Score the codes of any model, from a file, with any metric of `sweeps metrics`.
 
-FILE is .npz, .h5, .hdf5 or .parquet. It has one row per image and these keys:
+FILE is .npz, .h5, .hdf5, .parquet, .csv or .tsv. It has one row per image
+and these keys:
 
 \b
 mean             (N, d) means, or deterministic codes; also means, mu, z_mean
 logvar           (N, d) log variances; also log_var, std, sigma, var, variance
 samples          (N, d) codes, if there is no mean; also z
 discrete         (N, m) discrete codes, whole numbers
-factors          (N, K) ground truth: the levels, numbered in their order
+factors          (N, K) ground truth, numbers or text: levels in their order
 factor_names     (K,) names of the factors
 factor_sizes     (K,) number of levels of each factor in the whole data set
 weights          (N,) weight of each row: how often it counts
@@ -36,9 +37,10 @@ images           (N, …) values in [0, 1]
 reconstructions  (N, …) values in [0, 1]
 
 The file must have at least one of mean, samples and discrete. Bin continuous
-factors first. Parquet has columns instead of matrices: mean_0, mean_1, … (or
-one column mean of lists), likewise logvar_0, discrete_0, …; one column
-factor_NAME per factor; weights. The codes.npz of a trial is such a file.
+factors first. Parquet and CSV have columns instead of matrices: mean_0, …
+(in Parquet also one column mean of lists), likewise logvar_0, discrete_0, …;
+one column factor_NAME per factor; weights. The codes.npz of a trial is such
+a file.
 
 Without --metrics the command computes every metric for which the file has the
 data. It names the other metrics, and what they need.
@@ -99,18 +101,20 @@ def score(
             )
         )
     rows = [score_codes.entry(one) for one in scored if one.score is not None]
+    notes = (*file.notes, *score_codes.reference_notes(rows))
     failures = {one.name: one.failure for one in scored if one.score is None}
 
     if to is not None:
         write_file(to, score_codes.parquet_bytes(rows), option="--parquet")
         typer.echo(str(to))
     elif as_json:
-        printing.show_json(_document(codes, file, rows, {**chosen.left_out, **failures}))
+        left_out = {**chosen.left_out, **failures}
+        printing.show_json(_document(codes, file, rows, notes=notes, left_out=left_out))
     elif rows:
         columns = ["metric", "value", "error", "chance", "ceiling", "unit", "excluded", "reason"]
         printing.show([score_codes.line(row) for row in rows], columns, as_json=False)
     if not as_json:
-        _print_notes(file.notes, chosen.left_out)
+        _print_notes(notes, chosen.left_out)
     for name, failure in failures.items():
         typer.echo(f"{name}: {failure}", err=True)
 
@@ -200,7 +204,12 @@ def _print_reasons(result: Rescored, metric_names: list[str]) -> None:
 
 
 def _document(
-    path: Path, file: CodesFile, rows: list[dict[str, Any]], left_out: dict[str, str]
+    path: Path,
+    file: CodesFile,
+    rows: list[dict[str, Any]],
+    *,
+    notes: tuple[str, ...],
+    left_out: dict[str, str],
 ) -> dict[str, Any]:
     """Return what `--json` prints: what the file holds, the scores, and what was left out."""
     codes, factors = file.codes, file.factors
@@ -210,7 +219,7 @@ def _document(
         "latents": codes.mean.shape[1],
         "discrete": 0 if codes.discrete is None else codes.discrete.shape[1],
         "factors": {} if factors is None else dict(zip(factors.names, factors.sizes, strict=True)),
-        "notes": list(file.notes),
+        "notes": list(notes),
         "scores": rows,
         "left_out": left_out,
     }

@@ -7,7 +7,8 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from sweeps.scoring.file_formats import Array, Content
-from vae_core.data.own_files.columns import MOST_LEVELS
+from vae_core.data.own_files.text_columns import typed
+from vae_core.data.own_files.transposed import TRANSPOSE
 
 
 class CheckedArrays:
@@ -16,24 +17,28 @@ class CheckedArrays:
     The first array that is checked sets the number of rows that the others must have.
 
     Attributes:
-        problems: one text per problem; each begins with the key, in Parquet with the column.
+        problems: one text per problem; each begins with the key, in a table with the column.
         notes: what was converted, numbered anew or ignored.
+        factor_columns: the factors of a table, by name; {} if the file has matrices.
     """
 
-    def __init__(self, content: Content) -> None:
+    def __init__(self, content: Content, *, stored_by_rows: bool = False) -> None:
+        """Keep the arrays; `stored_by_rows`: whether they are known not to be transposed."""
         self._arrays = content.arrays
+        self._stored_by_rows = stored_by_rows
+        self.factor_columns = content.factor_columns
         self._failed_keys = content.failed
         self._first_rows: tuple[str, int] | None = None  # the first checked key, its number of rows
         self.problems = list(content.problems)
-        self.notes: list[str] = []
+        self.notes: list[str] = list(content.notes)
 
     def __contains__(self, key: str) -> bool:
         """Return whether the file has a readable array under a key."""
-        return key in self._arrays
+        return key in self._arrays or (key == "factors" and bool(self.factor_columns))
 
     def keys(self) -> list[str]:
         """Return the known keys that could be read."""
-        return list(self._arrays)
+        return [*self._arrays, *(["factors"] if self.factor_columns else [])]
 
     def failed(self, keys: Collection[str]) -> bool:
         """Return whether one of the keys is in the file but could not be read.
@@ -49,6 +54,10 @@ class CheckedArrays:
     def add_problem(self, key: str, rule: str) -> None:
         """Add the problem that a key breaks a rule."""
         self.problems.append(f"{key} {rule}")
+
+    def seems_transposed(self, array: Array) -> bool:
+        """Return whether a matrix has fewer rows (images) than columns (latents, factors)."""
+        return array.ndim == 2 and 0 < len(array) < array.shape[1] and not self._stored_by_rows
 
     def only_one(self, names: Sequence[str]) -> str | None:
         """Return which of several names for the same quantity the file has, None if it has none.
@@ -88,34 +97,49 @@ class CheckedArrays:
             self._add_fraction(key, f"column {k}", array[:, k], fractional[:, k])
         return None if fractional.any() else self._converted(key, array)
 
-    def levels(self, key: str, names: Sequence[str], *, allow_fractions: bool) -> Array | None:
-        """Return a matrix (images, factors) of levels, None if it is not one.
-
-        The levels are int64 if all are whole numbers, otherwise floats.
+    def whole_levels(self, key: str, names: Sequence[str]) -> Array | None:
+        """Return a matrix (images, factors) of levels as int64, None if it is not one.
 
         Args:
             key: of the matrix.
             names: of the factors, for messages; empty if they are not known.
-            allow_fractions: whether a level may be a fraction (0.5, 0.6, …). A column of fractions
-                must then have few different values: at most `MOST_LEVELS`, and at most one per two
-                rows. A column with more is a continuous factor.
         """
+        if self._arrays[key].dtype.kind in "US":
+            remedy = "leave factor_sizes out, and its texts are levels"
+            self.add_problem(key, f"must be whole numbers beside factor_sizes, got text; {remedy}")
+            return None
         array = self._matrix(key, kinds="iubf", columns="factors")
         if array is None or not self._has_rows_and_is_finite(key, array):
             return None
         if array.dtype.kind != "f":
             return self._int64(key, array)
         fractional = _fractional(array)
-        if not fractional.any():
-            return self._converted(key, array)
-        problems_before = len(self.problems)
         for k in np.flatnonzero(fractional.any(axis=0)).tolist():
             name = repr(names[k]) if names else f"column {k}"
-            if allow_fractions:
-                self._check_not_continuous(key, name, array[:, k])
-            else:
-                self._add_fraction(key, name, array[:, k], fractional[:, k])
-        return array if len(self.problems) == problems_before else None
+            self._add_fraction(key, name, array[:, k], fractional[:, k])
+        return None if fractional.any() else self._converted(key, array)
+
+    def factor_values(self, key: str) -> list[Array] | None:
+        """Return the columns of a matrix (images, factors) of numbers or text, or of a table.
+
+        None if it is not one. A column of text is taken as numbers if all its texts are numbers.
+        Numbers are int64 or floats; floats that are all whole numbers are converted.
+        """
+        if self.factor_columns:
+            columns = list(self.factor_columns.values())
+            return columns if self.has_rows(key, columns[0]) else None
+        array = self._matrix(key, kinds="iubfUS", columns="factors")
+        if array is None:
+            return None
+        if array.dtype.kind in "US":
+            return self._text_columns(key, array) if self.has_rows(key, array) else None
+        if not self._has_rows_and_is_finite(key, array):
+            return None
+        if array.dtype.kind == "f" and not _fractional(array).any():
+            array = self._converted(key, array)
+        elif array.dtype.kind == "b":
+            array = array.astype(np.int64)
+        return list(array.T)
 
     def pixels(self, key: str) -> Array | None:
         """Return images with values in [0, 1], None if the key is absent or holds something else.
@@ -155,6 +179,8 @@ class CheckedArrays:
         if len(array) == rows:
             return True
         remedy = "save both for the same images"
+        if array.ndim > 1 and array.shape[-1] == rows:
+            remedy = TRANSPOSE
         self.add_problem(key, f"has {len(array)} rows but {first_key} has {rows}; {remedy}")
         return False
 
@@ -173,7 +199,26 @@ class CheckedArrays:
             rule = "must have at least one row and one column"
             self.add_problem(key, f"{rule}, got shape {array.shape}")
             return None
+        if self.seems_transposed(array):
+            rule = f"must have at least as many rows (images) as {columns}, got shape {array.shape}"
+            self.add_problem(key, f"{rule}; {TRANSPOSE}")
+            return None
         return array
+
+    def _text_columns(self, key: str, array: Array) -> list[Array] | None:
+        """Return the columns of a matrix of text, each as text, or as what all its texts are."""
+        if array.dtype.kind == "S":
+            array = np.char.decode(array, "utf-8", "replace")
+        columns: list[Array] = []
+        for k, column in enumerate(array.T):
+            try:
+                values, notes = typed(column.tolist())
+            except ValueError as error:
+                self.add_problem(key, f"column {k} {error}")
+                continue
+            columns.append(values)
+            self.notes += [f"{key}: column {k} {note}" for note in notes]
+        return columns if len(columns) == array.shape[1] else None
 
     def _has_rows_and_is_finite(self, key: str, array: Array) -> bool:
         """Return whether both hold. Both are checked, so that both problems are reported."""
@@ -196,18 +241,7 @@ class CheckedArrays:
 
     def _add_fraction(self, key: str, name: str, column: Array, fractional: Array) -> None:
         """Add the problem that a column holds a fraction; `fractional` says in which rows."""
-        self.add_problem(key, f"{name} must be whole numbers, got {column[fractional][0]:g}")
-
-    def _check_not_continuous(self, key: str, name: str, column: Array) -> None:
-        """Add a problem if a column has so many different values that it is no factor of levels."""
-        different = len(np.unique(column))
-        if different > min(MOST_LEVELS, len(column) / 2):
-            got = f"got {different} numbers in {len(column)} rows"
-            remedy = (
-                "bin a continuous factor first, "
-                "as in np.digitize(x, np.quantile(x, [0.25, 0.5, 0.75]))"
-            )
-            self.add_problem(key, f"{name} must be levels, {got}; {remedy}")
+        self.add_problem(key, f"{name} must be whole numbers, got {float(column[fractional][0])!r}")
 
 
 def describe(array: Array) -> str:

@@ -9,13 +9,14 @@ A file has one row per image. A key may have any one of the names in its line:
 | std, sigma; var, variance   | (N, d) standard deviations; variances: converted to logs          |
 | samples, z                  | (N, d) codes without a mean: scored as deterministic codes        |
 | discrete                    | (N, m) whole numbers: discrete codes, further latents             |
-| factors                     | (N, K) levels of the ground truth, numbered in their order        |
+| factors                     | (N, K) ground truth, numbers or text: levels in their order       |
 | factor_names, factor_sizes  | (K,) names; numbers of levels in the whole data set               |
 | weights                     | (N,) row weights, for factors that are not drawn uniformly        |
 | images, reconstructions     | (N, …) pixels and probabilities in [0, 1], or levels 0 to 255     |
 
-Parquet has columns in place of matrices: `mean_0`, `mean_1`, … (or one column `mean` of lists), and
-likewise `logvar_0`, `discrete_0`, …; one column `factor_NAME` per factor; `weights`; no pixels.
+Tables (Parquet, CSV) have columns in place of matrices: `mean_0`, `mean_1`, … (in Parquet also one
+column `mean` of lists), and likewise `logvar_0`, `discrete_0`, …; one column `factor_NAME` per
+factor; `weights`; no pixels.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ from metrics.near_names import nearest
 from sweeps.scoring.checked_arrays import CheckedArrays
 from sweeps.scoring.factors_of_file import factors_of
 from sweeps.scoring.file_formats import READERS, Array, Unreadable
+from vae_core.data.own_files.other_formats import how_to_convert
+from vae_core.data.own_files.words import capped, listed
 
 MEAN = ("mean", "means", "mu", "z_mean")
 LOGVAR, STD, VARIANCE = ("logvar", "log_var"), ("std", "sigma"), ("var", "variance")
@@ -46,15 +49,17 @@ OTHERS = (
     "reconstructions",
 )
 KEYS = (*MEAN, *SPREAD, *SAMPLES, *OTHERS)
-_IGNORED_SILENTLY = ("fingerprint",)
-"""Keys that the stored codes of a trial have besides these."""
+_FINGERPRINT = "fingerprint"
+"""A key that the stored codes of a trial have besides these."""
+_MOST_IGNORED = 3
+"""The most keys that are not known and get a note each."""
 
 
 class CodesFileError(ValueError):
     """A file that cannot be scored; one line per problem, each with the file and the key."""
 
     def __init__(self, source: str, problems: Sequence[str]) -> None:
-        self.problems = tuple(dict.fromkeys(problems))
+        self.problems = capped(tuple(dict.fromkeys(problems)), "problems")
         super().__init__("\n".join(f"{source}: {problem}" for problem in self.problems))
 
 
@@ -77,7 +82,8 @@ def read(path: Path) -> CodesFile:
     source = str(path)
     if path.suffix.lower() not in READERS:
         rule = f"must end in {', '.join(READERS)}"
-        raise CodesFileError(source, [f"{rule}, got {path.suffix or 'no ending'}"])
+        remedy = how_to_convert(path, ("mean", "factors"))
+        raise CodesFileError(source, [f"{rule}, got {path.suffix or 'no ending'}{remedy}"])
     try:
         with path.open("rb") as stream:
             return read_from(stream, source=source, suffix=path.suffix)
@@ -105,24 +111,30 @@ def read_from(stream: BinaryIO, *, source: str, suffix: str) -> CodesFile:
         content = READERS[suffix.lower()](stream, KEYS)
     except Unreadable as error:
         raise CodesFileError(source, [str(error)]) from error
-    arrays = CheckedArrays(content)
+    # The codes of a trial are stored by rows, even if there are fewer images than latents.
+    arrays = CheckedArrays(content, stored_by_rows=_FINGERPRINT in content.ignored)
     arrays.notes += _notes_on_ignored(content.ignored)
-    file = _codes_file(arrays)
+    file = _codes_file(arrays, content.hint)
     if file is None:
         likely_typos = [note for note in arrays.notes if "did you mean" in note]
         raise CodesFileError(source, [*arrays.problems, *likely_typos])
     return file
 
 
-def _codes_file(arrays: CheckedArrays) -> CodesFile | None:
-    """Return codes, factors and pixels, None if there is a problem."""
-    codes = _codes(arrays)
+def _codes_file(arrays: CheckedArrays, hint: str) -> CodesFile | None:
+    """Return codes, factors and pixels, None if there is a problem.
+
+    Args:
+        arrays: of the file.
+        hint: the advice if there are no codes.
+    """
+    codes = _codes(arrays, hint)
     factors = factors_of(arrays)
     images, reconstructions = arrays.pixels("images"), arrays.pixels("reconstructions")
     _check_same_shape(arrays, images, reconstructions)
     if codes is None or arrays.problems:
         return None
-    return CodesFile(codes, factors, images, reconstructions, tuple(arrays.notes))
+    return CodesFile(codes, factors, images, reconstructions, capped(arrays.notes, "notes"))
 
 
 def _check_same_shape(
@@ -136,7 +148,7 @@ def _check_same_shape(
         arrays.add_problem("reconstructions", rule)
 
 
-def _codes(arrays: CheckedArrays) -> Codes | None:
+def _codes(arrays: CheckedArrays, hint: str) -> Codes | None:
     """Return the codes, None if there is a problem.
 
     They are a mean with or without spread, or samples, or discrete codes alone.
@@ -155,7 +167,7 @@ def _codes(arrays: CheckedArrays) -> Codes | None:
             arrays.add_problem(spread_key, f"needs mean beside it, got only {samples_key}")
     discrete = arrays.whole_numbers("discrete") if "discrete" in arrays else None
     if mean_key is None and samples_key is None:
-        mean = _mean_of_discrete(arrays, discrete, spread_key)
+        mean = _mean_of_discrete(arrays, discrete, spread_key, hint)
     logvar: Array | None = None
     if mean_key is not None and spread_key is not None:
         logvar = _logvar(arrays, spread_key, mean, mean_key)
@@ -170,14 +182,16 @@ def _codes(arrays: CheckedArrays) -> Codes | None:
 
 
 def _mean_of_discrete(
-    arrays: CheckedArrays, discrete: Array | None, spread_key: str | None
+    arrays: CheckedArrays, discrete: Array | None, spread_key: str | None, hint: str
 ) -> Array | None:
     """Return the empty mean (N, 0) of discrete codes alone, None if there is a problem."""
     if arrays.failed({*MEAN, *SAMPLES, "discrete"}):
         return None
     if "discrete" not in arrays:
         keys = ", ".join(arrays.keys()) or "none of the known keys"
-        arrays.add_problem("mean", f"(or samples, or discrete) is missing; the file has {keys}")
+        arrays.add_problem(
+            "mean", f"(or samples, or discrete) is missing; the file has {keys}{hint}"
+        )
         return None
     if spread_key is not None:
         arrays.add_problem(spread_key, "needs mean beside it")
@@ -204,12 +218,20 @@ def _logvar(arrays: CheckedArrays, key: str, mean: Array | None, mean_key: str) 
 
 
 def _notes_on_ignored(keys: Sequence[str]) -> list[str]:
-    """Return a note on each key that is not known, with the nearest known one."""
+    """Return a note on each key that is not known, with the nearest known one.
+
+    Many keys without a near one share a note.
+    """
     notes: list[str] = []
+    without_hint: list[str] = []
     for key in keys:
-        if key in _IGNORED_SILENTLY:
+        if key == _FINGERPRINT:
             continue
         near = nearest(key, KEYS, cutoff=0.7)
-        hint = f"; did you mean {near}?" if near else ""
-        notes.append(f"{key} is ignored{hint}")
-    return notes
+        if near:
+            notes.append(f"{key} is ignored; did you mean {near}?")
+        else:
+            without_hint.append(key)
+    if len(without_hint) > _MOST_IGNORED:
+        return [*notes, f"{listed(without_hint)} are ignored"]
+    return [*notes, *(f"{key} is ignored" for key in without_hint)]

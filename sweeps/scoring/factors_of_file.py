@@ -9,41 +9,51 @@ import numpy as np
 from metrics import Factors
 from sweeps.scoring.checked_arrays import CheckedArrays, describe
 from sweeps.scoring.file_formats import Array
+from vae_core.data.own_files.columns import to_levels
+from vae_core.data.own_files.words import listed
 
 
 def factors_of(arrays: CheckedArrays) -> Factors | None:
     """Return the factors of a file, None if it has none or if there is a problem.
 
     With `factor_sizes`, levels must be whole numbers in [0, size). Without, the levels of each
-    factor are numbered from 0 in their order.
+    factor are numbered from 0 in the order of their values, by the rule for all files of a user.
     """
     if "factors" not in arrays:
         for key in ("factor_names", "factor_sizes", "weights"):
             if key in arrays and not arrays.failed(["factors"]):
                 arrays.add_problem(key, "needs factors beside it")
         return None
-    matrix = arrays.unchecked("factors")
-    names = _names(arrays, matrix.shape[1]) if matrix.ndim == 2 else None
-    has_sizes = "factor_sizes" in arrays
-    levels = arrays.levels("factors", names or (), allow_fractions=not has_sizes)
+    names = _names(arrays)
+    sizes: list[int] | None = None
+    if "factor_sizes" in arrays:
+        levels = arrays.whole_levels("factors", names or ())
+        columns = None if levels is None else list(levels.T)
+    else:
+        columns = arrays.factor_values("factors")
     weights = _weights(arrays) if "weights" in arrays else None
-    if levels is None or names is None:
+    if columns is None or names is None:
         return None
-    if has_sizes:
+    if "factor_sizes" in arrays:
         sizes = _sizes(arrays, names)
         if sizes is None:
             return None
-        _check_levels(arrays, levels, names, sizes)
-        columns = [levels[:, k] for k in range(len(names))]
+        _check_levels(arrays, columns, names, sizes)
     else:
-        columns, sizes = _numbered(arrays, levels, names)
+        columns, sizes = _numbered(arrays, columns, names)
     if arrays.problems:
         return None
     return Factors(np.stack(columns, axis=1), tuple(names), tuple(sizes), weights)
 
 
-def _names(arrays: CheckedArrays, count: int) -> list[str] | None:
+def _names(arrays: CheckedArrays) -> list[str] | None:
     """Return the names of the factors, `factor_0`, `factor_1`, … if the file does not name them."""
+    if arrays.factor_columns:
+        return list(arrays.factor_columns)
+    matrix = arrays.unchecked("factors")
+    if matrix.ndim != 2 or arrays.seems_transposed(matrix):
+        return None  # the problem of the matrix is reported, and its number of columns is unknown
+    count = matrix.shape[1]
     if "factor_names" not in arrays:
         if arrays.failed(["factor_names"]):
             return None
@@ -58,7 +68,7 @@ def _names(arrays: CheckedArrays, count: int) -> list[str] | None:
     names = [str(name) for name in array]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
-        rule = f"must not repeat a name, got {', '.join(doubled)} more than once"
+        rule = f"must not repeat a name, got {listed(doubled)} more than once"
         arrays.add_problem("factor_names", rule)
         return None
     return names
@@ -73,7 +83,7 @@ def _sizes(arrays: CheckedArrays, names: Sequence[str]) -> list[int] | None:
         return None
     sizes = [int(size) for size in array]
     if min(sizes, default=1) < 1:
-        arrays.add_problem("factor_sizes", f"{rule}, got {', '.join(map(str, sizes))}")
+        arrays.add_problem("factor_sizes", f"{rule}, got {listed(map(str, sizes))}")
         return None
     return sizes
 
@@ -96,11 +106,11 @@ def _weights(arrays: CheckedArrays) -> Array | None:
 
 
 def _check_levels(
-    arrays: CheckedArrays, levels: Array, names: Sequence[str], sizes: Sequence[int]
+    arrays: CheckedArrays, columns: Sequence[Array], names: Sequence[str], sizes: Sequence[int]
 ) -> None:
     """Add a problem for each factor with a level outside [0, size)."""
     for k, name in enumerate(names):
-        column, size = levels[:, k], sizes[k]
+        column, size = columns[k], sizes[k]
         if len(column) and (column.min() < 0 or column.max() >= size):
             got = f"got {int(column.min())} to {int(column.max())}"
             remedy = "number levels from 0, or leave factor_sizes out and they are ranked"
@@ -108,30 +118,36 @@ def _check_levels(
 
 
 def _numbered(
-    arrays: CheckedArrays, levels: Array, names: Sequence[str]
+    arrays: CheckedArrays, columns: Sequence[Array], names: Sequence[str]
 ) -> tuple[list[Array], list[int]]:
     """Return each factor's levels numbered from 0 in their order, and how many levels it has."""
-    columns: list[Array] = []
+    numbers: list[Array] = []
     sizes: list[int] = []
-    for k, name in enumerate(names):
-        column = levels[:, k]
-        values, ranks = np.unique(column, return_inverse=True)
-        if not np.array_equal(values, np.arange(len(values))):
-            numbers = f"numbered 0 to {len(values) - 1}"
-            arrays.notes.append(f"factor {name!r}: levels {_shortened(values)} are {numbers}")
-        if len(column) > 2 and len(values) > len(column) / 2:
-            advice = "bin it, or its scores say little"
+    for name, column in zip(names, columns, strict=True):
+        try:
+            levels = to_levels(column)
+        except ValueError as error:
+            arrays.add_problem("factors", f"{name!r} {error}")
+            continue
+        if not _are_numbers_from_0(levels.values):
+            renumbered = f"numbered 0 to {len(levels.values) - 1}"
             arrays.notes.append(
-                f"factor {name!r}: {len(values)} levels in {len(column)} rows; {advice}"
+                f"factor {name!r}: levels {_shortened(levels.values)} are {renumbered}"
             )
-        columns.append(ranks.astype(np.int64).reshape(-1))
-        sizes.append(max(len(values), 1))
-    return columns, sizes
+        arrays.notes += [f"factor {name!r}: {note}" for note in levels.notes]
+        numbers.append(levels.numbers)
+        sizes.append(len(levels.values))
+    return numbers, sizes
+
+
+def _are_numbers_from_0(values: Array) -> bool:
+    """Return whether the sorted values are 0, 1, 2, …."""
+    return values.dtype.kind in "biuf" and np.array_equal(values, np.arange(len(values)))
 
 
 def _shortened(values: Array) -> str:
     """Return "1, 2, 5"; of more than six values the first three and the last."""
-    texts = [f"{value:g}" for value in values]
+    texts = [f"{value:g}" if values.dtype.kind in "iuf" else str(value) for value in values]
     if len(texts) > 6:
         texts = [*texts[:3], "…", texts[-1]]
     return ", ".join(texts)

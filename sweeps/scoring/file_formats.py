@@ -1,4 +1,4 @@
-"""Arrays by key from npz, HDF5 and Parquet files; a pickle is never loaded.
+"""Arrays by key from npz, HDF5, Parquet and CSV files; a pickle is never loaded.
 
 The libraries do not document which errors a damaged file makes them raise (zip, zlib, header and
 memory errors, …): hence `except Exception` wherever one of them reads.
@@ -6,12 +6,18 @@ memory errors, …): hence `except Exception` wherever one of them reads.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from vae_core.data.own_files import tables
+from vae_core.data.own_files.factor_choice import is_index
+from vae_core.data.own_files.tables import Table
 
 Array = NDArray[Any]
 
@@ -19,13 +25,19 @@ _NUMBERED = re.compile(r"(.+)_(0|[1-9][0-9]*)")
 _OBJECTS = "holds Python objects (a pickle), which are never loaded; store plain numbers"
 
 
-class Content(NamedTuple):
+@dataclass(frozen=True)
+class Content:
     """The wanted keys of a file with their arrays, its other keys, and what could not be read."""
 
-    arrays: dict[str, Array]
-    ignored: list[str]  # keys that were not wanted
-    problems: list[str]  # each begins with the key, in Parquet with the column
-    failed: set[str]  # the keys that the problems are about
+    arrays: dict[str, Array] = field(default_factory=dict[str, Array])
+    # The factors of a table, by name: columns of different kinds, so no matrix.
+    factor_columns: dict[str, Array] = field(default_factory=dict[str, Array])
+    ignored: list[str] = field(default_factory=list[str])  # keys that were not wanted
+    # Each begins with the key, in a table with the column.
+    problems: list[str] = field(default_factory=list[str])
+    failed: set[str] = field(default_factory=set[str])  # the keys that the problems are about
+    notes: list[str] = field(default_factory=list[str])  # how the file was read
+    hint: str = ""  # the advice if no wanted key is there
 
     def add_problem(self, key: str, rule: str, *, column: str = "") -> None:
         """Add a problem of a key, or of a column that belongs to the key."""
@@ -43,7 +55,7 @@ def npz(stream: BinaryIO, wanted: Sequence[str]) -> Content:
     Raises:
         Unreadable: it is not an .npz file, or it is damaged.
     """
-    content = Content({}, [], [], set())
+    content = Content()
     try:
         file = np.load(stream, allow_pickle=False)
     except Exception as error:
@@ -79,7 +91,7 @@ def hdf5(stream: BinaryIO, wanted: Sequence[str]) -> Content:
     """
     import h5py
 
-    content = Content({}, [], [], set())
+    content = Content()
     try:
         with h5py.File(stream, "r") as file:
             for key in map(str, file):
@@ -111,93 +123,96 @@ def _hdf5_array(item: Any) -> Array:
 
 
 class _Role(NamedTuple):
-    """What a column of a Parquet file holds."""
+    """What a column of a table holds."""
 
     key: str
-    part: (
-        str  # the number of the column in a matrix, the name of a factor, or "" for all of the key
-    )
+    # The number of the column in a matrix, the name of a factor, or "" for all of the key.
+    part: str
 
 
-def parquet(stream: BinaryIO, wanted: Sequence[str]) -> Content:
-    """Return the wanted columns of a Parquet file, joined to one array per key.
+def table(stream: BinaryIO, wanted: Sequence[str], *, suffix: str) -> Content:
+    """Return the wanted columns of a table, Parquet or CSV, joined to one array per key.
 
     `sweeps.scoring.codes_file` describes how columns are named.
 
     Raises:
-        Unreadable: it is not a Parquet file, it is damaged, or two columns have the same name.
+        Unreadable: it is not such a table, it is damaged, or two columns have the same name.
     """
-    from pyarrow import parquet
-
-    content = Content({}, [], [], set())
     try:
-        file = parquet.ParquetFile(stream)
-        names = list(file.schema_arrow.names)
+        columns = tables.read_table(
+            stream.read(), suffix, lambda name: _role(name, wanted) is not None
+        )
+    except ValueError as error:
+        raise Unreadable(_first_line(error)) from error
     except Exception as error:
-        reason = _first_line(error)
-        raise Unreadable(f"is not a Parquet file, or is damaged ({reason})") from error
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if doubled:
-        raise Unreadable(f"has more than one column named {', '.join(doubled)}")
-    roles = _roles(names, wanted)
-    for name in names:
-        if name not in roles and not name.startswith("__"):
+        kind = "a Parquet file" if suffix == ".parquet" else "CSV"
+        raise Unreadable(f"is not {kind}, or is damaged ({_first_line(error)})") from error
+    content = Content(notes=list(columns.notes), hint=columns.hint)
+    roles: dict[str, _Role] = {}
+    for name in columns.names:
+        role = _role(name, wanted)
+        if role is not None:
+            roles[name] = role
+        elif not is_index(name):
             content.ignored.append(name)
-    columns: dict[str, Array] = {}
-    try:
-        table = file.read(columns=list(roles))
-    except Exception as error:
-        raise Unreadable(f"cannot be read ({_first_line(error)})") from error
+    arrays: dict[str, Array] = {}
     for name, role in roles.items():
         try:
-            columns[name] = _column(table[name])
+            arrays[name], notes = _column(columns, name, role)
         except Exception as error:
             content.add_problem(role.key, _first_line(error), column=name)
+        else:
+            content.notes.extend(f"{name} {note}" for note in notes)
     for key in dict.fromkeys(role.key for role in roles.values()):
-        _join_columns(key, columns, roles, content)
+        _join_columns(key, arrays, roles, content)
     return content
 
 
-def _roles(names: Sequence[str], wanted: Sequence[str]) -> dict[str, _Role]:
-    """Return the role of each wanted column, by the column's name."""
-    roles: dict[str, _Role] = {}
-    for name in names:
-        numbered = _NUMBERED.fullmatch(name)
-        if name.startswith("factor_"):
-            roles[name] = _Role("factors", name.removeprefix("factor_"))
-        elif name in wanted:
-            roles[name] = _Role(name, "")
-        elif numbered and numbered[1] in wanted:
-            roles[name] = _Role(numbered[1], numbered[2])
-    return roles
+def _role(name: str, wanted: Sequence[str]) -> _Role | None:
+    """Return the role of a column, None if it is not wanted."""
+    numbered = _NUMBERED.fullmatch(name)
+    if name.startswith("factor_"):
+        return _Role("factors", name.removeprefix("factor_"))
+    if name in wanted:
+        return _Role(name, "")
+    if numbered and numbered[1] in wanted:
+        return _Role(numbered[1], numbered[2])
+    return None
 
 
-def _column(column: Any) -> Array:
-    """Return a column as an array: one axis for numbers, two axes for lists of numbers.
+def _column(columns: Table, name: str, role: _Role) -> tuple[Array, list[str]]:
+    """Return a column with one axis, or two if it has lists of numbers, and notes on it.
 
     Raises:
-        ValueError: the column holds something else, lists of several lengths, or null.
+        ValueError: the column holds something else, lists of several lengths, or no value in a row.
     """
-    import pyarrow as pa
-    from pyarrow import compute
+    if role.key == "factors" and role.part:
+        return columns.values(name)
+    lists = columns.lists(name)
+    if lists is not None:
+        return lists, []
+    if not role.part and role.key != "weights":
+        numbered = "factor_NAME" if role.key == "factors" else f"{role.key}_0"
+        raise ValueError(f"must hold lists, or be columns with one number each: {numbered}, …")
+    values, notes = columns.values(name)
+    if values.dtype.kind not in "biuf":
+        texts = [str(value) for value in values.tolist()]
+        raise ValueError(f"must hold numbers, got {_kind(values)} such as {_first_text(texts)!r}")
+    return values, notes
 
-    pc: Any = compute  # its functions are created at import, so no type checker knows them
-    kind = column.type
-    if column.null_count:
-        raise ValueError(f"has no value in {column.null_count} of {len(column)} rows")
-    if pa.types.is_dictionary(kind):
-        column, kind = column.cast(kind.value_type), kind.value_type
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
-        lengths = pc.unique(pc.list_value_length(column)).to_pylist()
-        if len(lengths) > 1:
-            raise ValueError(
-                f"must hold lists of one length, got from {min(lengths)} to {max(lengths)}"
-            )
-        flat = _column(pa.chunked_array([pc.list_flatten(column).combine_chunks()]))
-        return flat.reshape(len(column), lengths[0] if lengths else 0)
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-        raise ValueError(f"must hold numbers, got {kind}")
-    return column.to_numpy()
+
+def _kind(values: Array) -> str:
+    return "text" if values.dtype.kind == "U" else "times"
+
+
+def _first_text(texts: Sequence[str]) -> str:
+    """Return the first text that is no number, or the first one."""
+    for text in texts:
+        try:
+            float(text)
+        except ValueError:
+            return text
+    return texts[0]
 
 
 def _join_columns(
@@ -217,19 +232,19 @@ def _join_columns(
     if key in parts:
         content.arrays[key] = columns[key]
         if len(parts) > 1:
-            rule = "occurs twice, as a column of lists and as numbered columns; keep one of them"
+            rule = "occurs twice, as a column of lists and as several columns; keep one of them"
             content.add_problem(key, rule)
         return
-    names = list(parts)
     if key == "factors":
-        content.arrays["factor_names"] = np.array(list(parts.values()))
-    else:
-        names = [f"{key}_{j}" for j in range(len(parts))]
-        absent = [name for name in names if name not in parts]
-        if absent:
-            rule = f"is missing: columns of {key} are numbered from 0 without a gap"
-            content.add_problem(key, rule, column=absent[0])
-            return
+        for name, factor in parts.items():
+            content.factor_columns[factor] = columns[name]
+        return
+    names = [f"{key}_{j}" for j in range(len(parts))]
+    absent = [name for name in names if name not in parts]
+    if absent:
+        rule = f"is missing: columns of {key} are numbered from 0 without a gap"
+        content.add_problem(key, rule, column=absent[0])
+        return
     nested = [name for name in names if columns[name].ndim != 1]
     if nested:
         content.add_problem(key, "must hold one number per row, got lists", column=nested[0])
@@ -245,4 +260,9 @@ def _first_line(error: Exception) -> str:
 
 
 Reader = Callable[[BinaryIO, Sequence[str]], Content]
-READERS: dict[str, Reader] = {".npz": npz, ".h5": hdf5, ".hdf5": hdf5, ".parquet": parquet}
+READERS: dict[str, Reader] = {
+    ".npz": npz,
+    ".h5": hdf5,
+    ".hdf5": hdf5,
+    **{suffix: functools.partial(table, suffix=suffix) for suffix in tables.TABLE_SUFFIXES},
+}

@@ -247,6 +247,45 @@ def entry(scored: Scored) -> dict[str, Any]:
     }
 
 
+def reference_problem(
+    value: float | None, chance: float | None, ceiling: float | None, *, better: str
+) -> str:
+    """Return what is wrong with factors whose chance lies beyond their ceiling, "" if nothing is.
+
+    Codes without information then score better than the factors themselves. No codes can do that,
+    so the factors, or the order of the rows, are not what they should be.
+
+    Args:
+        value: the score.
+        chance: the score of codes without information; None if it was not computed.
+        ceiling: the score of the factors themselves; None if it was not computed.
+        better: "max" or "min": which end of the range of the metric is better.
+    """
+    if chance is None or ceiling is None or better not in ("max", "min"):
+        return ""
+    distance = chance - ceiling if better == "max" else ceiling - chance
+    if not distance > 1e-9:  # false for NaN, too; sums in another order differ by less
+        return ""
+    got = "" if value is None else f" (the score is {value:.3g})"
+    return (
+        f"chance {chance:.3g} is better than the ceiling {ceiling:.3g}{got}, so the score says "
+        "nothing: the factors or the rows are probably wrong, such as ids, measured values that "
+        "are not binned, or too few rows per level"
+    )
+
+
+def reference_notes(entries: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the problem of each entry's chance and ceiling, with the metrics that have it."""
+    notes: list[str] = []
+    for row in entries:
+        problem = reference_problem(
+            row["value"], row["chance"], row["ceiling"], better=row["better"]
+        )
+        if problem:
+            notes.append(f"{row['metric']}: {problem}")
+    return notes
+
+
 def parquet_bytes(entries: Sequence[Mapping[str, Any]]) -> bytes:
     """Return entries as a Parquet file with one row per metric.
 

@@ -168,7 +168,8 @@ def _read_data(
         missing_file = data.missing() if files else None
         if missing_file is None:
             return data, data.outline()
-        problems.add(("data", "path"), f"data.{missing_file}")  # "path must …"
+        option = missing_file.partition(" ")[0]  # of "path must …", or "table must …"
+        problems.add(("data", option), f"data.{missing_file}")
     except (ValueError, OSError) as error:
         problems.add(("data",), f"data: {error}")
     return None, None

@@ -11,6 +11,7 @@ from typing import Any
 
 import h5py
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from pyarrow import parquet
 
@@ -69,12 +70,36 @@ def table(path: Path, **content: Any) -> Path:
     return path
 
 
+def csv(
+    path: Path, *, sep: str = ",", decimal: str = ".", index: bool = False, **content: Any
+) -> Path:
+    """Write a CSV file and return its path."""
+    exact = {
+        name: np.asarray(values, np.float64) if np.asarray(values).dtype.kind == "f" else values
+        for name, values in content.items()
+    }
+    encoding = "utf-16" if index else "utf-8"
+    pd.DataFrame(exact).to_csv(path, sep=sep, decimal=decimal, index=index, encoding=encoding)
+    return path
+
+
 WRITERS: dict[str, Callable[[Path], Path]] = {
     "npz": lambda folder: npz(folder / "codes.npz", **arrays()),
     "h5": lambda folder: hdf5(folder / "codes.h5", **arrays()),
     "hdf5": lambda folder: hdf5(folder / "codes.hdf5", **arrays()),
     "parquet": lambda folder: table(folder / "codes.parquet", **columns(arrays())),
 }
+
+
+TEXT_WRITERS: dict[str, Callable[[Path], Path]] = {
+    "csv": lambda folder: csv(folder / "codes.csv", **columns(arrays())),
+    "tsv": lambda folder: csv(folder / "codes.TSV", sep="\t", **columns(arrays())),
+    "csv of Europe": lambda folder: csv(
+        folder / "codes.csv", sep=";", decimal=",", **columns(arrays())
+    ),
+    "csv with the index": lambda folder: csv(folder / "x.csv", index=True, **columns(arrays())),
+}
+"""Formats whose numbers are read as float64."""
 
 
 class Bomb:
@@ -106,6 +131,11 @@ def _text(path: Path, text: str = "") -> Path:
     return path
 
 
+def _bytes(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
 def _with(key: str, index: Any, value: Any) -> dict[str, Any]:
     changed = arrays()
     changed[key] = changed[key].astype(np.float64)
@@ -125,11 +155,65 @@ _GOOD = columns(arrays())
 _WITH_NULL = [None, *range(1, N)]
 BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     "no such file": (lambda folder: folder / "none.npz", "cannot be read: No such file"),
-    "folder": (lambda folder: folder, "must end in .npz, .h5, .hdf5, .parquet, got no ending"),
+    "folder": (
+        lambda folder: folder,
+        "must end in .npz, .h5, .hdf5, .csv, .tsv, .parquet, got no ending",
+    ),
     "folder.npz": (lambda folder: (folder / "x.npz").mkdir() or folder / "x.npz", "is a folder"),
     "ending": (
-        lambda folder: _text(folder / "x.csv", "1,2"),
-        "must end in .npz, .h5, .hdf5, .parquet, got .csv",
+        lambda folder: _text(folder / "x.yaml", "1,2"),
+        "must end in .npz, .h5, .hdf5, .csv, .tsv, .parquet, got .yaml",
+    ),
+    "csv without a header": (
+        lambda folder: _text(folder / "x.csv", "0.5,1,2\n0.25,3,4\n"),
+        "mean (or samples, or discrete) is missing; the file has none of the known keys; "
+        "the first line (0.5, 1, 2) seems to hold values",
+    ),
+    "csv of Latin-1": (
+        lambda folder: _bytes(folder / "x.csv", "mean_0,factor_é\n1,2\n".encode("latin-1")),
+        "must be UTF-8, got byte 0xe9 in line 1",
+    ),
+    "csv of text": (
+        lambda folder: _text(folder / "x.csv", "mean_0,mean_1\n1,2\nabc,3\n"),
+        "mean_0 must hold numbers, got text such as 'abc'",
+    ),
+    "csv with a gap": (
+        lambda folder: _text(folder / "x.csv", "mean_0,factor_a\n1,2\n,3\n"),
+        "mean_0 must have a value in every row, got none in 1 of 2 rows, first in row 1",
+    ),
+    "csv of one column": (
+        lambda folder: _text(folder / "x.csv", "mean,factor_a\n1,2\n2,3\n"),
+        "mean must hold lists, or be columns with one number each: mean_0, …",
+    ),
+    "names of rows": (
+        lambda folder: csv(
+            folder / "x.csv", **{**_GOOD, "factor_name": [f"image {k}" for k in range(N)]}
+        ),
+        "factors 'name' must be levels, got another text in each of 60 rows",
+    ),
+    "times": (
+        lambda folder: csv(
+            folder / "x.csv", **{**_GOOD, "factor_time": pd.date_range("2020-01-01", periods=N)}
+        ),
+        "factors 'time' must be levels, got 60 times in 60 rows; bin a continuous factor",
+    ),
+    "text beside sizes": (
+        _npz_of(arrays(factors=FACTORS.astype(str))),
+        "factors must be whole numbers beside factor_sizes, got text; leave factor_sizes out",
+    ),
+    "mean of Julia": (
+        lambda folder: hdf5(folder / "x.h5", **arrays(mean=arrays()["mean"].T, logvar=None)),
+        "mean must have at least as many rows (images) as latents, got shape (3, 60); "
+        "the first axis counts images, but Julia and MATLAB write",
+    ),
+    "factors of Julia": (
+        lambda folder: hdf5(folder / "x.h5", **arrays(factors=FACTORS.T)),
+        "factors must have at least as many rows (images) as factors, got shape (2, 60); "
+        "the first axis counts images",
+    ),
+    "images of Julia": (
+        _npz_of(arrays(images=np.ones((4, 4, N)))),
+        "images has 4 rows but mean has 60; the first axis counts images, but Julia",
     ),
     "empty": (lambda folder: _text(folder / "x.npz"), "is empty"),
     "npz text": (
@@ -283,11 +367,15 @@ BAD: dict[str, tuple[Callable[[Path], Path], str]] = {
     ),
     "parquet null": (
         _table_of({**_GOOD, "mean_2": _WITH_NULL}),
-        "mean_2 has no value in 1 of 60 rows",
+        "mean_2 must have a value in every row, got none in 1 of 60 rows, first in row 0",
     ),
     "parquet text column": (
-        _table_of({**_GOOD, "factor_scale": ["a"] * N}),
-        "factor_scale must hold numbers",
+        _table_of({**_GOOD, "mean_2": ["a"] * N}),
+        "mean_2 must hold numbers, got text such as 'a'",
+    ),
+    "parquet struct": (
+        _table_of({**_GOOD, "factor_scale": [{"x": 1}] * N}),
+        "factor_scale must hold numbers or text, got struct<x: int64>",
     ),
     "parquet ragged": (
         _table_of({"mean": [[1.0, 2.0]] * 59 + [[1.0]], "factor_shape": FACTORS[:, 0]}),

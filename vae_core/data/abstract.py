@@ -40,7 +40,10 @@ class AbstractDataset(abc.ABC):
 
     @abc.abstractmethod
     def missing(self, cache: Path | None = None) -> str | None:
-        """Return "path must …" with the remedy if a needed file does not exist; else None."""
+        """Return the option that leads to a file that does not exist, rule and remedy; else None.
+
+        For example "path must …": the message begins with the name of the option.
+        """
 
     @abc.abstractmethod
     def cache_file(self, cache: Path) -> Path | None:
@@ -60,6 +63,14 @@ class AbstractDataset(abc.ABC):
         Raises:
             ValueError: a file is missing, truncated, altered or of another layout.
         """
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what is no problem of the files, but worth knowing: columns that are left out.
+
+        Raises:
+            ValueError: as `outline`.
+        """
+        return ()
 
     def require_files(self, cache: Path | None = None) -> None:
         """Raise ValueError if a file that loading needs is missing."""

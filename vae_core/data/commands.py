@@ -55,7 +55,8 @@ def info(dataset: AbstractDataset, cache: Path | None = None) -> dict[str, Any]:
         per image: no Bernoulli reconstruction is below it; None if it is not known without reading
         images), factors (name -> levels), cache (folder), file (of this set; None if
         the cache does not keep it), prepared (whether that file exists), missing (rule and remedy
-        for a missing file; else None), files (path and bytes of every prepared set).
+        for a missing file; else None), notes (what is worth knowing about the files), files (path
+        and bytes of every prepared set).
 
     Raises:
         ValueError: the sizes of this set are in a file that is missing or cannot be read.
@@ -75,6 +76,7 @@ def info(dataset: AbstractDataset, cache: Path | None = None) -> dict[str, Any]:
         "file": None if path is None else str(path),
         "prepared": path is not None and path.exists(),
         "missing": missing,
+        "notes": [] if missing else list(dataset.notes()),
         "files": [{"path": str(file), "bytes": file.stat().st_size} for file in _prepared(folder)],
     }
 

@@ -24,6 +24,7 @@ from metrics import Codes, Factors, Inputs, Metric, Score, progress
 from metrics.registry import METRICS
 from sweeps.cli.app import app
 from sweeps.console import progress_bar
+from sweeps.scoring.score_codes import reference_problem
 
 
 def score(*arguments: str | Path) -> Result:
@@ -244,6 +245,39 @@ def test_notes_go_to_stderr_and_into_the_json(tmp_path: Path) -> None:
     result = score("--codes", path)
     assert "note: no mean: samples are scored as deterministic codes" in result.stderr
     assert len(answered("--codes", path)["notes"]) == 2
+
+
+def test_a_chance_above_the_ceiling_is_reported_as_wrong_factors(tmp_path: Path) -> None:
+    # one factor with another level in every row: random codes look modular, the factors do not
+    factors = np.stack([FACTORS[:, 0], np.arange(N)], axis=1)
+    path = npz(tmp_path / "codes.npz", **arrays(factors=factors, factor_sizes=None))
+    answer = answered("--codes", path, "--metrics", "modularity")
+    (row,) = answer["scores"]
+    assert row["chance"] > row["ceiling"]
+    message = f"modularity: chance {row['chance']:.3g} is better than the ceiling"
+    assert answer["notes"][-1].startswith(message)
+    assert f"note: {message}" in score("--codes", path, "--metrics", "modularity").stderr
+
+
+@pytest.mark.parametrize(
+    ("chance", "ceiling", "better", "wrong"),
+    [
+        (0.6, 0.5, "max", True),
+        (0.5, 0.5, "max", False),
+        (0.1, 0.5, "max", False),
+        (0.6, 0.5, "min", False),
+        (0.4, 0.5, "min", True),
+        (0.6, 0.5, "none", False),
+        (None, 0.5, "max", False),
+        (0.5, None, "max", False),
+        (math.nan, 0.5, "max", False),
+    ],
+)
+def test_chance_must_not_be_better_than_the_ceiling(
+    chance: float | None, ceiling: float | None, better: str, wrong: bool
+) -> None:
+    assert bool(reference_problem(0.3, chance, ceiling, better=better)) == wrong
+    assert bool(reference_problem(None, chance, ceiling, better=better)) == wrong
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+import pickle
+import textwrap
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
-from codes_files import BAD, FACTORS, WRITERS, N, arrays, bombed, columns, npz, table
+import torch
+from codes_files import (
+    BAD,
+    FACTORS,
+    TEXT_WRITERS,
+    WRITERS,
+    N,
+    arrays,
+    bombed,
+    columns,
+    csv,
+    hdf5,
+    npz,
+    table,
+)
 
 from sweeps.driver.artifacts import final_artifacts
 from sweeps.scoring.codes_file import CodesFile, CodesFileError, read
@@ -32,6 +49,117 @@ def test_every_format_gives_the_same_codes_and_factors(kind: str, tmp_path: Path
         (3, 4),
         (),
     )
+
+
+@pytest.mark.parametrize("kind", TEXT_WRITERS)
+def test_every_text_gives_the_same_codes_and_factors(kind: str, tmp_path: Path) -> None:
+    file, written = read(TEXT_WRITERS[kind](tmp_path)), arrays()
+    assert file.factors is not None
+    np.testing.assert_array_equal(file.codes.mean, written["mean"])
+    np.testing.assert_array_equal(file.codes.logvar, written["logvar"])
+    np.testing.assert_array_equal(file.factors.values, FACTORS)
+    assert (file.factors.names, file.factors.sizes) == (("shape", "scale"), (3, 4))
+    assert all("has decimal commas" in note for note in file.notes)
+
+
+SHAPES = np.array(["square", "None", "heart"])[FACTORS[:, 0]]  # sorted: None, heart, square
+TENTHS = 0.1 * (FACTORS[:, 1] + 1)  # 0.1 * 3 is not 0.3
+TENTHS[::2] = TENTHS[::2].round(1)
+
+
+@pytest.mark.parametrize("kind", ["npz", "h5", "csv", "parquet", "categories"])
+def test_text_and_fractions_are_levels_in_every_format(kind: str, tmp_path: Path) -> None:
+    by_name: dict[str, Any] = {"factor_shape": SHAPES, "factor_scale": TENTHS}
+    matrices: dict[str, Any] = {
+        "factors": np.stack([SHAPES, TENTHS.astype(str)], axis=1),
+        "factor_names": np.array(["shape", "scale"]),
+    }
+    mean = arrays()["mean"]
+    means = {f"mean_{j}": column for j, column in enumerate(mean.T)}
+    categories = {**by_name, "factor_shape": pa.array(SHAPES).dictionary_encode()}
+    path = {
+        "npz": lambda: npz(tmp_path / "x.npz", mean=mean, **matrices),
+        "h5": lambda: hdf5(tmp_path / "x.h5", mean=mean, **matrices),
+        "csv": lambda: csv(tmp_path / "x.csv", **means, **by_name),
+        "parquet": lambda: table(tmp_path / "x.parquet", **means, **by_name),
+        "categories": lambda: table(tmp_path / "x.parquet", **means, **categories),
+    }[kind]()
+    file = read(path)
+    assert file.factors is not None
+    assert (file.factors.names, file.factors.sizes) == (("shape", "scale"), (3, 4))
+    np.testing.assert_array_equal(file.factors.values[:, 0], np.array([2, 0, 1])[FACTORS[:, 0]])
+    np.testing.assert_array_equal(file.factors.values[:, 1], FACTORS[:, 1])
+    assert file.notes == (
+        "factor 'shape': levels None, heart, square are numbered 0 to 2",
+        "factor 'shape': the text 'None' is a level; if it stands for a missing value, "
+        "leave its rows out",
+        "factor 'scale': levels 0.1, 0.2, 0.3, 0.4 are numbered 0 to 3",
+        "factor 'scale': values that differ only by rounding are one level: "
+        "0.3 and 0.30000000000000004",
+    )
+
+
+def test_many_notes_and_keys_are_counted(tmp_path: Path) -> None:
+    factors = np.tile(FACTORS[:, :1] * 7, (1, 25))
+    file = read_npz(
+        tmp_path,
+        **arrays(factors=factors, factor_names=None, factor_sizes=None),
+        **{f"key{k}": FACTORS for k in range(30)},
+        logvars=FACTORS,
+    )
+    assert file.notes[:2] == (
+        "logvars is ignored; did you mean logvar?",
+        "key0, key1, key2, key3, key4, key5, key6, key7, key8, key9, and 20 more are ignored",
+    )
+    # 25 notes on factors and these two, of which 20 are shown
+    assert (len(file.notes), file.notes[-1]) == (21, "… and 7 more notes")
+
+
+def test_many_problems_are_counted(tmp_path: Path) -> None:
+    factors = np.arange(N)[:, None] / 7 + np.arange(25)
+    with pytest.raises(CodesFileError) as raised:
+        read_npz(tmp_path, **arrays(factors=factors, factor_names=None, factor_sizes=None))
+    assert len(raised.value.problems) == 21
+    assert raised.value.problems[-1] == "… and 5 more problems"
+
+
+def test_the_codes_of_a_trial_may_have_fewer_images_than_latents(tmp_path: Path) -> None:
+    mean = np.arange(6.0).reshape(2, 3)
+    assert len(read_npz(tmp_path, mean=mean, fingerprint=np.array("x")).codes) == 2
+    with pytest.raises(CodesFileError, match="at least as many rows"):
+        read_npz(tmp_path, mean=mean)
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        (
+            "x.pt",
+            "    import numpy, torch; data = torch.load('{}.pt', map_location='cpu')\n"
+            "    numpy.savez('{}.npz', mean=data['mean'], factors=data['factors'])",
+        ),
+        (
+            "x.pkl",
+            "    import numpy, pickle; data = pickle.load(open('{}.pkl', 'rb'))\n"
+            "    numpy.savez('{}.npz', mean=data['mean'], factors=data['factors'])",
+        ),
+    ],
+)
+def test_a_file_of_another_format_is_refused_with_two_lines_that_convert_it(
+    name: str, remedy: str, tmp_path: Path
+) -> None:
+    written = {"mean": torch.arange(12.0).reshape(6, 2), "factors": torch.arange(6)[:, None] % 3}
+    path = tmp_path / name
+    if name.endswith(".pt"):
+        torch.save(written, path)
+    else:
+        path.write_bytes(pickle.dumps(written))
+    with pytest.raises(CodesFileError) as raised:
+        read(path)
+    _, _, snippet = str(raised.value).partition("convert it:\n")
+    assert snippet == remedy.replace("{}", str(tmp_path / "x"))
+    exec(textwrap.dedent(snippet))
+    assert read(tmp_path / "x.npz").codes.mean.tolist() == written["mean"].tolist()
 
 
 @pytest.mark.parametrize("name", BAD)

@@ -93,6 +93,52 @@ def test_float_factors_get_levels_by_their_sorted_values(tmp_path: Path) -> None
     assert factors.values[:, 0].tolist() == [1, 0, 1, 2, 0, 1]
 
 
+@pytest.mark.parametrize("suffix", [".npz", ".h5"])
+def test_text_gives_the_levels_of_its_values(suffix: str, tmp_path: Path) -> None:
+    texts = np.array([["red", "10"], ["blue", "9"], ["red", "0.5"]] * 2)
+    texts = texts.astype(object if suffix == ".h5" else "S")
+    factors = Arrays(path=write(tmp_path, suffix, images=BYTES, factors=texts)).load().factors
+    assert factors is not None
+    # blue before red; 0.5 before 9 before 10, which as text would be "0.5", "10", "9"
+    assert factors.values.tolist() == [[1, 2], [0, 1], [1, 0]] * 2
+
+
+@pytest.mark.parametrize("kind", [np.float16, np.float32, np.float64])
+def test_levels_do_not_depend_on_the_kind_of_float(kind: Any, tmp_path: Path) -> None:
+    factors = (FACTORS / 10).astype(kind)
+    data = Arrays(path=write(tmp_path, images=BYTES, factors=factors)).load()
+    assert data.factors is not None
+    np.testing.assert_array_equal(data.factors.values, FACTORS)
+
+
+def test_values_that_differ_by_rounding_are_one_level_with_a_note(tmp_path: Path) -> None:
+    column = np.array([0.3, 0.1 * 3, 0.2, 0.3, 0.2, np.float32(0.3)])
+    dataset = Arrays(path=write(tmp_path, images=BYTES, factors=column))
+    assert dataset.outline().factor_sizes == (2,)
+    (note,) = dataset.notes()
+    assert note.startswith("factor 'factor_0': values that differ only by rounding are one level")
+
+
+def test_a_number_for_every_row_gets_a_note(tmp_path: Path) -> None:
+    dataset = Arrays(path=write(tmp_path, images=BYTES, factors=np.arange(6)))
+    assert dataset.notes() == (
+        "factor 'factor_0': 6 levels in 6 rows; bin it, or its scores say little",
+    )
+
+
+def test_images_that_may_be_transposed_get_a_note(tmp_path: Path) -> None:
+    (note,) = Arrays(path=write(tmp_path, images=np.zeros((4, 4, 9), np.uint8))).notes()
+    assert note.startswith("'images' of shape (4, 4, 9) is read as 4 images of 4 x 9 pixels")
+    assert Arrays(path=write(tmp_path, images=np.zeros((9, 4, 4), np.uint8))).notes() == ()
+    as_it_is = write(tmp_path, images=np.zeros((4, 1, 4, 40), np.uint8))
+    assert Arrays(path=as_it_is).load().shape == (1, 4, 40)
+
+
+def test_capitals_in_an_ending_mean_the_same(tmp_path: Path) -> None:
+    path = Path(write(tmp_path, images=BYTES))
+    assert len(Arrays(path=str(path.rename(tmp_path / "DATA.NPZ"))).load()) == 6
+
+
 def test_arrays_in_fortran_order_give_the_same_data(tmp_path: Path) -> None:
     by_rows = Arrays(path=write(tmp_path, images=BYTES, factors=FACTORS)).load()
     fortran = {"images": np.asfortranarray(BYTES), "factors": np.asfortranarray(FACTORS)}
@@ -173,9 +219,65 @@ NAN = np.full((2, 4, 4), np.nan)
             "factor 'factor_0' must be finite, got nan in row 0",
         ),
         (
-            {"images": BYTES, "factors": FACTORS.astype(str)},
+            {"images": BYTES, "factors": FACTORS.astype(complex)},
             {},
-            "'factors' must be whole numbers or floats, got <U",
+            "'factors' must be numbers or text, got complex128",
+        ),
+        (
+            {"images": BYTES, "factors": np.array(["1", "NA", "2", "1", "2", "NA"])},
+            {},
+            "factor 'factor_0' must have a value in every row, got 'NA' in 2 of 6 rows",
+        ),
+        (
+            {"images": BYTES, "factors": np.stack([np.arange(6) / 7, np.arange(6) / 3], axis=1)},
+            {},
+            "factor 'factor_0' must be levels, got 6 numbers in 6 rows; bin a continuous factor "
+            "first, as in np.digitize(x, np.quantile(x, [0.25, 0.5, 0.75])), or leave it out; "
+            "factor 'factor_1' must be levels",
+        ),
+        (
+            {"images": BYTES[..., 0], "factors": FACTORS.T},
+            {},
+            "'factors' must have one row per image, got 2 rows and 6 images in 'images'; "
+            "factors of shape (2, 6) seem to be transposed: the first axis counts images, "
+            "but Julia and MATLAB write the axes in reverse order",
+        ),
+        (
+            {"images": BYTES[..., 0].T, "factors": FACTORS},
+            {},
+            "got 6 rows and 5 images in 'images'; images of shape (5, 4, 6) seem to be transposed",
+        ),
+        (
+            {"images": BYTES[..., 0].T, "factors": FACTORS.T},
+            {},
+            "both, of shapes (2, 6) and (5, 4, 6), seem to be transposed",
+        ),
+        (
+            {"images": BYTES.T},
+            {},
+            "'images' has shape (3, 5, 4, 6), which seems to be (channels, width, height, images)",
+        ),
+        (
+            {"images": np.moveaxis(BYTES, 0, -1)},
+            {},
+            "which seems to be (height, width, channels, images); the first axis counts images: "
+            "numpy.moveaxis(array, -1, 0)",
+        ),
+        (
+            {"images": np.zeros((4, 4, 40), np.uint8)},
+            {},
+            "which seems to be (width, height, images)",
+        ),
+        (
+            {"images": BYTES[:2], "factors": np.arange(6).reshape(2, 3)},
+            {},
+            "'factors' must have at least as many rows as factors, got shape (2, 3)",
+        ),
+        (
+            {"images": BYTES, **{f"key{k}": BYTES for k in range(20)}},
+            {"images": "imags"},
+            "did you mean 'images'? known: images, key0, key1, key2, key3, key4, key5, key6, key7, "
+            "key8, and 11 more",
         ),
     ],
 )
@@ -226,6 +328,12 @@ def test_a_truncated_file_is_refused(suffix: str, tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"path": "a.csv"}, "path must end in one of .npz, .h5, .hdf5, got 'a.csv'"),
+        (
+            {"path": "a.pt"},
+            "got 'a.pt'; convert it:\n"
+            "    import numpy, torch; data = torch.load('a.pt', map_location='cpu')\n"
+            "    numpy.savez('a.npz', images=data['images'], factors=data['factors'])",
+        ),
         ({"path": 3}, "path must be text, got 3"),
         (
             {"path": "a.npz", "factor_names": ("a", "a")},

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
+from PIL import Image
 from typer.testing import CliRunner, Result
 
 from sweeps.cli.app import app
@@ -103,6 +105,41 @@ def test_validate_says_how_to_get_a_missing_file(
     assert "data.path must lead to train-images-idx3-ubyte.gz" in result.output
     assert "`sweeps data download mnist`" in result.output
     assert "Traceback" not in result.output
+
+
+def test_validate_blames_the_option_that_names_a_missing_table(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    file = tmp_path / "x.yaml"
+    text = (
+        f"name: x\ndata:\n  name: images\n  path: {tmp_path}\n  table: {{table}}\n"
+        "network: {{name: mlp}}\ntrain: {{epochs: 1}}\nobjectives: [{{name: beta_vae}}]\n"
+    )
+    file.write_text(text.format(table=tmp_path / "gone.csv"))
+    refused = sweeps("validate", file)
+    assert refused.exit_code == 2
+    assert f"{file}:5: data.table must be a file, got " in refused.output
+    file.write_text(text.format(table="null"))
+    assert f"{file}:4: data.path must hold a table of factors" in sweeps("validate", file).output
+
+
+def test_columns_that_are_left_out_are_noted(tmp_path: Path) -> None:
+    for row in range(4):
+        Image.new("RGB", (4, 4), (row, 0, 0)).save(tmp_path / f"{row}.png")
+    pd.DataFrame({"file": [f"{row}.png" for row in range(4)], "x": [0, 1, 0, 1]}).to_csv(
+        tmp_path / "factors.csv"
+    )
+    described = printed("data", "info", "images", "--set", f"path={tmp_path}")
+    assert described["factors"] == {"x": 2}
+    (note,) = described["notes"]
+    assert note.startswith("the column without a name is left out")
+    shown = sweeps("data", "info", "images", "--set", f"path={tmp_path}")
+    assert f"note: {note}" in shown.stderr
+    file = tmp_path / "x.yaml"
+    file.write_text(
+        f"name: x\ndata: {{name: images, path: {tmp_path}}}\nnetwork: {{name: mlp}}\n"
+        "train: {epochs: 1, batch_size: 2}\nobjectives: [{name: beta_vae}]\n"
+    )
+    assert f"data: {note}" in printed("validate", file)["notes"]
 
 
 def test_verify_compares_original_files_with_their_checksums(

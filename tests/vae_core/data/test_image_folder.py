@@ -56,6 +56,69 @@ def test_parquet_and_csv_give_the_same_data(folder: Path) -> None:
     assert ImageFolder(path=str(folder)).load().fingerprint == from_csv.fingerprint
 
 
+def test_columns_that_are_no_factors_are_left_out_with_notes(folder: Path) -> None:
+    table = pd.DataFrame(ROWS).assign(id=[7, 8, 9], caption=["x", "y", "z"])
+    table.to_csv(folder / "factors.csv")  # with the index
+    dataset = ImageFolder(path=str(folder))
+    assert dataset.outline().factor_names == ("colour", "angle")
+    assert [note.partition(" is left out")[0] for note in dataset.notes()] == [
+        "the column without a name",
+        "column 'id'",
+        "column 'caption'",
+    ]
+    (folder / "factors.csv").unlink()
+    table.set_index(pd.Index([3, 4, 9])).to_parquet(folder / "factors.parquet")
+    assert dataset.outline().factor_names == ("colour", "angle")
+    assert dataset.notes()[0].startswith("column '__index_level_0__' is left out")
+    assert ImageFolder(path=str(folder), factors=("id",)).outline().factor_sizes == (3,)
+
+
+def test_many_notes_are_counted(folder: Path) -> None:
+    ids = {f"id{k}": [k, k + 1, k + 2] for k in range(30)}
+    pd.DataFrame({**ROWS, **ids}).to_csv(folder / "factors.csv", index=False)
+    notes = ImageFolder(path=str(folder)).notes()
+    assert (len(notes), notes[-1]) == (21, "… and 10 more notes")
+
+
+def test_a_table_with_the_index_alone_gives_no_ground_truth(folder: Path) -> None:
+    pd.DataFrame(ROWS)[["file"]].to_csv(folder / "factors.csv")
+    dataset = ImageFolder(path=str(folder))
+    assert dataset.load().factors is None
+    assert dataset.notes()[-1] == "no column of the table is a factor, so there is no ground truth"
+
+
+def test_windows_paths_are_read(folder: Path) -> None:
+    slashes = ImageFolder(path=str(folder)).load()
+    (folder / "factors.csv").write_text(
+        "file;colour;angle\nb.png;red;30,0\na.png;blue;-1,5\nsub\\c.png;red;30\n", "utf-16"
+    )
+    assert ImageFolder(path=str(folder)).load().fingerprint == slashes.fingerprint
+
+
+def test_a_backslash_may_be_part_of_a_name(tmp_path: Path) -> None:
+    picture(tmp_path / "a\\b.png")
+    (tmp_path / "factors.csv").write_text("file,x\na\\b.png,1\n")
+    assert len(ImageFolder(path=str(tmp_path)).load()) == 1
+
+
+@pytest.mark.parametrize("name", ["factors.tsv", "FACTORS.CSV", "Factors.Tsv"])
+def test_a_table_is_looked_for_by_several_names(name: str, folder: Path) -> None:
+    (folder / "factors.csv").unlink()
+    pd.DataFrame(ROWS).to_csv(folder / name, index=False, sep="\t")
+    assert ImageFolder(path=str(folder)).outline().images == 3
+
+
+def test_a_missing_table_is_blamed_on_the_option_that_names_it(folder: Path) -> None:
+    missing = ImageFolder(path=str(folder), table="factors.csv").missing()
+    assert missing is not None
+    assert missing.startswith("table must be a file, got 'factors.csv', which does not exist")
+    assert missing.endswith(f"did you mean '{folder}/factors.csv'?")
+    (folder / "factors.csv").unlink()
+    missing = ImageFolder(path=str(folder)).missing()
+    assert missing is not None
+    assert missing.startswith("path must hold a table of factors, one of factors.csv, factors.tsv")
+
+
 def test_columns_are_chosen(folder: Path) -> None:
     pd.DataFrame(ROWS).rename(columns={"file": "name"}).to_csv(folder / "other.csv", index=False)
     dataset = ImageFolder(
@@ -155,7 +218,7 @@ def _table(text: str) -> Any:
         (
             _table("file,x\nb.png,1\na.png,\n"),
             {},
-            "must have a value in every row, got 1 empty in 'x'",
+            "column 'x' must have a value in every row, got none in 1 of 2 rows, first in row 1",
         ),
         (_table("file,x,x\nb.png,1,1\n"), {}, "must name a column once, got file, x, x"),
         (_table("file,x\n"), {}, "must have a row per image, got none"),
@@ -170,7 +233,44 @@ def _table(text: str) -> Any:
         (
             lambda folder: None,
             {"table": "gone.csv"},
-            "path must hold a table of factors, 'gone.csv'",
+            "table must be a file, got 'gone.csv', which does not exist",
+        ),
+        (
+            _table("file,x\nc:\\b.png,1\n"),
+            {},
+            "must name images within the folder {}, got 'c:\\\\b.png'",
+        ),
+        (
+            _table("file,x\n..\\b.png,1\n"),
+            {},
+            "must name images within the folder {}, got '..\\\\b.png'",
+        ),
+        (
+            _table("file,x\nB.png,1\na.png,2\nsub/c.png,1\n"),
+            {},
+            "names 1 images that are not in {}: 'B.png'; did you mean 'b.png'?",
+        ),
+        (
+            _table("b.png,1\na.png,2\n"),
+            {},
+            "unknown column 'file'; known: b.png, 1; the first line (b.png, 1) seems to hold",
+        ),
+        (
+            _table("file,x,y\nb.png,1,0.1\na.png,,0.2\n"),
+            {},
+            "column 'x' must have a value in every row",
+        ),
+        (
+            _table("file,x,y\n" + "".join(f"{k},{k},{k / 7}\n" for k in range(9))),
+            {},
+            "factor 'y' must be levels, got 9 numbers in 9 rows; bin a continuous factor first, as "
+            "in np.digitize(x, np.quantile(x, [0.25, 0.5, 0.75])), or leave it out; "
+            "or list the columns that are factors in factors",
+        ),
+        (
+            _table("file,x,y\nb.png,1,a\n../b.png,,1\n"),
+            {"factors": ("x", "z", "u")},
+            "unknown column 'z'; unknown column 'u'; known: file, x, y",
         ),
     ],
 )
@@ -194,7 +294,10 @@ def test_too_many_levels_are_refused(folder: Path, monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"table": "x.xls"}, "table must end in one of .csv, .parquet, got 'x.xls'"),
+        (
+            {"table": "x.xls"},
+            "table must end in one of .csv, .tsv, .parquet, got 'x.xls'; convert it",
+        ),
         ({"resolution": 3}, "resolution must be >= 4, got 3"),
         ({"grey": "yes"}, "grey must be true or false, got 'yes'"),
         ({"factors": ("file",)}, "factors must not name 'file', the column of file names"),

@@ -47,8 +47,11 @@ def open_hdf5(path: Path) -> Generator[Mapping[str, Stored]]:
         def visit(key: str, item: Any) -> None:
             if isinstance(item, h5py.Dataset):
                 array: Any = item
-                rows = functools.partial(_hdf5_rows, array)
-                arrays[key] = Stored(array.shape, array.dtype, rows)
+                texts = _is_text(array.dtype)
+                rows = functools.partial(_hdf5_texts if texts else _hdf5_rows, array)
+                # An empty data set has no shape.
+                dtype = np.dtype(np.str_) if texts else array.dtype
+                arrays[key] = Stored(array.shape or (), dtype, rows)
 
         file.visititems(visit)  # pyright: ignore[reportUnknownMemberType]
         yield arrays
@@ -96,6 +99,15 @@ def _npy_rows(
 def _hdf5_rows(item: Any, start: int, stop: int) -> NDArray[Any]:
     _refuse_objects(item.dtype)
     return item[start:stop]
+
+
+def _is_text(dtype: Any) -> bool:
+    check: Any = getattr(h5py, "check_string_dtype")  # noqa: B009 (h5py has no types)
+    return check(dtype) is not None
+
+
+def _hdf5_texts(item: Any, start: int, stop: int) -> NDArray[Any]:
+    return np.asarray(item.asstr()[start:stop], np.str_)
 
 
 def _refuse_objects(dtype: np.dtype[Any]) -> None:

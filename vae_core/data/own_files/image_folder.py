@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -14,16 +12,16 @@ from annotated_types import Ge
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from metrics import Factors
+from metrics.near_names import nearest
 from vae_core.data.abstract import AbstractDataset, Outline
 from vae_core.data.make_data import make_data
 from vae_core.data.option_checks import name_list_problems, option_problems
-from vae_core.data.own_files.columns import to_factors
-from vae_core.data.own_files.tables import READERS, Columns
-from vae_core.hyperparameters import registry
+from vae_core.data.own_files.image_tables import ImageRows, read_image_table
+from vae_core.data.own_files.other_formats import how_to_convert
+from vae_core.data.own_files.tables import TABLE_SUFFIXES
 from vae_core.types import Data
 
-_TABLES = tuple(f"factors{suffix}" for suffix in READERS)
+_TABLES = tuple(f"factors{suffix}" for suffix in TABLE_SUFFIXES)
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 # The modes of PIL with at most 8 bits a channel.
 _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
@@ -33,14 +31,16 @@ _MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 class ImageFolder(AbstractDataset):
     """A folder of images of your own and a table with one row per image, in the table's order.
 
-    The table is CSV or Parquet. The sorted distinct values of a column, numbers or text, are its
-    levels, at most 4,096 of them.
+    The table is CSV (with any separator) or Parquet. The sorted distinct values of a column,
+    numbers or text, are its levels, at most 4,096 of them. A column of fractions must have at most
+    one level per two rows.
 
     Args:
         path: the folder; images may be in folders below it.
-        table: file of the table; null: factors.csv or factors.parquet in the folder.
+        table: file of the table; null: factors.csv, factors.tsv or factors.parquet in the folder.
         column: of the table, with the images' file names relative to the folder.
-        factors: columns that are factors; null: all others; an empty list: no ground truth.
+        factors: columns that are factors; null: all others, without pandas' index and columns that
+            name the rows (ids, times); an empty list: no ground truth.
         resolution: side that images are resized to, a longer side cropped at both ends; null: all
             are of one size.
         grey: makes images grey; else they are RGB.
@@ -60,8 +60,9 @@ class ImageFolder(AbstractDataset):
 
     def __post_init__(self) -> None:
         problems = option_problems(self)
-        if self.table is not None and Path(str(self.table)).suffix not in READERS:
-            problems.append(f"table must end in one of {', '.join(READERS)}, got {self.table!r}")
+        if self.table is not None and Path(str(self.table)).suffix.lower() not in TABLE_SUFFIXES:
+            rule = f"table must end in one of {', '.join(TABLE_SUFFIXES)}"
+            problems.append(f"{rule}, got {self.table!r}{how_to_convert(Path(str(self.table)))}")
         if self.factors:
             problems += name_list_problems("factors", self.factors)
             if self.column in self.factors:
@@ -71,7 +72,7 @@ class ImageFolder(AbstractDataset):
 
     def outline(self) -> Outline:
         """Return sizes from the table and, without a resolution, from the first image's header."""
-        files, factors = self._read_table()
+        files, factors, _ = self._read_table()
         channels = 1 if self.grey else 3
         if self.resolution is None:
             width, height = self._size(files[0])
@@ -83,18 +84,30 @@ class ImageFolder(AbstractDataset):
         return Outline(len(files), shape, factors.names, factors.sizes, levels=255)
 
     def missing(self, cache: Path | None = None) -> str | None:
-        """Return rule and remedy if the folder or its table does not exist; else None."""
+        """Return rule and remedy if the folder or its table does not exist; else None.
+
+        It begins with the option that leads to what does not exist: path or table.
+        """
         del cache
         if not Path(self.path).is_dir():
             return f"path must be a folder of images, got {self.path!r}, which is not a folder"
-        if not self._table_file().is_file():
-            tables = "one of " + ", ".join(_TABLES) if self.table is None else repr(self.table)
+        file = self._table_file()
+        if file.is_file():
+            return None
+        if self.table is None:
             return (
-                f"path must hold a table of factors, {tables}, got {self.path!r} without it; "
-                "write one with a row per image and its name in the column "
-                f"{self.column!r}, or give table"
+                f"path must hold a table of factors, one of {', '.join(_TABLES)}, got "
+                f"{self.path!r} without it; write one with a row per image and its name in the "
+                f"column {self.column!r}, or give table"
             )
-        return None
+        in_folder = Path(self.path) / file
+        hint = f"; did you mean {str(in_folder)!r}?" if in_folder.is_file() else ""
+        got = "which is a folder" if file.is_dir() else "which does not exist"
+        return f"table must be a file, got {self.table!r}, {got}{hint}"
+
+    def notes(self) -> tuple[str, ...]:
+        """Return which columns of the table are left out, and what else is worth knowing of it."""
+        return self._read_table().notes
 
     def cache_file(self, cache: Path) -> None:
         """Return None: your images are read every time, so that a change of them has an effect."""
@@ -103,7 +116,7 @@ class ImageFolder(AbstractDataset):
     def load(self, cache: Path | None = None) -> Data:
         """Return the images and factors in the order of the table."""
         del cache
-        files, factors = self._read_table()
+        files, factors, _ = self._read_table()
         self._check_same_images(files)
         shape = self.outline().shape
         images = np.empty((len(files), int(np.prod(shape))), np.uint8)
@@ -112,46 +125,23 @@ class ImageFolder(AbstractDataset):
         return make_data(self.name, images, shape, levels=255, factors=factors)
 
     def _table_file(self) -> Path:
-        """Return the path of the table; without one, the path where it is looked for first."""
+        """Return the path of the table; without one, the path where it is looked for first.
+
+        Capitals in the name of the table (Factors.CSV) do not count.
+        """
         if self.table is not None:
             return Path(self.table)
         candidates = [Path(self.path) / name for name in _TABLES]
-        return next((file for file in candidates if file.is_file()), candidates[0])
+        for file in candidates:
+            if file.is_file():
+                return file
+        in_folder = {path.name.lower(): path for path in sorted(Path(self.path).iterdir())}
+        return next((in_folder[name] for name in _TABLES if name in in_folder), candidates[0])
 
-    def _read_table(self) -> tuple[list[str], Factors | None]:
-        """Return the file names and the factors of the rows."""
+    def _read_table(self) -> ImageRows:
+        """Return the file names and the factors of the rows, and notes on the columns."""
         self.require_files()
-        file = self._table_file()
-        columns = _columns(str(file), self.column, file.stat().st_mtime_ns)
-        for name in (self.column, *(self.factors or ())):
-            if name not in columns:
-                raise ValueError(f"{file}: {registry.unknown_name('column', name, columns)}")
-        files = [str(value) for value in columns[self.column]]
-        self._check_names(files)
-        names = self.factors
-        if names is None:
-            names = [name for name in columns if name != self.column]
-        if not names:
-            return files, None
-        try:
-            return files, to_factors({name: columns[name] for name in names})
-        except ValueError as error:
-            raise ValueError(f"{file}: {error}") from error
-
-    def _check_names(self, files: Sequence[str]) -> None:
-        """Raise ValueError unless a table names images within the folder, each once."""
-        table = self._table_file()
-        if not files:
-            raise ValueError(f"{table} must have a row per image, got none")
-        repeated = [name for name, count in Counter(files).items() if count > 1]
-        if repeated:
-            raise ValueError(f"{table} must name an image once, got {repeated[0]!r} more than once")
-        for name in files:
-            path = PurePosixPath(name)
-            if path.is_absolute() or ".." in path.parts:
-                raise ValueError(
-                    f"{table} must name images within the folder {self.path}, got {name!r}"
-                )
+        return read_image_table(self._table_file(), Path(self.path), self.column, self.factors)
 
     def _check_same_images(self, files: Sequence[str]) -> None:
         """Raise ValueError unless the table and the folder have the same images."""
@@ -165,8 +155,10 @@ class ImageFolder(AbstractDataset):
         # A file with another suffix is an image too, if the table names it.
         absent = [name for name in sorted(in_table - in_folder) if not (folder / name).is_file()]
         if absent:
+            near = nearest(absent[0], in_folder) or nearest(absent[0].lower(), in_folder)
+            hint = f"; did you mean {near!r}?" if near else ""
             raise ValueError(
-                f"{table} names {len(absent)} images that are not in {folder}: {absent[0]!r}"
+                f"{table} names {len(absent)} images that are not in {folder}: {absent[0]!r}{hint}"
             )
         extra = sorted(in_folder - in_table)
         if extra:
@@ -210,16 +202,6 @@ class ImageFolder(AbstractDataset):
         # PIL raises SyntaxError for a broken PNG.
         except (OSError, SyntaxError, UnidentifiedImageError) as error:
             raise ValueError(f"{path} cannot be read as an image: {error}") from error
-
-
-@functools.lru_cache(maxsize=4)
-def _columns(file: str, column: str, changed: int) -> Columns:
-    """Return the columns of a table.
-
-    The last tables are kept in memory, because outlines are asked for often.
-    """
-    del changed  # a part of the cache's key: a table that was changed is read again
-    return READERS[Path(file).suffix](Path(file), column)
 
 
 def _resize(image: Image.Image, side: int) -> Image.Image:

@@ -1,0 +1,37 @@
+"""Words for a missing value, text that is a number, and lists in messages that stay short."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+
+MISSING_WORDS = frozenset(
+    ("", "na", "n/a", "#n/a", "nan", "-nan", "nat", "null", "none", "<na>", "nil", "-", "?", ".")
+)
+"""What programs write for a missing value, in lower case."""
+
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+"""A number as text, without spaces."""
+_MOST_NOTES = 20
+"""The most notes or problems of a file that are reported one by one."""
+
+
+def listed(texts: Iterable[str], *, most: int = 10, separator: str = ", ") -> str:
+    """Return texts in one line; of more than `most` only the first, and how many there are more."""
+    shown = list(texts)
+    if len(shown) <= most:
+        return separator.join(shown)
+    return separator.join(shown[:most]) + f"{separator}and {len(shown) - most} more"
+
+
+def capped(texts: Sequence[str], kind: str) -> tuple[str, ...]:
+    """Return notes or problems; of very many only the first, and how many there are more.
+
+    Args:
+        texts: the notes or problems. Those that name a likely typo are kept before others.
+        kind: what they are, in the plural.
+    """
+    if len(texts) <= _MOST_NOTES:
+        return tuple(texts)
+    first = sorted(texts, key=lambda text: "did you mean" not in text)[:_MOST_NOTES]
+    return (*first, f"… and {len(texts) - _MOST_NOTES} more {kind}")
