@@ -14,8 +14,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sweeps.exports.mlflow_locations import correct_locations
 from sweeps.storage.files import AbstractFiles, LocalFiles
 from sweeps.storage.workspace import TrialPaths, WorkspacePaths
+from sweeps.urls import path_of_uri
 
 PARAMETERS_PER_BATCH = 100
 METRICS_PER_BATCH = 1000
@@ -42,6 +44,8 @@ def connect(workspace: Path, server: str | None) -> Any:
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    if server is None:
+        correct_locations(workspace)
     return mlflow.MlflowClient(WorkspacePaths(workspace).tracking_uri(server))
 
 
@@ -68,8 +72,11 @@ def require_experiment(client: Any, name: str, workspace: Path, server: str | No
         if experiment.lifecycle_stage == "deleted":
             client.restore_experiment(experiment.experiment_id)
         return experiment.experiment_id
-    # A server decides where artifacts go; without one they go into the workspace.
-    location = None if server else (WorkspacePaths(workspace).mlflow_artifacts / name).as_uri()
+    # A server decides where artifacts go. Of a database MLflow would put them into the folder in
+    # which the command happens to run, so they go into the workspace, as without a server.
+    is_server = server is not None and server.startswith(("http://", "https://"))
+    folder = WorkspacePaths(workspace.resolve()).mlflow_artifacts / name
+    location = None if is_server else folder.as_uri()
     # With this tag MLflow's pages open on runs and charts instead of on traces of language models.
     tags = {"mlflow.experimentKind": "custom_model_development"}
     return client.create_experiment(name, artifact_location=location, tags=tags)
@@ -112,9 +119,9 @@ def log_artifacts(client: Any, run: str, files: AbstractFiles, trial_hash: str) 
     paths = TrialPaths(trial_hash)
     names = files.names(paths.artifacts)
     target = client.get_run(run).info.artifact_uri
-    if isinstance(files, LocalFiles) and target.startswith("file://"):
+    if isinstance(files, LocalFiles) and target.startswith("file:"):
         sources = [files.root / paths.artifact(name) for name in names]
-        link(sources, Path(target.removeprefix("file://")))
+        link(sources, path_of_uri(target))
         return
     with tempfile.TemporaryDirectory() as folder:
         for name in names:

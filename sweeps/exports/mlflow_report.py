@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweeps.exports.mlflow_client import find_run
-from sweeps.storage.workspace import WorkspacePaths
+from sweeps.exports.mlflow_client import connect, find_run
 
 
 def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> None:
@@ -18,9 +17,7 @@ def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> Non
         uri: of MLflow's server; None for the database in the workspace.
         folder: with the files.
     """
-    import mlflow
-
-    client = mlflow.MlflowClient(WorkspacePaths(workspace).tracking_uri(uri))
+    client = connect(workspace, uri)
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return
