@@ -55,7 +55,7 @@ def _why_not(folder: str) -> str | None:
             f"{LONGEST_SOCKET}"
         )
     if not _SAFE.fullmatch(os.path.abspath(folder)):
-        return "must have letters, digits, blanks and _ . - only"
+        return "must hold only ASCII letters, digits, blanks and _ . - # % ? + @ = , :"
     try:
         os.makedirs(folder, exist_ok=True)
     except OSError:

@@ -130,10 +130,11 @@ def local_path(text: str) -> Path | None:
     return home_expanded(text)
 
 
-def home_expanded(text: str) -> Path:
+def home_expanded(path: str | Path) -> Path:
     """Return the path of a text; a leading `~` or `~user` is a home folder.
 
     It works on the text and not on a `Path`, which reads `./~` as `~`. A `~name` that is no user
     stays as it is: it may be the name of a file.
     """
+    text = os.fspath(path)
     return Path(os.path.expanduser(text)) if text.startswith("~") else Path(text)

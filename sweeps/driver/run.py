@@ -131,6 +131,8 @@ def _begin(spec: SweepSpec, ledger: Ledger, workspace: Path, console: Console) -
     conductor = Conductor(
         spec, ledger, fingerprint=data.fingerprint, n_data=len(data), driver_run=driver_run
     )
+    if not conductor.finished:
+        _check_same_data(conductor, data)
     return _DriverRun(
         spec=spec,
         ledger=ledger,
@@ -141,6 +143,18 @@ def _begin(spec: SweepSpec, ledger: Ledger, workspace: Path, console: Console) -
         workspace=workspace,
         console=console,
     )
+
+
+def _check_same_data(conductor: Conductor, data: Data) -> None:
+    """Raise SweepError if trials of the sweep were asked for with other images or factors."""
+    recorded = {trial.config["fingerprint"] for trial in conductor.trials} - {data.fingerprint}
+    if recorded:
+        raise SweepError(
+            f"data must be as when sweep {conductor.spec.name!r} began (fingerprint "
+            f"{min(recorded)[:12]}…), got other images or factors ({data.fingerprint[:12]}…): "
+            "files have changed, or this version reads them otherwise; use another name, so that "
+            "no table mixes trials on different data"
+        )
 
 
 def _drive(

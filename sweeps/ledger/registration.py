@@ -12,6 +12,8 @@ from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.provenance import software
 from sweeps.ledger.states import AttemptOutcome, TrialState
 from sweeps.spec.sweep_spec import SweepSpec
+from vae_core.data import DATASETS
+from vae_core.hyperparameters import registry
 
 CHANGEABLE = ("resources", "budget", "store", "checkpoint", "published")
 """Sections that affect neither numbers nor the choice of cells: a sweep may resume with others."""
@@ -43,7 +45,8 @@ def register_sweep(spec: SweepSpec, ledger: Ledger) -> None:
                 software=json.dumps(software()),
             )
         return
-    changes = [each for each in differences(row["spec"], new_spec) if not _is_allowed(each)]
+    old_spec = _with_default_options(row["spec"])
+    changes = [each for each in differences(old_spec, new_spec) if not _is_allowed(each)]
     if changes:
         lines = [
             f"  {change.path}: was {json.dumps(change.old)}, is {json.dumps(change.new)}"
@@ -57,6 +60,15 @@ def register_sweep(spec: SweepSpec, ledger: Ledger) -> None:
         )
     with ledger.transaction() as tx:
         tx.update(tables.SWEEP, tables.SWEEP.c.name == spec.name, spec=json.dumps(new_spec))
+
+
+def _with_default_options(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return a spec with the defaults of the options of its data set that are newer than it."""
+    try:
+        dataset = registry.build("data set", spec["data"], DATASETS)
+    except (KeyError, ValueError):  # a version since then refuses it: compare it as it is
+        return spec
+    return {**spec, "data": registry.describe(dataset, DATASETS)}
 
 
 def _is_allowed(change: Difference) -> bool:

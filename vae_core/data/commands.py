@@ -24,7 +24,7 @@ def prepare(dataset: AbstractDataset, cache: Path | None = None) -> dict[str, An
 
     Returns:
         path (None if the cache does not keep this set), images, bytes (of that file, or in memory),
-        sha256 (of the images), seconds.
+        sha256 (of the images), notes (what is worth knowing about them), seconds.
 
     Raises:
         ValueError: a file is missing or cannot be read, or the folder cannot be written to.
@@ -40,6 +40,7 @@ def prepare(dataset: AbstractDataset, cache: Path | None = None) -> dict[str, An
         "images": len(data),
         "bytes": data.images.nbytes if path is None else path.stat().st_size,
         "sha256": digest(data.images) if path is None else checksum_file(path).read_text().strip(),
+        "notes": list(data.notes),
         "seconds": time.perf_counter() - start,
     }
 
