@@ -5,6 +5,7 @@ mlflow is imported only in this room, and only inside functions.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
@@ -18,6 +19,7 @@ from sweeps.exports.mlflow_locations import correct_locations
 from sweeps.storage.files import AbstractFiles, LocalFiles
 from sweeps.storage.workspace import TrialPaths, WorkspacePaths
 from sweeps.urls import path_of_uri
+from vae_core.atomic_files import write_atomically
 
 PARAMETERS_PER_BATCH = 100
 METRICS_PER_BATCH = 1000
@@ -118,16 +120,44 @@ def log_artifacts(client: Any, run: str, files: AbstractFiles, trial_hash: str) 
     """Log the artifacts of a trial: as hard links where both sides are folders of this machine."""
     paths = TrialPaths(trial_hash)
     names = files.names(paths.artifacts)
-    target = client.get_run(run).info.artifact_uri
-    if isinstance(files, LocalFiles) and target.startswith("file:"):
-        sources = [files.root / paths.artifact(name) for name in names]
-        link(sources, path_of_uri(target))
+    folder = local_folder(client, run)
+    if isinstance(files, LocalFiles) and folder is not None:
+        link([files.root / paths.artifact(name) for name in names], folder)
         return
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             copy = Path(folder, name)
             copy.write_bytes(files.read(paths.artifact(name)))
             client.log_artifact(run, str(copy))
+
+
+def log_document(client: Any, run: str, name: str, document: Mapping[str, Any]) -> None:
+    """Log a mapping as a JSON file."""
+    folder = local_folder(client, run)
+    if folder is None:
+        client.log_dict(run, document, name)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / name, json.dumps(document, indent=2).encode())
+
+
+def log_folder(client: Any, run: str, source: Path, name: str) -> None:
+    """Log the files of a folder, replacing those of the same names."""
+    folder = local_folder(client, run)
+    if folder is None:
+        client.log_artifacts(run, str(source), name)
+        return
+    shutil.copytree(source, folder / name, dirs_exist_ok=True)
+
+
+def local_folder(client: Any, run: str) -> Path | None:
+    """Return the folder of a run's artifacts if it is on this machine, else None.
+
+    Artifacts are written there without the client: it remembers the folder of every run as long as
+    the process lives, and would write into the old one after a workspace was moved.
+    """
+    location = client.get_run(run).info.artifact_uri
+    return path_of_uri(location) if location.startswith("file:") else None
 
 
 def link(files: Iterable[Path], folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweeps.exports.mlflow_client import connect, find_run
+from sweeps.exports.mlflow_client import connect, find_run, log_folder
 
 
 def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> None:
@@ -23,4 +23,4 @@ def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> Non
         return
     run = find_run(client, experiment.experiment_id, f"tags.`sweep.parent` = '{name}'")
     if run is not None:
-        client.log_artifacts(run, str(folder), "report")
+        log_folder(client, run, folder, "report")

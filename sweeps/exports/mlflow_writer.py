@@ -144,7 +144,7 @@ class MlflowWriter(threading.Thread):
         sweep = self._ledger.require_sweep(self._sweep)
         self._parent = self._find_or_create_parent(client, sweep["created"])
         client.update_run(self._parent, status="RUNNING")
-        client.log_dict(self._parent, sweep["spec"], "spec.json")
+        mlflow_client.log_document(client, self._parent, "spec.json", sweep["spec"])
         for row in self._ledger.of(tables.EXPORT, self._sweep):
             if row["target"] == "mlflow":
                 self._exports[row["trial"]] = dict(row)

@@ -76,7 +76,8 @@ def with_home_folders(block: Any) -> Any:
     paths = {
         key: str(home_expanded(block[key]))
         for key in ("path", "table")
-        if isinstance(block.get(key), str)
+        # Other paths stay as they are written: the ledger compares the specs of two runs.
+        if isinstance(block.get(key), str) and block[key].startswith("~")
     }
     return {**block, **paths}
 

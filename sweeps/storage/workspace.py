@@ -48,7 +48,11 @@ def workspace_path(value: str | Path) -> Path:
             f"workspace must have a path of at most {LONGEST_PATH} bytes, got {length}: SQLite "
             f"opens no longer one; use a folder nearer to the root than {text[:40]!r}…"
         )
-    if path.exists() and not path.is_dir():
+    try:
+        is_file = path.exists() and not path.is_dir()
+    except OSError as error:  # a name of more than 255 bytes, a folder that may not be entered
+        raise SweepError(f"workspace must be the path of a folder, got {text!r}: {error}") from None
+    if is_file:
         raise SweepError(f"workspace must be a folder, got {text!r}, which is a file")
     return path
 
