@@ -46,9 +46,31 @@ def connect(workspace: Path, server: str | None) -> Any:
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
+    paths = WorkspacePaths(workspace.resolve())
     if server is None:
+        paths.root.mkdir(parents=True, exist_ok=True)
         correct_locations(workspace)
-    return mlflow.MlflowClient(WorkspacePaths(workspace).tracking_uri(server))
+    uri = paths.tracking_uri(server)
+    if is_database(server):
+        _create_tables(uri, paths.mlflow_artifacts)
+    return mlflow.MlflowClient(uri)
+
+
+def is_database(server: str | None) -> bool:
+    """Return whether MLflow's runs are in a database that this process opens itself."""
+    scheme = "sqlite" if server is None else server.partition(":")[0].partition("+")[0]
+    return scheme in ("sqlite", "postgresql", "mysql", "mssql")
+
+
+def _create_tables(uri: str, artifacts: Path) -> None:
+    """Create MLflow's tables and its experiment `Default`, if the database has none.
+
+    The client would do this too, but with artifacts in the current folder, whose path it pastes
+    into SQL: it fails in a folder with `'` in its name.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    SqlAlchemyStore(uri, artifacts.as_uri())
 
 
 def find_run(client: Any, experiment: str, condition: str) -> str | None:
@@ -74,11 +96,10 @@ def require_experiment(client: Any, name: str, workspace: Path, server: str | No
         if experiment.lifecycle_stage == "deleted":
             client.restore_experiment(experiment.experiment_id)
         return experiment.experiment_id
-    # A server decides where artifacts go. Of a database MLflow would put them into the folder in
-    # which the command happens to run, so they go into the workspace, as without a server.
-    is_server = server is not None and server.startswith(("http://", "https://"))
+    # A server decides where artifacts go. For a database MLflow would put them into the folder in
+    # which the command happens to run, so they go into the workspace.
     folder = WorkspacePaths(workspace.resolve()).mlflow_artifacts / name
-    location = None if is_server else folder.as_uri()
+    location = folder.as_uri() if is_database(server) else None
     # With this tag MLflow's pages open on runs and charts instead of on traces of language models.
     tags = {"mlflow.experimentKind": "custom_model_development"}
     return client.create_experiment(name, artifact_location=location, tags=tags)

@@ -36,8 +36,9 @@ class _Correction(NamedTuple):
 def correct_locations(workspace: Path) -> int:
     """Let every experiment and run of `mlflow.db` point into this workspace; return how many moved.
 
-    Only locations that this package makes are changed: `…/artifacts/SWEEP` of an experiment and
-    `…/artifacts/SWEEP/RUN/artifacts` of a run.
+    Only locations that this package makes are changed: `…/artifacts/SWEEP` of an experiment
+    (`…/artifacts/0` of MLflow's experiment `Default`), and `…/artifacts/SWEEP/RUN/artifacts` of a
+    run.
     """
     paths = WorkspacePaths(workspace.resolve())
     if not paths.mlflow.exists():
@@ -60,9 +61,9 @@ def correct_locations(workspace: Path) -> int:
 def _corrections(connection: sa.Connection, artifacts: Path) -> list[_Correction]:
     """Return the changes of locations that lie outside the folder of artifacts."""
     corrections: list[_Correction] = []
-    names: dict[int, str] = {}  # id of an experiment of a sweep -> name of the sweep
+    names: dict[int, str] = {}  # id of an experiment -> name of its folder
     for row in connection.execute(sa.select(_EXPERIMENTS)).mappings():
-        name = row["name"]
+        name = "0" if row["experiment_id"] == 0 else row["name"]
         if not _ends_in(row["artifact_location"], "artifacts", name):
             continue
         names[row["experiment_id"]] = name
