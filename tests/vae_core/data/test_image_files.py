@@ -267,8 +267,8 @@ def test_damaged_files_raise_nothing_but_a_value_error(
         ("rgb(1, 2, 3)", None),
         (
             "blak",
-            "background must be a colour such as black, white or '#808080' (in quotes), got 'blak'; "
-            "did you mean 'black'?",
+            "background must be a colour such as black, white or '#808080' (in quotes), "
+            "got 'blak'; did you mean 'black'?",
         ),
         (
             "#00000080",
