@@ -35,8 +35,14 @@ class Point(NamedTuple):
     epoch: int
 
 
-def connect(workspace: Path, server: str | None) -> Any:
-    """Return a client of the server, or of the database in the workspace if there is no server."""
+def connect(workspace: Path, server: str | None, sweep: str) -> Any:
+    """Return a client of the server, or of the database in the workspace if there is no server.
+
+    Args:
+        workspace: the folder. If it was moved, the locations of its artifacts are corrected.
+        server: the spec's `store.mlflow`: a server, or a database that other workspaces may share.
+        sweep: the sweep whose runs are read or written.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     # By default one call blocks for minutes when a server is away; the writer has its own patience.
@@ -47,12 +53,12 @@ def connect(workspace: Path, server: str | None) -> Any:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     paths = WorkspacePaths(workspace.resolve())
-    if server is None:
-        paths.root.mkdir(parents=True, exist_ok=True)
-        correct_locations(workspace)
     uri = paths.tracking_uri(server)
     if is_database(server):
+        paths.root.mkdir(parents=True, exist_ok=True)
         _create_tables(uri, paths.mlflow_artifacts)
+        only = None if server is None else sweep
+        correct_locations(uri, paths.mlflow_artifacts, sweep=only)
     return mlflow.MlflowClient(uri)
 
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from sweeps.storage.workspace import WorkspacePaths
-from sweeps.urls import path_of_uri, sqlite_url
+from sweeps.urls import path_of_uri, sqlite_text
 
 _EXPERIMENTS = sa.table(
     "experiments",
@@ -33,22 +33,35 @@ class _Correction(NamedTuple):
     location: str
 
 
-def correct_locations(workspace: Path) -> int:
+def correct_workspace(workspace: Path) -> int:
     """Let every experiment and run of `mlflow.db` point into this workspace; return how many moved.
 
-    Only locations that this package makes are changed: `…/artifacts/SWEEP` of an experiment
-    (`…/artifacts/0` of MLflow's experiment `Default`), and `…/artifacts/SWEEP/RUN/artifacts` of a
-    run.
+    A workspace without `mlflow.db` does not get one.
     """
     paths = WorkspacePaths(workspace.resolve())
     if not paths.mlflow.exists():
         return 0
-    engine = sa.create_engine(sqlite_url(paths.mlflow))
+    return correct_locations(sqlite_text(paths.mlflow), paths.mlflow_artifacts)
+
+
+def correct_locations(url: str, artifacts: Path, *, sweep: str | None = None) -> int:
+    """Let experiments and runs of a database point into a folder; return how many moved.
+
+    Only locations that this package makes are changed: `…/artifacts/SWEEP` of an experiment
+    (`…/artifacts/0` of MLflow's experiment `Default`), and `…/artifacts/SWEEP/RUN/artifacts` of a
+    run.
+
+    Args:
+        url: of MLflow's database.
+        artifacts: the folder.
+        sweep: the only sweep whose locations are changed; None: all of them.
+    """
+    engine = sa.create_engine(url)
     try:
         if not {"experiments", "runs"} <= set(sa.inspect(engine).get_table_names()):
             return 0  # MLflow has not finished to create its tables
         with engine.connect() as connection:
-            corrections = _corrections(connection, paths.mlflow_artifacts)
+            corrections = _corrections(connection, artifacts, sweep)
         if corrections:
             with engine.begin() as connection:
                 for statement, location in corrections:
@@ -58,13 +71,15 @@ def correct_locations(workspace: Path) -> int:
         engine.dispose()
 
 
-def _corrections(connection: sa.Connection, artifacts: Path) -> list[_Correction]:
+def _corrections(
+    connection: sa.Connection, artifacts: Path, sweep: str | None
+) -> list[_Correction]:
     """Return the changes of locations that lie outside the folder of artifacts."""
     corrections: list[_Correction] = []
     names: dict[int, str] = {}  # id of an experiment -> name of its folder
     for row in connection.execute(sa.select(_EXPERIMENTS)).mappings():
         name = "0" if row["experiment_id"] == 0 else row["name"]
-        if not _ends_in(row["artifact_location"], "artifacts", name):
+        if sweep not in (None, name) or not _ends_in(row["artifact_location"], "artifacts", name):
             continue
         names[row["experiment_id"]] = name
         location = (artifacts / name).as_uri()

@@ -17,7 +17,7 @@ def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> Non
         uri: of MLflow's server; None for the database in the workspace.
         folder: with the files.
     """
-    client = connect(workspace, uri)
+    client = connect(workspace, uri, name)
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
-from sweeps.exports.mlflow_locations import correct_locations
+from sweeps.exports.mlflow_locations import correct_workspace
 from sweeps.storage.workspace import WorkspacePaths
 
 
@@ -24,7 +24,7 @@ def serve(workspace: Path, port: int = 5000, *, host: str = "127.0.0.1") -> None
             f"no runs in {workspace}: it has no mlflow.db; name another with --workspace"
         )
     try:
-        correct_locations(workspace)
+        correct_workspace(workspace)
     except DBAPIError as error:  # the folder may be read-only: its pages are worth serving as it is
         print(f"note: artifacts are looked for where the workspace was before: {error.orig}")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")

@@ -137,7 +137,7 @@ class MlflowWriter(threading.Thread):
         """Return a client; find or create the experiment and the parent run; read how far each run
         is.
         """
-        client = mlflow_client.connect(self._workspace, self._uri)
+        client = mlflow_client.connect(self._workspace, self._uri, self._sweep)
         self._experiment = mlflow_client.require_experiment(
             client, self._sweep, self._workspace, self._uri
         )

@@ -23,7 +23,7 @@ from sweeps.storage.workspace import LONGEST_PATH, WorkspacePaths, workspace_pat
 def empty_mlflow(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """MLflow's database without runs: to create its tables takes seconds, to copy them none."""
     folder = tmp_path_factory.mktemp("mlflow")
-    mlflow_client.connect(folder, None).search_experiments()
+    mlflow_client.connect(folder, None, "mini").search_experiments()
     return WorkspacePaths(folder).mlflow
 
 
@@ -37,7 +37,7 @@ def test_all_three_databases_and_the_artifacts_are_in_the_workspace(
     conductor = mini_sweep.conductor(sweep, Path(name))  # relative, as on a command line
     mini_sweep.play(conductor)
     shutil.copy(empty_mlflow, workspace)
-    client = mlflow_client.connect(workspace, None)
+    client = mlflow_client.connect(workspace, None, "mini")
     experiment = mlflow_client.require_experiment(client, "mini", workspace, None)
     run = mlflow_client.create_run(client, experiment, "r", created=0.0, tags={})
     files = LocalFiles(workspace)

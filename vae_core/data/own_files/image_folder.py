@@ -141,7 +141,8 @@ class ImageFolder(AbstractDataset):
         """Return the file names and the factors of the rows."""
         self.require_files()
         file = self._table_file()
-        columns = _columns(str(file), self.column, file.stat().st_mtime_ns)
+        # Absolute, because pyarrow reads a relative `~` as the home folder and `a:` as a scheme.
+        columns = _columns(str(file.absolute()), self.column, file.stat().st_mtime_ns)
         for name in (self.column, *(self.factors or ())):
             if name not in columns:
                 raise ValueError(f"{file}: {registry.unknown_name('column', name, columns)}")
