@@ -50,21 +50,8 @@ def sqlite_file(url: str) -> Path | None:
         ValueError: SQLAlchemy cannot read the URL, or an option is unknown, because a `?` in the
             path is not written as %3F.
     """
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise ValueError(f"is not a URL of a database ({error}), got {url!r}") from error
-    if parsed.get_backend_name() != "sqlite":
-        return None
-    unknown = [option for option in parsed.query if option not in _SQLITE_OPTIONS]
-    if unknown or (url.partition("?")[1] and not parsed.query):
-        raise ValueError(f"must write ? in a path as %3F, and % as %25, got {url!r}")
-    if parsed.query or parsed.database in (None, "", ":memory:"):
-        return None
-    return home_expanded(str(parsed.database)).absolute()
+    path = _sqlite_path(url)
+    return None if path is None else home_expanded(path).absolute()
 
 
 def absolute_url(url: str) -> str:
@@ -76,13 +63,30 @@ def absolute_url(url: str) -> str:
     Raises:
         ValueError: see `sqlite_file`.
     """
-    from sqlalchemy.engine import make_url
-
-    file = sqlite_file(url)
-    parsed = make_url(url)
-    if file is None or str(file) == parsed.database:
+    path, file = _sqlite_path(url), sqlite_file(url)
+    if file is None or str(file) == path:
         return url
-    return parsed.set(database=str(file)).render_as_string(hide_password=False)
+    return f"{url.partition(':')[0]}:///{urllib.parse.quote(str(file))}"
+
+
+def _sqlite_path(url: str) -> str | None:
+    """Return the path in a SQLite URL, decoded; None for other URLs and for those with options."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError) as error:
+        raise ValueError(f"is not a URL of a database ({error}), got {url!r}") from error
+    if parsed.get_backend_name() != "sqlite":
+        return None
+    address, question_mark, _ = url.partition("?")
+    unknown = [option for option in parsed.query if option not in _SQLITE_OPTIONS]
+    if unknown or (question_mark and not parsed.query):
+        raise ValueError(f"must write ? in a path as %3F, and % as %25, got {url!r}")
+    # Decoded here, because SQLAlchemy decodes the path only since its version 2.1.
+    path = urllib.parse.unquote(address.partition("://")[2].removeprefix("/"))
+    return None if parsed.query or path in ("", ":memory:") else path
 
 
 def opened_url(url: str) -> str:
