@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from sweeps.spec.errors import SpecError
+from sweeps.spec.errors import Locations, SpecError
 from sweeps.spec.load import spec_from_mapping
+from sweeps.spec.overrides import apply_overrides
 from sweeps.spec.sweep_spec import SweepSpec
 
 
@@ -75,3 +76,21 @@ def test_every_url_that_means_something_else_is_a_problem(home: Path) -> None:
         "store.ledger must write ? in a path as %3F",
         "store.mlflow must write ? in a path as %3F",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("my images #1", "my images #1"),
+        ("#808080", "#808080"),
+        ("a#b", "a#b"),
+        ("'a #b'", "a #b"),
+        ('"a #b"', "a #b"),
+        ("[a, 'b #c']", ["a", "b #c"]),
+        ("3", 3),
+    ],
+)
+def test_an_override_has_no_comment(text: str, value: Any) -> None:
+    block: dict[str, Any] = {}
+    assert apply_overrides(block, Locations(), [f"path={text}"]) == []
+    assert block == {"path": value}
