@@ -30,12 +30,15 @@ def ray_folder(
     folder is better.
 
     Args:
-        environment: Ray reads RAY_TMPDIR first, then TMPDIR, else it takes /tmp.
+        environment: Ray reads RAY_TMPDIR first, then on Linux TMPDIR, else it takes /tmp.
         candidates: the folders to try instead.
     """
-    variable = "RAY_TMPDIR" if "RAY_TMPDIR" in environment else "TMPDIR"
-    folder = environment.get(variable)
-    reason = None if folder is None else _why_not(folder)
+    variables = ("RAY_TMPDIR", "TMPDIR") if sys.platform == "linux" else ("RAY_TMPDIR",)
+    variable = next((name for name in variables if name in environment), None)
+    if variable is None:
+        return None, None
+    folder = environment[variable]
+    reason = _why_not(folder)
     if reason is None:
         return None, None
     for candidate in candidates:
