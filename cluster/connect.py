@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 import ray
 
+from cluster.temporary_folder import ray_folder
+
 
 class Node(NamedTuple):
     """The resources of one live node."""
@@ -19,8 +21,10 @@ class Node(NamedTuple):
     gpus: float
 
 
-def connect(address: str | None = None) -> None:
-    """Connect to a Ray cluster, or start a local one.
+def connect(address: str | None = None) -> str | None:
+    """Connect to a Ray cluster, or start a local one, and return a note for the user or None.
+
+    The note says that the folder of temporary files is not that of the environment.
 
     Args:
         address: of the cluster, "auto" or "host:port"; None or "local" starts one on this machine.
@@ -41,13 +45,15 @@ def connect(address: str | None = None) -> None:
     # chooses that now: a trial without a GPU sets its device itself.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address is None or address == "local":
+        folder, note = ray_folder()
         ray.init(
             address="local",
             include_dashboard=False,
             log_to_driver=False,
             logging_level=logging.ERROR,
+            _temp_dir=folder,
         )
-        return
+        return note
     _check_reachable(address)
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
@@ -58,6 +64,7 @@ def connect(address: str | None = None) -> None:
             "if it asks for a token, set RAY_AUTH_MODE=token "
             "(and RAY_AUTH_TOKEN, or ~/.ray/auth_token)"
         ) from error
+    return None
 
 
 def _check_reachable(address: str) -> None:

@@ -33,7 +33,7 @@ def run(
     Args:
         spec: a YAML file, the name of a bundled spec, or the spec as a mapping.
         overrides: "path=value" each, as `--set`; only for a file or a name.
-        workspace: folder of ledger and results.
+        workspace: folder of ledger and results, as a path or a `file://` URI.
         address: a running Ray cluster ("auto", "host:port"); None starts one on this machine.
         retry_failed: train failed trials again.
 
@@ -44,6 +44,7 @@ def run(
     """
     from sweeps.driver.run import run_sweep
     from sweeps.spec import load
+    from sweeps.storage.workspace import workspace_path
 
     if isinstance(spec, Mapping):
         if overrides:
@@ -54,7 +55,9 @@ def run(
         sweep = load.spec_from_mapping(spec)
     else:
         sweep = load.load_spec(spec, overrides=overrides)
-    return run_sweep(sweep, workspace=Path(workspace), address=address, retry=retry_failed)
+    return run_sweep(
+        sweep, workspace=workspace_path(workspace), address=address, retry=retry_failed
+    )
 
 
 def load_runs(workspace: str | Path, name: str) -> pd.DataFrame:
@@ -64,10 +67,12 @@ def load_runs(workspace: str | Path, name: str) -> pd.DataFrame:
 
     Raises:
         LookupError: the workspace has no ledger, or no sweep of this name.
+        SweepError: the workspace is no folder of this machine.
     """
     from sweeps.results import run_table
+    from sweeps.storage.workspace import workspace_path
 
-    return run_table.load_runs(Path(workspace), name).table
+    return run_table.load_runs(workspace_path(workspace), name).table
 
 
 def write_report(workspace: str | Path, name: str) -> Path:
@@ -77,8 +82,10 @@ def write_report(workspace: str | Path, name: str) -> Path:
 
     Raises:
         LookupError: the workspace has no ledger, or no sweep of this name.
+        SweepError: the workspace is no folder of this machine.
     """
     from sweeps.report import page
     from sweeps.results import run_table
+    from sweeps.storage.workspace import workspace_path
 
-    return page.write_report(run_table.load_runs(Path(workspace), name))
+    return page.write_report(run_table.load_runs(workspace_path(workspace), name))

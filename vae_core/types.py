@@ -42,6 +42,7 @@ class Data:
         factors: ground truth, or None.
         fingerprint: sha256 over the content (images, factors and their names). It stands for the
             data in a trial's hash.
+        notes: what is no error, but worth knowing about these images, a sentence each.
     """
 
     name: str
@@ -51,6 +52,7 @@ class Data:
     levels: int
     factors: Factors | None
     fingerprint: str
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.images)

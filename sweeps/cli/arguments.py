@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from sweeps.errors import SweepError
+from sweeps.storage.workspace import workspace_path
 from vae_core.atomic_files import write_atomically
 
 SpecSource = Annotated[
@@ -19,10 +21,21 @@ Overrides = Annotated[
         "--set", metavar="PATH=VALUE", help="Change the spec: train.epochs=3, objectives.*.beta=4."
     ),
 ]
+
+
+def _workspace(value: str | Path) -> Path:
+    """Return the folder of `--workspace` or of the environment variable."""
+    try:
+        return workspace_path(value)
+    except SweepError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
 Workspace = Annotated[
     Path,
     typer.Option(
         "--workspace",
+        parser=_workspace,
         envvar="SWEEPS_WORKSPACE",
         metavar="DIR",
         help="Folder of ledger and results.",

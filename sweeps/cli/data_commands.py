@@ -9,6 +9,7 @@ import typer
 
 from sweeps.console import printing
 from sweeps.spec.errors import Locations, Problem, Problems, SpecError
+from sweeps.urls import home_expanded
 
 if TYPE_CHECKING:
     from vae_core.data import AbstractDataset
@@ -30,7 +31,11 @@ Options = Annotated[
 ]
 Cache = Annotated[
     Path | None,
-    typer.Option(metavar="DIR", help="Folder; if omitted, SWEEPS_DATA or ~/.cache/sweeps."),
+    typer.Option(
+        metavar="DIR",
+        parser=home_expanded,
+        help="Folder; if omitted, SWEEPS_DATA or ~/.cache/sweeps.",
+    ),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 
@@ -49,6 +54,8 @@ def render(
     except (ValueError, OSError) as error:
         raise _user_error(error) from error
     printing.show([row], ["path", "images", "bytes", "floor", "seconds", "sha256"], as_json=as_json)
+    for note in row["notes"]:
+        typer.secho(f"note: {note}", fg=typer.colors.YELLOW, err=True)
 
 
 @data.command()
@@ -157,6 +164,7 @@ def _dataset(source: str | None, overrides: list[str]) -> AbstractDataset:
     locations = Locations()
     override_problems = apply_overrides(block, locations, overrides)
     problems = Problems()
+    block = registry_blocks.with_home_folders(block)
     options = registry_blocks.read_named("data set", block, DATASETS, (), problems, spaces=False)
     all_problems = [*override_problems, *(locations.locate(problem) for problem in problems)]
     if all_problems:

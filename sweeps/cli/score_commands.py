@@ -13,6 +13,7 @@ from sweeps.cli.arguments import DEFAULT_WORKSPACE, AsJson, SweepName, Workspace
 from sweeps.console import printing
 from sweeps.errors import SweepError
 from sweeps.spec.errors import Problem, SpecError
+from sweeps.urls import home_expanded
 
 if TYPE_CHECKING:
     from sweeps.scoring.codes_file import CodesFile
@@ -49,7 +50,10 @@ data. It names the other metrics, and what they need.
 
 def score(
     codes: Annotated[
-        Path, typer.Option("--codes", metavar="FILE", help="The file to score; see above.")
+        Path,
+        typer.Option(
+            "--codes", metavar="FILE", parser=home_expanded, help="The file to score; see above."
+        ),
     ],
     names: Annotated[
         str | None,
@@ -76,7 +80,10 @@ def score(
     to: Annotated[
         Path | None,
         typer.Option(
-            "--parquet", metavar="OUT", help="Write one row per metric to a .parquet file."
+            "--parquet",
+            metavar="OUT",
+            parser=home_expanded,
+            help="Write one row per metric to a .parquet file.",
         ),
     ] = None,
     as_json: Annotated[

@@ -9,6 +9,7 @@ import typer
 
 from sweeps.cli.arguments import DEFAULT_WORKSPACE, AsJson, SweepName, Workspace, write_file
 from sweeps.console import printing
+from sweeps.urls import home_expanded
 
 
 def status(
@@ -73,7 +74,10 @@ def report(name: SweepName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
 
 def export(
     name: SweepName,
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="A .parquet or .csv file.")],
+    to: Annotated[
+        Path,
+        typer.Option("--to", metavar="FILE", parser=home_expanded, help="A .parquet or .csv file."),
+    ],
     workspace: Workspace = DEFAULT_WORKSPACE,
 ) -> None:
     """Write the run table to a file."""

@@ -72,7 +72,7 @@ class LiveView:
         while not stop.wait(PERIOD):
             if time.monotonic() - last_line >= LINE_PERIOD:
                 last_line = time.monotonic()
-                self._console.print(self._line(), highlight=False, soft_wrap=True)
+                self._console.print(self._line(), highlight=False, soft_wrap=True, markup=False)
 
     # ---- what is shown
 
@@ -180,7 +180,8 @@ class LiveView:
 
     def farewell(self, result: SweepResult, workspace: Path, export_error: str | None) -> None:
         """Print how the driver run ended and what to do next."""
-        say = functools.partial(self._console.print, highlight=False, soft_wrap=True)
+        # Names and messages may hold square brackets, which rich would read as markup.
+        say = functools.partial(self._console.print, highlight=False, soft_wrap=True, markup=False)
         counts = ", ".join(f"{number} {state}" for state, number in sorted(result.states.items()))
         say(f"sweep {result.name}: {counts or 'no trials'} · workspace {workspace}")
         if result.why:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
+from sqlalchemy.exc import OperationalError
 
 from sweeps.driver.conductor import Conductor
 from sweeps.driver.heartbeat import Heartbeat, seconds_spent
@@ -57,7 +58,7 @@ def run_sweep(
             resources of a trial, or a GPU is required and there is none.
     """
     console = console or Console(stderr=True)
-    ledger = Ledger.of_workspace(workspace, spec.store.ledger)
+    ledger = _open_ledger(spec, workspace)
     try:
         with one_driver(spec.name, workspace):
             register_sweep(spec, ledger)
@@ -67,6 +68,29 @@ def run_sweep(
             return _drive(spec, ledger, workspace, address, console)
     finally:
         ledger.close()
+
+
+def _open_ledger(spec: SweepSpec, workspace: Path) -> Ledger:
+    """Return the ledger of the workspace; create it if there is none.
+
+    Raises:
+        SweepError: the workspace or the database cannot be written to.
+    """
+    try:
+        return Ledger.of_workspace(workspace, spec.store.ledger)
+    except OSError as error:
+        raise SweepError(
+            f"workspace must be a folder that can be written to, got {str(workspace)!r} ({error}); "
+            "name another with --workspace"
+        ) from error
+    except OperationalError as error:
+        path = "store.ledger" if spec.store.ledger else "the ledger of the workspace"
+        raise SweepError(f"{path} cannot be opened: {error.orig}; workspace {workspace}") from error
+
+
+def _say(console: Console, message: str) -> None:
+    """Print a note or a warning; it may hold square brackets, which rich would read as markup."""
+    console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
 
 
 class _DriverRun(NamedTuple):
@@ -89,6 +113,12 @@ def _begin(spec: SweepSpec, ledger: Ledger, workspace: Path, console: Console) -
         store_floor(spec.data, data)  # computed once: the copies of the trials have it
     except (OSError, ValueError) as error:
         raise SweepError(f"data: {error}") from error
+    for note in data.notes:
+        _say(console, f"note: {note}")
+    try:
+        files = open_files(workspace, spec.store.files)
+    except (OSError, ValueError) as error:
+        raise SweepError(f"store.files cannot be opened: {error}") from error
     spent = seconds_spent(ledger, spec.name)
     now = time.time()
     with ledger.transaction() as tx:
@@ -104,16 +134,30 @@ def _begin(spec: SweepSpec, ledger: Ledger, workspace: Path, console: Console) -
     conductor = Conductor(
         spec, ledger, fingerprint=data.fingerprint, n_data=len(data), driver_run=driver_run
     )
+    if not conductor.finished:
+        _check_same_data(conductor, data)
     return _DriverRun(
         spec=spec,
         ledger=ledger,
         conductor=conductor,
         heartbeat=Heartbeat(ledger, driver_run, spent=spent),
         data=data,
-        files=open_files(workspace, spec.store.files),
+        files=files,
         workspace=workspace,
         console=console,
     )
+
+
+def _check_same_data(conductor: Conductor, data: Data) -> None:
+    """Raise SweepError if trials of the sweep were asked for with other images or factors."""
+    recorded = {trial.config["fingerprint"] for trial in conductor.trials} - {data.fingerprint}
+    if recorded:
+        raise SweepError(
+            f"data must be as when sweep {conductor.spec.name!r} began (fingerprint "
+            f"{min(recorded)[:12]}…), got other images or factors ({data.fingerprint[:12]}…): "
+            "files have changed, or this version reads them otherwise; use another name, so that "
+            "no table mixes trials on different data"
+        )
 
 
 def _drive(
@@ -145,7 +189,7 @@ def _export_studies(run: _DriverRun) -> None:
     try:
         optuna_db.export_studies(run.spec, run.conductor.cells, run.ledger, run.workspace)
     except Exception as error:
-        run.console.print(f"warning: optuna.db was not brought up to date: {error}", style="yellow")
+        _say(run.console, f"warning: optuna.db was not brought up to date: {error}")
 
 
 def _run_trials(run: _DriverRun, address: str | None, view: LiveView) -> bool:
@@ -160,9 +204,11 @@ def _run_trials(run: _DriverRun, address: str | None, view: LiveView) -> bool:
     from sweeps.driver.tune import execute
 
     try:
-        connect.connect(address)
+        note = connect.connect(address)
     except (ValueError, ConnectionError) as error:
         raise SweepError(str(error)) from error
+    if note is not None:
+        _say(run.console, f"note: {note}")
     try:
         slots, gpu = _slots(run.spec, connect.nodes(), run.console)
         os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
@@ -214,9 +260,7 @@ def _slots(spec: SweepSpec, nodes: Sequence[Any], console: Console) -> tuple[int
             raise SweepError(
                 f"resources.require_gpu is true, but no node has a GPU (gpu: {gpu} asked per trial)"
             )
-        console.print(
-            f"warning: no GPU here: trials that ask for gpu: {gpu:g} run on CPU", style="yellow"
-        )
+        _say(console, f"warning: no GPU here: trials that ask for gpu: {gpu:g} run on CPU")
         gpu = 0.0
     available = slots(nodes, cpu=resources.cpu, gpu=gpu)
     if available == 0:

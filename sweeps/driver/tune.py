@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ray
+from pyarrow import fs
 from ray import tune
 from ray.exceptions import RayError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
@@ -176,6 +177,8 @@ def _tuner(desk: Desk, data: Data, store: Any, scratch: str) -> tune.Tuner:
     run_config = tune.RunConfig(
         name=spec.name,
         storage_path=scratch,
+        # Without it Tune reads the path as a URI, and a folder of TMPDIR may hold `#` or a blank.
+        storage_filesystem=fs.LocalFileSystem(),
         verbose=0,
         # A failed attempt is over; the conductor decides whether its trial gets another one.
         failure_config=tune.FailureConfig(max_failures=0),

@@ -5,6 +5,7 @@ mlflow is imported only in this room, and only inside functions.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 import os
@@ -14,8 +15,11 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sweeps.exports.mlflow_locations import correct_locations
 from sweeps.storage.files import AbstractFiles, LocalFiles
 from sweeps.storage.workspace import TrialPaths, WorkspacePaths
+from sweeps.urls import path_of_uri
+from vae_core.atomic_files import write_atomically
 
 PARAMETERS_PER_BATCH = 100
 METRICS_PER_BATCH = 1000
@@ -31,8 +35,14 @@ class Point(NamedTuple):
     epoch: int
 
 
-def connect(workspace: Path, server: str | None) -> Any:
-    """Return a client of the server, or of the database in the workspace if there is no server."""
+def connect(workspace: Path, server: str | None, sweep: str) -> Any:
+    """Return a client of the server, or of the database in the workspace if there is no server.
+
+    Args:
+        workspace: the folder. If it was moved, the locations of its artifacts are corrected.
+        server: the spec's `store.mlflow`: a server, or a database that other workspaces may share.
+        sweep: the sweep whose runs are read or written.
+    """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
     # By default one call blocks for minutes when a server is away; the writer has its own patience.
@@ -42,7 +52,31 @@ def connect(workspace: Path, server: str | None) -> Any:
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
-    return mlflow.MlflowClient(WorkspacePaths(workspace).tracking_uri(server))
+    paths = WorkspacePaths(workspace.resolve())
+    uri = paths.tracking_uri(server)
+    if is_database(server):
+        paths.root.mkdir(parents=True, exist_ok=True)
+        _create_tables(uri, paths.mlflow_artifacts)
+        only = None if server is None else sweep
+        correct_locations(uri, paths.mlflow_artifacts, sweep=only)
+    return mlflow.MlflowClient(uri)
+
+
+def is_database(server: str | None) -> bool:
+    """Return whether MLflow's runs are in a database that this process opens itself."""
+    scheme = "sqlite" if server is None else server.partition(":")[0].partition("+")[0]
+    return scheme in ("sqlite", "postgresql", "mysql", "mssql")
+
+
+def _create_tables(uri: str, artifacts: Path) -> None:
+    """Create MLflow's tables and its experiment `Default`, if the database has none.
+
+    The client would do this too, but with artifacts in the current folder, whose path it pastes
+    into SQL: it fails in a folder with `'` in its name.
+    """
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    SqlAlchemyStore(uri, artifacts.as_uri())
 
 
 def find_run(client: Any, experiment: str, condition: str) -> str | None:
@@ -68,8 +102,10 @@ def require_experiment(client: Any, name: str, workspace: Path, server: str | No
         if experiment.lifecycle_stage == "deleted":
             client.restore_experiment(experiment.experiment_id)
         return experiment.experiment_id
-    # A server decides where artifacts go; without one they go into the workspace.
-    location = None if server else (WorkspacePaths(workspace).mlflow_artifacts / name).as_uri()
+    # A server decides where artifacts go. For a database MLflow would put them into the folder in
+    # which the command happens to run, so they go into the workspace.
+    folder = WorkspacePaths(workspace.resolve()).mlflow_artifacts / name
+    location = folder.as_uri() if is_database(server) else None
     # With this tag MLflow's pages open on runs and charts instead of on traces of language models.
     tags = {"mlflow.experimentKind": "custom_model_development"}
     return client.create_experiment(name, artifact_location=location, tags=tags)
@@ -111,16 +147,44 @@ def log_artifacts(client: Any, run: str, files: AbstractFiles, trial_hash: str) 
     """Log the artifacts of a trial: as hard links where both sides are folders of this machine."""
     paths = TrialPaths(trial_hash)
     names = files.names(paths.artifacts)
-    target = client.get_run(run).info.artifact_uri
-    if isinstance(files, LocalFiles) and target.startswith("file://"):
-        sources = [files.root / paths.artifact(name) for name in names]
-        link(sources, Path(target.removeprefix("file://")))
+    folder = local_folder(client, run)
+    if isinstance(files, LocalFiles) and folder is not None:
+        link([files.root / paths.artifact(name) for name in names], folder)
         return
     with tempfile.TemporaryDirectory() as folder:
         for name in names:
             copy = Path(folder, name)
             copy.write_bytes(files.read(paths.artifact(name)))
             client.log_artifact(run, str(copy))
+
+
+def log_document(client: Any, run: str, name: str, document: Mapping[str, Any]) -> None:
+    """Log a mapping as a JSON file."""
+    folder = local_folder(client, run)
+    if folder is None:
+        client.log_dict(run, document, name)
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / name, json.dumps(document, indent=2).encode())
+
+
+def log_folder(client: Any, run: str, source: Path, name: str) -> None:
+    """Log the files of a folder, replacing those of the same names."""
+    folder = local_folder(client, run)
+    if folder is None:
+        client.log_artifacts(run, str(source), name)
+        return
+    shutil.copytree(source, folder / name, dirs_exist_ok=True)
+
+
+def local_folder(client: Any, run: str) -> Path | None:
+    """Return the folder of a run's artifacts if it is on this machine, else None.
+
+    Artifacts are written there without the client: it remembers the folder of every run as long as
+    the process lives, and would write into the old one after a workspace was moved.
+    """
+    location = client.get_run(run).info.artifact_uri
+    return path_of_uri(location) if location.startswith("file:") else None
 
 
 def link(files: Iterable[Path], folder: Path) -> None:

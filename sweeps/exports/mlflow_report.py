@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweeps.exports.mlflow_client import find_run
-from sweeps.storage.workspace import WorkspacePaths
+from sweeps.exports.mlflow_client import connect, find_run, log_folder
 
 
 def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> None:
@@ -18,12 +17,10 @@ def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> Non
         uri: of MLflow's server; None for the database in the workspace.
         folder: with the files.
     """
-    import mlflow
-
-    client = mlflow.MlflowClient(WorkspacePaths(workspace).tracking_uri(uri))
+    client = connect(workspace, uri, name)
     experiment = client.get_experiment_by_name(name)
     if experiment is None:
         return
     run = find_run(client, experiment.experiment_id, f"tags.`sweep.parent` = '{name}'")
     if run is not None:
-        client.log_artifacts(run, str(folder), "report")
+        log_folder(client, run, folder, "report")

@@ -137,14 +137,14 @@ class MlflowWriter(threading.Thread):
         """Return a client; find or create the experiment and the parent run; read how far each run
         is.
         """
-        client = mlflow_client.connect(self._workspace, self._uri)
+        client = mlflow_client.connect(self._workspace, self._uri, self._sweep)
         self._experiment = mlflow_client.require_experiment(
             client, self._sweep, self._workspace, self._uri
         )
         sweep = self._ledger.require_sweep(self._sweep)
         self._parent = self._find_or_create_parent(client, sweep["created"])
         client.update_run(self._parent, status="RUNNING")
-        client.log_dict(self._parent, sweep["spec"], "spec.json")
+        mlflow_client.log_document(client, self._parent, "spec.json", sweep["spec"])
         for row in self._ledger.of(tables.EXPORT, self._sweep):
             if row["target"] == "mlflow":
                 self._exports[row["trial"]] = dict(row)

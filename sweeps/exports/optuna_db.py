@@ -15,6 +15,7 @@ from sweeps.search.optuna_trials import frozen_trial
 from sweeps.spec.space import Grid, Space
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.storage.workspace import WorkspacePaths
+from sweeps.urls import sqlite_text
 
 
 def export_studies(
@@ -63,7 +64,7 @@ def _add_to_study(
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
         study_name=f"{spec.name}/{entry}-{spec.objectives[entry]['name']}",
-        storage=f"sqlite:///{WorkspacePaths(workspace).optuna.resolve()}",
+        storage=sqlite_text(WorkspacePaths(workspace).optuna.resolve()),
         directions=["maximize" if goal.mode == "max" else "minimize" for goal in spec.goal],
         load_if_exists=True,
     )

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote, unquote
 
 import sqlalchemy as sa
 from sqlalchemy import event
@@ -25,13 +26,14 @@ from sweeps.ledger.states import EndReason, TrialState, Verdict
 from sweeps.ledger.tables import DECISION, END, META, ORDER, REPORT, SWEEP, TRIAL, Row
 from sweeps.ledger.upgrade import upgrade
 from sweeps.storage.workspace import WorkspacePaths
+from sweeps.urls import absolute_url, opened_url, sqlite_file, sqlite_text, sqlite_url
 from vae_core.hyperparameters.registry import unknown_name
 
 
 class Ledger:
     """Transactions and queries on the ledger of one workspace."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str | sa.URL) -> None:
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _make_sqlite_durable)
@@ -54,11 +56,12 @@ class Ledger:
         paths = WorkspacePaths(workspace)
         workspace.mkdir(parents=True, exist_ok=True)
         if url is not None:
+            url = absolute_url(url)
             paths.ledger_url.touch(mode=0o600)  # a URL may hold a password
-            paths.ledger_url.write_text(url)
+            paths.ledger_url.write_text(_remembered(url, workspace.resolve()))
         elif paths.ledger_url.exists():
-            url = paths.ledger_url.read_text().strip()
-        return cls(url or f"sqlite:///{paths.ledger.resolve()}")
+            url = _recalled(paths.ledger_url.read_text().strip(), workspace.resolve())
+        return cls(opened_url(url) if url else sqlite_url(paths.ledger.resolve()))
 
     @classmethod
     def existing(cls, workspace: Path) -> Ledger:
@@ -218,6 +221,25 @@ class Transaction:
         for row in self._connection.execute(query).mappings().all():
             copied = {key: row[key] for key in ("epoch", "at", "seconds", "body")}
             self.insert(REPORT, sweep=target[0], trial=target[1], **copied)
+
+
+_IN_WORKSPACE = "sqlite:///{workspace}/"
+"""How the remembered URL of a SQLite file inside the workspace begins: it moves with the folder."""
+
+
+def _remembered(url: str, workspace: Path) -> str:
+    """Return the text of `ledger.url`: a file inside the workspace is named relative to it."""
+    file = sqlite_file(url)
+    if file is None or not file.resolve().is_relative_to(workspace):
+        return url
+    return _IN_WORKSPACE + quote(file.resolve().relative_to(workspace).as_posix())
+
+
+def _recalled(text: str, workspace: Path) -> str:
+    """Return the URL that `_remembered` wrote, for the workspace where it lies now."""
+    if not text.startswith(_IN_WORKSPACE):
+        return text
+    return sqlite_text(workspace / unquote(text.removeprefix(_IN_WORKSPACE)))
 
 
 def _stored(values: Mapping[str, Any]) -> dict[str, Any]:

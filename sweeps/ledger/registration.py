@@ -15,6 +15,8 @@ from sweeps.ledger.replay import TrialProgress, read_trials
 from sweeps.ledger.states import AttemptOutcome, TrialState
 from sweeps.spec.sweep_spec import SweepSpec
 from vae_core.config import REVISION, TrialConfig
+from vae_core.data import DATASETS
+from vae_core.hyperparameters import registry
 
 CHANGEABLE = ("resources", "budget", "store", "checkpoint", "published")
 """Sections that affect neither numbers nor the choice of cells: a sweep may resume with others."""
@@ -46,7 +48,8 @@ def register_sweep(spec: SweepSpec, ledger: Ledger) -> None:
                 software=json.dumps(software()),
             )
         return
-    changes = [each for each in differences(row["spec"], new_spec) if not _is_allowed(each)]
+    old_spec = _with_default_options(row["spec"])
+    changes = [each for each in differences(old_spec, new_spec) if not _is_allowed(each)]
     if changes:
         lines = [
             f"  {change.path}: was {json.dumps(change.old)}, is {json.dumps(change.new)}"
@@ -107,6 +110,15 @@ def _revision(trial: TrialProgress) -> int:
         if config.hash_at(revision) == trial.hash:
             return revision
     return 0
+
+
+def _with_default_options(spec: dict[str, Any]) -> dict[str, Any]:
+    """Return a spec with the defaults of the options of its data set that are newer than it."""
+    try:
+        dataset = registry.build("data set", spec["data"], DATASETS)
+    except (KeyError, ValueError):  # a version since then refuses it: compare it as it is
+        return spec
+    return {**spec, "data": registry.describe(dataset, DATASETS)}
 
 
 def _is_allowed(change: Difference) -> bool:

@@ -12,6 +12,7 @@ from sweeps.spec import parse, yaml_reader
 from sweeps.spec.errors import Locations, Problem, Problems, SpecError
 from sweeps.spec.overrides import apply_overrides
 from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.urls import home_expanded
 
 
 def load_spec(
@@ -77,7 +78,7 @@ def spec_from_mapping(
 def _find(source: str | Path) -> tuple[Path, str]:
     """Return the file of a source, and the name that messages use for it."""
     bundled = bundled_specs()
-    path = Path(source)
+    path = home_expanded(source)
     if str(source) in bundled and not path.is_file():
         return bundled[str(source)], f"sweeps/specs/{source}.yaml"
     is_meant_as_path = path.exists() or path.suffix or len(path.parts) > 1

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import metrics
 from sweeps.spec import registry_blocks, type_hints
 from sweeps.spec.errors import Problems, SpecPath, spell
 from sweeps.spec.objective_settings import ENTRY_SECTIONS, shared_fields_in_force
+from sweeps.urls import home_expanded
 from vae_core.config import EvaluationConfig, TrainConfig
 from vae_core.hyperparameters import registry
 from vae_core.networks import NETWORKS
@@ -106,7 +106,7 @@ def _read_tables(value: Any, path: SpecPath, problems: Problems) -> Any:
         return value
     try:
         # utf-8-sig: spreadsheets put a byte order mark before the text.
-        return Path(value).read_text(encoding="utf-8-sig")
+        return home_expanded(value).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         rule = "must be the path of a CSV file, or its text"
         problems.add(path, f"{spell(path)} {rule}, got {value!r}: {error}")

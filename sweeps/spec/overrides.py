@@ -10,6 +10,9 @@ from sweeps.spec import yaml_reader
 from sweeps.spec.errors import Locations, Problem, SpecError, SpecPath
 
 _INDEX = re.compile(r"\[(\d+|\*)\]")
+_COMMENT = re.compile(r"(^|\s)#")
+_STRUCTURED = ("{", "[", '"', "'")
+"""How a value begins that is no plain text: a mapping, a list, or quotes."""
 
 
 def apply_overrides(
@@ -50,20 +53,30 @@ def _apply_override(mapping: dict[str, Any], locations: Locations, override: str
     if not equals or not all(parts):
         return [Problem(None, (), "must be path=value, as in train.epochs=3", origin)]
     try:
-        value = yaml_reader.parse_value(value_text)
+        value = _parse_value(value_text)
     except SpecError as error:
         return [Problem(None, (), problem.message, origin) for problem in error.problems]
     try:
         for target in list(_targets(mapping, parts, ())):
             if isinstance(value, list | dict):
                 # Parse again, so that two targets never share one list.
-                target.container[target.key] = yaml_reader.parse_value(value_text)
+                target.container[target.key] = _parse_value(value_text)
             else:
                 target.container[target.key] = value
             _note_origin(locations, target.path, origin)
     except LookupError as error:
         return [Problem(None, (), str(error.args[0]), origin)]
     return []
+
+
+def _parse_value(text: str) -> Any:
+    """Return the value of an override: YAML, but ` #` begins no comment in a text without quotes.
+
+    A command line has no comments, and without this rule `path=my images #1` would be another path.
+    """
+    if _COMMENT.search(text) and not text.lstrip().startswith(_STRUCTURED):
+        return text.strip()
+    return yaml_reader.parse_value(text)
 
 
 def _note_origin(locations: Locations, path: SpecPath, origin: str) -> None:

@@ -159,7 +159,12 @@ def _read_data(
     if "data" not in given:
         return None, None
     block = registry_blocks.read_named(
-        "data set", given["data"], DATASETS, ("data",), problems, spaces=False
+        "data set",
+        registry_blocks.with_home_folders(given["data"]),
+        DATASETS,
+        ("data",),
+        problems,
+        spaces=False,
     )
     if problems.any_under(("data",)):
         return None, None

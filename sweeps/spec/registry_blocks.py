@@ -16,6 +16,7 @@ from pydantic import TypeAdapter
 from sweeps.spec import space, type_hints
 from sweeps.spec.errors import Problems, SpecPath, spell, spell_message
 from sweeps.spec.space import Choice, Grid, Space
+from sweeps.urls import home_expanded
 from vae_core.hyperparameters import registry
 
 
@@ -63,6 +64,22 @@ def read_named(
         other_keys=other_keys,
     )
     return {"name": name, **block}
+
+
+def with_home_folders(block: Any) -> Any:
+    """Return the mapping of a data set with absolute paths in place of those that begin with `~`.
+
+    A spec is no shell: without this `~/images` is a folder of the name `~`.
+    """
+    if not isinstance(block, Mapping):
+        return block
+    paths = {
+        key: str(home_expanded(block[key]))
+        for key in ("path", "table")
+        # Other paths stay as they are written: the ledger compares the specs of two runs.
+        if isinstance(block.get(key), str) and block[key].startswith("~")
+    }
+    return {**block, **paths}
 
 
 def read_fields(

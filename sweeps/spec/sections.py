@@ -19,6 +19,7 @@ from pydantic import (
     model_validator,
 )
 
+from sweeps.urls import absolute_url, local_path
 from vae_core.epoch_metrics import COMMON_METRICS, EPOCH_METRICS
 
 Mode = Literal["max", "min"]
@@ -175,7 +176,7 @@ def _server(value: str | None) -> str | None:
         reason = "MLflow's folder of files loses metrics"
         remedy = "leave it null to keep the runs in the workspace"
         raise ValueError(f"{rule}, got {value!r}; {reason}, {remedy}")
-    return value
+    return absolute_url(value) if value is not None and value.startswith("sqlite") else value
 
 
 def _database(value: str | None) -> str | None:
@@ -184,7 +185,15 @@ def _database(value: str | None) -> str | None:
     scheme = value.partition(":")[0].partition("+")[0]
     if "://" not in value or scheme not in ("sqlite", "postgresql"):
         raise ValueError(f"must be a sqlite:///… or postgresql://… URL, got {value!r}")
-    return value
+    return absolute_url(value)
+
+
+def _file_store(value: str | None) -> str | None:
+    """Return a URI as it is given, and a path as an absolute one: later commands must find it."""
+    if value is None:
+        return None
+    path = local_path(value)
+    return value if path is None else str(path.absolute())
 
 
 class StoreSpec(Section):
@@ -192,7 +201,7 @@ class StoreSpec(Section):
 
     mlflow: Annotated[str | None, AfterValidator(_server)] = None
     ledger: Annotated[str | None, AfterValidator(_database)] = None
-    files: Annotated[str, MinLen(1)] | None = None
+    files: Annotated[Annotated[str, MinLen(1)] | None, AfterValidator(_file_store)] = None
 
 
 SEED_LIMIT = 2**31

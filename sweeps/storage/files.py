@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pyarrow import fs
 
+from sweeps.urls import local_path
 from vae_core.atomic_files import write_atomically
 
 
@@ -67,7 +68,7 @@ class LocalFiles(AbstractFiles):
 class RemoteFiles(AbstractFiles):
     """Files below a URI that pyarrow can reach.
 
-    Examples: `s3://bucket/prefix?endpoint_override=…`, `gs://…`, `file:///…`.
+    Examples: `s3://bucket/prefix?endpoint_override=…`, `gs://…`.
     """
 
     def __init__(self, uri: str) -> None:
@@ -98,5 +99,16 @@ class RemoteFiles(AbstractFiles):
 
 
 def open_files(workspace: Path, uri: str | None) -> AbstractFiles:
-    """Return the files of a URI (the spec's `store.files`), or of the workspace if it is None."""
-    return LocalFiles(workspace.resolve()) if uri is None else RemoteFiles(uri)
+    """Return the files of the spec's `store.files`, or of the workspace if it is None.
+
+    Args:
+        workspace: the folder.
+        uri: a path, a `file://` URI or a URI that pyarrow can reach.
+
+    Raises:
+        ValueError: pyarrow cannot read the URI.
+    """
+    if uri is None:
+        return LocalFiles(workspace.resolve())
+    path = local_path(uri)
+    return RemoteFiles(uri) if path is None else LocalFiles(path.absolute())

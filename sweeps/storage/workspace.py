@@ -2,7 +2,59 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+
+from sweeps import urls
+from sweeps.errors import SweepError
+
+LONGEST_PATH = 494
+"""Bytes of the longest path of a workspace.
+
+SQLite opens no path of more than 512 bytes, the end of a side file's name (`-journal`) included;
+the databases here have names of 9 characters: 494 + 1 + 9 + 8 = 512.
+"""
+
+
+def workspace_path(value: str | Path) -> Path:
+    """Return the folder of a workspace, given as a path or as a `file://` URI.
+
+    Args:
+        value: a leading `~` is the home folder; `./~` is a folder of that name.
+
+    Raises:
+        SweepError: it is no folder of this machine, a file has this name, or the path is too long.
+    """
+    text = os.fspath(value)
+    try:
+        path = urls.local_path(text)
+    except ValueError as error:
+        raise SweepError(f"workspace {error}") from error
+    if path is None:
+        raise SweepError(
+            f"workspace must be a folder of this machine, got {text!r}; "
+            "to keep the files of trials elsewhere, give store.files in the spec"
+        )
+    if not text or "\0" in text:
+        raise SweepError(f"workspace must be the path of a folder, got {text!r}")
+    try:
+        length = len(os.path.realpath(path).encode())
+    except UnicodeEncodeError:
+        raise SweepError(
+            f"workspace must have a path in UTF-8, got {text!r}; rename the folder"
+        ) from None
+    if length > LONGEST_PATH:
+        raise SweepError(
+            f"workspace must have a path of at most {LONGEST_PATH} bytes, got {length}: SQLite "
+            f"opens no longer one; use a folder nearer to the root than {text[:40]!r}…"
+        )
+    try:
+        is_file = path.exists() and not path.is_dir()
+    except OSError as error:  # a name of more than 255 bytes, a folder that may not be entered
+        raise SweepError(f"workspace must be the path of a folder, got {text!r}: {error}") from None
+    if is_file:
+        raise SweepError(f"workspace must be a folder, got {text!r}, which is a file")
+    return path
 
 
 class WorkspacePaths:
@@ -46,7 +98,9 @@ class WorkspacePaths:
 
     def tracking_uri(self, server: str | None) -> str:
         """Return MLflow's tracking URI: a server if the spec names one, else the database here."""
-        return server or f"sqlite:///{self.mlflow.resolve()}"
+        if server is None:
+            return urls.sqlite_text(self.mlflow.resolve())
+        return urls.opened_url(server) if server.startswith("sqlite") else server
 
 
 class TrialPaths:

@@ -20,6 +20,7 @@ def make_data(
     levels: int,
     factors: Factors | None,
     sha256: str | None = None,
+    notes: tuple[str, ...] = (),
 ) -> Data:
     """Return a data set with its fingerprint.
 
@@ -30,12 +31,13 @@ def make_data(
         levels: pixel value = level / levels.
         factors: ground truth, or None.
         sha256: of the images' bytes; None: it is computed.
+        notes: on the images, for the user; they are no part of the fingerprint.
     """
     packed = images.shape[1] != math.prod(shape)
     identity = fingerprint(
         sha256 or digest(images), shape, packed=packed, levels=levels, factors=factors
     )
-    return Data(name, images, shape, packed, levels, factors, identity)
+    return Data(name, images, shape, packed, levels, factors, identity, notes)
 
 
 def pack_if_binary(pixels: NDArray[np.uint8], *, levels: int) -> NDArray[np.uint8]:

@@ -300,6 +300,8 @@ def test_too_many_levels_are_refused(folder: Path, monkeypatch: pytest.MonkeyPat
         ),
         ({"resolution": 3}, "resolution must be >= 4, got 3"),
         ({"grey": "yes"}, "grey must be true or false, got 'yes'"),
+        ({"background": None}, "background must be text, got None"),
+        ({"background": "wite"}, "got 'wite'; did you mean 'white'?"),
         ({"factors": ("file",)}, "factors must not name 'file', the column of file names"),
         ({"factors": ("a", "a")}, "factors must give a name once"),
     ],
@@ -316,3 +318,72 @@ def test_other_kinds_of_images_become_rgb(kinds: Sequence[str], tmp_path: Path) 
         Image.new("RGB", (4, 4), (255, 255, 255)).convert(kind).save(tmp_path / f"{name}.png")
     (tmp_path / "factors.csv").write_text("file,x\na.png,1\nb.png,2\n")
     assert (ImageFolder(path=str(tmp_path)).load().images == 255).all()
+
+
+def transparent(path: Path, level: int) -> None:
+    image = Image.new("LA", (4, 4), (level, 255))
+    image.putpixel((0, 0), (level, 0))
+    image.save(path)
+
+
+def table_of(folder: Path, *rows: str) -> None:
+    (folder / "factors.csv").write_text("\n".join(["file,x", *rows]))
+
+
+def test_a_background_changes_the_fingerprint_of_transparent_images_only(tmp_path: Path) -> None:
+    transparent(tmp_path / "a.png", 10)
+    picture(tmp_path / "b.png", (4, 4))
+    table_of(tmp_path, "a.png,1", "b.png,2")
+    black, white = (
+        ImageFolder(path=str(tmp_path), grey=True, background=name).load()
+        for name in ("black", "white")
+    )
+    assert (black.images[0, 0], white.images[0, 0]) == (0, 255)
+    assert black.fingerprint != white.fingerprint
+    assert black.notes == (
+        "1 of 2 images have transparent pixels, such as 'a.png'; they lie on background 'black'",
+    )
+
+    picture(tmp_path / "a.png", (4, 4), level=9)
+    black, white = (
+        ImageFolder(path=str(tmp_path), background=name).load() for name in ("black", "white")
+    )
+    assert black.fingerprint == white.fingerprint
+    assert black.notes == white.notes == ()
+
+
+def test_an_opaque_alpha_channel_has_the_fingerprint_of_none(folder: Path) -> None:
+    before = ImageFolder(path=str(folder)).load().fingerprint
+    with Image.open(folder / "a.png") as image:
+        image.convert("RGBA").save(folder / "a.png")
+    assert ImageFolder(path=str(folder)).load().fingerprint == before
+
+
+def test_the_outline_is_that_of_the_upright_image(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter turn
+    Image.new("RGB", (6, 4)).save(tmp_path / "a.png", exif=exif)
+    picture(tmp_path / "b.png", (4, 6))
+    table_of(tmp_path, "a.png,1", "b.png,2")
+    assert ImageFolder(path=str(tmp_path)).outline().shape == (3, 6, 4)
+    assert ImageFolder(path=str(tmp_path)).load().shape == (3, 6, 4)
+
+
+def test_identical_images_of_different_factors_are_counted_with_two_names(tmp_path: Path) -> None:
+    # a, b and d are equal; a and d have the same factor. c and e are equal with the same factor.
+    for name, level in (("a", 1), ("b", 1), ("c", 2), ("d", 1), ("e", 2)):
+        picture(tmp_path / f"{name}.png", (4, 4), level=level)
+    table_of(tmp_path, "a.png,1", "d.png,1", "b.png,2", "c.png,2", "e.png,2")
+    assert ImageFolder(path=str(tmp_path)).load().notes == (
+        "3 of 5 images have the same pixels as an image with other factors, such as 'a.png' and "
+        "'b.png'; no model can tell these apart",
+    )
+    assert ImageFolder(path=str(tmp_path), factors=()).load().notes == ()
+
+
+def test_a_file_that_pillow_warns_of_is_named_in_a_note(tmp_path: Path) -> None:
+    damaged: Any = b"Exif\0\0MM\0\x2a\0\0\0\x08\0\x05garbage"
+    Image.new("RGB", (16, 16)).save(tmp_path / "a.jpg", exif=damaged)
+    table_of(tmp_path, "a.jpg,1")
+    (note,) = ImageFolder(path=str(tmp_path)).load().notes
+    assert note.startswith("1 of 1 images were read with a warning, such as 'a.jpg': Corrupt EXIF")

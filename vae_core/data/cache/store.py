@@ -20,7 +20,8 @@ Images = NDArray[np.uint8]
 
 def cache_folder() -> Path:
     """Return the folder of prepared data sets: `SWEEPS_DATA`, by default `~/.cache/sweeps`."""
-    return Path(os.environ.get("SWEEPS_DATA") or "~/.cache/sweeps").expanduser()
+    # Not `Path.expanduser`, which raises for `~name` if there is no such user.
+    return Path(os.path.expanduser(os.environ.get("SWEEPS_DATA") or "~/.cache/sweeps"))
 
 
 def array_path(cache: Path, stem: str, content: object) -> Path:

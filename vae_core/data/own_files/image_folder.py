@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 from annotated_types import Ge
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from metrics.near_names import nearest
 from vae_core.data.abstract import AbstractDataset, Outline
 from vae_core.data.make_data import make_data
 from vae_core.data.option_checks import name_list_problems, option_problems
+from vae_core.data.own_files.image_files import Decoded, colour_problems, decode
+from vae_core.data.own_files.image_notes import ImageNotes, identical_images
 from vae_core.data.own_files.image_tables import ImageRows, read_image_table
 from vae_core.data.own_files.other_formats import how_to_convert
 from vae_core.data.own_files.tables import TABLE_SUFFIXES
@@ -23,13 +25,14 @@ from vae_core.types import Data
 
 _TABLES = tuple(f"factors{suffix}" for suffix in TABLE_SUFFIXES)
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".gif", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
-# The modes of PIL with at most 8 bits a channel.
-_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK", "YCbCr")
 
 
 @dataclass(frozen=True)
 class ImageFolder(AbstractDataset):
     """A folder of images of your own and a table with one row per image, in the table's order.
+
+    A file holds one image with 8 bits a channel. It is turned as its EXIF data says, and
+    transparent pixels are laid on a background.
 
     The table is CSV (with any separator) or Parquet. The sorted distinct values of a column,
     numbers or text, are its levels, at most 4,096 of them. A column of fractions must have at most
@@ -44,6 +47,8 @@ class ImageFolder(AbstractDataset):
         resolution: side that images are resized to, a longer side cropped at both ends; null: all
             are of one size.
         grey: makes images grey; else they are RGB.
+        background: colour behind transparent pixels, by name or as '#808080' (in quotes); it
+            changes nothing if every pixel is opaque.
 
     Raises:
         ValueError: names every option that is invalid.
@@ -57,6 +62,7 @@ class ImageFolder(AbstractDataset):
     factors: tuple[str, ...] | None = None
     resolution: Annotated[int, Ge(4)] | None = None
     grey: bool = False
+    background: str = "black"
 
     def __post_init__(self) -> None:
         problems = option_problems(self)
@@ -67,15 +73,18 @@ class ImageFolder(AbstractDataset):
             problems += name_list_problems("factors", self.factors)
             if self.column in self.factors:
                 problems.append(f"factors must not name {self.column!r}, the column of file names")
+        background: Any = self.background  # a user may have written any value
+        if isinstance(background, str):  # else `option_problems` has said so
+            problems += colour_problems("background", background)
         if problems:
             raise ValueError("; ".join(problems))
 
     def outline(self) -> Outline:
-        """Return sizes from the table and, without a resolution, from the first image's header."""
+        """Return sizes from the table and, without a resolution, from the first image."""
         files, factors, _ = self._read_table()
         channels = 1 if self.grey else 3
         if self.resolution is None:
-            width, height = self._size(files[0])
+            width, height = self._decode(files[0]).image.size
         else:
             width = height = self.resolution
         shape = (channels, height, width)
@@ -120,9 +129,19 @@ class ImageFolder(AbstractDataset):
         self._check_same_images(files)
         shape = self.outline().shape
         images = np.empty((len(files), int(np.prod(shape))), np.uint8)
+        notes = ImageNotes(files, self.background)
         for row, name in enumerate(files):
-            images[row] = self._pixels(name, shape)
-        return make_data(self.name, images, shape, levels=255, factors=factors)
+            decoded = self._decode(name)
+            notes.add(name, decoded)
+            images[row] = self._pixels(name, decoded.image, shape)
+        return make_data(
+            self.name,
+            images,
+            shape,
+            levels=255,
+            factors=factors,
+            notes=(*notes.sentences(), *identical_images(images, factors, files)),
+        )
 
     def _table_file(self) -> Path:
         """Return the path of the table; without one, the path where it is looked for first.
@@ -141,7 +160,9 @@ class ImageFolder(AbstractDataset):
     def _read_table(self) -> ImageRows:
         """Return the file names and the factors of the rows, and notes on the columns."""
         self.require_files()
-        return read_image_table(self._table_file(), Path(self.path), self.column, self.factors)
+        # Absolute, because pyarrow reads a relative `~` as the home folder and `a:` as a scheme.
+        table = self._table_file().absolute()
+        return read_image_table(table, Path(self.path), self.column, self.factors)
 
     def _check_same_images(self, files: Sequence[str]) -> None:
         """Raise ValueError unless the table and the folder have the same images."""
@@ -167,41 +188,24 @@ class ImageFolder(AbstractDataset):
                 f"such as {extra[0]!r}; add their rows, or move them out"
             )
 
-    def _size(self, name: str) -> tuple[int, int]:
-        """Return width and height of an image; its pixels are not read."""
+    def _decode(self, name: str) -> Decoded:
+        """Return the image of a file of the folder."""
         path = Path(self.path) / name
-        try:
-            with Image.open(path) as image:
-                return image.size
-        except (OSError, UnidentifiedImageError) as error:
-            raise ValueError(f"{path} cannot be read as an image: {error}") from error
+        return decode(path, grey=self.grey, background=self.background)
 
-    def _pixels(self, name: str, shape: tuple[int, int, int]) -> NDArray[np.uint8]:
+    def _pixels(
+        self, name: str, image: Image.Image, shape: tuple[int, int, int]
+    ) -> NDArray[np.uint8]:
         """Return the pixels of an image in a row, in the order of (C, H, W)."""
-        path = Path(self.path) / name
-        image = self._open(path)
         if self.resolution is not None:
             image = _resize(image, self.resolution)
         if image.size != (shape[2], shape[1]):
             raise ValueError(
-                f"{path} must be {shape[2]} x {shape[1]} like the first image, "
+                f"{Path(self.path) / name} must be {shape[2]} x {shape[1]} like the first image, "
                 f"got {image.size[0]} x {image.size[1]}; give resolution to resize them all"
             )
         values = np.asarray(image).reshape(shape[1], shape[2], shape[0])
         return values.transpose(2, 0, 1).reshape(-1)
-
-    def _open(self, path: Path) -> Image.Image:
-        """Return an image as grey or RGB."""
-        try:
-            with Image.open(path) as image:
-                if image.mode not in _MODES:
-                    raise ValueError(
-                        f"{path} must have 8 bits a channel, got mode {image.mode}; convert it"
-                    )
-                return image.convert("L" if self.grey else "RGB")
-        # PIL raises SyntaxError for a broken PNG.
-        except (OSError, SyntaxError, UnidentifiedImageError) as error:
-            raise ValueError(f"{path} cannot be read as an image: {error}") from error
 
 
 def _resize(image: Image.Image, side: int) -> Image.Image:
