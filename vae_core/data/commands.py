@@ -19,21 +19,17 @@ from vae_core.data.original_files import Remote, checksum_mismatch
 def prepare(dataset: AbstractDataset, cache: Path | None = None) -> dict[str, Any]:
     """Draw or read a data set into the cache, unless the cache has it, and describe the result.
 
-        Args:
-            dataset: with its options.
-            cache: folder; None: `cache_folder()`.
+    Args:
+        dataset: with its options.
+        cache: folder; None: `cache_folder()`.
 
-        Returns:
-            path (None if the cache does not keep this set), images, bytes (of that file, or in memory),
-    <<<<<<< HEAD
-            floor (nats per image: no Bernoulli reconstruction is below it), sha256 (of the images),
-            seconds.
-    =======
-            sha256 (of the images), notes (what is worth knowing about them), seconds.
-    >>>>>>> p-images
+    Returns:
+        path (None if the cache does not keep this set), images, bytes (of that file, or in memory),
+        floor (nats per image: no Bernoulli reconstruction is below it), sha256 (of the images),
+        notes (what is worth knowing about them), seconds.
 
-        Raises:
-            ValueError: a file is missing or cannot be read, or the folder cannot be written to.
+    Raises:
+        ValueError: a file is missing or cannot be read, or the folder cannot be written to.
     """
     start = time.perf_counter()
     folder = cache or cache_folder()
