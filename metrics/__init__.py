@@ -160,6 +160,7 @@ def _with_reference(
         chance_sd=level.sd,
         ceiling=best.value,
         no_ceiling=best.reason,
+        of_factors=best.of_factors,
         details=details,
     )
 
@@ -178,6 +179,7 @@ def _without_dead_latents(inputs: Inputs) -> tuple[Inputs, dict[str, str]]:
 __all__ = [
     "MAX_LOGVAR",
     "METRICS",
+    "PERMUTATIONS",
     "Chain",
     "Codes",
     "ElboDecomposition",

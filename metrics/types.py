@@ -138,6 +138,8 @@ class Score:
         reason: why the value is NaN or a convention, else "". Taken from `details` if not given.
         chance_sd: standard deviation of the score of one code without information.
         no_ceiling: why there is no ceiling, "" if there is one or if none was asked for.
+        of_factors: score of codes that are the factors, whether or not it is the ceiling. If chance
+            is better, the factors or the rows are not what they should be.
     """
 
     value: float
@@ -150,6 +152,7 @@ class Score:
     reason: str = ""
     chance_sd: float | None = None
     no_ceiling: str = ""
+    of_factors: float | None = None
 
     def __post_init__(self) -> None:
         if not self.excluded:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ class Ceiling(NamedTuple):
 
     value: float | None
     reason: str  # "" if there is a value
+    of_factors: float | None  # score of codes that are the factors
 
 
 _WIDE = 3.9
@@ -63,17 +65,17 @@ def ceiling(name: str, metric: Metric, factors: Factors, options: Mapping[str, A
 
 def _compute(metric: Metric, factors: Factors, options: Mapping[str, Any]) -> Ceiling:
     bound = metric.range[1] if metric.bound is None else metric.bound(factors, options)
-    best = float("-inf")
+    values: list[float] = []
     for codes_name in metric.best_codes:
         codes = BUILT_IN_CODES[codes_name](factors, "discrete" in metric.needs)
         value = metric.function(Inputs(codes, factors), **options).value
+        values.append(value)
         if value >= bound - TOLERANCE:
-            return Ceiling(value, "")
-        best = max(best, value)
-    if best == float("-inf"):
-        return Ceiling(None, "no code can be scored on these factors")
-    return Ceiling(
-        None,
-        f"the best code is not known: the factors themselves score {best:.3g}, "
-        f"and no code can exceed {bound:.3g}",
-    )
+            return Ceiling(value, "", values[0])
+    best = max(values)
+    if math.isnan(best):
+        return Ceiling(None, "no code can be scored on these factors", None)
+    reason = f"the best code is not known: the factors themselves score {values[0]:.3g}"
+    if best > values[0]:
+        reason += f", another code {best:.3g}"
+    return Ceiling(None, f"{reason}, and no code can exceed {bound:.3g}", values[0])

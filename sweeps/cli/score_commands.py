@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,17 @@ if TYPE_CHECKING:
     from sweeps.scoring.codes_file import CodesFile
     from sweeps.scoring.rescore import Rescored
     from sweeps.scoring.score_codes import Scored
+
+PERMUTATIONS = 20
+"""Default of `--permutations`; a test holds it equal to that of `metrics`, which loads torch."""
+
+
+class ChanceOf(StrEnum):
+    """Which codes give the chance level."""
+
+    NOISE = "noise"
+    OWN = "own"
+
 
 SCORE_HELP = """Score the codes of any model, from a file, with any metric of `sweeps metrics`.
 
@@ -74,9 +86,19 @@ def score(
         bool,
         typer.Option(
             "--reference/--no-reference",
-            help="Compute chance and ceiling too: six more scores per metric.",
+            help="Compute chance and ceiling too: about six more scores per metric.",
         ),
     ] = True,
+    chance: Annotated[
+        ChanceOf,
+        typer.Option(
+            help="Chance of noise codes of the same sizes, or of these codes ('own'): "
+            "the codes are scored against permuted rows, which also gives a p-value."
+        ),
+    ] = ChanceOf.NOISE,
+    permutations: Annotated[
+        int, typer.Option(help="Number of permutations of --chance own.", min=1)
+    ] = PERMUTATIONS,
     to: Annotated[
         Path | None,
         typer.Option(
@@ -104,7 +126,14 @@ def score(
     with progress_bar.showing(len(chosen.names)) as bar:
         scored, interrupted = _collect(
             score_codes.scores(
-                file, chosen.names, options=options, seed=seed, reference=reference, bar=bar
+                file,
+                chosen.names,
+                options=options,
+                seed=seed,
+                reference=reference,
+                chance=chance.value,
+                permutations=permutations,
+                bar=bar,
             )
         )
     rows = [score_codes.entry(one) for one in scored if one.score is not None]
@@ -119,6 +148,8 @@ def score(
         printing.show_json(_document(codes, file, rows, notes=notes, left_out=left_out))
     elif rows:
         columns = ["metric", "value", "error", "chance", "ceiling", "unit", "excluded", "reason"]
+        if chance is ChanceOf.OWN:
+            columns.insert(4, "p_value")
         printing.show([score_codes.line(row) for row in rows], columns, as_json=False)
     if not as_json:
         _print_notes(notes, chosen.left_out)

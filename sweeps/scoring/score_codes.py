@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import metrics
-from metrics import Metric, Score, checks
+from metrics import PERMUTATIONS, Metric, Score, checks
 from metrics.registry import METRICS
 from sweeps import plain_values
 from sweeps.console.progress_bar import Bar
@@ -171,6 +171,8 @@ def scores(
     options: Options,
     seed: int,
     reference: bool,
+    chance: Literal["noise", "own"] = "noise",
+    permutations: int = PERMUTATIONS,
     bar: Bar,
 ) -> Iterator[Scored]:
     """Yield the score of each metric.
@@ -184,6 +186,8 @@ def scores(
         options: of the metrics.
         seed: of every random draw that a metric makes.
         reference: whether chance and ceiling are computed too.
+        chance: the chance level of "noise", or of the "own" codes with permuted rows.
+        permutations: of the own codes.
         bar: shows the progress.
     """
     for name in names:
@@ -200,6 +204,8 @@ def scores(
                 reconstructions=file.reconstructions,
                 seed=seed,
                 reference=reference,
+                chance=chance,
+                permutations=permutations,
                 **metric_options,
             )
         except Exception as error:  # the failure of one metric must not stop the others
@@ -235,7 +241,10 @@ def entry(scored: Scored) -> dict[str, Any]:
         "value": result.value,
         "error": result.error,
         "chance": result.chance,
+        "chance_sd": result.chance_sd,
         "ceiling": result.ceiling,
+        "no_ceiling": result.no_ceiling,
+        "of_factors": result.of_factors,
         "unit": metric.unit,
         "range": list(metric.range),
         "better": metric.better,
@@ -248,41 +257,44 @@ def entry(scored: Scored) -> dict[str, Any]:
 
 
 def reference_problem(
-    value: float | None, chance: float | None, ceiling: float | None, *, better: str
+    value: float | None, chance: float | None, of_factors: float | None, *, better: str
 ) -> str:
-    """Return what is wrong with factors whose chance lies beyond their ceiling, "" if nothing is.
+    """Return what is wrong with factors that score worse than chance, "" if nothing is.
 
-    Codes without information then score better than the factors themselves. No codes can do that,
-    so the factors, or the order of the rows, are not what they should be.
+    Codes without information then score better than codes that are the factors. So the factors, or
+    the order of the rows, are not what they should be.
 
     Args:
         value: the score.
         chance: the score of codes without information; None if it was not computed.
-        ceiling: the score of the factors themselves; None if it was not computed.
+        of_factors: the score of codes that are the factors; None if it was not computed.
         better: "max" or "min": which end of the range of the metric is better.
     """
-    if chance is None or ceiling is None or better not in ("max", "min"):
+    if chance is None or of_factors is None or better not in ("max", "min"):
         return ""
-    distance = chance - ceiling if better == "max" else ceiling - chance
+    distance = chance - of_factors if better == "max" else of_factors - chance
     if not distance > 1e-9:  # false for NaN, too; sums in another order differ by less
         return ""
     got = "" if value is None else f" (the score is {value:.3g})"
     return (
-        f"chance {chance:.3g} is better than the ceiling {ceiling:.3g}{got}, so the score says "
-        "nothing: the factors or the rows are probably wrong, such as ids, measured values that "
-        "are not binned, or too few rows per level"
+        f"chance {chance:.3g} is better than the factors themselves, {of_factors:.3g}{got}, so the "
+        "score says nothing: the factors or the rows are probably wrong, such as ids, measured "
+        "values that are not binned, or too few rows per level"
     )
 
 
 def reference_notes(entries: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the problem of each entry's chance and ceiling, with the metrics that have it."""
+    """Return, for each metric, why its chance or its ceiling needs a word."""
     notes: list[str] = []
     for row in entries:
         problem = reference_problem(
-            row["value"], row["chance"], row["ceiling"], better=row["better"]
+            row["value"], row["chance"], row["of_factors"], better=row["better"]
         )
         if problem:
             notes.append(f"{row['metric']}: {problem}")
+    for row in entries:
+        if row["no_ceiling"]:
+            notes.append(f"{row['metric']} has no ceiling: {row['no_ceiling']}")
     return notes
 
 
@@ -297,9 +309,9 @@ def parquet_bytes(entries: Sequence[Mapping[str, Any]]) -> bytes:
     from pyarrow import parquet
 
     columns: dict[str, Any] = {}
-    for key in ("metric", "unit", "better", "reason"):
+    for key in ("metric", "unit", "better", "reason", "no_ceiling"):
         columns[key] = pa.array([row[key] for row in entries], pa.string())
-    for key in ("value", "error", "chance", "ceiling", "seconds"):
+    for key in ("value", "error", "chance", "chance_sd", "ceiling", "of_factors", "seconds"):
         columns[key] = pa.array([row[key] for row in entries], pa.float64())
     for key in ("range", "excluded", "identity", "details"):
         columns[key] = pa.array([_json(row[key]) for row in entries], pa.string())
@@ -315,7 +327,12 @@ def _json(value: Any) -> str:
 def line(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return an entry as a row of a table, with what was excluded, and why, in a few words."""
     excluded = "; ".join(f"{name}: {reason}" for name, reason in row["excluded"].items())
-    return {**row, "excluded": _short(excluded), "reason": _short(row["reason"])}
+    return {
+        **row,
+        "p_value": row["details"].get("p_value"),
+        "excluded": _short(excluded),
+        "reason": _short(row["reason"]),
+    }
 
 
 def _short(text: str, most: int = 70) -> str:

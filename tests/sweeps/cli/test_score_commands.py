@@ -22,6 +22,7 @@ from typer.testing import CliRunner
 import metrics
 from metrics import Codes, Factors, Inputs, Metric, Score, progress
 from metrics.registry import METRICS
+from sweeps.cli import score_commands
 from sweeps.cli.app import app
 from sweeps.console import progress_bar
 from sweeps.scoring.score_codes import reference_problem
@@ -247,20 +248,20 @@ def test_notes_go_to_stderr_and_into_the_json(tmp_path: Path) -> None:
     assert len(answered("--codes", path)["notes"]) == 2
 
 
-def test_a_chance_above_the_ceiling_is_reported_as_wrong_factors(tmp_path: Path) -> None:
+def test_a_chance_above_the_score_of_the_factors_is_reported(tmp_path: Path) -> None:
     # one factor with another level in every row: random codes look modular, the factors do not
     factors = np.stack([FACTORS[:, 0], np.arange(N)], axis=1)
     path = npz(tmp_path / "codes.npz", **arrays(factors=factors, factor_sizes=None))
     answer = answered("--codes", path, "--metrics", "modularity")
     (row,) = answer["scores"]
-    assert row["chance"] > row["ceiling"]
-    message = f"modularity: chance {row['chance']:.3g} is better than the ceiling"
-    assert answer["notes"][-1].startswith(message)
+    assert row["chance"] > row["of_factors"]
+    message = f"modularity: chance {row['chance']:.3g} is better than the factors themselves"
+    assert any(note.startswith(message) for note in answer["notes"])
     assert f"note: {message}" in score("--codes", path, "--metrics", "modularity").stderr
 
 
 @pytest.mark.parametrize(
-    ("chance", "ceiling", "better", "wrong"),
+    ("chance", "of_factors", "better", "wrong"),
     [
         (0.6, 0.5, "max", True),
         (0.5, 0.5, "max", False),
@@ -273,11 +274,33 @@ def test_a_chance_above_the_ceiling_is_reported_as_wrong_factors(tmp_path: Path)
         (math.nan, 0.5, "max", False),
     ],
 )
-def test_chance_must_not_be_better_than_the_ceiling(
-    chance: float | None, ceiling: float | None, better: str, wrong: bool
+def test_chance_must_not_be_better_than_the_factors(
+    chance: float | None, of_factors: float | None, better: str, wrong: bool
 ) -> None:
-    assert bool(reference_problem(0.3, chance, ceiling, better=better)) == wrong
-    assert bool(reference_problem(None, chance, ceiling, better=better)) == wrong
+    assert bool(reference_problem(0.3, chance, of_factors, better=better)) == wrong
+    assert bool(reference_problem(None, chance, of_factors, better=better)) == wrong
+
+
+def test_own_chance_gives_a_p_value(tmp_path: Path) -> None:
+    path = npz(tmp_path / "codes.npz", **arrays())
+    options = ("--codes", path, "--metrics", "mig_hist20", "--chance", "own", "--permutations", "9")
+    (row,) = answered(*options)["scores"]
+    assert len(row["details"]["chance_scores"]) == 9
+    assert row["chance"] == pytest.approx(np.mean(row["details"]["chance_scores"]))
+    assert row["details"]["p_value"] in [pytest.approx(k / 10) for k in range(1, 11)]
+    assert "p_value" in score(*options).stdout
+
+
+def test_a_metric_without_a_ceiling_says_why(tmp_path: Path) -> None:
+    path = npz(tmp_path / "codes.npz", **arrays())
+    (row,) = answered("--codes", path, "--metrics", "sap.dlib")["scores"]
+    assert row["ceiling"] is None
+    stderr = score("--codes", path, "--metrics", "sap.dlib").stderr
+    assert "note: sap.dlib has no ceiling: the best code is not known" in stderr
+
+
+def test_the_default_number_of_permutations_is_that_of_metrics() -> None:
+    assert score_commands.PERMUTATIONS == metrics.PERMUTATIONS
 
 
 @pytest.mark.parametrize("terminal", [True, False])
