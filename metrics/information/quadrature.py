@@ -15,7 +15,7 @@ from metrics.information.quadrature_blocks import Blocks, all_blocks, refine, wi
 from metrics.information.quadrature_grid import Ladder, Spread, densities, make_ladder, spread
 from metrics.types import Array
 
-BINNING = 1e-5  # nats; a search for bad cases of few posteriors stayed below a quarter of it
+BINNING = 1e-5  # nats; a search for bad cases of few posteriors stayed below a third of it
 BLOCKS_AROUND = 5  # of a component on its grid: three, and the two at their rims
 REACH = 7.0  # widths of a posterior; what lies beyond is below e^-24 of it
 BEYOND_REACH = 1e-9  # nats; the part of a posterior beyond `REACH`, and its logarithm
