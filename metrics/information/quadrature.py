@@ -15,11 +15,11 @@ from metrics.information.quadrature_blocks import Blocks, all_blocks, refine, wi
 from metrics.information.quadrature_grid import Ladder, Spread, densities, make_ladder, spread
 from metrics.types import Array
 
-BINNING = 1e-5  # nats; for equal widths at random positions the error stayed below half of it
+BINNING = 1e-5  # nats; a search for bad cases of few posteriors stayed below a third of it
 BLOCKS_AROUND = 5  # of a component on its grid: three, and the two at their rims
 REACH = 7.0  # widths of a posterior; what lies beyond is below e^-24 of it
 BEYOND_REACH = 1e-9  # nats; the part of a posterior beyond `REACH`, and its logarithm
-PER_KURTOSIS = 0.02  # nats; the mixtures of two to sixty widths that we tried stayed below it
+PER_KURTOSIS = 0.02  # nats; a search among mixtures of 65 to 80 widths stayed below a seventh
 
 
 class MixtureEntropies(NamedTuple):

@@ -7,6 +7,7 @@ over widths of histogram * Gaussian, computed in Fourier space:
 - The Gaussian is exp(-1/2 s^2 w^2), exactly.
 - The spreading in mu by quintic B-splines is divided out as sinc(w h / 2)^6 (as in particle-mesh
   Ewald sums, Essmann 1995).
+- Up to `EXACT_WIDTHS` different widths are the ladder itself, and nothing is spread in s.
 - The spreading in s gives every component a fourth cumulant. It is divided out on average over each
   width's components, as 1 + cumulant w^4 / 24.
 - A histogram of width s needs a step h <= s / 2 only. Above the highest frequency of that coarse

@@ -78,7 +78,7 @@ def test_sharp_and_broad_posteriors_in_one_latent_are_integrated_to_a_thousandth
     seed=st.integers(0, 10**6),
     low=st.floats(-6, 0),
     high=st.floats(-2, 1),
-    n=st.integers(4, 60),
+    n=st.integers(4, 120),  # up to 64 widths are represented exactly, more are spread over a ladder
     v=st.integers(2, 5),
 )
 def test_any_widths_between_a_millionth_and_ten_are_within_the_reported_error(
@@ -89,7 +89,7 @@ def test_any_widths_between_a_millionth_and_ten_are_within_the_reported_error(
     mean = rng.standard_normal(n) * 10 ** rng.uniform(-1, 1)
     std = 10 ** rng.uniform(min(low, high), max(low, high), n)
     ours = of(mean, std, level)
-    exact = adaptive_information(mean, std, level)  # itself right to some 1e-6
+    exact = adaptive_information(mean, std, level)  # itself right to some 1e-9
     assert abs(ours.matrix[0, 0] - exact) < ours.error[0, 0]
     assert abs(ours.matrix[0, 0] - exact) < 1e-3
 
