@@ -22,7 +22,7 @@ from vae_core.epoch_metrics import FLOOR
 from vae_core.errors import Diverged
 from vae_core.evaluation.forward_pass import Encoded, Model, encode
 from vae_core.evaluation.image_weights import rows_of, shares
-from vae_core.evaluation.kl_shares import kl_per_factor, kl_per_latent, shuffled_information
+from vae_core.evaluation.kl_shares import kl_per_factor, kl_per_latent
 from vae_core.types import Data
 
 
@@ -111,7 +111,7 @@ def evaluate(
     if chosen is not None:
         mig = metrics.score("mig", codes, chosen, seed=config.seed, reference=False)
         values |= _with_error("mig", mig)
-        values |= per_factor(model, codes, chosen, mig, seed=config.seed)
+        values |= per_factor(model, codes, chosen, mig)
     name = config.best if best else None
     if name is not None and name not in values:
         score = metrics.score(name, codes, chosen, seed=config.seed, reference=False)
@@ -193,14 +193,11 @@ def _require_finite(values: Mapping[str, float], moment: str) -> None:
             )
 
 
-def per_factor(
-    model: Model, codes: Codes, factors: Factors, mig: Score, *, seed: int
-) -> dict[str, float]:
+def per_factor(model: Model, codes: Codes, factors: Factors, mig: Score) -> dict[str, float]:
     """Return the information about each factor and, under a capacity, its share of the KL.
 
-    Both come from the mutual information that the MIG was computed from. The shares also need the
-    information of factors with shuffled rows, which costs as much as a second MIG; `seed` shuffles
-    them.
+    Both come from the mutual information that the MIG was computed from, and from that of factors
+    with shuffled rows, which the MIG measures for its error.
     """
     information = np.asarray(mig.details["mutual_information"])  # I(z_j; v_k), discrete codes last
     names = metric_keys(factors.names)
@@ -209,10 +206,11 @@ def per_factor(
         values[f"information/{name}"] = float(information[:, k].max())
     if model.objective.capacity(model.ctx) is None:
         return values
+    latents = codes.mean.shape[1]
     shares = kl_per_factor(
         codes,
-        information[: codes.mean.shape[1]],
-        shuffled_information(codes, factors, seed),
+        information[:latents],
+        np.asarray(mig.details["shuffled_information"])[:latents],
         np.asarray(mig.details["entropies"]),
         factors.weights,
     )

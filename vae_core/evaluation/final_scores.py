@@ -90,7 +90,7 @@ def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = ""
     images, reconstructions = reconstructed(model, pictures)
     scores = {name: _score(name, model, codes, config=config) for name in names}
     if factors is None and data.factors is not None:
-        values |= per_factor(model, codes, data.factors, scores["mig"], seed=config.seed)
+        values |= per_factor(model, codes, data.factors, scores["mig"])
     for name, score in scores.items():
         values = flat_numbers(name, score) | values
     start = int(pictures[len(pictures) // 2])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 import metrics
-from metrics import Codes, Factors
-from vae_core import random_draws
+from metrics import Codes
 
 Floats = NDArray[np.float64]
 
@@ -74,7 +72,8 @@ def kl_per_factor(
     Args:
         codes: posteriors of N images.
         information: (d, K) I(z_j; v_k) of the factors.
-        shuffled: (d, K) S_jk, the same of factors with shuffled rows (`shuffled_information`).
+        shuffled: (d, K) S_jk, the same of factors with shuffled rows: the detail
+            `shuffled_information` of `mig`.
         entropies: (K,) H(v_k), nats.
         weights: (N,) how often each image counts; None: all equally. N is then the effective number
             of images.
@@ -90,24 +89,6 @@ def kl_per_factor(
     shared = coding @ _ratio(excess, excess.sum(axis=1, keepdims=True))
     shared_if_shuffled = coding @ _ratio(shuffled, others + shuffled)
     return FactorShares(np.minimum(shared, entropies), np.minimum(shared_if_shuffled, entropies))
-
-
-def shuffled_information(codes: Codes, factors: Factors, seed: int) -> Floats:
-    """Return the mutual information of every latent with factors that have shuffled rows, (d, K).
-
-    It is what a finite number of sharp posteriors seem to know about factors that they do not
-    depend on. One permutation, drawn from `seed`, moves the rows of all factors; the weights stay
-    with the images. Only images that count take part.
-    """
-    counted = np.arange(len(factors))
-    if factors.weights is not None:
-        counted = np.flatnonzero(factors.weights)
-    order = np.random.default_rng(random_draws.key(seed, "shuffled factors")).permutation(counted)
-    values = factors.values.copy()
-    values[counted] = factors.values[order]
-    shuffled = dataclasses.replace(factors, values=values)
-    mig = metrics.score("mig", codes, shuffled, seed=seed, reference=False)
-    return np.asarray(mig.details["mutual_information"])[: codes.mean.shape[1]]
 
 
 def _coding(codes: Codes, weights: Floats | None) -> Floats:
