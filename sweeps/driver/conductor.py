@@ -318,9 +318,16 @@ class Conductor:
         """Write a failure that a trial reported.
 
         A loss that is not finite fails the trial. An exception is tried again, unless it is the
-        same as the last one at the same epoch.
+        same as the last one at the same epoch. If the data changed, every trial would fail: the
+        sweep stops, and no trial is charged.
         """
         kind, message, log = str(body["failure"]), str(body["message"]), str(body["log"])
+        if kind == "data":
+            self.stopping = message
+            with self._ledger.transaction() as tx:
+                self._close_attempt(tx, trial, AttemptOutcome.INTERRUPTED, message)
+                trial.state = TrialState.WAITING
+            return
         error = (trial.epoch, last_line(message))
         text = f"{message}\n--- end of its output ---\n{log}" if log.strip() else message
         final = kind == "diverged" or error == trial.last_error

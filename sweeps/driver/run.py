@@ -18,13 +18,14 @@ from sweeps.driver.conductor import Conductor
 from sweeps.driver.heartbeat import Heartbeat, seconds_spent
 from sweeps.driver.live_view import LiveView
 from sweeps.driver.result import SweepResult
+from sweeps.driver.start_checks import load_data
 from sweeps.errors import SweepError
 from sweeps.exports import optuna_db
 from sweeps.exports.mlflow_writer import EXPORT_PATIENCE, MlflowWriter
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.provenance import software
-from sweeps.ledger.registration import register_sweep, retry_failed
+from sweeps.ledger.registration import register_sweep, require_same_spec, retry_failed
 from sweeps.ledger.states import TrialState
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.storage.checkpoints import Checkpoints
@@ -51,18 +52,23 @@ def run_sweep(
         retry: whether failed trials get further attempts.
 
     Raises:
-        SweepError: the sweep cannot run as asked: another driver runs it, another spec has its
-            name, the data cannot be loaded, no node has the resources of a trial, or a GPU is
-            required and there is none.
+        SweepError: the sweep cannot run as asked: another driver runs it, it began with another
+            spec or other data, the data cannot be loaded, no node has the resources of a trial, or
+            a GPU is required and there is none.
     """
     console = console or Console(stderr=True)
     ledger = Ledger.of_workspace(workspace, spec.store.ledger)
     try:
         with one_driver(spec.name, workspace):
-            register_sweep(spec, ledger)
+            require_same_spec(spec, ledger)  # before the data are loaded, which may take minutes
+            data = load_data(spec)
+            note = register_sweep(spec, ledger, fingerprint=data.fingerprint)
+            if note:
+                console.print(f"note: {note}", style="yellow", highlight=False, soft_wrap=True)
             if retry:
                 retry_failed(ledger, spec.name)
-            return _drive(spec, ledger, workspace, address, console)
+            run = _begin(spec, ledger, data, workspace, console)
+            return _drive(run, address)
     finally:
         ledger.close()
 
@@ -80,12 +86,10 @@ class _DriverRun(NamedTuple):
     console: Console
 
 
-def _begin(spec: SweepSpec, ledger: Ledger, workspace: Path, console: Console) -> _DriverRun:
-    """Load the data, write the row of this driver run, and read the sweep from the ledger."""
-    try:
-        data = spec.data.load()
-    except (OSError, ValueError) as error:
-        raise SweepError(f"data: {error}") from error
+def _begin(
+    spec: SweepSpec, ledger: Ledger, data: Data, workspace: Path, console: Console
+) -> _DriverRun:
+    """Write the row of this driver run, and read the sweep from the ledger."""
     spent = seconds_spent(ledger, spec.name)
     now = time.time()
     with ledger.transaction() as tx:
@@ -113,15 +117,14 @@ def _begin(spec: SweepSpec, ledger: Ledger, workspace: Path, console: Console) -
     )
 
 
-def _drive(
-    spec: SweepSpec, ledger: Ledger, workspace: Path, address: str | None, console: Console
-) -> SweepResult:
+def _drive(run: _DriverRun, address: str | None) -> SweepResult:
     """Run the trials that are left, then bring the exports up to date."""
-    run = _begin(spec, ledger, workspace, console)
-    conductor = run.conductor
-    writer = MlflowWriter(spec.name, ledger, run.files, workspace, spec.store.mlflow, software())
+    spec, conductor = run.spec, run.conductor
+    writer = MlflowWriter(
+        spec.name, run.ledger, run.files, run.workspace, spec.store.mlflow, software()
+    )
     writer.start()
-    view = LiveView(conductor, writer, console)
+    view = LiveView(conductor, writer, run.console)
     why = ""
     try:
         if not conductor.finished and _run_trials(run, address, view):
@@ -133,7 +136,7 @@ def _drive(
         run.heartbeat.note(outcome=why or "ended")
     states = Counter(trial.state.value if trial.ended else "OPEN" for trial in conductor.trials)
     result = SweepResult(spec.name, dict(states), conductor.finished, why, exported)
-    view.farewell(result, workspace, writer.error)
+    view.farewell(result, run.workspace, writer.error)
     return result
 
 

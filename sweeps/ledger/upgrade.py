@@ -14,9 +14,10 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from sweeps.ledger.states import EndReason, TrialState
-from sweeps.ledger.tables import CELL, END
+from sweeps.ledger.tables import CELL, END, SWEEP
 
 ADDED: dict[sa.Table, tuple[sa.Column[str], ...]] = {
+    SWEEP: (SWEEP.c.fingerprint,),  # `data_identity` finds it for a sweep of an older version
     CELL: (CELL.c.entry, CELL.c.fields),
     END: (END.c.reason,),
 }
@@ -24,7 +25,7 @@ ADDED: dict[sa.Table, tuple[sa.Column[str], ...]] = {
 
 
 def upgrade(engine: sa.Engine) -> None:
-    """Add the columns that an older version did not have, and fill them."""
+    """Add the columns that an older version did not have, and fill those of cells and ends."""
     for table, columns in ADDED.items():
         for column in columns:
             _add_column(engine, table, column)

@@ -46,7 +46,9 @@ def no_ray(monkeypatch):
     monkeypatch.setattr(trial_actor, "ray", fake)
 
 
-def actor(store: FakeStore, **train: Any) -> trial_actor.TrialActor:
+def actor(
+    store: FakeStore, data: Data = LOADED, stamp: FileStamp | None = None, **train: Any
+) -> trial_actor.TrialActor:
     """Return an actor at the beginning of a stretch."""
     config = TrialConfig(
         data=DATA,
@@ -65,7 +67,7 @@ def actor(store: FakeStore, **train: Any) -> trial_actor.TrialActor:
         "threads": 1,
         "gpu": 0.0,
     }
-    made.setup({**assigned, "checkpoint_every": 1, "checkpoint_seconds": 0.0}, LOADED, store)
+    made.setup({**assigned, "checkpoint_every": 1, "checkpoint_seconds": 0.0}, data, stamp, store)
     return made
 
 
