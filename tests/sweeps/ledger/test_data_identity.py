@@ -118,7 +118,7 @@ def test_another_option_of_the_data_is_another_spec_and_is_refused_unread(tmp_pa
     )
     (tmp_path / "a.npz").unlink()
     with pytest.raises(
-        SweepError, match="was begun with another spec:\n(.*\n)*  data.factors: was"
+        SweepError, match=r"was begun with another spec:\n(.*\n)*  data\.factors: was"
     ):
         require_resumable(other, tmp_path)
 
