@@ -112,7 +112,10 @@ def validate(source: SpecSource, overrides: Overrides = None, as_json: AsJson = 
     if as_json:
         printing.show_json({"ok": True, "name": sweep.name, **size, "notes": spec_notes(sweep)})
     else:
-        typer.echo(f"ok: {size['cells']} cells, {size['trials']} trials")
+        cells = f"{size['cells']} cells"
+        if size["cells"] < size["cells_asked"]:
+            cells += f" (of {size['cells_asked']} that are asked for)"
+        typer.echo(f"ok: {cells}, {size['trials']} trials")
         _print_notes(spec_notes(sweep))
 
 

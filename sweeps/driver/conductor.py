@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from sweeps.cells import cell_grid, names, timeline
+from sweeps.cells.cell_count import count_cells
 from sweeps.cells.names import Bracket
 from sweeps.failpoints import failpoint
 from sweeps.ledger import tables
@@ -59,7 +60,9 @@ class Conductor:
         self._n_data = n_data
         self._driver_run = driver_run
         self._layouts = cell_grid.all_layouts(spec)
-        self.cells_total = len(self._layouts) * cell_grid.cells_per_layout(spec)
+        count = count_cells(spec)
+        self.cells_asked = count.asked  # the turns of the search: some may find no new cell
+        self.cells_total = count.cells  # that can run
         self.cells: list[CellProgress] = []
         self.trials: list[TrialProgress] = []
         self._turn = 0  # the next turn of the search; turns go round the layouts
@@ -90,7 +93,7 @@ class Conductor:
     @property
     def finished(self) -> bool:
         """Whether every cell has been asked and every trial has ended."""
-        asked = self._turn >= self.cells_total
+        asked = self._turn >= self.cells_asked
         return asked and all(trial.ended for trial in self.trials)
 
     # ---- what runs next
@@ -101,7 +104,7 @@ class Conductor:
             if self.stopping:
                 return "finished"
             trial = self._first_waiting()
-            while trial is None and self._turn < self.cells_total:
+            while trial is None and self._turn < self.cells_asked:
                 self._ask()
                 trial = self._first_waiting()
             if trial is None:
@@ -123,7 +126,7 @@ class Conductor:
         return next((trial for trial in self.trials if trial.state is TrialState.WAITING), None)
 
     def _ask(self) -> None:
-        """Add the next cell and its trials, or give up its turn if the sampler repeats cells."""
+        """Add the next cell and its trials, or give up its turn if its layout has no new cell."""
         turn = self._turn
         layout = self._layouts[turn % len(self._layouts)]
         history = [

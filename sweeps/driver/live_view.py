@@ -132,8 +132,8 @@ class LiveView:
         goal = self._conductor.spec.goal[0].metric
         if best is not None:
             parts.append(f"best {goal} {best.reported[best.epoch][goal]:.4f} (trial {best.number})")
-        if self._writer.error:
-            parts.append(f"MLflow waits: {self._writer.error}")
+        if self._writer.why_behind():
+            parts.append(f"MLflow waits: {self._writer.why_behind()}")
         return " · ".join(parts)
 
     def counts(self) -> dict[str, int]:
@@ -183,6 +183,13 @@ class LiveView:
         say = functools.partial(self._console.print, highlight=False, soft_wrap=True)
         counts = ", ".join(f"{number} {state}" for state, number in sorted(result.states.items()))
         say(f"sweep {result.name}: {counts or 'no trials'} · workspace {workspace}")
+        if not result.finished and result.cells < result.cells_total:
+            say(f"{result.cells} of {result.cells_total} cells have begun")
+        if result.finished and result.cells < result.cells_asked:
+            say(
+                f"{result.cells} of the {result.cells_asked} cells that were asked for ran: the "
+                "search has no further ones (`sweeps validate` says why)"
+            )
         if result.why:
             say(f"stopped: {result.why}. The same command resumes the sweep.")
         if result.states.get(TrialState.FAILED):

@@ -133,10 +133,19 @@ def _drive(run: _DriverRun, address: str | None) -> SweepResult:
         _clear_checkpoints(conductor, run.files)
         _export_studies(run)
         exported = writer.finish(EXPORT_PATIENCE)
-        run.heartbeat.note(outcome=why or "ended")
+        run.heartbeat.note(outcome="ended" if conductor.finished else why or "failed")
     states = Counter(trial.state.value if trial.ended else "OPEN" for trial in conductor.trials)
-    result = SweepResult(spec.name, dict(states), conductor.finished, why, exported)
-    view.farewell(result, run.workspace, writer.error)
+    result = SweepResult(
+        spec.name,
+        dict(states),
+        conductor.finished,
+        why,
+        exported,
+        cells=len(conductor.cells),
+        cells_total=conductor.cells_total,
+        cells_asked=conductor.cells_asked,
+    )
+    view.farewell(result, run.workspace, writer.why_behind())
     return result
 
 

@@ -107,10 +107,11 @@ def log_points(client: Any, run: str, points: Iterable[Point]) -> None:
         client.set_tag(run, "not_finite", ", ".join(sorted(not_finite)))
 
 
-def log_artifacts(client: Any, run: str, files: AbstractFiles, trial_hash: str) -> None:
-    """Log the artifacts of a trial: as hard links where both sides are folders of this machine."""
+def log_artifacts(
+    client: Any, run: str, files: AbstractFiles, trial_hash: str, names: Iterable[str]
+) -> None:
+    """Log artifacts of a trial: as hard links where both sides are folders of this machine."""
     paths = TrialPaths(trial_hash)
-    names = files.names(paths.artifacts)
     target = client.get_run(run).info.artifact_uri
     if isinstance(files, LocalFiles) and target.startswith("file://"):
         sources = [files.root / paths.artifact(name) for name in names]

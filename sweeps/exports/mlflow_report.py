@@ -4,26 +4,32 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweeps.exports.mlflow_client import find_run
+from sweeps.exports.mlflow_experiment import Stock, find_experiment, is_deleted
 from sweeps.storage.workspace import WorkspacePaths
 
 
 def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> None:
     """Log the files of a report page to the parent run of the sweep, replacing those of an earlier
-    page.
+    page. An experiment or a run that was deleted is restored.
 
     Args:
         name: of the sweep.
         workspace: the folder of the sweep.
         uri: of MLflow's server; None for the database in the workspace.
         folder: with the files.
+
+    Raises:
+        LookupError: MLflow has no run of the sweep, not even a deleted one.
     """
     import mlflow
 
     client = mlflow.MlflowClient(WorkspacePaths(workspace).tracking_uri(uri))
-    experiment = client.get_experiment_by_name(name)
-    if experiment is None:
-        return
-    run = find_run(client, experiment.experiment_id, f"tags.`sweep.parent` = '{name}'")
-    if run is not None:
-        client.log_artifacts(run, str(folder), "report")
+    experiment = find_experiment(client, name)
+    if experiment is not None and is_deleted(experiment):
+        client.restore_experiment(experiment.experiment_id)
+    run = None if experiment is None else Stock(client, experiment.experiment_id).parent(name)
+    if run is None:
+        raise LookupError(f"it has no run of sweep {name!r}; `sweeps run` makes it again")
+    if is_deleted(run.info):
+        client.restore_run(run.info.run_id)
+    client.log_artifacts(run.info.run_id, str(folder), "report")

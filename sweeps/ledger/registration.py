@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from sweeps.cells.cell_count import count_cells
 from sweeps.errors import SweepError
 from sweeps.ledger import data_identity, tables
 from sweeps.ledger.ledger import Ledger
@@ -61,20 +62,22 @@ def register_sweep(spec: SweepSpec, ledger: Ledger, *, fingerprint: str) -> str:
         SweepError: the sweep began with another spec, or with data of another content.
     """
     note = require_same_data(spec, ledger, fingerprint=fingerprint)
-    new_spec = json.dumps(spec.to_dict())
+    columns = {
+        "spec": json.dumps(spec.to_dict()),
+        "fingerprint": fingerprint,
+        "cells": count_cells(spec).cells,
+    }
     with ledger.transaction() as tx:
         if ledger.sweep(spec.name) is None:
             tx.insert(
                 tables.SWEEP,
                 name=spec.name,
-                spec=new_spec,
                 created=time.time(),
                 software=json.dumps(software()),
-                fingerprint=fingerprint,
+                **columns,
             )
         else:
-            row = tables.SWEEP.c.name == spec.name
-            tx.update(tables.SWEEP, row, spec=new_spec, fingerprint=fingerprint)
+            tx.update(tables.SWEEP, tables.SWEEP.c.name == spec.name, **columns)
     return note
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
@@ -16,8 +17,8 @@ from sqlalchemy.exc import DBAPIError
 from sweeps.ledger.states import EndReason, TrialState
 from sweeps.ledger.tables import CELL, END, SWEEP
 
-ADDED: dict[sa.Table, tuple[sa.Column[str], ...]] = {
-    SWEEP: (SWEEP.c.fingerprint,),  # `data_identity` finds it for a sweep of an older version
+ADDED: dict[sa.Table, tuple[sa.Column[Any], ...]] = {
+    SWEEP: (SWEEP.c.fingerprint, SWEEP.c.cells),  # the next start of the sweep fills them
     CELL: (CELL.c.entry, CELL.c.fields),
     END: (END.c.reason,),
 }
@@ -61,7 +62,7 @@ def parse_reason(state: str, why: str) -> EndReason:
     return EndReason(kind) if kind in set(EndReason) else EndReason.ERROR
 
 
-def _add_column(engine: sa.Engine, table: sa.Table, column: sa.Column[str]) -> None:
+def _add_column(engine: sa.Engine, table: sa.Table, column: sa.Column[Any]) -> None:
     if _has_column(engine, table, column):
         return
     kind = column.type.compile(engine.dialect)
@@ -74,7 +75,7 @@ def _add_column(engine: sa.Engine, table: sa.Table, column: sa.Column[str]) -> N
             raise
 
 
-def _has_column(engine: sa.Engine, table: sa.Table, column: sa.Column[str]) -> bool:
+def _has_column(engine: sa.Engine, table: sa.Table, column: sa.Column[Any]) -> bool:
     return column.name in {
         existing["name"] for existing in sa.inspect(engine).get_columns(table.name)
     }
