@@ -35,7 +35,7 @@ def point(searched: Mapping[str, Space], index: int) -> dict[str, Any]:
         index: from 0 to `count(searched)` - 1; the last space changes fastest.
     """
     values: dict[str, Any] = {}
-    for path, space in reversed(searched.items()):
+    for path, space in reversed(list(searched.items())):
         if isinstance(space, Grid | Choice):
             index, place = divmod(index, len(space.values))
             values[path] = space.values[place]

@@ -42,7 +42,9 @@ class Plan(NamedTuple):
     epochs_per_trial: list[int]
     images_per_epoch: list[int]
     images: int  # trained on at most, by all trials together
-    images_if_pruned: int  # if every rung promotes exactly its share of the cells
+    # If every rung promotes exactly its share of the cells. The first cells at a rung are promoted
+    # in any case, so a sweep may train on more.
+    images_if_pruned: int
     brackets: int
     rungs: dict[str, list[int]]  # "entry, 20 epochs" -> epochs at which its cells are compared
     resources: dict[str, float]

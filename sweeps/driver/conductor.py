@@ -96,6 +96,12 @@ class Conductor:
         asked = self._turn >= self.cells_asked
         return asked and all(trial.ended for trial in self.trials)
 
+    @property
+    def cells_to_come(self) -> int:
+        """The number of cells that the search can still yield."""
+        turns_left = self.cells_asked - self._turn
+        return max(0, min(turns_left, self.cells_total - len(self.cells)))
+
     # ---- what runs next
 
     def next(self) -> Assignment | Literal["finished"] | None:

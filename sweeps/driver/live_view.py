@@ -95,8 +95,7 @@ class LiveView:
             else:
                 left = expected_epochs(cell.rungs, cell.promotions, trial.epochs, reduction)
                 expected += max(left, trial.epoch)
-        trials_to_ask = max(0, conductor.cells_total - len(conductor.cells))
-        trials_to_ask *= len(conductor.spec.seeds)
+        trials_to_ask = conductor.cells_to_come * len(conductor.spec.seeds)
         if conductor.trials and trials_to_ask:
             # Cells to come are taken to be like the first: spaces of different lengths are rare.
             rungs, epochs = conductor.cells[0].rungs, conductor.trials[0].epochs
@@ -178,7 +177,7 @@ class LiveView:
             )
         return table
 
-    def farewell(self, result: SweepResult, workspace: Path, export_error: str | None) -> None:
+    def farewell(self, result: SweepResult, workspace: Path, export_error: str) -> None:
         """Print how the driver run ended and what to do next."""
         say = functools.partial(self._console.print, highlight=False, soft_wrap=True)
         counts = ", ".join(f"{number} {state}" for state, number in sorted(result.states.items()))
@@ -199,8 +198,8 @@ class LiveView:
             )
         if not result.exported:
             say(
-                f"MLflow does not have everything yet ({export_error}); "
-                "the same command sends the rest"
+                f"MLflow does not have everything yet: {export_error or 'it takes too long'}; "
+                "the same command tries again"
             )
 
 

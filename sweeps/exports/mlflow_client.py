@@ -1,4 +1,4 @@
-"""Calls to MLflow's client: connect, find, create, log.
+"""Calls to MLflow's client: connect, create, log.
 
 mlflow is imported only in this room, and only inside functions.
 """
@@ -43,12 +43,6 @@ def connect(workspace: Path, server: str | None) -> Any:
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     return mlflow.MlflowClient(WorkspacePaths(workspace).tracking_uri(server))
-
-
-def find_run(client: Any, experiment: str, condition: str) -> str | None:
-    """Return the id of a run of an experiment that meets a condition, None if there is none."""
-    runs = client.search_runs([experiment], filter_string=condition, max_results=1)
-    return runs[0].info.run_id if runs else None
 
 
 def create_run(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sweeps.exports.mlflow_experiment import Stock, find_experiment, is_deleted
+from sweeps.ledger import tables
+from sweeps.ledger.ledger import Ledger
 from sweeps.storage.workspace import WorkspacePaths
 
 
@@ -24,7 +26,7 @@ def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> Non
     import mlflow
 
     client = mlflow.MlflowClient(WorkspacePaths(workspace).tracking_uri(uri))
-    experiment = find_experiment(client, name)
+    experiment = find_experiment(client, name, _known_runs(name, workspace))
     if experiment is not None and is_deleted(experiment):
         client.restore_experiment(experiment.experiment_id)
     run = None if experiment is None else Stock(client, experiment.experiment_id).parent(name)
@@ -33,3 +35,13 @@ def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> Non
     if is_deleted(run.info):
         client.restore_run(run.info.run_id)
     client.log_artifacts(run.info.run_id, str(folder), "report")
+
+
+def _known_runs(name: str, workspace: Path) -> list[str]:
+    """Return the ids of the runs that the ledger names, for an experiment without a tag."""
+    ledger = Ledger.existing(workspace)
+    try:
+        rows = ledger.of(tables.EXPORT, name)
+    finally:
+        ledger.close()
+    return [row["run"] for row in rows if row["target"] == "mlflow"]

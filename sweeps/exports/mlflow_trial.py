@@ -89,13 +89,14 @@ class TrialRun:
         """What MLflow lacks of this trial and why, as one sentence; "" if it lacks nothing."""
         trial = f"trial {self.trial['number']} ({self.name})"
         if self.error:
-            return f"MLflow did not take {trial}: {self.error}"
+            return f"{trial} is not written: {self.error}"
         causes: list[str] = []
-        for why in dict.fromkeys(self.refused.values()):
-            things = [thing for thing, cause in self.refused.items() if cause == why]
+        refused = dict(self.refused)  # a copy: the writer may change it meanwhile
+        for why in dict.fromkeys(refused.values()):
+            things = [thing for thing, cause in refused.items() if cause == why]
             more = f" and {len(things) - 3} more" if len(things) > 3 else ""
             causes.append(f"{', '.join(things[:3])}{more}: {why}")
-        return f"MLflow did not take all of {trial}: {'; '.join(causes)}" if causes else ""
+        return f"{trial} lacks {'; '.join(causes)}" if causes else ""
 
     def put_off(self, error: Exception | None = None) -> None:
         """Note that the trial is not written completely, and when to try again."""

@@ -101,7 +101,7 @@ def _remedy(spec: SweepSpec, row: Row) -> str:
     prepared = spec.data.cache_file(cache_folder())
     if prepared is not None and prepared.exists():
         remedies.append(f"delete {prepared}, which is then made again")
-    return ", or ".join(remedies) or "give the data the options that they had"
+    return ", or ".join(remedies) or "get the earlier data back"
 
 
 def _software_remedy(begun_with: Mapping[str, Any]) -> list[str]:
