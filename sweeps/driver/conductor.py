@@ -60,9 +60,9 @@ class Conductor:
         self._n_data = n_data
         self._driver_run = driver_run
         self._layouts = cell_grid.all_layouts(spec)
-        count = count_cells(spec)
-        self.cells_asked = count.asked  # the turns of the search: some may find no new cell
-        self.cells_total = count.cells  # that can run
+        self.cell_count = count_cells(spec)
+        self.cells_asked = self.cell_count.asked  # the turns of the search
+        self.cells_total = self.cell_count.cells  # that can run: some turns may find no new cell
         self.cells: list[CellProgress] = []
         self.trials: list[TrialProgress] = []
         self._turn = 0  # the next turn of the search; turns go round the layouts

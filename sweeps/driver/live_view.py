@@ -17,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.cells.cell_count import shortage_notes
 from sweeps.driver.conductor import Conductor
 from sweeps.driver.result import SweepResult
 from sweeps.exports.mlflow_writer import MlflowWriter
@@ -185,10 +186,9 @@ class LiveView:
         if not result.finished and result.cells < result.cells_total:
             say(f"{result.cells} of {result.cells_total} cells have begun")
         if result.finished and result.cells < result.cells_asked:
-            say(
-                f"{result.cells} of the {result.cells_asked} cells that were asked for ran: the "
-                "search has no further ones (`sweeps validate` says why)"
-            )
+            say(f"{result.cells} of the {result.cells_asked} cells that were asked for ran:")
+            for reason in shortage_notes(self._conductor.spec, self._conductor.cell_count):
+                say(f"  {reason}")
         if result.why:
             say(f"stopped: {result.why}. The same command resumes the sweep.")
         if result.states.get(TrialState.FAILED):

@@ -6,30 +6,22 @@ artifact that cannot be read) is left out and noted, and everything else of the 
 
 from __future__ import annotations
 
-import functools
 import json
-import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sweeps.exports import mlflow_client
+from sweeps.exports import mlflow_client, mlflow_content
 from sweeps.exports.mlflow_client import Point
-from sweeps.exports.mlflow_experiment import CHILD_TAG, HASH_TAG, TRIAL_TAG, Stock, is_deleted
+from sweeps.exports.mlflow_experiment import CHILD_TAG, TRIAL_TAG, Stock, is_deleted
 from sweeps.failpoints import failpoint
 from sweeps.ledger import tables
-from sweeps.ledger.flatten import flatten
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.states import ENDS, ExportState, TrialState
 from sweeps.ledger.tables import Row
 from sweeps.storage.files import AbstractFiles
 from sweeps.storage.workspace import TrialPaths
-
-LONGEST_VALUE = 6000
-"""Characters of a parameter's value that MLflow takes. A longer one (a table of weights) is cut;
-the ledger has all.
-"""
 
 LONGEST_CAUSE = 300
 """Characters of an error of MLflow in a sentence for the user."""
@@ -56,7 +48,7 @@ class Target(NamedTuple):
     sweep: str
     ledger: Ledger
     files: AbstractFiles
-    tags: Mapping[str, str]  # software versions
+    tags: dict[str, str]  # software versions
 
 
 @dataclass
@@ -81,8 +73,7 @@ class TrialRun:
     @property
     def name(self) -> str:
         """The name of the run in MLflow."""
-        objective = json.loads(self.trial["config"])["objective"]["name"]
-        return f"{objective}-{self.trial['cell']:03d}-s{self.trial['seed']}"
+        return mlflow_content.run_name(self.trial)
 
     @property
     def problem(self) -> str:
@@ -114,7 +105,8 @@ class TrialRun:
 
         A run that is made anew gets everything again.
         """
-        client, tags = target.client, self._tags(target)
+        client = target.client
+        tags = mlflow_content.trial_tags(self.trial, target.sweep, target.parent) | target.tags
         run = stock.run_of_trial(target.sweep, self.trial, self.run)
         parameters: Mapping[str, str] = {}
         if run is None:
@@ -146,23 +138,6 @@ class TrialRun:
         self.rescored.clear()
         self.missed = True
 
-    def _tags(self, target: Target) -> dict[str, str]:
-        """Return the tags that a run has from its creation on."""
-        config = json.loads(self.trial["config"])
-        tags = {
-            CHILD_TAG: target.parent,
-            TRIAL_TAG: f"{target.sweep}/{self.trial['number']}",
-            "objective": config["objective"]["name"],
-            HASH_TAG: self.trial["hash"],
-            "cell": str(self.trial["cell"]),
-            "seed": str(self.trial["seed"]),
-            **target.tags,
-            **_beta_normalised(config),
-        }
-        if self.trial["reused_from"]:
-            tags["reused_from"] = self.trial["reused_from"]
-        return tags
-
     def _restore_tags(
         self, client: Any, tags: Mapping[str, str], present: Mapping[str, str]
     ) -> None:
@@ -177,8 +152,7 @@ class TrialRun:
 
     def _log_parameters(self, client: Any, present: Mapping[str, str]) -> None:
         """Log the parameters that the run does not have."""
-        config = json.loads(self.trial["config"])
-        texts = {key: _parameter_text(value) for key, value in flatten(config).items()}
+        texts = mlflow_content.parameters(self.trial)
         missing = {key: text for key, text in texts.items() if key not in present}
 
         def send(keys: Sequence[str]) -> None:
@@ -209,7 +183,7 @@ class TrialRun:
             self.state = TrialState.RUNNING.value
         points: list[Point] = []
         for row in rows:
-            points.extend(_report_points(row))
+            points.extend(mlflow_content.report_points(row))
         taken = self._log_points(client, points)
         last_body = json.loads(rows[-1]["body"])
         for key in ("device", "host"):
@@ -230,12 +204,8 @@ class TrialRun:
                 self._log_score(target, row)
 
     def _log_score(self, target: Target, row: Row) -> None:
-        numbers = json.loads(row["body"])["numbers"]
-        points = [
-            Point(f"final/{key}", value, row["at"], row["epoch"]) for key, value in numbers.items()
-        ]
         failpoint("track.before_rescored")
-        taken = self._log_points(target.client, points)
+        taken = self._log_points(target.client, mlflow_content.score_points(row))
         failpoint("track.rescored")
         self.rescored.add(row["seq"])
         if taken:
@@ -349,51 +319,6 @@ def cause(error: Exception) -> str:
     if rest and code.isupper() and " " not in code:
         text = rest
     return text if len(text) <= LONGEST_CAUSE else f"{text[: LONGEST_CAUSE - 1]}…"
-
-
-def _report_points(row: Row) -> Iterator[Point]:
-    """Yield every number of a report under the key that MLflow shows."""
-    body = json.loads(row["body"])
-    groups = {
-        "": body["metrics"],
-        "train/": body["train"],
-        "final/": body.get("final") or {},
-        "best/": body.get("best") or {},
-    }
-    for prefix, numbers in groups.items():
-        for key, value in numbers.items():
-            yield Point(f"{prefix}{key}", value, row["at"], row["epoch"])
-    yield Point("seconds", row["seconds"], row["at"], row["epoch"])
-
-
-def _beta_normalised(config: Mapping[str, Any]) -> dict[str, str]:
-    """Return the tag beta * d / (H W C), comparable between data sets, if the objective has a beta.
-
-    Higgins et al. 2017. d is the number of latents, H W C the size of an image. A data set whose
-    files are gone has no size, and then there is no tag.
-    """
-    beta, latents = config["objective"].get("beta"), config["network"].get("latents")
-    if beta is None or latents is None:
-        return {}
-    pixels = _pixels(json.dumps(config["data"], sort_keys=True))
-    return {} if pixels is None else {"beta_normalised": f"{beta * latents / pixels:.6g}"}
-
-
-@functools.lru_cache(maxsize=16)
-def _pixels(data: str) -> int | None:
-    """Return H W C of a data set, given as JSON; None if its files cannot be read."""
-    from vae_core.data import DATASETS
-    from vae_core.hyperparameters.registry import build
-
-    try:
-        return math.prod(build("data set", json.loads(data), DATASETS).outline().shape)
-    except (OSError, ValueError):
-        return None
-
-
-def _parameter_text(value: Any) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= LONGEST_VALUE else f"{text[: LONGEST_VALUE - 1]}…"
 
 
 def problems_text(problems: Iterable[str]) -> str:
