@@ -37,11 +37,11 @@ def point(searched: Mapping[str, Space], index: int) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for path, space in reversed(list(searched.items())):
         if isinstance(space, Grid | Choice):
-            index, place = divmod(index, len(space.values))
-            values[path] = space.values[place]
+            index, value_index = divmod(index, len(space.values))
+            values[path] = space.values[value_index]
         elif isinstance(space, Int | LogInt):
-            index, place = divmod(index, space.high - space.low + 1)
-            values[path] = space.low + place
+            index, value_index = divmod(index, space.high - space.low + 1)
+            values[path] = space.low + value_index
         else:
             raise ValueError(f"{path} must have a finite space, got {space}")
     return {path: values[path] for path in searched}

@@ -62,7 +62,7 @@ def require_experiment(
     return experiment.experiment_id
 
 
-class Stock:
+class KnownRuns:
     """The runs of an experiment, deleted ones too."""
 
     def __init__(self, client: Any, experiment: str) -> None:
@@ -114,7 +114,7 @@ class Stock:
         return next(iter([*active, *candidates]), None)
 
     def look_again(self, sweep: str, trial: Row, known: str) -> None:
-        """Read the runs of one trial anew: they were changed since the stock was taken."""
+        """Read the runs of one trial anew: a user changed them meanwhile."""
         tag = f"{sweep}/{trial['number']}"
         old = {known, *(run.info.run_id for run in self._by_tag.pop(tag, []))}
         for run in old:

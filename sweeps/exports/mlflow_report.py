@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweeps.exports.mlflow_experiment import Stock, find_experiment, is_deleted
+from sweeps.exports.mlflow_experiment import KnownRuns, find_experiment, is_deleted
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.storage.workspace import WorkspacePaths
@@ -29,7 +29,7 @@ def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> Non
     experiment = find_experiment(client, name, _known_runs(name, workspace))
     if experiment is not None and is_deleted(experiment):
         client.restore_experiment(experiment.experiment_id)
-    run = None if experiment is None else Stock(client, experiment.experiment_id).parent(name)
+    run = None if experiment is None else KnownRuns(client, experiment.experiment_id).parent(name)
     if run is None:
         raise LookupError(f"it has no run of sweep {name!r}; `sweeps run` makes it again")
     if is_deleted(run.info):

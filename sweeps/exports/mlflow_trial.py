@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from sweeps.exports import mlflow_client, mlflow_content
 from sweeps.exports.mlflow_client import Point
-from sweeps.exports.mlflow_experiment import CHILD_TAG, TRIAL_TAG, Stock, is_deleted
+from sweeps.exports.mlflow_experiment import CHILD_TAG, TRIAL_TAG, KnownRuns, is_deleted
 from sweeps.failpoints import failpoint
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
@@ -100,14 +100,14 @@ class TrialRun:
 
     # ---- the run
 
-    def attach(self, target: Target, stock: Stock) -> None:
+    def attach(self, target: Target, known_runs: KnownRuns) -> None:
         """Find, restore or create the run; give it back the tags, parameters and artifacts it lost.
 
         A run that is made anew gets everything again.
         """
         client = target.client
         tags = mlflow_content.trial_tags(self.trial, target.sweep, target.parent) | target.tags
-        run = stock.run_of_trial(target.sweep, self.trial, self.run)
+        run = known_runs.run_of_trial(target.sweep, self.trial, self.run)
         parameters: Mapping[str, str] = {}
         if run is None:
             created = self.trial["asked"]

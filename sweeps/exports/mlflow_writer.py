@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.exports import mlflow_client, mlflow_experiment
-from sweeps.exports.mlflow_experiment import PARENT_TAG, Stock
+from sweeps.exports.mlflow_experiment import PARENT_TAG, KnownRuns
 from sweeps.exports.mlflow_trial import Target, TrialRun, cause, problems_text
 from sweeps.ledger import replay, tables
 from sweeps.ledger.ledger import Ledger
@@ -69,7 +69,7 @@ class MlflowWriter(threading.Thread):
         self._last_report = 0  # `seq` of the last report that was read
         self._last_rescore = 0  # `seq` of the last score of stored codes that was read
         self._runs: dict[int, TrialRun] = {}  # number of a trial -> its run
-        self._stock: tuple[Target, Stock] | None = None  # None until MLflow answers
+        self._known: tuple[Target, KnownRuns] | None = None  # None until MLflow answers
         self.error: str | None = None  # why the last pass failed as a whole
 
     def run(self) -> None:
@@ -107,14 +107,14 @@ class MlflowWriter(threading.Thread):
             self.error = f"{type(error).__name__}: {cause(error)}"
             if isinstance(error, ExportStoppedError):
                 self.error = cause(error)
-            self._stock = None
+            self._known = None
             log.debug("MLflow export failed", exc_info=True)
         return self.error is None
 
     def _write_new(self, *, last: bool) -> None:
         """Write everything that MLflow lacks; `last` also closes the runs of unfinished trials."""
-        if self._stock is None or last:
-            self._stock = self._take_stock()
+        if self._known is None or last:
+            self._known = self._read_runs()
         # Read ends, then reports, then trials: every row read then refers to rows that exist.
         exports = self._exports()
         ends = {row["trial"]: row for row in self._ledger.of(tables.END, self._sweep)}
@@ -146,7 +146,7 @@ class MlflowWriter(threading.Thread):
 
     # ---- experiment and parent run
 
-    def _take_stock(self) -> tuple[Target, Stock]:
+    def _read_runs(self) -> tuple[Target, KnownRuns]:
         """Find or create the experiment and the parent run; read which runs MLflow has."""
         client = mlflow_client.connect(self._workspace, self._uri)
         run_ids = [row["run"] for row in self._exports().values()]
@@ -157,8 +157,8 @@ class MlflowWriter(threading.Thread):
             self._uri,
             itertools.islice(run_ids, SOUGHT_RUNS),
         )
-        stock = Stock(client, experiment)
-        parent = self._require_parent(client, experiment, stock)
+        known_runs = KnownRuns(client, experiment)
+        parent = self._require_parent(client, experiment, known_runs)
         for run in self._runs.values():
             run.attached = False
         target = Target(
@@ -170,13 +170,13 @@ class MlflowWriter(threading.Thread):
             files=self._files,
             tags=self._tags,
         )
-        return target, stock
+        return target, known_runs
 
-    def _require_parent(self, client: Any, experiment: str, stock: Stock) -> str:
+    def _require_parent(self, client: Any, experiment: str, known_runs: KnownRuns) -> str:
         """Return the id of the parent run; find, restore or create it."""
         sweep = self._ledger.require_sweep(self._sweep)
         tags = {PARENT_TAG: self._sweep, **self._tags}
-        run = stock.parent(self._sweep)
+        run = known_runs.parent(self._sweep)
         if run is None:
             parent = mlflow_client.create_run(
                 client, experiment, self._sweep, created=sweep["created"], tags=tags
@@ -227,11 +227,11 @@ class MlflowWriter(threading.Thread):
         if not now and time.monotonic() < run.retry_at:
             run.missed = run.missed or bool(reports or scores)
             return
-        target, stock = self._require_stock()
+        target, known_runs = self._require_runs()
 
         def write() -> None:
             if not run.attached:
-                run.attach(target, stock)
+                run.attach(target, known_runs)
             if run.missed:
                 run.log_reports(target, self._rows_of(tables.REPORT, run))
                 run.log_rescored(target, self._rows_of(tables.RESCORE, run))
@@ -249,15 +249,15 @@ class MlflowWriter(threading.Thread):
     def _attempt(self, run: TrialRun, write: Callable[[], None]) -> None:
         """Write something of a run. An error is kept as that of this run, unless it is of all.
 
-        The run may have been deleted since the stock was taken. So it is looked for once more.
+        The run may have been deleted since the runs were read. So it is looked for once more.
         """
-        target, stock = self._require_stock()
+        target, known_runs = self._require_runs()
         try:
             try:
                 write()
             except Exception:
                 self._require_experiment(target)
-                stock.look_again(self._sweep, run.trial, run.run)
+                known_runs.look_again(self._sweep, run.trial, run.run)
                 run.attached = False
                 run.missed = True
                 write()
@@ -273,9 +273,9 @@ class MlflowWriter(threading.Thread):
             self._require_experiment(target)
             run.put_off()
 
-    def _require_stock(self) -> tuple[Target, Stock]:
-        assert self._stock is not None, "no stock was taken"
-        return self._stock
+    def _require_runs(self) -> tuple[Target, KnownRuns]:
+        assert self._known is not None, "the runs were not read"
+        return self._known
 
     def _rows_of(self, table: Any, run: TrialRun) -> list[Row]:
         """Return all rows of one trial."""
@@ -287,11 +287,11 @@ class MlflowWriter(threading.Thread):
     def _close_unfinished(self, ends: Mapping[int, Row]) -> None:
         """Mark the runs of trials that have not ended as interrupted, and close the parent run."""
         why = "the driver stopped; the same command resumes the sweep"
-        target, stock = self._require_stock()
+        target, known_runs = self._require_runs()
 
         def close(run: TrialRun) -> None:
             if not run.attached:
-                run.attach(target, stock)
+                run.attach(target, known_runs)
             run.close(target, ExportState.INTERRUPTED, why, time.time(), collapsed=False)
 
         for number, run in self._runs.items():
