@@ -135,8 +135,9 @@ def _prepare(
     """Check that config, data and state fit; build networks and optimisers."""
     if config.fingerprint and config.fingerprint != data.fingerprint:
         raise ValueError(
-            f"the config is of data {config.fingerprint[:12]}…, the data given are "
-            f"{data.fingerprint[:12]}…"
+            f"the data must be those of the config (fingerprint {config.fingerprint[:12]}…), got "
+            f"other ones ({data.fingerprint[:12]}…); load the data of the config, or give the "
+            "config the fingerprint of these data"
         )
     length = config.train.length_on(len(data))
     wiring = config.objective.wiring

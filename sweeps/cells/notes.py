@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import metrics
 from sweeps.cells import cell_grid, timeline
+from sweeps.cells.cell_count import count_cells, shortage_notes
 from sweeps.cells.timeline import Timeline
 from sweeps.spec import objective_settings, published, registry_blocks, rungs, space
 from sweeps.spec.errors import spell
@@ -37,6 +38,7 @@ def spec_notes(spec: SweepSpec) -> list[str]:
         if spec.pruning is not None:
             notes += _rung_notes(where, timelines, spec.pruning)
             notes += _stop_notes(where, timelines, spec.pruning)
+    notes += shortage_notes(spec, count_cells(spec))
     notes += _decay_notes(spec)
     notes += _batch_notes(spec)
     notes += _best_notes(spec)

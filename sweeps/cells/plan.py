@@ -12,6 +12,7 @@ import torch
 
 from metrics import Factors
 from sweeps.cells import cell_grid, names, timeline
+from sweeps.cells.cell_count import count_cells
 from sweeps.cells.cell_grid import Layout
 from sweeps.cells.floors import floor_sentences
 from sweeps.cells.notes import spec_notes
@@ -36,12 +37,15 @@ class Plan(NamedTuple):
     """
 
     name: str
-    cells: int
+    cells: int  # that run
+    cells_asked: int  # by the grids and `search.trials`; a note says why fewer run
     trials: int
     epochs_per_trial: list[int]
     images_per_epoch: list[int]
     images: int  # trained on at most, by all trials together
-    images_if_pruned: int  # if every rung promotes exactly its share of the cells
+    # If every rung promotes exactly its share of the cells. The first cells at a rung are promoted
+    # in any case, so a sweep may train on more.
+    images_if_pruned: int
     brackets: int
     rungs: dict[str, list[int]]  # "entry, 20 epochs" -> epochs at which its cells are compared
     resources: dict[str, float]
@@ -55,6 +59,7 @@ class _LayoutPlan(NamedTuple):
     """What the plan computes for one layout."""
 
     layout: Layout
+    cells: int  # that run
     config: TrialConfig  # of one of its trials
     timeline: Timeline
     images: int  # that one trial trains on at most
@@ -64,21 +69,23 @@ class _LayoutPlan(NamedTuple):
 def plan_sweep(spec: SweepSpec) -> Plan:
     """Return the plan of a sweep."""
     n_data = spec.data.outline().images
-    plans = [_plan_layout(spec, layout, n_data) for layout in cell_grid.all_layouts(spec)]
-    cells_per_layout = cell_grid.cells_per_layout(spec)
-    trials_per_layout = cells_per_layout * len(spec.seeds)
+    count = count_cells(spec)
+    layouts = zip(cell_grid.all_layouts(spec), count.by_layout, strict=True)
+    plans = [_plan_layout(spec, layout, cells, n_data) for layout, cells in layouts if cells]
+    seeds = len(spec.seeds)
     slots = _slots(spec)
-    seconds = _seconds_of_training(spec, plans, trials_per_layout)
+    seconds = seeds * _seconds_of_training(spec, plans)
     brackets = {names.bracket(spec, one.layout, one.layout.fixed) for one in plans}
     images_per_epoch = {min(one.config.train.images_per_epoch or n_data, n_data) for one in plans}
     return Plan(
         name=spec.name,
-        cells=cells_per_layout * len(plans),
-        trials=trials_per_layout * len(plans),
+        cells=count.cells,
+        cells_asked=count.asked,
+        trials=seeds * count.cells,
         epochs_per_trial=sorted({one.timeline.epochs for one in plans}),
         images_per_epoch=sorted(images_per_epoch),
-        images=trials_per_layout * sum(one.images for one in plans),
-        images_if_pruned=round(trials_per_layout * sum(one.images * one.share for one in plans)),
+        images=seeds * sum(one.cells * one.images for one in plans),
+        images_if_pruned=round(seeds * sum(one.cells * one.images * one.share for one in plans)),
         brackets=len(brackets),
         rungs=_rungs_by_entry(spec, plans),
         resources={"cpu": spec.resources.cpu, "gpu": spec.resources.gpu},
@@ -89,11 +96,12 @@ def plan_sweep(spec: SweepSpec) -> Plan:
     )
 
 
-def _plan_layout(spec: SweepSpec, layout: Layout, n_data: int) -> _LayoutPlan:
+def _plan_layout(spec: SweepSpec, layout: Layout, cells: int, n_data: int) -> _LayoutPlan:
     config = _first_trial(spec, layout)
     layout_timeline = timeline.on_data(config.to_dict(), n_data)
     images = layout_timeline.steps * config.train.batch_size
-    return _LayoutPlan(layout, config, layout_timeline, images, _share(spec, layout_timeline))
+    share = _share(spec, layout_timeline)
+    return _LayoutPlan(layout, cells, config, layout_timeline, images, share)
 
 
 def _first_trial(spec: SweepSpec, layout: Layout) -> TrialConfig:
@@ -135,17 +143,15 @@ def _slots(spec: SweepSpec) -> int:
     return slots
 
 
-def _seconds_of_training(
-    spec: SweepSpec, plans: Sequence[_LayoutPlan], trials_per_layout: int
-) -> float:
-    """Return the seconds that all trials train, one after another, if pruned as planned."""
+def _seconds_of_training(spec: SweepSpec, plans: Sequence[_LayoutPlan]) -> float:
+    """Return the seconds that one seed of every cell trains, one after another, if pruned as
+    planned.
+    """
     speeds = {
         entry_index: _images_per_second(spec, entry_index)
         for entry_index in {one.layout.objective for one in plans}
     }
-    return sum(
-        trials_per_layout * one.images * one.share / speeds[one.layout.objective] for one in plans
-    )
+    return sum(one.cells * one.images * one.share / speeds[one.layout.objective] for one in plans)
 
 
 def _images_per_second(spec: SweepSpec, entry_index: int) -> float:

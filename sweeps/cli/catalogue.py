@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from metrics.registry import METRICS
-from sweeps.cells import cell_grid
+from sweeps.cells.cell_count import count_cells
 from sweeps.spec import field_docs, load
 from sweeps.spec.sweep_spec import SweepSpec
 from vae_core.data import DATASETS
@@ -100,9 +100,10 @@ def specs() -> list[Row]:
 
 
 def size(sweep: SweepSpec) -> dict[str, int]:
-    """Return the numbers of cells and of trials of a spec."""
-    cells = len(cell_grid.all_layouts(sweep)) * cell_grid.cells_per_layout(sweep)
-    return {"cells": cells, "trials": cells * len(sweep.seeds)}
+    """Return the numbers of cells and of trials of a spec, and of the cells that it asks for."""
+    count = count_cells(sweep)
+    trials = count.cells * len(sweep.seeds)
+    return {"cells": count.cells, "trials": trials, "cells_asked": count.asked}
 
 
 def field_lines(rows: Iterable[Mapping[str, Any]]) -> list[Row]:

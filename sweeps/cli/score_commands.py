@@ -208,7 +208,7 @@ def rescore(
     _print_reasons(result, metric_names)
     if not result.exported:
         typer.echo(
-            f"MLflow does not have everything yet ({result.error}); "
+            f"MLflow does not have everything yet: {result.error}; "
             "run the same command again to send the rest",
             err=True,
         )

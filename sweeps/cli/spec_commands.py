@@ -42,15 +42,24 @@ def run(
 
     sweep = load.load_spec(source, overrides=overrides or ())
     if dry_run:
-        _print_plan(sweep, as_json=as_json)
+        _print_plan(sweep, workspace, as_json=as_json)
     else:
         _run(sweep, workspace, address, retry=retry_failed, as_json=as_json)
 
 
-def _print_plan(sweep: SweepSpec, *, as_json: bool) -> None:
+def _print_plan(sweep: SweepSpec, workspace: Path, *, as_json: bool) -> None:
+    """Print the plan of a sweep, or why the sweep cannot resume in its workspace."""
     from sweeps.cells import plan
+    from sweeps.driver.start_checks import require_resumable
 
+    try:
+        note = require_resumable(sweep, workspace)
+    except SweepError as error:
+        typer.echo(str(error), err=True)
+        raise typer.Exit(2) from error
     sweep_plan = plan.plan_sweep(sweep)
+    if note:
+        sweep_plan = sweep_plan._replace(notes=[*sweep_plan.notes, note])
     if as_json:
         printing.show_json(sweep_plan._asdict())
         return
@@ -108,7 +117,10 @@ def validate(source: SpecSource, overrides: Overrides = None, as_json: AsJson = 
         report = {"ok": True, "name": sweep.name, **size, "floors": floors}
         printing.show_json({**report, "notes": spec_notes(sweep)})
     else:
-        typer.echo(f"ok: {size['cells']} cells, {size['trials']} trials")
+        cells = f"{size['cells']} cells"
+        if size["cells"] < size["cells_asked"]:
+            cells += f" (of {size['cells_asked']} that are asked for)"
+        typer.echo(f"ok: {cells}, {size['trials']} trials")
         for sentence in floors:
             typer.echo(f"floor: {sentence}")
         _print_notes(spec_notes(sweep))

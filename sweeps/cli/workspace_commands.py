@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -24,9 +24,19 @@ def status(
 
     rows = sweep_status(workspace, name)
     if not as_json:
-        rows = [{**row, "exports": _lag_text(row["exports"])} for row in rows]
+        rows = [{**row, **_texts(row)} for row in rows]
     columns = ["name", "state", "cells", "trials", "reports", "epochs", "wall_seconds", "exports"]
     printing.show(rows, columns, as_json=as_json)
+
+
+def _texts(row: dict[str, Any]) -> dict[str, str]:
+    """Return the columns that a table shows as text: `3 of 8` cells, the lag of the exports."""
+    cells, total = row["cells"], row["cells_total"]
+    has_more = row["state"] != "ENDED" and total is not None and cells < total
+    return {
+        "cells": f"{cells} of {total}" if has_more else str(cells),
+        "exports": _lag_text(row["exports"]),
+    }
 
 
 def _lag_text(exports: dict[str, dict[str, int]]) -> str:

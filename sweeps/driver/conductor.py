@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 from sweeps.cells import cell_grid, names, timeline
+from sweeps.cells.cell_count import count_cells
 from sweeps.cells.names import Bracket
 from sweeps.failpoints import failpoint
 from sweeps.ledger import tables
@@ -59,7 +60,9 @@ class Conductor:
         self._n_data = n_data
         self._driver_run = driver_run
         self._layouts = cell_grid.all_layouts(spec)
-        self.cells_total = len(self._layouts) * cell_grid.cells_per_layout(spec)
+        self.cell_count = count_cells(spec)
+        self.cells_asked = self.cell_count.asked  # the turns of the search
+        self.cells_total = self.cell_count.cells  # that can run: some turns may find no new cell
         self.cells: list[CellProgress] = []
         self.trials: list[TrialProgress] = []
         self._turn = 0  # the next turn of the search; turns go round the layouts
@@ -90,8 +93,14 @@ class Conductor:
     @property
     def finished(self) -> bool:
         """Whether every cell has been asked and every trial has ended."""
-        asked = self._turn >= self.cells_total
+        asked = self._turn >= self.cells_asked
         return asked and all(trial.ended for trial in self.trials)
+
+    @property
+    def cells_to_come(self) -> int:
+        """The number of cells that the search can still yield."""
+        turns_left = self.cells_asked - self._turn
+        return max(0, min(turns_left, self.cells_total - len(self.cells)))
 
     # ---- what runs next
 
@@ -101,7 +110,7 @@ class Conductor:
             if self.stopping:
                 return "finished"
             trial = self._first_waiting()
-            while trial is None and self._turn < self.cells_total:
+            while trial is None and self._turn < self.cells_asked:
                 self._ask()
                 trial = self._first_waiting()
             if trial is None:
@@ -123,7 +132,7 @@ class Conductor:
         return next((trial for trial in self.trials if trial.state is TrialState.WAITING), None)
 
     def _ask(self) -> None:
-        """Add the next cell and its trials, or give up its turn if the sampler repeats cells."""
+        """Add the next cell and its trials, or give up its turn if its layout has no new cell."""
         turn = self._turn
         layout = self._layouts[turn % len(self._layouts)]
         history = [
@@ -318,9 +327,16 @@ class Conductor:
         """Write a failure that a trial reported.
 
         A loss that is not finite fails the trial. An exception is tried again, unless it is the
-        same as the last one at the same epoch.
+        same as the last one at the same epoch. If the data changed, every trial would fail: the
+        sweep stops, and no trial is charged.
         """
         kind, message, log = str(body["failure"]), str(body["message"]), str(body["log"])
+        if kind == "data":
+            self.stopping = message
+            with self._ledger.transaction() as tx:
+                self._close_attempt(tx, trial, AttemptOutcome.INTERRUPTED, message)
+                trial.state = TrialState.WAITING
+            return
         error = (trial.epoch, last_line(message))
         text = f"{message}\n--- end of its output ---\n{log}" if log.strip() else message
         final = kind == "diverged" or error == trial.last_error

@@ -17,6 +17,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sweeps.cells.cell_count import shortage_notes
 from sweeps.driver.conductor import Conductor
 from sweeps.driver.result import SweepResult
 from sweeps.exports.mlflow_writer import MlflowWriter
@@ -95,8 +96,7 @@ class LiveView:
             else:
                 left = expected_epochs(cell.rungs, cell.promotions, trial.epochs, reduction)
                 expected += max(left, trial.epoch)
-        trials_to_ask = max(0, conductor.cells_total - len(conductor.cells))
-        trials_to_ask *= len(conductor.spec.seeds)
+        trials_to_ask = conductor.cells_to_come * len(conductor.spec.seeds)
         if conductor.trials and trials_to_ask:
             # Cells to come are taken to be like the first: spaces of different lengths are rare.
             rungs, epochs = conductor.cells[0].rungs, conductor.trials[0].epochs
@@ -132,8 +132,8 @@ class LiveView:
         goal = self._conductor.spec.goal[0].metric
         if best is not None:
             parts.append(f"best {goal} {best.reported[best.epoch][goal]:.4f} (trial {best.number})")
-        if self._writer.error:
-            parts.append(f"MLflow waits: {self._writer.error}")
+        if self._writer.why_behind():
+            parts.append(f"MLflow waits: {self._writer.why_behind()}")
         return " · ".join(parts)
 
     def counts(self) -> dict[str, int]:
@@ -178,12 +178,18 @@ class LiveView:
             )
         return table
 
-    def farewell(self, result: SweepResult, workspace: Path, export_error: str | None) -> None:
+    def farewell(self, result: SweepResult, workspace: Path, export_error: str) -> None:
         """Print how the driver run ended and what to do next."""
         # Names and messages may hold square brackets, which rich would read as markup.
         say = functools.partial(self._console.print, highlight=False, soft_wrap=True, markup=False)
         counts = ", ".join(f"{number} {state}" for state, number in sorted(result.states.items()))
         say(f"sweep {result.name}: {counts or 'no trials'} · workspace {workspace}")
+        if not result.finished and result.cells < result.cells_total:
+            say(f"{result.cells} of {result.cells_total} cells have begun")
+        if result.finished and result.cells < result.cells_asked:
+            say(f"{result.cells} of the {result.cells_asked} cells that were asked for ran:")
+            for reason in shortage_notes(self._conductor.spec, self._conductor.cell_count):
+                say(f"  {reason}")
         if result.why:
             say(f"stopped: {result.why}. The same command resumes the sweep.")
         if result.states.get(TrialState.FAILED):
@@ -193,8 +199,8 @@ class LiveView:
             )
         if not result.exported:
             say(
-                f"MLflow does not have everything yet ({export_error}); "
-                "the same command sends the rest"
+                f"MLflow does not have everything yet: {export_error or 'it takes too long'}; "
+                "the same command tries again"
             )
 
 

@@ -15,6 +15,9 @@ class SweepResult(NamedTuple):
     finished: bool  # whether every trial of the sweep has ended
     why: str  # why the driver run stopped early, "" if it did not
     exported: bool  # whether MLflow has everything
+    cells: int = 0  # that the sweep has so far
+    cells_total: int = 0  # that it can have
+    cells_asked: int = 0  # by the grids and `search.trials`; its spaces may have fewer
 
     @property
     def exit_code(self) -> int:

@@ -19,13 +19,19 @@ from sweeps.driver.conductor import Conductor
 from sweeps.driver.heartbeat import Heartbeat, seconds_spent
 from sweeps.driver.live_view import LiveView
 from sweeps.driver.result import SweepResult
+from sweeps.driver.start_checks import load_data
 from sweeps.errors import SweepError
 from sweeps.exports import optuna_db
 from sweeps.exports.mlflow_writer import EXPORT_PATIENCE, MlflowWriter
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.provenance import software
-from sweeps.ledger.registration import register_sweep, require_same_revision, retry_failed
+from sweeps.ledger.registration import (
+    register_sweep,
+    require_same_revision,
+    require_same_spec,
+    retry_failed,
+)
 from sweeps.ledger.states import TrialState
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.storage.checkpoints import Checkpoints
@@ -53,19 +59,24 @@ def run_sweep(
         retry: whether failed trials get further attempts.
 
     Raises:
-        SweepError: the sweep cannot run as asked: another driver runs it, another spec has its
-            name, a version with other numbers began it, the data cannot be loaded, no node has the
-            resources of a trial, or a GPU is required and there is none.
+        SweepError: the sweep cannot run as asked: another driver runs it, it began with another
+            spec, other data or in a version with other numbers, the data cannot be loaded, no node
+            has the resources of a trial, or a GPU is required and there is none.
     """
     console = console or Console(stderr=True)
     ledger = _open_ledger(spec, workspace)
     try:
         with one_driver(spec.name, workspace):
-            register_sweep(spec, ledger)
+            require_same_spec(spec, ledger)  # before the data are loaded, which may take minutes
+            data = _load_data(spec, console)
+            note = register_sweep(spec, ledger, fingerprint=data.fingerprint)
+            if note:
+                _say(console, f"note: {note}")
             require_same_revision(spec, ledger, retry=retry)
             if retry:
                 retry_failed(ledger, spec.name)
-            return _drive(spec, ledger, workspace, address, console)
+            run = _begin(spec, ledger, data, workspace, console)
+            return _drive(run, address)
     finally:
         ledger.close()
 
@@ -106,15 +117,22 @@ class _DriverRun(NamedTuple):
     console: Console
 
 
-def _begin(spec: SweepSpec, ledger: Ledger, workspace: Path, console: Console) -> _DriverRun:
-    """Load the data, write the row of this driver run, and read the sweep from the ledger."""
+def _load_data(spec: SweepSpec, console: Console) -> Data:
+    """Return the data of the sweep, and print what is worth knowing about them."""
+    data = load_data(spec)
     try:
-        data = spec.data.load()
         store_floor(spec.data, data)  # computed once: the copies of the trials have it
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise SweepError(f"data: {error}") from error
     for note in data.notes:
         _say(console, f"note: {note}")
+    return data
+
+
+def _begin(
+    spec: SweepSpec, ledger: Ledger, data: Data, workspace: Path, console: Console
+) -> _DriverRun:
+    """Write the row of this driver run, and read the sweep from the ledger."""
     try:
         files = open_files(workspace, spec.store.files)
     except (OSError, ValueError) as error:
@@ -134,8 +152,6 @@ def _begin(spec: SweepSpec, ledger: Ledger, workspace: Path, console: Console) -
     conductor = Conductor(
         spec, ledger, fingerprint=data.fingerprint, n_data=len(data), driver_run=driver_run
     )
-    if not conductor.finished:
-        _check_same_data(conductor, data)
     return _DriverRun(
         spec=spec,
         ledger=ledger,
@@ -148,27 +164,14 @@ def _begin(spec: SweepSpec, ledger: Ledger, workspace: Path, console: Console) -
     )
 
 
-def _check_same_data(conductor: Conductor, data: Data) -> None:
-    """Raise SweepError if trials of the sweep were asked for with other images or factors."""
-    recorded = {trial.config["fingerprint"] for trial in conductor.trials} - {data.fingerprint}
-    if recorded:
-        raise SweepError(
-            f"data must be as when sweep {conductor.spec.name!r} began (fingerprint "
-            f"{min(recorded)[:12]}…), got other images or factors ({data.fingerprint[:12]}…): "
-            "files have changed, or this version reads them otherwise; use another name, so that "
-            "no table mixes trials on different data"
-        )
-
-
-def _drive(
-    spec: SweepSpec, ledger: Ledger, workspace: Path, address: str | None, console: Console
-) -> SweepResult:
+def _drive(run: _DriverRun, address: str | None) -> SweepResult:
     """Run the trials that are left, then bring the exports up to date."""
-    run = _begin(spec, ledger, workspace, console)
-    conductor = run.conductor
-    writer = MlflowWriter(spec.name, ledger, run.files, workspace, spec.store.mlflow, software())
+    spec, conductor = run.spec, run.conductor
+    writer = MlflowWriter(
+        spec.name, run.ledger, run.files, run.workspace, spec.store.mlflow, software()
+    )
     writer.start()
-    view = LiveView(conductor, writer, console)
+    view = LiveView(conductor, writer, run.console)
     why = ""
     try:
         if not conductor.finished and _run_trials(run, address, view):
@@ -177,10 +180,19 @@ def _drive(
         _clear_checkpoints(conductor, run.files)
         _export_studies(run)
         exported = writer.finish(EXPORT_PATIENCE)
-        run.heartbeat.note(outcome=why or "ended")
+        run.heartbeat.note(outcome="ended" if conductor.finished else why or "failed")
     states = Counter(trial.state.value if trial.ended else "OPEN" for trial in conductor.trials)
-    result = SweepResult(spec.name, dict(states), conductor.finished, why, exported)
-    view.farewell(result, workspace, writer.error)
+    result = SweepResult(
+        spec.name,
+        dict(states),
+        conductor.finished,
+        why,
+        exported,
+        cells=len(conductor.cells),
+        cells_total=conductor.cells_total,
+        cells_asked=conductor.cells_asked,
+    )
+    view.farewell(result, run.workspace, writer.why_behind())
     return result
 
 

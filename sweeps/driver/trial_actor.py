@@ -21,6 +21,7 @@ import torch
 from ray import tune
 
 from sweeps.driver.artifacts import final_artifacts, snapshot_artifacts
+from sweeps.driver.data_guard import DataChangedError, DataGuard, FileStamp
 from sweeps.driver.worker_log import log_sizes, log_tail
 from sweeps.failpoints import failpoint
 from vae_core import checkpoint
@@ -38,12 +39,13 @@ them.
 class TrialActor(tune.Trainable):
     """Trains the trials that Tune assigns to it, one after the other."""
 
-    # `tune.with_parameters` adds data and store to Tune's own setup(config).
+    # `tune.with_parameters` adds data, stamp and store to Tune's own setup(config).
     def setup(  # pyright: ignore[reportIncompatibleMethodOverride]
-        self, config: dict[str, Any], data: Data, store: Any
+        self, config: dict[str, Any], data: Data, stamp: FileStamp | None, store: Any
     ) -> None:
         """Take the data (shared memory, one copy per node) and the store, then the first trial."""
         self._data = data
+        self._guard = DataGuard(data, stamp)
         self._store = store
         self._begin(config)
 
@@ -66,6 +68,8 @@ class TrialActor(tune.Trainable):
             body = self._next_report()
         except Diverged as error:
             body = self._failure("diverged", str(error))
+        except DataChangedError as error:
+            body = self._failure("data", str(error))
         except Exception:
             body = self._failure("error", traceback.format_exc())
         body |= {
@@ -123,6 +127,7 @@ class TrialActor(tune.Trainable):
             # The process may have died between this checkpoint and its report, so the report is
             # sent again; the conductor ignores a repeated one.
             self._repeated_report = dict(saved.report)
+        self._guard.check()
         self._epochs = train(self._config, self._data, resume=resume, device=device)
 
     def _next_report(self) -> dict[str, Any]:
@@ -132,6 +137,7 @@ class TrialActor(tune.Trainable):
             return body
         assert self._epochs is not None
         report = next(self._epochs)
+        self._guard.check()  # before anything of this epoch is stored or reported
         trial_hash = self._config.hash
         files = snapshot_artifacts(report)
         if report.final is not None:

@@ -22,6 +22,7 @@ from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from sweeps.driver.conductor import Conductor
+from sweeps.driver.data_guard import file_stamp
 from sweeps.driver.trial_actor import TrialActor
 from sweeps.ledger.states import TrialState
 from sweeps.spec.yaml_writer import dump
@@ -163,7 +164,7 @@ def _tuner(desk: Desk, data: Data, store: Any, scratch: str) -> tune.Tuner:
     """Return a Tuner that decides nothing on its own; its files go into a scratch folder."""
     spec = desk.conductor.spec
     trainable = tune.with_resources(
-        tune.with_parameters(TrialActor, data=data, store=store),
+        tune.with_parameters(TrialActor, data=data, stamp=file_stamp(data), store=store),
         {"cpu": spec.resources.cpu, "gpu": desk.gpu},
     )
     tune_config = tune.TuneConfig(

@@ -1,4 +1,4 @@
-"""Calls to MLflow's client: connect, find, create, log.
+"""Calls to MLflow's client: connect, create, log.
 
 mlflow is imported only in this room, and only inside functions.
 """
@@ -79,12 +79,6 @@ def _create_tables(uri: str, artifacts: Path) -> None:
     SqlAlchemyStore(uri, artifacts.as_uri())
 
 
-def find_run(client: Any, experiment: str, condition: str) -> str | None:
-    """Return the id of a run of an experiment that meets a condition, None if there is none."""
-    runs = client.search_runs([experiment], filter_string=condition, max_results=1)
-    return runs[0].info.run_id if runs else None
-
-
 def create_run(
     client: Any, experiment: str, name: str, *, created: float, tags: Mapping[str, str]
 ) -> str:
@@ -143,10 +137,11 @@ def log_points(client: Any, run: str, points: Iterable[Point]) -> None:
         client.set_tag(run, "not_finite", ", ".join(sorted(not_finite)))
 
 
-def log_artifacts(client: Any, run: str, files: AbstractFiles, trial_hash: str) -> None:
-    """Log the artifacts of a trial: as hard links where both sides are folders of this machine."""
+def log_artifacts(
+    client: Any, run: str, files: AbstractFiles, trial_hash: str, names: Iterable[str]
+) -> None:
+    """Log artifacts of a trial: as hard links where both sides are folders of this machine."""
     paths = TrialPaths(trial_hash)
-    names = files.names(paths.artifacts)
     folder = local_folder(client, run)
     if isinstance(files, LocalFiles) and folder is not None:
         link([files.root / paths.artifact(name) for name in names], folder)

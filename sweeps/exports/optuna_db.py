@@ -26,19 +26,29 @@ def export_studies(
     The ledger then notes which trials they hold.
 
     There is one study per entry of `objectives`, named `sweep/index-objective`.
+
+    Raises:
+        RuntimeError: a study could not be written; it names the studies. The others are written.
     """
     ended = [cell for cell in cells if all(trial.ended for trial in cell.trials)]
     if not ended:
         return
     layouts = cell_grid.all_layouts(spec)
+    errors: list[str] = []
+    written: list[CellProgress] = []
     for entry in range(len(spec.objectives)):
         entry_cells = [cell for cell in ended if layouts[cell.layout].objective == entry]
-        if entry_cells:
+        if not entry_cells:
+            continue
+        try:
             _add_to_study(spec, entry, entry_cells, layouts, workspace)
+            written += entry_cells
+        except Exception as error:  # one study that cannot be written must not stop the others
+            errors.append(f"study {_study_name(spec, entry)}: {error}")
     with ledger.transaction() as tx:
         export = tables.EXPORT.c
         tx.delete(tables.EXPORT, export.sweep == spec.name, export.target == "optuna")
-        for cell in ended:
+        for cell in written:
             for trial in cell.trials:
                 tx.insert(
                     tables.EXPORT,
@@ -49,6 +59,12 @@ def export_studies(
                     epoch=trial.epoch,
                     state=trial.state,
                 )
+    if errors:
+        raise RuntimeError("; ".join(errors))
+
+
+def _study_name(spec: SweepSpec, entry: int) -> str:
+    return f"{spec.name}/{entry}-{spec.objectives[entry]['name']}"
 
 
 def _add_to_study(
@@ -63,7 +79,7 @@ def _add_to_study(
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     study = optuna.create_study(
-        study_name=f"{spec.name}/{entry}-{spec.objectives[entry]['name']}",
+        study_name=_study_name(spec, entry),
         storage=sqlite_text(WorkspacePaths(workspace).optuna.resolve()),
         directions=["maximize" if goal.mode == "max" else "minimize" for goal in spec.goal],
         load_if_exists=True,

@@ -1,14 +1,15 @@
-"""Registers a sweep in the ledger, checks that its spec has not changed, takes failures back."""
+"""Registers a sweep in the ledger, checks that spec and data are the same, takes failures back."""
 
 from __future__ import annotations
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from sweeps.cells import cell_grid
+from sweeps.cells.cell_count import count_cells
 from sweeps.errors import SweepError
-from sweeps.ledger import tables
+from sweeps.ledger import data_identity, tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.provenance import software
 from sweeps.ledger.replay import TrialProgress, read_trials
@@ -21,6 +22,9 @@ from vae_core.hyperparameters import registry
 CHANGEABLE = ("resources", "budget", "store", "checkpoint", "published")
 """Sections that affect neither numbers nor the choice of cells: a sweep may resume with others."""
 
+FILE_OPTIONS = ("data.path", "data.table")
+"""Options that say where data are. A sweep may resume with others if the content is the same."""
+
 
 class Difference(NamedTuple):
     """One value that differs between two specs."""
@@ -30,39 +34,96 @@ class Difference(NamedTuple):
     new: Any
 
 
-def register_sweep(spec: SweepSpec, ledger: Ledger) -> None:
-    """Write the row of a new sweep, or check the spec against the one that the sweep began with.
+def require_same_spec(spec: SweepSpec, ledger: Ledger) -> None:
+    """Check that a sweep of this name, if there is one, began with this spec.
+
+    Another path of the data passes here, because it may lead to the same content; `register_sweep`
+    compares that once the data are loaded.
 
     Raises:
         SweepError: the sweep began with another spec; the message has a line per difference.
     """
     row = ledger.sweep(spec.name)
-    new_spec = spec.to_dict()
     if row is None:
-        with ledger.transaction() as tx:
+        return
+    changes = _refused_changes(row["spec"], spec.to_dict())
+    if any(change.path not in FILE_OPTIONS for change in changes):
+        raise SweepError(_other_spec(spec.name, changes))
+
+
+def register_sweep(spec: SweepSpec, ledger: Ledger, *, fingerprint: str) -> str:
+    """Write the row of a new sweep, or check spec and data against those that the sweep began with.
+
+    Args:
+        spec: the spec.
+        ledger: of the workspace.
+        fingerprint: of the data that were loaded.
+
+    Returns:
+        A note for the user, "" if there is none.
+
+    Raises:
+        SweepError: the sweep began with another spec, or with data of another content.
+    """
+    note = require_same_data(spec, ledger, fingerprint=fingerprint)
+    columns = {
+        "spec": json.dumps(spec.to_dict()),
+        "fingerprint": fingerprint,
+        "cells": count_cells(spec).cells,
+    }
+    with ledger.transaction() as tx:
+        if ledger.sweep(spec.name) is None:
             tx.insert(
                 tables.SWEEP,
                 name=spec.name,
-                spec=json.dumps(new_spec),
                 created=time.time(),
                 software=json.dumps(software()),
+                **columns,
             )
-        return
-    old_spec = _with_default_options(row["spec"])
-    changes = [each for each in differences(old_spec, new_spec) if not _is_allowed(each)]
-    if changes:
-        lines = [
-            f"  {change.path}: was {json.dumps(change.old)}, is {json.dumps(change.new)}"
-            for change in changes
-        ]
-        raise SweepError(
-            f"sweep {spec.name!r} was begun with another spec:\n"
-            + "\n".join(lines)
-            + "\nuse another name, or the old values; trials that both have in common are not "
-            "trained twice"
-        )
-    with ledger.transaction() as tx:
-        tx.update(tables.SWEEP, tables.SWEEP.c.name == spec.name, spec=json.dumps(new_spec))
+        else:
+            tx.update(tables.SWEEP, tables.SWEEP.c.name == spec.name, **columns)
+    return note
+
+
+def require_same_data(spec: SweepSpec, ledger: Ledger, *, fingerprint: str) -> str:
+    """Check that a sweep of this name, if there is one, began with this spec and these data.
+
+    Nothing is written. Arguments, result and errors are those of `register_sweep`.
+    """
+    require_same_spec(spec, ledger)
+    row = ledger.sweep(spec.name)
+    if row is None:
+        return ""
+    changes = _refused_changes(row["spec"], spec.to_dict())
+    known = data_identity.known_fingerprints(ledger, row)
+    if not known and changes:
+        raise SweepError(_other_spec(spec.name, changes))
+    if not known:
+        return data_identity.unknown_data_note(spec.name, fingerprint)
+    if list(known) != [fingerprint]:
+        lines = [_line(change) for change in changes]
+        raise SweepError(data_identity.refusal(spec, row, known, fingerprint, lines))
+    return ""
+
+
+def _refused_changes(old_spec: dict[str, Any], new_spec: dict[str, Any]) -> list[Difference]:
+    """Return the differences with which a sweep may not resume."""
+    old_spec = _with_default_options(old_spec)
+    return [each for each in differences(old_spec, new_spec) if not _is_allowed(each)]
+
+
+def _other_spec(name: str, changes: Sequence[Difference]) -> str:
+    """Return the message for a spec that is not the one that the sweep began with."""
+    return (
+        f"sweep {name!r} was begun with another spec:\n"
+        + "\n".join(_line(change) for change in changes)
+        + "\nuse another name, or the old values; trials that both have in common are not "
+        "trained twice"
+    )
+
+
+def _line(change: Difference) -> str:
+    return f"  {change.path}: was {json.dumps(change.old)}, is {json.dumps(change.new)}"
 
 
 def require_same_revision(spec: SweepSpec, ledger: Ledger, *, retry: bool) -> None:
@@ -84,12 +145,11 @@ def require_same_revision(spec: SweepSpec, ledger: Ledger, *, retry: bool) -> No
     revisions = {_revision(trial) for trial in trials} - {REVISION}
     if not revisions:
         return
-    asked = max((row["turn"] for row in ledger.of(tables.CELL, spec.name)), default=-1) + 1
-    cells = len(cell_grid.all_layouts(spec)) * cell_grid.cells_per_layout(spec)
+    cells_left = count_cells(spec).cells - len(ledger.of(tables.CELL, spec.name))
     n_left = sum(
         not trial.ended or (retry and trial.state is TrialState.FAILED) for trial in trials
     )
-    n_left += max(0, cells - asked) * len(spec.seeds)
+    n_left += max(0, cells_left) * len(spec.seeds)
     if n_left:
         older = " and ".join(str(revision or "unknown") for revision in sorted(revisions))
         raise SweepError(

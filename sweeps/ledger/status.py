@@ -17,7 +17,10 @@ EXPORTS = ("mlflow", "optuna")
 
 
 def sweep_status(workspace: Path, name: str | None = None) -> list[dict[str, Any]]:
-    """Return one mapping per sweep: trials by state, epochs, driver, lag of the exports.
+    """Return one mapping per sweep: cells, trials by state, epochs, driver, lag of the exports.
+
+    `cells` counts those that have begun, `cells_total` those that the sweep can have (None for a
+    sweep of an older version).
 
     Args:
         workspace: the folder.
@@ -47,9 +50,13 @@ def _status_of(ledger: Ledger, workspace: Path, name: str) -> dict[str, Any]:
     wall_seconds = sum(row["seen"] - row["started"] for row in driver_runs)
     if running and driver is not None:
         wall_seconds += time.time() - driver["seen"]
+    cells = len(ledger.of(tables.CELL, name))
+    cells_total = ledger.require_sweep(name)["cells"]
+    finished = driver is not None and driver["outcome"] == "ended"
+    has_more_cells = cells_total is not None and cells < cells_total and not finished
     if running:
         state = "RUNNING"
-    elif states["OPEN"] or not trials:
+    elif states["OPEN"] or not trials or has_more_cells:
         state = "OPEN"
     else:
         state = "ENDED"
@@ -57,7 +64,8 @@ def _status_of(ledger: Ledger, workspace: Path, name: str) -> dict[str, Any]:
     return {
         "name": name,
         "state": state,
-        "cells": len(ledger.of(tables.CELL, name)),
+        "cells": cells,
+        "cells_total": cells_total,
         "trials": dict(states),
         "reports": len(reports),
         "epochs": sum(row["epochs"] for row in trials),

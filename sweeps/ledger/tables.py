@@ -16,6 +16,8 @@ SWEEP = sa.Table(
     sa.Column("spec", sa.Text, nullable=False),
     sa.Column("created", sa.Float, nullable=False),
     sa.Column("software", sa.Text, nullable=False),
+    sa.Column("fingerprint", sa.String),  # of its data; NULL until a driver run has stored it
+    sa.Column("cells", sa.Integer),  # that the sweep can have; NULL until a driver run stored it
 )
 
 DRIVER_RUN = sa.Table(  # one row per driver run; the budget is a sum over them

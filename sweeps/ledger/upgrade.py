@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import json
 import re
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError
 
 from sweeps.ledger.states import EndReason, TrialState
-from sweeps.ledger.tables import CELL, END
+from sweeps.ledger.tables import CELL, END, SWEEP
 
-ADDED: dict[sa.Table, tuple[sa.Column[str], ...]] = {
+ADDED: dict[sa.Table, tuple[sa.Column[Any], ...]] = {
+    SWEEP: (SWEEP.c.fingerprint, SWEEP.c.cells),  # the next start of the sweep fills them
     CELL: (CELL.c.entry, CELL.c.fields),
     END: (END.c.reason,),
 }
@@ -24,7 +26,7 @@ ADDED: dict[sa.Table, tuple[sa.Column[str], ...]] = {
 
 
 def upgrade(engine: sa.Engine) -> None:
-    """Add the columns that an older version did not have, and fill them."""
+    """Add the columns that an older version did not have, and fill those of cells and ends."""
     for table, columns in ADDED.items():
         for column in columns:
             _add_column(engine, table, column)
@@ -60,7 +62,7 @@ def parse_reason(state: str, why: str) -> EndReason:
     return EndReason(kind) if kind in set(EndReason) else EndReason.ERROR
 
 
-def _add_column(engine: sa.Engine, table: sa.Table, column: sa.Column[str]) -> None:
+def _add_column(engine: sa.Engine, table: sa.Table, column: sa.Column[Any]) -> None:
     if _has_column(engine, table, column):
         return
     kind = column.type.compile(engine.dialect)
@@ -73,7 +75,7 @@ def _add_column(engine: sa.Engine, table: sa.Table, column: sa.Column[str]) -> N
             raise
 
 
-def _has_column(engine: sa.Engine, table: sa.Table, column: sa.Column[str]) -> bool:
+def _has_column(engine: sa.Engine, table: sa.Table, column: sa.Column[Any]) -> bool:
     return column.name in {
         existing["name"] for existing in sa.inspect(engine).get_columns(table.name)
     }

@@ -134,7 +134,7 @@ def rescore_sweep(name: str, requested: Sequence[str], workspace: Path) -> Resco
                     outcomes = list(_outcomes(sweep, names, stored, bar))
             finally:
                 exported = writer.finish(EXPORT_PATIENCE)
-            return Rescored(name, outcomes, exported, writer.error or "")
+            return Rescored(name, outcomes, exported, writer.why_behind())
     finally:
         ledger.close()
 

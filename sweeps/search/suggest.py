@@ -47,11 +47,11 @@ def suggest(
     """
     if not searched:
         return {}
-    key = _seed(seed, layout, number)
+    key = draw_seed(seed, layout, number)
     if name == "random":
         point = np.random.default_rng(key).random(len(searched))
     elif name == "qmc":
-        rng = np.random.default_rng(_seed(seed, layout, -1))
+        rng = np.random.default_rng(draw_seed(seed, layout, -1))
         engine = qmc.Sobol(len(searched), scramble=True, rng=rng)
         if number:
             engine.fast_forward(number)
@@ -85,6 +85,6 @@ def _suggest_by_tpe(
     return {path: from_optuna(space, trial.params[path]) for path, space in searched.items()}
 
 
-def _seed(*parts: int) -> int:
+def draw_seed(*parts: int) -> int:
     """Return a seed of 64 bits from whole numbers."""
     return int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:8], "big")

@@ -88,7 +88,10 @@ def _increasing(rungs: tuple[float, ...]) -> tuple[float, ...]:
 
 
 class PruningSpec(Section):
-    """Successive halving inside a bracket: each rung promotes the best 1/reduction of the cells.
+    """Asynchronous successive halving: a rung promotes the best 1/reduction of a bracket so far.
+
+    The first cell at a rung is always promoted, so how many are pruned depends on the order of
+    arrival.
 
     No rung judges a cell before the schedules of its objective have ended. With `stop_collapsed` a
     trial also ends early if, after its schedules, no latent is active at the end of two epochs in a

@@ -14,8 +14,22 @@ import torch
 from PIL import Image
 from ruamel.yaml import YAML
 
-from vae_core import MNIST, Arrays, Cars3D, Data, DSprites, ImageFolder, Shapes3D, SmallNORB
+from vae_core import (
+    MLP,
+    MNIST,
+    Arrays,
+    BetaVAE,
+    Cars3D,
+    Data,
+    DSprites,
+    ImageFolder,
+    Shapes3D,
+    SmallNORB,
+    TrainConfig,
+    TrialConfig,
+)
 from vae_core.data import DATASETS, AbstractDataset, ImageTable, known_floor, store_floor
+from vae_core.data.make_data import make_data
 from vae_core.hyperparameters import registry
 
 
@@ -135,6 +149,41 @@ def test_two_loads_have_one_fingerprint(tiny: AbstractDataset, data: Data, tmp_p
     np.testing.assert_array_equal(again.images, data.images)
     path = tiny.cache_file(tmp_path)
     assert path is None or path.exists()
+
+
+@registered
+def test_a_trial_is_identified_by_the_content_of_its_data(
+    name: str, tiny: AbstractDataset, data: Data
+) -> None:
+    assert data.factors is not None
+    pixel, level = data.images.copy(), data.factors.values.copy()
+    pixel[-1, -1] ^= 1
+    level[-1] = level[0]
+    names = tuple(f"{factor}2" for factor in data.factors.names)
+    changed = {
+        "nothing": data,
+        "a pixel": dataclasses.replace(data, images=pixel),
+        "a level": dataclasses.replace(
+            data, factors=dataclasses.replace(data.factors, values=level)
+        ),
+        "a name": dataclasses.replace(data, factors=dataclasses.replace(data.factors, names=names)),
+        "no factors": dataclasses.replace(data, factors=None),
+    }
+    hashes: dict[str, str] = {}
+    for change, one in changed.items():
+        made = make_data(name, one.images, one.shape, levels=one.levels, factors=one.factors)
+        for options in (tiny, DSprites(path="elsewhere.npz")):  # the same content elsewhere
+            config = TrialConfig(
+                data=options,
+                objective=BetaVAE(),
+                network=MLP(),
+                train=TrainConfig(epochs=1),
+                fingerprint=made.fingerprint,
+            )
+            hashes.setdefault(change, config.hash)
+            assert hashes[change] == config.hash
+        assert (made.fingerprint == data.fingerprint) == (change == "nothing")
+    assert len(set(hashes.values())) == len(changed)
 
 
 @registered

@@ -39,7 +39,7 @@ def spec(**changes: Any) -> SweepSpec:
     return spec_from_mapping({**MINI, **changes})
 
 
-def conductor(sweep: SweepSpec, workspace: Path) -> Conductor:
+def conductor(sweep: SweepSpec, workspace: Path, *, fingerprint: str = "f" * 64) -> Conductor:
     """Return a conductor on the ledger of a workspace, as at the start of a driver run."""
     ledger = Ledger.of_workspace(workspace)
     with ledger.transaction() as tx:
@@ -54,7 +54,7 @@ def conductor(sweep: SweepSpec, workspace: Path) -> Conductor:
         driver_run = tx.insert(
             tables.DRIVER_RUN, sweep=sweep.name, host="here", pid=1, slots=2, started=0.0, seen=0.0
         )
-    return Conductor(sweep, ledger, fingerprint="f" * 64, n_data=N_DATA, driver_run=driver_run)
+    return Conductor(sweep, ledger, fingerprint=fingerprint, n_data=N_DATA, driver_run=driver_run)
 
 
 def body(trial: TrialProgress, epoch: int, mig: float, active: float = 3.0) -> dict[str, Any]:

@@ -169,7 +169,7 @@ def test_divergence_by_the_last_step_of_an_epoch_is_raised_too(
 
 def test_a_config_that_does_not_fit_is_refused_at_the_call(config: TrialConfig, data: Data) -> None:
     misfits: list[tuple[TrialConfig, str]] = [
-        (replace(config, fingerprint="elsewhere"), "the data given"),
+        (replace(config, fingerprint="elsewhere"), "the data must be those of the config"),
         (
             replace(config, train=TrainConfig(epochs=1, batch_size=128)),
             "batch_size must be <= the 96 images",

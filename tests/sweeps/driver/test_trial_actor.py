@@ -1,76 +1,14 @@
 """One stretch of one trial in an actor, with its store and Ray faked."""
 
-import json
-from types import SimpleNamespace
-from typing import Any
-
 import pytest
+from local_actor import FakeStore, actor, fake_ray, step
 
 from sweeps.driver import trial_actor
-from vae_core import MLP, DSprites, EvaluationConfig, TrainConfig, TrialConfig
-from vae_core.objectives import CapacityVAE
-
-DATA = DSprites(resolution=16, stride={"scale": 3, "orientation": 10, "pos_x": 8, "pos_y": 8})
-LOADED = DATA.load()
-
-
-class FakeStore:
-    """Keeps what an actor hands over; every method is called as `store.method.remote(…)`."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.checkpoints: dict[int, bytes] = {}
-        self.log: list[str] = []  # names in the order of arrival
-        self.enlist = SimpleNamespace(remote=lambda number, actor: None)
-        self.newest_checkpoint = SimpleNamespace(
-            remote=lambda _: self.checkpoints.get(max(self.checkpoints, default=0))
-        )
-        self.save_artifacts = SimpleNamespace(remote=self._save_artifacts)
-        self.save_checkpoint = SimpleNamespace(remote=self._save_checkpoint)
-
-    def _save_artifacts(self, _: str, files: dict[str, bytes]) -> None:
-        self.files |= files
-        self.log += files
-
-    def _save_checkpoint(self, _: str, epoch: int, blob: bytes) -> None:
-        self.checkpoints[epoch] = blob
-        self.log.append(f"checkpoint {epoch}")
 
 
 @pytest.fixture(autouse=True)
 def no_ray(monkeypatch):
-    context = SimpleNamespace(current_actor=None)
-    fake = SimpleNamespace(
-        put=lambda value: value, get=lambda value: value, get_runtime_context=lambda: context
-    )
-    monkeypatch.setattr(trial_actor, "ray", fake)
-
-
-def actor(store: FakeStore, **train: Any) -> trial_actor.TrialActor:
-    """Return an actor at the beginning of a stretch."""
-    config = TrialConfig(
-        data=DATA,
-        objective=CapacityVAE(gamma=10.0, c_max=5.0),
-        network=MLP(hidden=(8,), latents=2),
-        train=TrainConfig(**{"epochs": 3, "batch_size": 64, **train}),
-        evaluation=EvaluationConfig(images=64, samples=4, best="mig"),
-        fingerprint=LOADED.fingerprint,
-    )
-    made = trial_actor.TrialActor.__new__(trial_actor.TrialActor)
-    assigned = {
-        "number": 0,
-        "attempt": 1,
-        "config": config.to_dict(),
-        "judged": [1, 2],
-        "threads": 1,
-        "gpu": 0.0,
-    }
-    made.setup({**assigned, "checkpoint_every": 1, "checkpoint_seconds": 0.0}, LOADED, store)
-    return made
-
-
-def step(made: trial_actor.TrialActor) -> dict[str, Any]:
-    return json.loads(made.step()["report"])
+    monkeypatch.setattr(trial_actor, "ray", fake_ray())
 
 
 def test_a_snapshot_is_stored_with_its_epoch_before_the_checkpoint():

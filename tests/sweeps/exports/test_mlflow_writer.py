@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from mini_sweep import body, conductor, play, spec
 
-from sweeps.exports import mlflow_writer
+from sweeps.exports import mlflow_content
 from sweeps.exports.mlflow_writer import MlflowWriter
 from sweeps.ledger.flatten import flatten
 from sweeps.ledger.ledger import Ledger
@@ -85,7 +85,7 @@ def test_errors_of_an_epoch_are_in_a_folder_of_their_own():
     metrics = {"tc": 1.0, "tc_error": 0.1, "information/scale_error": 0.5}
     written = {"metrics": metrics, "train": {}, "final": {"tc": 1.0, "tc_error": 0.1}}
     row = {"body": json.dumps(written), "at": 0.0, "epoch": 1, "seconds": 1.0}
-    assert {point.key for point in mlflow_writer.report_points(row)} == {
+    assert {point.key for point in mlflow_content.report_points(row)} == {
         *("tc", "error/tc", "information/scale_error"),
         *("final/tc", "final/tc_error", "seconds"),
     }

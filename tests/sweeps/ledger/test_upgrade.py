@@ -8,15 +8,16 @@ import pytest
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.states import EndReason
-from sweeps.ledger.upgrade import parse_bracket, parse_reason
+from sweeps.ledger.upgrade import ADDED, parse_bracket, parse_reason
 
 
 def old_ledger(workspace: Path) -> None:
-    """Write a ledger without the columns entry, fields and reason, as older versions did."""
+    """Write a ledger without the columns that were added later, as older versions did."""
     Ledger.of_workspace(workspace).close()
     with sqlite3.connect(workspace / "ledger.db") as database:
-        for table, column in (("cell", "entry"), ("cell", "fields"), ("end", "reason")):
-            database.execute(f'ALTER TABLE "{table}" DROP COLUMN {column}')
+        for table, columns in ADDED.items():
+            for column in columns:
+                database.execute(f'ALTER TABLE "{table.name}" DROP COLUMN {column.name}')
         database.execute("INSERT INTO sweep VALUES ('s', '{}', 0.0, '{}')")
         database.execute(
             "INSERT INTO cell (sweep, number, turn, layout, params, bracket, asked) "

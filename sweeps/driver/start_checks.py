@@ -1,0 +1,47 @@
+"""Checks before a driver run: whether a sweep may begin or resume with this spec and these data."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sweeps.errors import SweepError
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.registration import require_same_data, require_same_spec
+from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.storage.workspace import WorkspacePaths
+from vae_core.types import Data
+
+
+def load_data(spec: SweepSpec) -> Data:
+    """Return the data of a sweep.
+
+    Raises:
+        SweepError: they cannot be loaded.
+    """
+    try:
+        return spec.data.load()
+    except (OSError, ValueError) as error:
+        raise SweepError(f"data: {error}") from error
+
+
+def require_resumable(spec: SweepSpec, workspace: Path) -> str:
+    """Check that a sweep which began in a workspace may resume; return a note, "" if there is none.
+
+    The data are loaded only if the workspace has a sweep of this name. Nothing is written but the
+    columns that opening a ledger of an older version adds.
+
+    Raises:
+        SweepError: the sweep began with another spec or with other data, or the data cannot be
+            loaded.
+    """
+    paths = WorkspacePaths(workspace)
+    if not paths.ledger.exists() and not paths.ledger_url.exists():
+        return ""
+    ledger = Ledger.existing(workspace)
+    try:
+        if ledger.sweep(spec.name) is None:
+            return ""
+        require_same_spec(spec, ledger)
+        return require_same_data(spec, ledger, fingerprint=load_data(spec).fingerprint)
+    finally:
+        ledger.close()
