@@ -21,7 +21,16 @@ import jinja2
 from ruamel.yaml import YAML
 
 from sweeps.ledger.states import TrialState
-from sweeps.report import definitions, figures, findings, floors, published, tables, wording
+from sweeps.report import (
+    definitions,
+    figures,
+    findings,
+    floors,
+    published,
+    tables,
+    wording,
+    yardsticks,
+)
 from sweeps.report import markdown as report_markdown
 from sweeps.report.table_parts import Table
 from sweeps.results import run_columns
@@ -157,7 +166,7 @@ def _findings(runs: Runs) -> list[str]:
     """Return the trends with the strength, and the comparisons of the series."""
     if not len(runs.table):
         return []
-    return findings.trends(runs) + findings.comparisons(runs)
+    return findings.trends(runs) + findings.comparisons(runs) + yardsticks.few_rows(runs)
 
 
 def _sections(runs: Runs, drawn: Mapping[str, Picture]) -> list[PageSection]:
@@ -190,7 +199,7 @@ def _sections(runs: Runs, drawn: Mapping[str, Picture]) -> list[PageSection]:
 def _means_section(runs: Runs) -> PageSection:
     """Return the section with the tables of means per bracket."""
     means = [tables.strengths(runs)]
-    for table in (tables.scores(runs), tables.best(runs)):
+    for table in (tables.scores(runs), tables.best(runs), yardsticks.own_chance(runs)):
         if table is not None:
             means.append(table)
     return PageSection("strengths", "Means per strength and objective", tables=means)

@@ -26,12 +26,16 @@ from sweeps.results.run_table import Runs
 EPOCH_COLUMNS = ("reconstruction", "kl", "tc", "mig", "active_units")
 """The metrics of every epoch that the tables show."""
 
+STRENGTH_COLUMNS = ("reconstruction", "kl", "tc", "tc_permuted", "mig", "active_units")
+"""The metrics of the table of strengths: TC stands beside that of independent latents."""
+
 MOST_FINAL = 8
 """Scores of the whole data set that the table of all trials has room for."""
 
 _SHORT_NAMES = {
     "reconstruction": "reconstr.",
     "tc": "TC",
+    "tc_permuted": "TC, permuted",
     "active_units": "active units",
     "mi": "MI",
 }
@@ -39,8 +43,8 @@ _SHORT_NAMES = {
 
 def strengths(runs: Runs) -> Table:
     """Return the trade-off as a table: means, one row per bracket and strength."""
-    rows = _bracket_rows(runs, EPOCH_COLUMNS)
-    metrics = [metric for metric in EPOCH_COLUMNS if any(metric in row for row in rows)]
+    rows = _bracket_rows(runs, STRENGTH_COLUMNS)
+    metrics = [metric for metric in STRENGTH_COLUMNS if any(metric in row for row in rows)]
     parameters = run_series.parameters(runs.table)
     counts = ["n", "pruned", "failed"]
     if any(row["collapsed"] for row in rows):
@@ -81,6 +85,11 @@ def _strengths_caption(
     limits = floors.sentence(runs)
     if limits:
         parts.append(limits)
+    if "tc_permuted" in metrics:
+        parts.append(
+            "TC, permuted: what independent latents with these posteriors have in a mixture of as "
+            "many images"
+        )
     if any(row["collapsed"] for row in rows):
         parts.append("collapsed: ended with no active unit")
     if any(row["complete_cells"] > 1 for row in rows):

@@ -20,6 +20,7 @@ from vae_core.config import EvaluationConfig
 from vae_core.evaluation.epoch_scores import evaluate, evaluation_subset, per_factor
 from vae_core.evaluation.forward_pass import BATCH, Model, coded, evaluating
 from vae_core.evaluation.image_weights import rows_of
+from vae_core.evaluation.permuted_tc import permuted_tc
 from vae_core.evaluation.pictures import traverse
 from vae_core.types import Data, Final, Wiring
 
@@ -66,7 +67,8 @@ def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = ""
     pictures. MI and TC are sampled until their error is `FINAL_ERROR` or a cap of work is reached;
     `decomposition_samples` is the number of samples. A score gives `<name>`, `<name>_error`,
     `<name>_chance`, `<name>_ceiling` (if known), and `<name>_<detail>` for every number among its
-    details. The metrics `elbo` and `reconstruction` are called `elbo_rate` and
+    details. `tc_permuted` is the TC that independent latents would have (`permuted_tc`), for images
+    that all count alike. The metrics `elbo` and `reconstruction` are called `elbo_rate` and
     `reconstruction_of_means`, because an epoch uses their names for other quantities.
 
     Raises:
@@ -86,6 +88,8 @@ def final_evaluation(model: Model, *, config: EvaluationConfig, moment: str = ""
         largest_error=FINAL_ERROR,
         moment=moment,
     )
+    if data.factors is None or data.factors.weights is None:
+        values |= permuted_tc(codes, samples=config.samples, seed=config.seed)
     pictures = pictured(evaluation_subset(data, config.images, config.seed))
     images, reconstructions = reconstructed(model, pictures)
     scores = {name: _score(name, model, codes, config=config) for name in names}
