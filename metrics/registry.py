@@ -211,7 +211,7 @@ METRICS: dict[str, Metric] = {
         better="max",
         tier="trial",
         unit="score",
-        best_codes=("factors", "factors and squares"),
+        best_codes=("factors", "factors and squares", "levels"),
         invariant=frozenset({"order", "levels", "dead", "scale"}),
         variants={"multinomial": {"classifier": "multinomial"}, "auc": {"scaled": False}},
     ),

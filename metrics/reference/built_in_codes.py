@@ -57,6 +57,21 @@ def codes_with_squares(factors: Factors, *, discrete: bool = False) -> Codes:
     )
 
 
+def codes_of_levels(factors: Factors, *, discrete: bool = False) -> Codes:
+    """Return one latent for each level of each varying factor: 1 where the level is shown, else -1.
+
+    A linear classifier of one such latent reads off its level without an error.
+    """
+    columns: list[Array] = []
+    for column in factors.values.T:
+        levels = np.unique(column)
+        if len(levels) > 1:
+            columns.append(np.where(column[:, None] == levels, 1.0, -1.0))
+    mean = np.concatenate(columns or [np.zeros((len(factors), 1))], axis=1)
+    logvar = np.full(mean.shape, 2 * np.log(0.2))
+    return Codes(mean, logvar, factors.values if discrete else None)
+
+
 def code_of_one_factor(factors: Factors, *, discrete: bool = False) -> Codes:
     """Return `factor_codes` of the varying factor with the fewest levels; other latents are dead.
 

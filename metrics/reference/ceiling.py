@@ -6,7 +6,12 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from metrics.reference.built_in_codes import code_of_one_factor, codes_with_squares, factor_codes
+from metrics.reference.built_in_codes import (
+    code_of_one_factor,
+    codes_of_levels,
+    codes_with_squares,
+    factor_codes,
+)
 from metrics.reference.content import content
 from metrics.types import Codes, Factors, Inputs, Metric
 
@@ -28,6 +33,7 @@ _WIDE = 3.9
 BUILT_IN_CODES: dict[str, Callable[[Factors, bool], Codes]] = {
     "factors": lambda factors, discrete: factor_codes(factors, discrete=discrete),
     "factors and squares": lambda factors, discrete: codes_with_squares(factors, discrete=discrete),
+    "levels": lambda factors, discrete: codes_of_levels(factors, discrete=discrete),
     "one factor": lambda factors, discrete: code_of_one_factor(factors, discrete=discrete),
     "wide factors": lambda factors, discrete: factor_codes(
         factors, discrete=discrete, half_width=_WIDE
