@@ -106,9 +106,12 @@ def _error_of_median(values: Array) -> float:
     """Return the standard error of the median of independent values (M,), M >= 2.
 
     The median is distributed as a mean of the order statistics, weighted by a Beta distribution.
+    The median of two values is their mean.
     """
     from scipy.stats.mstats import mjci
 
+    if len(values) == 2:
+        return float(values.std(ddof=1) / math.sqrt(2))
     return float(np.asarray(mjci(values, prob=[0.5]))[0])
 
 

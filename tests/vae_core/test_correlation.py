@@ -206,8 +206,9 @@ def test_effective_images_are_reported_only_of_correlated_factors(
     p = joint(0.2) / 2  # each of the 96 images
     metrics_of_all = dependent.final.metrics
     assert metrics_of_all["effective_images"] == pytest.approx(1 / (2 * (p**2).sum()))
-    # Two latents have information on the same factor, which lowers the ceiling.
-    assert metrics_of_all["mig_ceiling"] < independent.final.metrics["mig_ceiling"] - 0.05
+    # Two perfect latents have information on the same factor: nobody knows the best code.
+    assert "mig_ceiling" not in metrics_of_all
+    assert independent.final.metrics["mig_ceiling"] > 0.95
     assert "weights" in dependent.final.scores["mig"].identity
 
 

@@ -42,7 +42,7 @@ def test_all_three_databases_and_the_artifacts_are_in_the_workspace(
     run = mlflow_client.create_run(client, experiment, "r", created=0.0, tags={})
     files = LocalFiles(workspace)
     files.write("trials/abc/artifacts/config.yaml", b"seed: 0\n")
-    mlflow_client.log_artifacts(client, run, files, "abc")
+    mlflow_client.log_artifacts(client, run, files, "abc", ["config.yaml"])
     ledger = Ledger.existing(workspace)
     optuna_db.export_studies(sweep, conductor.cells, ledger, workspace)
     ledger.close()
