@@ -74,11 +74,11 @@ def dci(
                 every factor sum to 1, which holds for all models but lasso and linear.
             completeness_active: over active latents only, because the base d of the entropy, and
                 completeness with it, grows with every dead latent.
-            accuracy, accuracies (K,), error = 1 - accuracy, errors (K,): informativeness of
-                classifiers, on held-out rows.
-            r2, r2_per_factor (K,), error, errors (K,): informativeness of regressions, on
-                held-out rows. The error is the RMSE divided by the RMSE of always predicting the
-                mean, sqrt(1 - R²).
+            accuracy, accuracies (K,), prediction_error = 1 - accuracy, prediction_errors (K,):
+                informativeness of classifiers, on held-out rows.
+            r2, r2_per_factor (K,), prediction_error, prediction_errors (K,): informativeness of
+                regressions, on held-out rows. The error is the RMSE divided by the RMSE of always
+                predicting the mean, sqrt(1 - R²).
             excluded: factors left out; their entries are NaN. A factor is also left out if there
                 are too few rows for this model: it does not learn the factor even if the levels
                 themselves are the code. (With 20 rows per leaf, 40 training rows never split.)
@@ -275,7 +275,7 @@ def _informativeness(quality: Array, *, classifies: bool) -> dict[str, Any]:
     else:
         errors = np.sqrt(np.maximum(1 - quality, 0.0))
         details = {"r2": _mean_of_scored(quality), "r2_per_factor": quality}
-    return {**details, "error": _mean_of_scored(errors), "errors": errors}
+    return {**details, "prediction_error": _mean_of_scored(errors), "prediction_errors": errors}
 
 
 def _mean_of_scored(values: Array) -> float:

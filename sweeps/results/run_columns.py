@@ -80,7 +80,20 @@ def errors_of_column(table: pd.DataFrame, column: str) -> np.ndarray:
     is_exact = np.isnan(stated).all() if properties is None else properties.exact
     if is_exact:
         return np.zeros(len(table))
-    return np.where(np.isfinite(stated), stated, math.nan)
+    is_known = np.isfinite(stated) & ~_is_prediction_error(table, metric)
+    return np.where(is_known, stated, math.nan)
+
+
+def _is_prediction_error(table: pd.DataFrame, metric: str) -> np.ndarray:
+    """Return for which trials the `_error` of a metric is the share of wrong predictions, (n,).
+
+    Versions before revision 4 stored this detail of `dci` under the name of the score's error.
+    Their identities do not say what became of dead latents.
+    """
+    identity = f"identity/{metric}"
+    if metric.partition(".")[0] != "dci" or identity not in table.columns:
+        return np.zeros(len(table), dtype=bool)
+    return np.array(["dead_latents" not in str(text) for text in table[identity]])
 
 
 def _column(table: pd.DataFrame, metric: str) -> str:

@@ -102,6 +102,12 @@ def test_excluded_and_reason_are_those_of_the_details(name):
 
 
 @pytest.mark.parametrize("name", METRICS)
+def test_no_detail_has_the_name_of_a_field_of_the_score(name):
+    # A trial stores `dci_error` for the error, and `dci_<detail>` for every detail.
+    assert not {"value", "error", "chance", "ceiling"} & set(run(name).details)
+
+
+@pytest.mark.parametrize("name", METRICS)
 def test_a_seed_decides_the_value(name):
     assert run(name, seed=3).value == run(name, seed=3).value
 

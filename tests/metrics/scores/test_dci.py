@@ -51,19 +51,19 @@ def test_each_code_mixing_two_factors_disentangles_less(model):
 def test_classifiers_report_accuracy_and_error_under_their_names(model):
     details = dci(sharp_codes(FACTORS.values), FACTORS, model=model).details
     # A published library calls the first number an error.
-    assert (details["accuracy"], details["error"]) == (1.0, 0.0)
+    assert (details["accuracy"], details["prediction_error"]) == (1.0, 0.0)
     noisy = dci(CODES, FACTORS, model=model).details
-    np.testing.assert_allclose(noisy["errors"] + noisy["accuracies"], 1.0)
+    np.testing.assert_allclose(noisy["prediction_errors"] + noisy["accuracies"], 1.0)
 
 
 @pytest.mark.parametrize("model", ["lasso", "linear"])
 def test_regressions_report_error_relative_to_guessing_the_mean(model):
     details = dci(CODES, FACTORS, model=model).details
-    assert 0 < details["error"] < 1
-    np.testing.assert_allclose(details["errors"] ** 2, 1 - details["r2_per_factor"])
+    assert 0 < details["prediction_error"] < 1
+    np.testing.assert_allclose(details["prediction_errors"] ** 2, 1 - details["r2_per_factor"])
     blind = dci(noise(len(FACTORS)), FACTORS, model=model).details
     # Four weights are fitted to 240 rows: a little overfitting.
-    assert blind["error"] == pytest.approx(1.0, abs=0.05)
+    assert blind["prediction_error"] == pytest.approx(1.0, abs=0.05)
     assert "accuracy" not in details
 
 
@@ -129,7 +129,7 @@ def test_weights_are_those_of_scikit_learn_on_standard_units(model):
     np.testing.assert_allclose(ours["importance"][:, 2], np.abs(model.coef_), atol=1e-6)
     rest = (y_test[:, 2] - y[:, 2].mean()) / y[:, 2].std()
     expected = np.mean((rest - model.predict(scale.transform(x_test))) ** 2) / np.mean(rest**2)
-    assert ours["errors"][2] ** 2 == pytest.approx(expected, rel=1e-6)
+    assert ours["prediction_errors"][2] ** 2 == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("model", MODELS)

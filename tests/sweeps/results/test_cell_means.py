@@ -290,3 +290,10 @@ def test_the_name_of_a_series_has_only_the_fields_that_differ():
         "v width=null",
         "c(form abs, hidden (8, 8))",
     ]
+
+
+def test_the_share_of_wrong_predictions_of_older_versions_is_no_error() -> None:
+    old, new = '{"metric": "dci"}', '{"metric": "dci", "dead_latents": "<= 0.01 nats"}'
+    table = pd.DataFrame({"final/dci_error": [0.35, 0.01], "identity/dci": [old, new]})
+    errors = run_columns.errors_of_column(table, "final/dci")
+    np.testing.assert_array_equal(errors, [np.nan, 0.01])
