@@ -101,7 +101,8 @@ def number(value: float, error: float = math.nan) -> str:
         return "–"
     if math.isinf(value):
         return "∞" if value > 0 else "−∞"
-    return f"{value:.{_decimals(value, error)}f}".replace("-", "−")
+    # `z` writes a number that rounds to zero without a sign.
+    return f"{value:z.{_decimals(value, error)}f}".replace("-", "−")
 
 
 def with_error(value: float, error: float) -> str:

@@ -409,6 +409,7 @@ def test_a_figure_drawn_twice_is_the_same_bytes_and_leaves_the_style_of_the_call
         (71.234, math.nan, "71.2"),
         (6.0, 0.0, "6 ± 0"),
         (-0.5, 0.25, "−0.50 ± 0.25"),
+        (-0.00001, 0.0014, "0.0000 ± 0.0014"),  # no negative zero
         (math.nan, math.nan, "–"),
         (0.0, math.nan, "0"),
         (12345.6, math.nan, "12346"),
