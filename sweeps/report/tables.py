@@ -49,26 +49,33 @@ def strengths(runs: Runs) -> Table:
     counts = ["n", "pruned", "failed"]
     if any(row["collapsed"] for row in rows):
         counts.append("collapsed")
-    has_mig = "mig" in metrics
+    mig_levels = [_mig_levels(runs, row) if row["n"] else "–" for row in rows]
+    known_levels = {text for text, row in zip(mig_levels, rows, strict=True) if row["n"]}
+    # Levels that are the same in every row are in the caption, so that the table is narrower.
+    has_levels = "mig" in metrics and len(known_levels) > 1
 
     heads = _bracket_heads(runs)
     heads += [TableHead(wording.parameter(column)) for column in parameters]
     heads += [number_head(count) for count in counts]
     heads += [number_head(_short_name(metric)) for metric in metrics]
-    if has_mig:
+    if has_levels:
         heads.append(number_head("chance, ceiling of MIG"))
 
     body: list[TableRow] = []
-    for row in rows:
+    for row, levels in zip(rows, mig_levels, strict=True):
         cells = _bracket_cells(row)
         for column in parameters:
             cells.append(TableCell(wording.value_text(row.get(column)) if row["n"] else "–"))
         cells += [number_cell(str(row[count])) for count in counts]
         cells += [number_cell(_mean_text(row, metric)) for metric in metrics]
-        if has_mig:
-            cells.append(number_cell(_mig_levels(runs, row) if row["n"] else "–"))
+        if has_levels:
+            cells.append(number_cell(levels))
         body.append(TableRow(cells, "" if row["n"] else "empty"))
-    return Table(heads, body, _with_marks(_strengths_caption(runs, rows, metrics), body))
+    caption = _strengths_caption(runs, rows, metrics)
+    if "mig" in metrics and len(known_levels) == 1:
+        chance, ceiling = known_levels.pop().split(", ")
+        caption += f" MIG has the chance {chance} and the ceiling {ceiling}."
+    return Table(heads, body, _with_marks(caption, body))
 
 
 def _strengths_caption(

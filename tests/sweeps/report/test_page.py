@@ -340,7 +340,18 @@ def test_the_table_has_a_row_per_beta_and_objective_with_its_counts(runs):
         ["beta_tcvae", "1", "0.001", "2", "2", "0"],
         ["beta_tcvae", "4", "0.001", "2", "2", "0"],
     ]
-    assert table.rows[0].cells[-1].text == "0.004, 0.98"
+    assert "MIG has the chance 0.004 and the ceiling 0.98." in table.caption
+
+
+def test_levels_of_mig_that_differ_between_rows_are_a_column(tmp_path):
+    runs = synthetic(tmp_path)
+    ceilings = runs.table["final/mig_ceiling"].where(runs.table["strength"] != 1.0, 0.5)
+    changed = runs._replace(table=runs.table.assign(**{"final/mig_ceiling": ceilings}))
+    table = tables.strengths(changed)
+    assert table.heads[-1].text == "chance, ceiling of MIG"
+    assert table.rows[0].cells[-1].text == "0.004, 0.5"
+    assert table.rows[1].cells[-1].text == "0.004, 0.98"
+    assert "MIG has the chance" not in table.caption
 
 
 def test_a_mean_of_fewer_trials_than_its_cell_has_its_n(runs):
