@@ -81,6 +81,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow  # a minute; the parts of such paths have fast tests
 def test_a_sweep_runs_and_reports_in_such_a_folder_and_after_a_move(folder: Path) -> None:
     old, new = folder / "my ~ work?space%20", folder / "moved&{here}"
     # Ray cannot start in the first folder; the workspace is relative, then a file:// URI.

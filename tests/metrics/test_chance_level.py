@@ -122,7 +122,7 @@ def test_p_values_of_noise_are_uniform(name):
     # 19 permutations: without information, the rank of the score among 20 is uniform.
     factors = grid_factors(3, 4, 4)
     ranks = []
-    for seed in range(150):
+    for seed in range(100):
         rng = np.random.default_rng((seed, 3))
         mean = rng.laplace(size=(len(factors), 3)) * np.array([0.5, 1.0, 2.0])
         codes = Codes(mean, np.full(mean.shape, 2 * np.log(0.3)))
@@ -133,8 +133,8 @@ def test_p_values_of_noise_are_uniform(name):
         )
         ranks.append(p - rng.random() / 20)  # spread over the step below p
     assert stats.kstest(ranks, "uniform").pvalue > 0.001
-    # Exact at any level: P(p <= .05) = .05; of 150, 1 to 17 with probability .9995.
-    assert 1 <= (np.array(ranks) <= 0.05).sum() <= 17
+    # Exact at any level: P(p <= .05) = .05; of 100, at most 13 with probability .9995.
+    assert (np.array(ranks) <= 0.05).sum() <= 13
 
 
 def test_a_code_with_information_has_the_smallest_p_value():
