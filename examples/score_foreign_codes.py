@@ -25,4 +25,6 @@ print("metric       score  error  chance  ceiling")
 for name in ("mig", "dci", "factor_vae", "sap", "modularity"):
     result = score(name, codes, factors)
     error = "    –" if result.error is None else f"{result.error:5.3f}"
-    print(f"{name:11}  {result.value:5.3f}  {error}  {result.chance:6.3f}  {result.ceiling:7.3f}")
+    # There is no ceiling where the best code is not known; `result.no_ceiling` says why.
+    ceiling = "      –" if result.ceiling is None else f"{result.ceiling:7.3f}"
+    print(f"{name:11}  {result.value:5.3f}  {error}  {result.chance:6.3f}  {ceiling}")

@@ -19,10 +19,10 @@ def factor_codes(
 ) -> Codes:
     """Return codes that are the factors: one latent per factor, with evenly spaced levels.
 
-    The standard deviation of each posterior is a tenth of the distance between neighbouring
-    levels. Each level is then one code (their mixtures overlap by less than 1e-6), yet wide enough
-    to be integrated on a small grid. A factor with one level becomes a dead latent: mean 0,
-    standard deviation 1.
+    By default the standard deviation of each posterior is a tenth of the distance between
+    neighbouring levels. Each level is then one code (their mixtures overlap by less than 1e-6), yet
+    wide enough to be integrated on a small grid. A factor with one level becomes a dead latent:
+    mean 0, standard deviation 1.
 
     Args:
         factors: of N images.

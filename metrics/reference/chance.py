@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
@@ -95,14 +96,18 @@ def p_value(value: float, chance: Chance, better: str) -> float:
         p = (1 + number of chance scores at least as good) / (1 + number of chance scores)
 
     It is exact for the scores of `of_permutations` (Phipson and Smyth 2010, eq. 2): without
-    information, p <= a has probability at most a.
+    information, p <= a has probability at most a. A chance score that is NaN counts as at least as
+    good, because it shows nothing. If the score itself is NaN, so is p.
 
     Args:
         value: of the codes.
         chance: of the same codes.
         better: the better end of the metric, "max" or "min".
     """
-    as_good = chance.scores >= value if better == "max" else chance.scores <= value
+    if math.isnan(value):
+        return math.nan
+    better_scores = chance.scores >= value if better == "max" else chance.scores <= value
+    as_good = better_scores | np.isnan(chance.scores)
     return float((1 + as_good.sum()) / (1 + len(chance.scores)))
 
 

@@ -176,7 +176,7 @@ def new_cell(
 
 
 def has_collapsed(metrics: Mapping[str, float]) -> bool:
-    """Return whether no latent is active at an epoch: the posterior equals the prior everywhere."""
+    """Return whether no latent is active at an epoch: all of them are dead."""
     return metrics.get("active_units") == 0
 
 

@@ -104,10 +104,7 @@ def _scored(runs: Runs) -> list[_OfTrial]:
             continue
         codes, factors = stored
         for name in names:
-            try:
-                score = metrics.score(name, codes, factors, chance="own")
-            except ValueError:  # the codes lack what the metric needs
-                continue
+            score = metrics.score(name, codes, factors, chance="own")
             scored.append(_OfTrial(picture.trial, name, score))
     return scored
 

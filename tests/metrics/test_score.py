@@ -7,6 +7,7 @@ from metric_references import grid_factors, noisy_codes
 import metrics
 from metrics import Codes, Factors, Inputs, Metric, Score, score
 from metrics.reference.built_in_codes import factor_codes
+from metrics.reference.chance import Chance, p_value
 from metrics.registry import METRICS
 
 FACTORS = grid_factors(4, 5, 3)
@@ -117,6 +118,19 @@ def test_own_chance_is_the_mean_over_row_permutations_and_gives_a_p_value():
     # The codes are better than all 20: p = 1 / 21.
     assert result.details["p_value"] == pytest.approx(1 / 21)
     assert result.identity == score("mig", CODES, FACTORS).identity
+
+
+def test_a_score_that_is_nan_has_no_p_value():
+    constant = Factors(np.zeros((60, 1), np.int64), ("shape",), (3,))
+    result = score("mig", CODES, constant, chance="own", permutations=3)
+    assert np.isnan(result.value)
+    assert np.isnan(result.details["p_value"])
+
+
+def test_a_chance_score_that_is_nan_counts_as_at_least_as_good():
+    chance = Chance(0.1, 0.1, np.array([0.1, np.nan, 0.9]))
+    assert p_value(0.5, chance, "max") == 3 / 4
+    assert p_value(0.5, chance, "min") == 3 / 4
 
 
 def test_an_unknown_kind_of_chance_is_refused():

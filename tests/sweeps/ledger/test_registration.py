@@ -30,15 +30,21 @@ def test_the_trials_of_an_older_revision_are_not_resumed(tmp_path, monkeypatch):
 
 
 def test_a_finished_sweep_of_an_older_revision_can_be_opened(tmp_path, monkeypatch):
-    require_same_revision(
-        spec(), begun_by_revision_3(tmp_path, monkeypatch, finished=True), retry=True
-    )
+    ledger = begun_by_revision_3(tmp_path, monkeypatch, finished=True)
+    require_same_revision(spec(), ledger, retry=True)
+    opened = conductor(spec(), tmp_path)
+    assert opened.finished
+    assert len(opened.trials) == 8
 
 
 def test_a_sweep_of_this_revision_is_resumed(tmp_path):
     sweep = conductor(spec(), tmp_path)
     sweep.next()
-    require_same_revision(spec(), Ledger.of_workspace(tmp_path), retry=True)
+    ledger = Ledger.of_workspace(tmp_path)
+    require_same_revision(spec(), ledger, retry=True)
+    resumed = conductor(spec(), tmp_path)
+    assert not resumed.finished
+    assert [trial.number for trial in resumed.trials] == [0, 1]  # the first cell, as it was asked
 
 
 def test_no_cell_of_a_workspace_has_trials_of_two_revisions(tmp_path, monkeypatch):
