@@ -77,7 +77,7 @@ METRICS: dict[str, Metric] = {
         tier="epoch",
         unit="score",
         best_codes=("factors", "one factor"),
-        invariant=frozenset({"order", "levels", "dead"}),
+        invariant=frozenset({"order", "levels", "dead", "scale"}),
         weighted=True,
         variants={
             "monte_carlo": {"estimator": "monte_carlo"},
@@ -201,7 +201,7 @@ METRICS: dict[str, Metric] = {
         unit="score",
         best_codes=("factors", "one factor"),
         keeps_dead=frozenset({"dlib"}),
-        invariant=frozenset({"order", "levels", "dead"}),
+        invariant=frozenset({"order", "levels", "dead", "scale"}),
         variants={"posterior": {"estimator": "posterior"}, "dlib": {"over": "all"}},
     ),
     "explicitness": Metric(
@@ -293,7 +293,7 @@ METRICS: dict[str, Metric] = {
         better="none",
         tier="epoch",
         unit="latents",
-        invariant=frozenset({"order", "dead"}),
+        invariant=frozenset({"order", "dead", "scale"}),
         weighted=True,
         variants={"mixed": {"discrete": True}, "variance": {"min_variance": 0.01}},
     ),

@@ -202,7 +202,7 @@ class Metric:
         unit: "nats per image", "score", "latents" …
         invariant: what the value does not depend on, of "order" (of latents), "levels" (names of a
             factor's levels), "dead" (more latents that equal the prior for every image), "scale"
-            (of each latent, as long as none falls below the threshold of dead ones). These are
+            (of each latent with its posterior). These are
             claims about the default options, and the tests check them.
         weighted: whether it takes factors with weights.
         best_codes: built-in codes (`reference.ceiling.BUILT_IN_CODES`) that are tried for the
