@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -28,6 +30,10 @@ from sweeps.results.run_table import Runs
 
 MOST_ROWS = 50_000
 """Images up to which a report scores permuted codes; more take too long for a page."""
+
+
+_UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
+"""What numpy raises for a file of codes that is empty, cut off or damaged."""
 
 
 class _OfTrial(NamedTuple):
@@ -61,10 +67,12 @@ def own_chance(runs: Runs) -> Table | None:
 
     Under the hypothesis that codes and factors are independent, score and permuted scores have the
     same distribution. The table has the best trial of each objective and the fast scores of the
-    whole data set. None if no best trial has stored codes of at most `MOST_ROWS` images.
+    whole data set. Its caption names files of codes that cannot be read. None if no best trial has
+    stored codes of at most `MOST_ROWS` images.
     """
-    scored = [one for one in _scored(runs) if not math.isnan(one.score.value)]
-    if not scored:
+    every_score, unreadable = _scored(runs)
+    scored = [one for one in every_score if not math.isnan(one.score.value)]
+    if not scored and not unreadable:
         return None
     heads = [TableHead("best trial"), number_head("seed"), TableHead("score")]
     heads += [number_head(title) for title in ("value", "own chance", "p")]
@@ -91,22 +99,33 @@ def own_chance(runs: Runs) -> Table | None:
         f"are at least as good (at best 1/{metrics.PERMUTATIONS + 1}). The chance of the other "
         "tables is that of Gaussian noise, the same for all trials."
     )
+    if unreadable:
+        caption += f" Left out, because their codes cannot be read: {'; '.join(unreadable)}."
     return Table(heads, rows, caption)
 
 
-def _scored(runs: Runs) -> list[_OfTrial]:
-    """Return the fast scores of the best trial of each objective, with their own chance."""
+def _scored(runs: Runs) -> tuple[list[_OfTrial], list[str]]:
+    """Return the fast scores of the best trial of each objective, with their own chance.
+
+    Returns:
+        The scores, and the trials with a file of codes that cannot be read.
+    """
     names = [metric for metric in scored_metrics(runs) if _is_fast(metric)]
     scored: list[_OfTrial] = []
+    unreadable: list[str] = []
     for picture in traversals.best_pictures(runs, file="codes.npz").values():
-        stored = _codes(picture.path)
+        try:
+            stored = _codes(picture.path)
+        except _UNREADABLE as error:
+            unreadable.append(f"{wording.cell(picture.trial, runs)} ({error})")
+            continue
         if stored is None or len(stored[0]) > MOST_ROWS:
             continue
         codes, factors = stored
         for name in names:
             score = metrics.score(name, codes, factors, chance="own")
             scored.append(_OfTrial(picture.trial, name, score))
-    return scored
+    return scored, unreadable
 
 
 def _is_fast(metric: str) -> bool:

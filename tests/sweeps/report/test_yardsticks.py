@@ -73,6 +73,18 @@ def test_without_stored_codes_or_with_too_many_rows_there_is_no_table(
     assert yardsticks.own_chance(runs) is None
 
 
+@pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut off"])
+def test_codes_that_cannot_be_read_are_named(tmp_path: Path, content: bytes) -> None:
+    runs = synthetic(tmp_path)
+    store_codes(runs)
+    best = yardsticks.traversals.best_pictures(runs, file="codes.npz")["beta_vae"]
+    best.path.write_bytes(content)
+    table = yardsticks.own_chance(runs)
+    assert table is not None
+    assert [row[0].partition(",")[0] for row in texts(table)] == ["beta_tcvae"]
+    assert "their codes cannot be read: beta_vae, β = " in table.caption
+
+
 def test_a_score_that_few_rows_may_change_much_gets_a_sentence(tmp_path: Path) -> None:
     runs = synthetic(tmp_path)
     complete = (runs.table["state"] == "COMPLETE").to_numpy()
