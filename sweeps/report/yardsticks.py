@@ -123,9 +123,17 @@ def _scored(runs: Runs) -> tuple[list[_OfTrial], list[str]]:
             continue
         codes, factors = stored
         for name in names:
+            # A rescore may have a score for some objectives only: those with discrete codes.
+            if not _is_number(picture.trial.get(f"final/{name}")):
+                continue
             score = metrics.score(name, codes, factors, chance="own")
             scored.append(_OfTrial(picture.trial, name, score))
     return scored, unreadable
+
+
+def _is_number(value: object) -> bool:
+    """Return whether a cell of the run table holds a number; NaN and None are none."""
+    return isinstance(value, int | float) and not math.isnan(value)
 
 
 def _is_fast(metric: str) -> bool:

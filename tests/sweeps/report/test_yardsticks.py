@@ -73,6 +73,18 @@ def test_without_stored_codes_or_with_too_many_rows_there_is_no_table(
     assert yardsticks.own_chance(runs) is None
 
 
+def test_a_score_that_a_trial_does_not_have_is_left_out(tmp_path: Path) -> None:
+    # `accuracy` needs discrete codes: a rescore gave it to one objective only.
+    runs = synthetic(tmp_path)
+    store_codes(runs)
+    identity = runs.table["objective"].map(lambda _: '{"metric": "accuracy"}')
+    only = np.where(runs.table["objective"] == "no such objective", 0.5, np.nan)
+    changed = {"final/accuracy": only, "identity/accuracy": identity}
+    table = yardsticks.own_chance(runs._replace(table=runs.table.assign(**changed)))
+    assert table is not None
+    assert {row[2] for row in texts(table)} == {"MIG"}
+
+
 @pytest.mark.parametrize("content", [b"", b"no archive", b"PK\x03\x04 cut off"])
 def test_codes_that_cannot_be_read_are_named(tmp_path: Path, content: bytes) -> None:
     runs = synthetic(tmp_path)
