@@ -6,13 +6,19 @@ It also stops the sweep when its budget is spent.
 from __future__ import annotations
 
 import contextlib
+import logging
 import threading
 import time
 from collections.abc import Iterator
 
+from sqlalchemy.exc import SQLAlchemyError
+
 from sweeps.driver.conductor import Conductor
+from sweeps.errors import SweepError
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
+
+log = logging.getLogger(__name__)
 
 PERIOD = 0.5
 """Seconds between two looks at the budget."""
@@ -59,12 +65,19 @@ class Heartbeat:
             stop.set()
             thread.join()
 
+    def _try_note(self) -> None:
+        """Write a sign of life; without one the conductor waits for the ledger, or stops."""
+        try:
+            self.note()
+        except (SQLAlchemyError, SweepError):
+            log.debug("no sign of life could be written", exc_info=True)
+
     def _beat(self, conductor: Conductor, stop: threading.Event) -> None:
         last_note = 0.0
         while not stop.wait(PERIOD):
             if time.monotonic() - last_note > NOTE_PERIOD:
                 last_note = time.monotonic()
-                self.note()
+                self._try_note()
             hours = conductor.spec.budget.hours
             seconds = self._spent + time.monotonic() - self._started
             if hours is not None and seconds > 3600 * hours:

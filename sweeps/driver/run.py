@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import functools
+import logging
 import os
 import platform
 import signal
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from sweeps.driver.conductor import Conductor
 from sweeps.driver.heartbeat import Heartbeat, seconds_spent
@@ -25,6 +27,7 @@ from sweeps.exports import optuna_db
 from sweeps.exports.mlflow_writer import EXPORT_PATIENCE, MlflowWriter
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.ownership import held_sweep
 from sweeps.ledger.provenance import software
 from sweeps.ledger.registration import (
     register_sweep,
@@ -32,13 +35,14 @@ from sweeps.ledger.registration import (
     require_same_spec,
     retry_failed,
 )
-from sweeps.ledger.states import TrialState
+from sweeps.ledger.states import EndReason
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.storage.checkpoints import Checkpoints
 from sweeps.storage.files import AbstractFiles, open_files
-from sweeps.storage.lock import one_driver
 from vae_core.data import store_floor
 from vae_core.types import Data
+
+log = logging.getLogger(__name__)
 
 
 def run_sweep(
@@ -66,7 +70,8 @@ def run_sweep(
     console = console or Console(stderr=True)
     ledger = _open_ledger(spec, workspace)
     try:
-        with one_driver(spec.name, workspace):
+        say = functools.partial(_say, console)
+        with held_sweep(spec.name, workspace, ledger, say=say):
             require_same_spec(spec, ledger)  # before the data are loaded, which may take minutes
             data = _load_data(spec, console)
             note = register_sweep(spec, ledger, fingerprint=data.fingerprint)
@@ -150,7 +155,12 @@ def _begin(
             seen=now,
         )
     conductor = Conductor(
-        spec, ledger, fingerprint=data.fingerprint, n_data=len(data), driver_run=driver_run
+        spec,
+        ledger,
+        fingerprint=data.fingerprint,
+        n_data=len(data),
+        driver_run=driver_run,
+        notify=functools.partial(_say, console),
     )
     return _DriverRun(
         spec=spec,
@@ -180,7 +190,7 @@ def _drive(run: _DriverRun, address: str | None) -> SweepResult:
         _clear_checkpoints(conductor, run.files)
         _export_studies(run)
         exported = writer.finish(EXPORT_PATIENCE)
-        run.heartbeat.note(outcome="ended" if conductor.finished else why or "failed")
+        _note_outcome(run, "ended" if conductor.finished else why or "failed")
     states = Counter(trial.state.value if trial.ended else "OPEN" for trial in conductor.trials)
     result = SweepResult(
         spec.name,
@@ -194,6 +204,14 @@ def _drive(run: _DriverRun, address: str | None) -> SweepResult:
     )
     view.farewell(result, run.workspace, writer.why_behind())
     return result
+
+
+def _note_outcome(run: _DriverRun, outcome: str) -> None:
+    """Write how the driver run ended; without it `sweeps status` says that it was killed."""
+    try:
+        run.heartbeat.note(outcome=outcome)
+    except (SQLAlchemyError, SweepError):
+        log.debug("the outcome of the driver run was not written", exc_info=True)
 
 
 def _export_studies(run: _DriverRun) -> None:
@@ -296,7 +314,7 @@ def _clear_checkpoints(conductor: Conductor, files: AbstractFiles) -> None:
     """Delete the checkpoints of complete trials: their weights stay as an artifact."""
     checkpoints = Checkpoints(files)
     for trial in conductor.trials:
-        if trial.state is TrialState.COMPLETE and not trial.reused_from:
+        if trial.end_reason is EndReason.COMPLETED:
             checkpoints.clear(trial.hash)
 
 

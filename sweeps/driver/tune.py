@@ -78,6 +78,7 @@ class CellSearcher(Searcher):
             "attempt": trial.attempt,
             "config": trial.config,
             "judged": list(assignment.judged),
+            "last_epoch": assignment.last_epoch,
             "threads": max(1, int(spec.resources.cpu)),
             "gpu": desk.gpu,
             "checkpoint_every": spec.checkpoint.every,

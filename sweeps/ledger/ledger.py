@@ -22,18 +22,25 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from sweeps.ledger.lease import Lease
 from sweeps.ledger.states import EndReason, TrialState, Verdict
-from sweeps.ledger.tables import DECISION, END, META, ORDER, REPORT, SWEEP, TRIAL, Row
+from sweeps.ledger.tables import DECISION, END, META, ORDER, REPORT, SWEEP, Row
 from sweeps.ledger.upgrade import upgrade
 from sweeps.storage.workspace import WorkspacePaths
 from sweeps.urls import absolute_url, opened_url, sqlite_file, sqlite_text, sqlite_url
 from vae_core.hyperparameters.registry import unknown_name
+
+BUSY_MS = 60_000
+DRIVER_BUSY_MS = 3_000
+"""Milliseconds that a transaction waits for another writer of SQLite: at most, and in a driver."""
 
 
 class Ledger:
     """Transactions and queries on the ledger of one workspace."""
 
     def __init__(self, url: str | sa.URL) -> None:
+        self.lease: Lease | None = None
+        """If it is set, every transaction checks that this process still holds the sweep."""
         self._engine = sa.create_engine(url)
         if self._engine.dialect.name == "sqlite":
             event.listen(self._engine, "connect", _make_sqlite_durable)
@@ -77,10 +84,24 @@ class Ledger:
             )
         return cls.of_workspace(workspace)
 
+    @property
+    def engine(self) -> sa.Engine:
+        """The connections."""
+        return self._engine
+
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """Open one atomic, durable change: all rows of the block are written, or none."""
+        """Open one atomic, durable change: all rows of the block are written, or none.
+
+        Raises:
+            LeaseLostError: this process holds the lease of a sweep no more.
+        """
         with self._engine.begin() as connection:
+            if self.lease is not None:
+                if connection.dialect.name == "sqlite":
+                    # A driver waits by itself, with a notice, and it must stop within seconds.
+                    connection.exec_driver_sql(f"PRAGMA busy_timeout={DRIVER_BUSY_MS}")
+                self.lease.check(connection)
             yield Transaction(connection)
 
     def rows(
@@ -120,17 +141,6 @@ class Ledger:
         """Return all rows of one sweep, the oldest first."""
         return self.rows(table, table.c.sweep == sweep, order=ORDER[table])
 
-    def trials_elsewhere(self, sweep: str, trial_hash: str) -> list[Row]:
-        """Return sweep, number and state of the ended trials with this hash in other sweeps."""
-        query = (
-            sa.select(TRIAL.c.sweep, TRIAL.c.number, END.c.state)
-            .join(END, sa.and_(END.c.sweep == TRIAL.c.sweep, END.c.trial == TRIAL.c.number))
-            .where(TRIAL.c.hash == trial_hash, TRIAL.c.sweep != sweep)
-            .order_by(END.c.seq)
-        )
-        with self._engine.connect() as connection:
-            return [dict(row) for row in connection.execute(query).mappings()]
-
     def close(self) -> None:
         """Close the connections."""
         self._engine.dispose()
@@ -159,10 +169,7 @@ class Transaction:
         body: Mapping[str, Any],
     ) -> bool:
         """Insert a report and return True, or return False if this epoch of the trial has one."""
-        existing = sa.select(REPORT.c.seq).where(
-            REPORT.c.sweep == sweep, REPORT.c.trial == trial, REPORT.c.epoch == epoch
-        )
-        if self._connection.execute(existing).first() is not None:
+        if self.has_report(sweep, trial, epoch):
             return False
         self.insert(
             REPORT,
@@ -174,6 +181,13 @@ class Transaction:
             body=json.dumps(body, sort_keys=True),
         )
         return True
+
+    def has_report(self, sweep: str, trial: int, epoch: int) -> bool:
+        """Return whether an epoch of a trial has a report."""
+        query = sa.select(REPORT.c.seq).where(
+            REPORT.c.sweep == sweep, REPORT.c.trial == trial, REPORT.c.epoch == epoch
+        )
+        return self._connection.execute(query).first() is not None
 
     def decision(
         self, sweep: str, cell: int, *, rung: int, verdict: Verdict, value: float, why: str
@@ -204,23 +218,9 @@ class Transaction:
         """Delete the rows that meet every condition."""
         self._connection.execute(table.delete().where(*where))
 
-    def copy_reports(
-        self, source: tuple[str, int], target: tuple[str, int], *, until: int | None = None
-    ) -> None:
-        """Copy the reports of the same trial from another sweep, with their times.
-
-        Args:
-            source: (sweep, number) of the trial to copy from.
-            target: (sweep, number) of the trial to copy to.
-            until: the last epoch to copy; None copies all.
-        """
-        conditions = [REPORT.c.sweep == source[0], REPORT.c.trial == source[1]]
-        if until is not None:
-            conditions.append(REPORT.c.epoch <= until)
-        query = sa.select(REPORT).where(*conditions).order_by(REPORT.c.epoch)
-        for row in self._connection.execute(query).mappings().all():
-            copied = {key: row[key] for key in ("epoch", "at", "seconds", "body")}
-            self.insert(REPORT, sweep=target[0], trial=target[1], **copied)
+    def rows(self, query: sa.Executable) -> list[Row]:
+        """Return the rows of a query, as this transaction sees them."""
+        return [dict(row) for row in self._connection.execute(query).mappings()]
 
 
 _IN_WORKSPACE = "sqlite:///{workspace}/"
@@ -253,7 +253,7 @@ def _make_sqlite_durable(connection: Any, _record: Any) -> None:
     # WAL lets the MLflow writer read while the driver writes. FULL makes a commit survive a power
     # cut, not only a kill.
     cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout=60000")  # first, as the next line may have to wait too
+    cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")  # first, as the next line may have to wait too
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()

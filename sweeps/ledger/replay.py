@@ -33,6 +33,7 @@ class TrialProgress:
     end_reason: EndReason | None = None
     why: str = ""  # the end reason in a sentence
     charged: int = 0  # attempts that count against `resources.retries`
+    node_losses: int = 0  # attempts whose node died: they count against `resources.node_retries`
     last_error: tuple[int, str] | None = None  # (epoch, last line) of the last exception
     attempt: int = 0  # row of the attempt that runs now
     since: float = 0.0  # monotonic time of its start or last report, for the watchdog
@@ -43,6 +44,19 @@ class TrialProgress:
     def epoch(self) -> int:
         """The last reported epoch, 0 if there is none."""
         return max(self.reported, default=0)
+
+    @property
+    def unbroken(self) -> int:
+        """The last epoch up to which every epoch is reported, 0 if the first one is missing."""
+        epoch = 0
+        while epoch + 1 in self.reported:
+            epoch += 1
+        return epoch
+
+    def add_report(self, epoch: int, metrics: Mapping[str, float], seconds: float) -> None:
+        """Note the report of an epoch."""
+        self.reported[epoch] = dict(metrics)
+        self.seconds += seconds
 
     @property
     def ended(self) -> bool:
@@ -102,13 +116,13 @@ def read_trials(ledger: Ledger, sweep: str) -> list[TrialProgress]:
     for row in ledger.of(tables.REPORT, sweep):
         trial = trials[row["trial"]]
         body = json.loads(row["body"])
-        trial.reported[row["epoch"]] = body["metrics"]
-        trial.seconds += row["seconds"]
+        trial.add_report(row["epoch"], body["metrics"], row["seconds"])
         if row["epoch"] == 1:
             trial.first_steps = body["step"]
     for row in ledger.of(tables.ATTEMPT, sweep):
         trial = trials[row["trial"]]
         trial.charged += row["outcome"] in CHARGED
+        trial.node_losses += row["outcome"] == AttemptOutcome.NODE
         if row["outcome"] == AttemptOutcome.ERROR:
             trial.last_error = (trial.epoch, last_line(row["message"] or ""))
     for row in ledger.of(tables.END, sweep):

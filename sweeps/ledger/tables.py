@@ -33,6 +33,17 @@ DRIVER_RUN = sa.Table(  # one row per driver run; the budget is a sum over them
     sa.Column("outcome", sa.String),
 )
 
+LEASE = sa.Table(  # who may write the events of a sweep: the holder of the greatest token
+    "lease",
+    META,
+    sa.Column("sweep", sa.String, primary_key=True),
+    sa.Column("token", sa.Integer, nullable=False),  # grows by 1 with every holder
+    sa.Column("beats", sa.Integer, nullable=False),  # grows with every sign of life of the holder
+    sa.Column("holder", sa.Text, nullable=False),  # for people: process, host, start
+    sa.Column("lock", sa.String, nullable=False),  # key of the file lock that the holder has
+    sa.Column("released", sa.Integer, nullable=False),  # 1 once the holder has ended properly
+)
+
 CELL = sa.Table(
     "cell",
     META,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -22,15 +23,17 @@ from sweeps.console import progress_bar
 from sweeps.failpoints import failpoint
 from sweeps.ledger import provenance, tables
 from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.ownership import held_sweep
 from sweeps.ledger.replay import TrialProgress, read_trials
 from sweeps.ledger.states import TrialState
 from sweeps.scoring import codes_file
 from sweeps.scoring.codes_file import CodesFile, CodesFileError
 from sweeps.scoring.score_codes import ScoreError, failure_text, has_weights, missing_keys
-from sweeps.storage import lock
 from sweeps.storage.files import AbstractFiles, open_files
 from sweeps.storage.workspace import TrialPaths
 from vae_core.evaluation.final_scores import flat_numbers
+
+log = logging.getLogger(__name__)
 
 CODES = "codes.npz"
 
@@ -117,7 +120,7 @@ def rescore_sweep(name: str, requested: Sequence[str], workspace: Path) -> Resco
     try:
         row = ledger.require_sweep(name)
         store = row["spec"].get("store") or {}
-        with lock.one_driver(name, workspace):
+        with held_sweep(name, workspace, ledger, say=log.warning):
             sweep = _read_sweep(name, ledger, open_files(workspace, store.get("files")))
             if not sweep.complete:
                 raise LookupError(f"sweep {name!r} has no complete trial, so no codes to score")

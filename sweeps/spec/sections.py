@@ -134,6 +134,14 @@ def _seconds(value: Any) -> Any:
     return float(number)
 
 
+Duration = Annotated[
+    float | None,
+    BeforeValidator(_seconds),
+    WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "null"}]}),
+]
+"""Seconds; None for none."""
+
+
 def _share_of_device(value: float) -> float:
     if not 0 <= value <= 1:
         rule = "must be 0, or a fraction in (0, 1]"
@@ -152,12 +160,9 @@ class ResourceSpec(Section):
     ] = 0.0
     max_concurrent: Literal["auto"] | Annotated[int, Ge(1)] = "auto"
     require_gpu: bool = False
-    trial_timeout: Annotated[
-        float | None,
-        BeforeValidator(_seconds),
-        WithJsonSchema({"anyOf": [{"type": "string"}, {"type": "number"}, {"type": "null"}]}),
-    ] = 7200.0
+    trial_timeout: Duration = 7200.0
     retries: Annotated[int, Ge(0)] = 3
+    node_retries: Annotated[int, Ge(0)] = 20
 
 
 class BudgetSpec(Section):
@@ -200,11 +205,15 @@ def _file_store(value: str | None) -> str | None:
 
 
 class StoreSpec(Section):
-    """Where MLflow's runs, the ledger and files are kept; null: inside the workspace."""
+    """Where MLflow's runs, the ledger and files are kept; null: inside the workspace.
+
+    `patience` is how long a sweep waits for a ledger that is away, or for space on a full disk.
+    """
 
     mlflow: Annotated[str | None, AfterValidator(_server)] = None
     ledger: Annotated[str | None, AfterValidator(_database)] = None
     files: Annotated[Annotated[str, MinLen(1)] | None, AfterValidator(_file_store)] = None
+    patience: Duration = 600.0
 
 
 SEED_LIMIT = 2**31

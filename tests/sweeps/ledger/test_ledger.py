@@ -45,17 +45,6 @@ def test_two_ledgers_on_one_file_see_each_other(ledger, tmp_path):
     assert [row["state"] for row in other.of(tables.END, "s")] == ["COMPLETE"]
 
 
-def test_copied_reports_keep_their_times(ledger):
-    with ledger.transaction() as tx:
-        for epoch in (1, 2, 3):
-            tx.report("s", 0, epoch=epoch, at=10.0 * epoch, seconds=1.0, body={})
-        tx.copy_reports(("s", 0), ("t", 5), until=2)
-    assert [(row["trial"], row["epoch"], row["at"]) for row in ledger.of(tables.REPORT, "t")] == [
-        (5, 1, 10.0),
-        (5, 2, 20.0),
-    ]
-
-
 def test_what_was_committed_survives_a_kill(tmp_path):
     program = f"""
 import os, signal

@@ -1,0 +1,206 @@
+"""The lease of a sweep: a driver that another one has replaced never writes."""
+
+import random
+import threading
+
+import pytest
+import sqlalchemy as sa
+
+from sweeps.errors import LeaseLostError, SweepError
+from sweeps.ledger import lease as lease_module
+from sweeps.ledger import tables
+from sweeps.ledger.lease import LOOKS, LeaseSeeker, take_lease
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.ownership import held_sweep
+from sweeps.storage.lock import HeldLock, machine_key
+
+
+def lock(name, previous=""):
+    return HeldLock(holder=f"driver {name}", key=f"{machine_key()}/{name}", previous_key=previous)
+
+
+@pytest.fixture
+def url(tmp_path):
+    return f"sqlite:///{tmp_path / 'ledger.db'}"
+
+
+def take(ledger, name, previous=""):
+    """Take the lease without waiting a second between two looks."""
+    seeker = LeaseSeeker(ledger.engine, "s", lock(name, previous))
+    for _ in range(LOOKS + 2):
+        found = seeker.look()
+        if found is not None:
+            return found, seeker.looks
+    raise AssertionError("the lease was never free")
+
+
+def write(ledger, trial):
+    with ledger.transaction() as tx:
+        tx.report("s", trial, epoch=1, at=0.0, seconds=0.0, body={})
+
+
+def lease_row(ledger):
+    (row,) = ledger.rows(tables.LEASE)
+    return row
+
+
+def test_the_first_driver_takes_the_lease_at_once(url):
+    ledger = Ledger(url)
+    ledger.lease, looks = take(ledger, "a")
+    assert (ledger.lease.token, looks) == (1, 0)
+    write(ledger, 0)
+    assert lease_row(ledger)["beats"] == 1  # every transaction is a sign of life
+
+
+def test_a_released_lease_is_taken_at_once(url):
+    ledger, other = Ledger(url), Ledger(url)
+    ledger.lease, _ = take(ledger, "a")
+    with ledger.engine.begin() as connection:
+        ledger.lease.release(connection)
+    other.lease, looks = take(other, "b")
+    assert (other.lease.token, looks) == (2, 0)
+
+
+def test_a_holder_of_the_same_lock_file_on_this_machine_is_known_to_be_gone(url):
+    ledger = Ledger(url)
+    take(ledger, "a")
+    _, looks = take(ledger, "b", previous=lock("a").key)
+    assert looks == 0
+
+
+def test_a_lock_file_of_another_machine_or_workspace_proves_nothing(url):
+    ledger = Ledger(url)
+    elsewhere = HeldLock("driver elsewhere", "other-machine/a", "")
+    LeaseSeeker(ledger.engine, "s", elsewhere).look()
+    _, looks = take(ledger, "b", previous="other-machine/a")
+    assert looks == LOOKS + 1
+    _, looks = take(ledger, "c", previous=lock("of another workspace").key)
+    assert looks == LOOKS + 1
+
+
+def test_a_holder_without_a_sign_of_life_is_replaced_and_writes_no_more(url):
+    stale, fresh = Ledger(url), Ledger(url)
+    stale.lease, _ = take(stale, "a")
+    write(stale, 0)
+    fresh.lease, looks = take(fresh, "b")
+    assert looks == LOOKS + 1
+    with pytest.raises(LeaseLostError, match=r"'s' was taken over by another driver \(driver b\)"):
+        write(stale, 1)
+    write(fresh, 2)
+    assert [row["trial"] for row in fresh.of(tables.REPORT, "s")] == [0, 2]
+
+
+def test_a_driver_that_starts_beside_a_living_one_is_refused(url):
+    living, starting = Ledger(url), Ledger(url)
+    living.lease, _ = take(living, "a")
+    seeker = LeaseSeeker(starting.engine, "s", lock("b"))
+    assert seeker.look() is None
+    write(living, 0)
+    with pytest.raises(SweepError, match=r"'s' is being driven by driver a; end that one first"):
+        seeker.look()
+    write(living, 1)  # and the living one never notices
+
+
+def test_a_look_that_fails_does_not_count(url, monkeypatch):
+    # The database was away: the holder could not give a sign of life either.
+    ledger = Ledger(url)
+    take(ledger, "a")
+    seeker = LeaseSeeker(ledger.engine, "s", lock("b"))
+    seeker.look()
+    monkeypatch.setattr(lease_module, "LEASE", sa.table("gone", *map(sa.column, ["sweep"])))
+    with pytest.raises((sa.exc.OperationalError, AttributeError)):
+        seeker.look()
+    assert seeker.looks == 1
+
+
+def test_waiting_says_so_and_ends_in_a_lease(url, monkeypatch):
+    ledger = Ledger(url)
+    take(ledger, "a")
+    waits, notices = [], []
+    monkeypatch.setattr(lease_module.time, "sleep", waits.append)
+    lease = take_lease(ledger.engine, "s", lock("b"), say=notices.append)
+    assert lease.token == 2
+    assert waits == [1.0] * LOOKS
+    assert len(notices) == 1
+    assert "waiting 30 s for a sign of life" in notices[0]
+
+
+def test_leases_of_two_sweeps_do_not_meet(url):
+    first, second = Ledger(url), Ledger(url)
+    first.lease = LeaseSeeker(first.engine, "s", lock("a")).look()
+    second.lease = LeaseSeeker(second.engine, "t", lock("b")).look()
+    write(first, 0)
+    write(second, 1)
+
+
+def test_a_block_holds_the_sweep_and_releases_it(url, tmp_path):
+    ledger, other = Ledger(url), Ledger(url)
+    with held_sweep("s", tmp_path / "one", ledger, say=print):
+        write(ledger, 0)
+        assert lease_row(ledger)["released"] == 0
+        with (
+            pytest.raises(SweepError, match="is being driven by pid"),
+            held_sweep("s", tmp_path / "one", other, say=print),
+        ):
+            pass
+    assert lease_row(ledger)["released"] == 1
+    assert ledger.lease is None
+    with held_sweep("s", tmp_path / "two", other, say=print):
+        write(other, 1)
+
+
+def interleave(url, seed):
+    """Let two drivers write in threads, one of which replaces the other; return what they wrote.
+
+    Each result is (driver, token, whether it was written). The database alone orders them.
+    """
+    rng = random.Random(seed)
+    barrier = threading.Barrier(2)
+    results = []
+    ledgers = [Ledger(url), Ledger(url)]
+    ledgers[0].lease, _ = take(ledgers[0], "a")
+    pauses = [[rng.random() * 2e-3 for _ in range(6)] for _ in range(2)]
+
+    def drive(driver):
+        ledger = ledgers[driver]
+        barrier.wait()
+        for number, pause in enumerate(pauses[driver]):
+            threading.Event().wait(pause)
+            if driver == 1 and ledger.lease is None:
+                # As after LOOKS looks without a sign of life.
+                seeker = LeaseSeeker(ledger.engine, "s", lock("b", previous=lock("a").key))
+                ledger.lease = seeker.look()
+                continue
+            try:
+                with ledger.transaction() as tx:
+                    tx.report("s", driver, epoch=number, at=0.0, seconds=0.0, body={})
+                results.append((driver, True))
+            except LeaseLostError:
+                results.append((driver, False))
+
+    threads = [threading.Thread(target=drive, args=(driver,)) for driver in (0, 1)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return ledgers[0], results
+
+
+def assert_the_stale_one_never_wrote(ledger, results):
+    order = [row["trial"] for row in ledger.of(tables.REPORT, "s")]
+    # `seq` is the order of the commits: nothing of driver 0 comes after the first of driver 1.
+    assert order == sorted(order), order
+    refused = sum(not written for _, written in results)
+    assert len(order) == len(results) - refused
+    assert 1 in order
+    return refused
+
+
+def test_in_random_interleavings_the_replaced_driver_never_writes_on_sqlite(tmp_path):
+    refused = 0
+    for seed in range(60):
+        url = f"sqlite:///{tmp_path / f'{seed}.db'}"
+        ledger, results = interleave(url, seed)
+        refused += assert_the_stale_one_never_wrote(ledger, results)
+        ledger.close()
+    assert refused > 20  # else the drivers never met
