@@ -140,17 +140,20 @@ def test_an_actor_refuses_data_that_are_not_those_of_its_trial() -> None:
     assert "the data must be those of the config" in report["message"]
 
 
-def test_changed_data_stop_the_sweep_and_charge_no_trial(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["data", "storage"])
+def test_changed_data_or_a_full_disk_stop_the_sweep_and_charge_no_trial(
+    tmp_path: Path, kind: str
+) -> None:
     sweep = conductor(spec(pruning="none"), tmp_path)
     first, second = sweep.next(), sweep.next()
     assert isinstance(first, Assignment)
     assert isinstance(second, Assignment)
     message = "the data changed while the sweep ran: images.npy"
-    failure = {"failure": "data", "message": message, "log": ""}
+    failure = {"failure": kind, "message": message, "log": ""}
     assert not sweep.record(first.trial.number, {"attempt": first.trial.attempt, **failure})
     assert sweep.stopping == message
     assert sweep.next() == "finished"
-    failure = {"failure": "data", "message": message, "log": ""}
+    failure = {"failure": kind, "message": message, "log": ""}
     assert not sweep.record(second.trial.number, {"attempt": second.trial.attempt, **failure})
     rows = Ledger.of_workspace(tmp_path).of(tables.ATTEMPT, "mini")
     assert [(row["outcome"], row["message"]) for row in rows] == [("interrupted", message)] * 2

@@ -83,7 +83,7 @@ def assert_they_met(url, seeds):
 
 
 def test_on_sqlite(tmp_path):
-    assert_they_met(f"sqlite:///{tmp_path / 'ledger.db'}", range(60))
+    assert_they_met(f"sqlite:///{tmp_path / 'ledger.db'}", range(25))
 
 
 @pytest.mark.slow
