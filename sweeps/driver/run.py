@@ -8,8 +8,8 @@ import logging
 import os
 import platform
 import signal
+import threading
 import time
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,16 +18,20 @@ from rich.console import Console
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from sweeps.driver.conductor import Conductor
+from sweeps.driver.early_end import EARLY_EXPORT_PATIENCE, EarlyEnd, result_of
 from sweeps.driver.heartbeat import Heartbeat, seconds_spent
 from sweeps.driver.live_view import LiveView
+from sweeps.driver.ray_watch import PERIOD, watching
 from sweeps.driver.result import SweepResult
 from sweeps.driver.start_checks import load_data
+from sweeps.driver.stopping import SIGNALS, Stopper, bounded
 from sweeps.errors import SweepError
 from sweeps.exports import optuna_db
 from sweeps.exports.mlflow_writer import EXPORT_PATIENCE, MlflowWriter
+from sweeps.failpoints import failpoint
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
-from sweeps.ledger.ownership import held_sweep
+from sweeps.ledger.ownership import held_sweep, release
 from sweeps.ledger.provenance import software
 from sweeps.ledger.registration import (
     register_sweep,
@@ -44,6 +48,18 @@ from vae_core.types import Data
 
 log = logging.getLogger(__name__)
 
+SHUTDOWN_PATIENCE = 10.0
+"""Seconds that Ray may take to end its processes; then they are killed."""
+
+CUT_SHORT = 2.0
+"""The same if the run must stop."""
+
+GRACE = 3.0
+"""Seconds that workers may live longer than their raylet."""
+
+REMOTE_PERIOD = 2.0
+"""Seconds between two looks at a cluster that this driver did not start."""
+
 
 def run_sweep(
     spec: SweepSpec,
@@ -52,6 +68,7 @@ def run_sweep(
     address: str | None = None,
     console: Console | None = None,
     retry: bool = False,
+    stopper: Stopper | None = None,
 ) -> SweepResult:
     """Run a sweep to its end, from its start or from where it was interrupted.
 
@@ -61,6 +78,7 @@ def run_sweep(
         address: of a running Ray cluster; None starts one on this machine.
         console: where progress is shown; stderr if None.
         retry: whether failed trials get further attempts.
+        stopper: ends the run early; None makes one that listens to signals while trials run.
 
     Raises:
         SweepError: the sweep cannot run as asked: another driver runs it, it began with another
@@ -68,12 +86,15 @@ def run_sweep(
             has the resources of a trial, or a GPU is required and there is none.
     """
     console = console or Console(stderr=True)
+    stopper = stopper or Stopper(ends_process=False)
+    failpoint("driver.start")
     ledger = _open_ledger(spec, workspace)
     try:
         say = functools.partial(_say, console)
         with held_sweep(spec.name, workspace, ledger, say=say):
             require_same_spec(spec, ledger)  # before the data are loaded, which may take minutes
             data = _load_data(spec, console)
+            failpoint("driver.data_loaded")
             note = register_sweep(spec, ledger, fingerprint=data.fingerprint)
             if note:
                 _say(console, f"note: {note}")
@@ -81,8 +102,10 @@ def run_sweep(
             if retry:
                 retry_failed(ledger, spec.name)
             run = _begin(spec, ledger, data, workspace, console)
-            return _drive(run, address)
+            failpoint("driver.registered")
+            return _drive(run, address, stopper)
     finally:
+        stopper.hold()
         ledger.close()
 
 
@@ -174,7 +197,7 @@ def _begin(
     )
 
 
-def _drive(run: _DriverRun, address: str | None) -> SweepResult:
+def _drive(run: _DriverRun, address: str | None, stopper: Stopper) -> SweepResult:
     """Run the trials that are left, then bring the exports up to date."""
     spec, conductor = run.spec, run.conductor
     writer = MlflowWriter(
@@ -182,26 +205,29 @@ def _drive(run: _DriverRun, address: str | None) -> SweepResult:
     )
     writer.start()
     view = LiveView(conductor, writer, run.console)
+    stopper.close = EarlyEnd(
+        conductor,
+        writer,
+        view,
+        run.workspace,
+        stopper,
+        note_outcome=functools.partial(_note_outcome, run),
+        release=functools.partial(release, run.ledger),
+    )
     why = ""
     try:
-        if not conductor.finished and _run_trials(run, address, view):
+        if not conductor.finished and _run_trials(run, address, view, stopper):
             why = conductor.stopping or "interrupted"
     finally:
+        stopper.hold()
+        failpoint("driver.exporting")
         _clear_checkpoints(conductor, run.files)
         _export_studies(run)
-        exported = writer.finish(EXPORT_PATIENCE)
+        exported = writer.finish(EARLY_EXPORT_PATIENCE if stopper.requested else EXPORT_PATIENCE)
+        stopper.hold()
         _note_outcome(run, "ended" if conductor.finished else why or "failed")
-    states = Counter(trial.state.value if trial.ended else "OPEN" for trial in conductor.trials)
-    result = SweepResult(
-        spec.name,
-        dict(states),
-        conductor.finished,
-        why,
-        exported,
-        cells=len(conductor.cells),
-        cells_total=conductor.cells_total,
-        cells_asked=conductor.cells_asked,
-    )
+    result = result_of(conductor, why, exported=exported)
+    stopper.over()
     view.farewell(result, run.workspace, writer.why_behind())
     return result
 
@@ -222,39 +248,83 @@ def _export_studies(run: _DriverRun) -> None:
         _say(run.console, f"warning: optuna.db was not brought up to date: {error}")
 
 
-def _run_trials(run: _DriverRun, address: str | None, view: LiveView) -> bool:
+def _run_trials(run: _DriverRun, address: str | None, view: LiveView, stopper: Stopper) -> bool:
     """Connect to Ray and run the trials that are left; return whether the sweep stopped early."""
     # Tune's own snapshots would copy a growing state every ten seconds, and nothing reads them.
     os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1000000000"
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
+    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # the stopper takes the signals
+    # An actor in the middle of an epoch does not end by itself; Tune would wait ten minutes for it.
+    os.environ["TUNE_FORCE_TRIAL_CLEANUP_S"] = "2"
+    try:
+        with (
+            contextlib.nullcontext() if stopper.ends_process else stopper.listening(),
+            _connected(run, address, stopper),
+        ):
+            if not stopper.requested:
+                _execute(run, view, stopper)
+    except KeyboardInterrupt:
+        run.conductor.interrupt("interrupted")
+    except SweepError:
+        raise
+    except Exception:
+        if not stopper.is_near():  # else Ray is gone, and this is what Tune says of it
+            raise
+    return not run.conductor.finished
+
+
+@contextlib.contextmanager
+def _connected(run: _DriverRun, address: str | None, stopper: Stopper) -> Iterator[None]:
+    """Connect to Ray while the block runs, or start it on this machine, and watch whether it lives.
+
+    Raises:
+        SweepError: no cluster can be reached or started.
+    """
     import ray
 
     from cluster import connect
+    from cluster.processes import LocalRay, orphans_adopted
+    from cluster.reachable import RemoteRay
+
+    local = LocalRay() if address in (None, "local") else None
+    with contextlib.ExitStack() as stack:
+        if local is not None:
+            stack.enter_context(orphans_adopted())
+            stopper.end_children = local.end
+        try:
+            with _kept_signal_handlers():
+                note = connect.connect(address)
+        except (ValueError, ConnectionError) as error:
+            raise SweepError(str(error)) from error
+        failpoint("driver.ray_started")
+        if note is not None:
+            _say(run.console, f"note: {note}")
+        try:
+            if local is not None:
+                local.started()
+            watched, period = (local, PERIOD) if local else (RemoteRay(), REMOTE_PERIOD)
+            with watching(watched, stopper, period=period):
+                yield
+        finally:
+            stopper.hold()
+            # It waits for ever if Ray has died.
+            bounded(ray.shutdown, CUT_SHORT if stopper.requested else SHUTDOWN_PATIENCE)
+            if local is not None and not local.wait(GRACE):
+                local.end()
+
+
+def _execute(run: _DriverRun, view: LiveView, stopper: Stopper) -> None:
+    """Run the trials that are left on the connected cluster."""
+    from cluster import connect
     from sweeps.driver.tune import execute
 
-    try:
-        note = connect.connect(address)
-    except (ValueError, ConnectionError) as error:
-        raise SweepError(str(error)) from error
-    if note is not None:
-        _say(run.console, f"note: {note}")
-    try:
-        slots, gpu = _slots(run.spec, connect.nodes(), run.console)
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
-        run.heartbeat.note(slots=slots)
-        store = _start_store(run)
-        with (
-            run.heartbeat.beating(run.conductor),
-            view.showing(slots),
-            _sigterm_as_sigint(),
-        ):
-            execute(run.conductor, run.data, run.files, store, slots=slots, gpu=gpu)
-        return not run.conductor.finished
-    except KeyboardInterrupt:
-        return True
-    finally:
-        ray.shutdown()
+    slots, gpu = _slots(run.spec, connect.nodes(), run.console)
+    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
+    run.heartbeat.note(slots=slots)
+    store = _start_store(run)
+    with run.heartbeat.beating(run.conductor), view.showing(slots):
+        execute(run.conductor, run.data, run.files, store, slots=slots, gpu=gpu, stopper=stopper)
 
 
 def _start_store(run: _DriverRun) -> Any:
@@ -319,17 +389,15 @@ def _clear_checkpoints(conductor: Conductor, files: AbstractFiles) -> None:
 
 
 @contextlib.contextmanager
-def _sigterm_as_sigint() -> Iterator[None]:
-    """Let SIGTERM end the sweep as Ctrl-C does, so that it can be resumed.
-
-    Schedulers such as Slurm send SIGTERM before their time limit.
-    """
-
-    def forward(_signal: int, _frame: object) -> None:
-        signal.raise_signal(signal.SIGINT)
-
-    previous = signal.signal(signal.SIGTERM, forward)
+def _kept_signal_handlers() -> Iterator[None]:
+    """Give back the signal handlers that `ray.init` replaces in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in SIGNALS}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in handlers.items():
+            if handler is not None:  # None: it was not installed by Python
+                signal.signal(number, handler)
