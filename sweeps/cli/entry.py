@@ -37,6 +37,6 @@ def main() -> None:
 
 
 def _run_app() -> None:
-    from sweeps.cli.app import app
+    from sweeps.cli import app
 
-    app()
+    app.main()

@@ -107,6 +107,7 @@ def run_sweep(
     finally:
         stopper.hold()
         ledger.close()
+        stopper.over()
 
 
 def _open_ledger(spec: SweepSpec, workspace: Path) -> Ledger:

@@ -126,7 +126,9 @@ class Stopper:
                 return
             is_key = number is signal.SIGINT
             if not self.requested:
-                self.request(number.name, deadline=not is_key)
+                self.request(
+                    f"{number.name} (Ctrl-C)" if is_key else number.name, deadline=not is_key
+                )
             elif is_key and time.monotonic() - self._since > ONE_KEY:
                 self._insist()
 

@@ -98,15 +98,23 @@ def with_no_error(action: Callable[[], object]) -> None:
 
 
 def start_driver(
-    workspace: Path, spec: dict[str, Any], *options: str, failpoint: str | None = None
+    workspace: Path,
+    spec: dict[str, Any],
+    *options: str,
+    failpoint: str | None = None,
+    script: str | None = None,
 ) -> Driver:
-    """Start `sweeps run` in a session of its own; a failpoint may make it hang."""
+    """Start `sweeps run` in a session of its own; a failpoint may make it hang.
+
+    A script in Python takes its place; it gets the same arguments: spec, --workspace, folder.
+    """
     workspace.mkdir(exist_ok=True)
     (workspace / "spec.yaml").write_text(dump(spec))
-    environment = dict(os.environ)
+    environment = {**os.environ, "RAY_AUTH_MODE": "disabled"}
     if failpoint is not None:
         environment["SWEEPS_FAILPOINT"] = f"{failpoint}:1:hang={workspace / 'killed'}"
-    command = [sys.executable, "-m", "sweeps", "run", str(workspace / "spec.yaml")]
+    program = ["-m", "sweeps", "run"] if script is None else ["-c", script]
+    command = [sys.executable, *program, str(workspace / "spec.yaml")]
     with open(workspace / "output.txt", "wb") as output:
         process = subprocess.Popen(
             [*command, "--workspace", str(workspace), *options],
