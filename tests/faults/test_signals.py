@@ -19,24 +19,6 @@ AFTER_A_DEATH = 15.0
 """Seconds from the death of a process of Ray to the end of the driver."""
 
 
-@pytest.fixture
-def drivers():
-    """Return a list; what is left of the drivers in it is killed after the test."""
-    started = []
-    yield started
-    for driver in started:
-        driver.end()
-
-
-@pytest.fixture(scope="module")
-def clean(tmp_path_factory):
-    """Return the workspace of the same sweep without a signal."""
-    workspace = tmp_path_factory.mktemp("clean")
-    code, output = run(workspace, TWO_AT_ONCE)
-    assert code == 0, output
-    return workspace
-
-
 def assert_ends(driver, within, *, code=1):
     """Check exit code, time, output, processes and ledger after a stop that came just now."""
     since = time.monotonic()
@@ -93,29 +75,29 @@ def test_a_signal_before_a_trial_ran_ends_with_one_line(tmp_path, drivers, numbe
 @pytest.mark.slow
 @pytest.mark.parametrize("to_all", [False, True], ids=["group", "session"])
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT, SIGHUP])
-def test_a_signal_to_all_processes_loses_nothing(tmp_path, drivers, clean, number, to_all):
+def test_a_signal_to_all_processes_loses_nothing(tmp_path, drivers, faultless, number, to_all):
     driver = start_driver(tmp_path, TWO_AT_ONCE)
     drivers.append(driver)
     driver.wait_for_reports(3)
     send = driver.signal_all if to_all else driver.signal_group
     send(number)
     assert_ends(driver, AFTER_A_SIGNAL)
-    assert_resumes(tmp_path, clean)
+    assert_resumes(tmp_path, faultless)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT, SIGHUP, signal.SIGUSR1])
-def test_a_signal_to_the_driver_alone_loses_nothing(tmp_path, drivers, clean, number):
+def test_a_signal_to_the_driver_alone_loses_nothing(tmp_path, drivers, faultless, number):
     driver = start_driver(tmp_path, TWO_AT_ONCE)
     drivers.append(driver)
     driver.wait_for_reports(3)
     os.kill(driver.process.pid, number)
     assert_ends(driver, AFTER_A_SIGNAL)
-    assert_resumes(tmp_path, clean)
+    assert_resumes(tmp_path, faultless)
 
 
 @pytest.mark.slow
-def test_a_repeated_sigterm_changes_nothing(tmp_path, drivers, clean):
+def test_a_repeated_sigterm_changes_nothing(tmp_path, drivers, faultless):
     driver = start_driver(tmp_path, TWO_AT_ONCE)
     drivers.append(driver)
     driver.wait_for_reports(3)
@@ -124,11 +106,11 @@ def test_a_repeated_sigterm_changes_nothing(tmp_path, drivers, clean):
             driver.signal_group(SIGTERM)
             time.sleep(0.05)
     assert_ends(driver, AFTER_A_SIGNAL)
-    assert_resumes(tmp_path, clean)
+    assert_resumes(tmp_path, faultless)
 
 
 @pytest.mark.slow
-def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(tmp_path, drivers, clean):
+def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(tmp_path, drivers, faultless):
     # A port at which nobody answers: MLflow would be waited for.
     store = {"mlflow": "http://192.0.2.1:5000"}
     driver = start_driver(tmp_path, {**TWO_AT_ONCE, "store": store})
@@ -143,20 +125,20 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(tmp_path, drivers, clean
     print(f"ended {time.monotonic() - since:.2f} s after the second SIGINT")
     assert not driver.members()
     assert "Traceback" not in driver.output
-    assert_resumes(tmp_path, clean)
+    assert_resumes(tmp_path, faultless)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "moment", ["driver.data_loaded", "driver.registered", "driver.ray_started"]
 )
-def test_sigterm_during_the_start_loses_nothing(tmp_path, drivers, clean, moment):
+def test_sigterm_during_the_start_loses_nothing(tmp_path, drivers, faultless, moment):
     driver = start_driver(tmp_path, TWO_AT_ONCE, failpoint=moment)
     drivers.append(driver)
     driver.wait_for_failpoint()
     driver.signal_group(SIGTERM)
     assert_ends(driver, AFTER_A_SIGNAL)
-    assert_resumes(tmp_path, clean)
+    assert_resumes(tmp_path, faultless)
 
 
 def test_sigterm_while_modules_are_imported_ends_with_one_line(tmp_path, drivers):
@@ -170,29 +152,29 @@ def test_sigterm_while_modules_are_imported_ends_with_one_line(tmp_path, drivers
 
 
 @pytest.mark.slow
-def test_sigterm_while_ray_starts_leaves_nothing(tmp_path, drivers, clean):
+def test_sigterm_while_ray_starts_leaves_nothing(tmp_path, drivers, faultless):
     driver = start_driver(tmp_path, TWO_AT_ONCE)
     drivers.append(driver)
     driver.wait_until(lambda: "gcs_server" in driver.members(), "Ray starts")
     driver.signal_group(SIGTERM)
     assert_ends(driver, AFTER_A_SIGNAL)
-    assert_resumes(tmp_path, clean)
+    assert_resumes(tmp_path, faultless)
 
 
 @pytest.mark.slow
-def test_sigterm_during_the_exports_ends_and_they_are_made_later(tmp_path, drivers, clean):
+def test_sigterm_during_the_exports_ends_and_they_are_made_later(tmp_path, drivers, faultless):
     driver = start_driver(tmp_path, TWO_AT_ONCE, failpoint="driver.exporting")
     drivers.append(driver)
     driver.wait_for_failpoint()
     driver.signal_group(SIGTERM)
     assert_ends(driver, AFTER_A_SIGNAL)
     assert "The same command brings the exports up to date" in driver.output
-    assert_resumes(tmp_path, clean)
+    assert_resumes(tmp_path, faultless)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["gcs_server", "raylet"])
-def test_a_dead_process_of_ray_is_noticed_and_nothing_is_lost(tmp_path, drivers, clean, victim):
+def test_a_dead_process_of_ray_is_noticed_and_nothing_is_lost(tmp_path, drivers, faultless, victim):
     driver = start_driver(tmp_path, TWO_AT_ONCE)
     drivers.append(driver)
     driver.wait_for_reports(3)
@@ -202,7 +184,7 @@ def test_a_dead_process_of_ray_is_noticed_and_nothing_is_lost(tmp_path, drivers,
     assert f"({'GCS' if victim == 'gcs_server' else 'raylet'}), pid {process.pid}, has died" in (
         driver.output
     )
-    assert_resumes(tmp_path, clean)
+    assert_resumes(tmp_path, faultless)
 
 
 def blocks(pid, number):

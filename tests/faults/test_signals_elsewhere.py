@@ -11,9 +11,10 @@ import pytest
 from processes_of_a_driver import ROOM, Driver, start_driver
 from test_kills import TWO_AT_ONCE, rows
 from test_signals import AFTER_A_DEATH, AFTER_A_SIGNAL, assert_ends, assert_resumes
-from test_signals import clean, drivers  # noqa: F401  fixtures
 
 from sweeps.ledger import tables
+
+SERVICES = ("gcs_server", "raylet")
 
 IN_MAIN = """
 import signal, sys, sweeps
@@ -39,18 +40,18 @@ print("returned", results[0].exit_code, flush=True)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_lets_sweeps_run_return_in_python(tmp_path, drivers, clean, number):  # noqa: F811
+def test_a_signal_lets_sweeps_run_return_in_python(tmp_path, drivers, faultless, number):
     driver = start_driver(tmp_path, TWO_AT_ONCE, script=IN_MAIN)
     drivers.append(driver)
     driver.wait_for_reports(3)
     os.kill(driver.process.pid, number)
     assert_ends(driver, ROOM)
     assert f"returned 1 {number.name}" in driver.output
-    assert_resumes(tmp_path, clean)
+    assert_resumes(tmp_path, faultless)
 
 
 @pytest.mark.slow
-def test_sweeps_run_in_another_thread_leaves_signals_alone(tmp_path, drivers):  # noqa: F811
+def test_sweeps_run_in_another_thread_leaves_signals_alone(tmp_path, drivers):
     driver = start_driver(tmp_path, TWO_AT_ONCE, script=IN_A_THREAD)
     drivers.append(driver)
     assert driver.process.wait(ROOM) == 0
@@ -58,7 +59,7 @@ def test_sweeps_run_in_another_thread_leaves_signals_alone(tmp_path, drivers):  
 
 
 @pytest.mark.slow
-def test_a_group_signal_in_python_closes_the_attempts_in_time(tmp_path, drivers, clean):  # noqa: F811
+def test_a_group_signal_in_python_closes_the_attempts_in_time(tmp_path, drivers, faultless):
     # Ray dies too, and the main thread may wait for it until the process is ended.
     driver = start_driver(tmp_path, TWO_AT_ONCE, script=IN_MAIN)
     drivers.append(driver)
@@ -70,11 +71,11 @@ def test_a_group_signal_in_python_closes_the_attempts_in_time(tmp_path, drivers,
     assert time.monotonic() - since < AFTER_A_SIGNAL
     assert not driver.members()
     assert all(row["outcome"] for row in rows(tmp_path, tables.ATTEMPT))
-    assert_resumes(tmp_path, clean)
+    assert_resumes(tmp_path, faultless)
 
 
 @pytest.mark.slow
-def test_nothing_of_a_driver_stays_after_sigkill(tmp_path, drivers, clean):  # noqa: F811
+def test_nothing_of_a_driver_stays_after_sigkill(tmp_path, drivers, faultless):
     driver = start_driver(tmp_path, TWO_AT_ONCE)
     drivers.append(driver)
     driver.wait_for_reports(3)
@@ -90,7 +91,7 @@ def test_nothing_of_a_driver_stays_after_sigkill(tmp_path, drivers, clean):  # n
         time.sleep(0.1)
     # 15 s of patience with a dead head process, and room for a loaded machine.
     assert time.monotonic() - since < 45
-    assert_resumes(tmp_path, clean)
+    assert_resumes(tmp_path, faultless)
 
 
 @pytest.fixture
@@ -118,7 +119,7 @@ def cluster(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_a_cluster_of_others_survives_a_signal_to_the_driver(tmp_path, drivers, cluster):  # noqa: F811
+def test_a_cluster_of_others_survives_a_signal_to_the_driver(tmp_path, drivers, cluster):
     head, address = cluster
     before = {process.pid for name in SERVICES for process in head.members()[name]}
     driver = start_driver(tmp_path, TWO_AT_ONCE, "--address", address)
@@ -136,7 +137,7 @@ def test_a_cluster_of_others_survives_a_signal_to_the_driver(tmp_path, drivers, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["gcs_server", "raylet"])
-def test_a_cluster_of_others_that_dies_is_noticed(tmp_path, drivers, cluster, victim):  # noqa: F811
+def test_a_cluster_of_others_that_dies_is_noticed(tmp_path, drivers, cluster, victim):
     head, address = cluster
     # No trial ends by itself in the meantime.
     spec = {**TWO_AT_ONCE, "train": {**TWO_AT_ONCE["train"], "epochs": 2000}}
@@ -147,6 +148,3 @@ def test_a_cluster_of_others_that_dies_is_noticed(tmp_path, drivers, cluster, vi
         process.kill()
     assert_ends(driver, AFTER_A_DEATH)
     assert "does not answer" in driver.output
-
-
-SERVICES = ("gcs_server", "raylet")
