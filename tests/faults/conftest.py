@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from processes_of_a_driver import Driver
-from test_kills import TWO_AT_ONCE, run
+from processes_of_a_driver import TWO_SLOTS, Driver
+from test_kills import run
 
 
 @pytest.fixture
@@ -19,8 +19,8 @@ def drivers() -> Iterator[list[Driver]]:
 
 @pytest.fixture(scope="session")
 def faultless(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the workspace of the sweep TWO_AT_ONCE, which met no fault."""
+    """Return the workspace of the sweep TWO_SLOTS, which met no fault."""
     workspace = tmp_path_factory.mktemp("clean")
-    code, output = run(workspace, TWO_AT_ONCE)
+    code, output = run(workspace, TWO_SLOTS)
     assert code == 0, output
     return workspace

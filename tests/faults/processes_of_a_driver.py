@@ -12,10 +12,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psutil
-from test_kills import rows
+from test_kills import SPEC, rows
 
 from sweeps.ledger import tables
 from sweeps.spec.yaml_writer import dump
+
+TWO_SLOTS = {**SPEC, "resources": {"max_concurrent": 2}}
+"""A sweep of two trials at once. It has no time-out: on a loaded machine a start takes a minute."""
 
 ROOM = 240.0
 """Seconds that anything may take on a loaded machine that is not promised to be quick."""

@@ -5,8 +5,8 @@ import signal
 import time
 
 import pytest
-from processes_of_a_driver import ROOM, start_driver
-from test_kills import TWO_AT_ONCE, assert_every_number_once, assert_same_numbers, rows, run
+from processes_of_a_driver import ROOM, TWO_SLOTS, start_driver
+from test_kills import assert_every_number_once, assert_same_numbers, rows, run
 
 from sweeps.ledger import tables
 
@@ -37,7 +37,7 @@ def assert_ends(driver, within, *, code=1):
 
 def assert_resumes(workspace, clean):
     """Check that the same command ends the sweep with the numbers of the clean one."""
-    code, output = run(workspace, TWO_AT_ONCE)
+    code, output = run(workspace, TWO_SLOTS)
     assert code == 0, output
     assert_every_number_once(workspace)
     assert_same_numbers(workspace, clean, same_verdicts=False)
@@ -50,7 +50,7 @@ def assert_resumes(workspace, clean):
 
 
 def test_sigterm_to_the_whole_group_ends_everything(tmp_path, drivers):
-    driver = start_driver(tmp_path, TWO_AT_ONCE)
+    driver = start_driver(tmp_path, TWO_SLOTS)
     drivers.append(driver)
     driver.wait_for_reports(1)
     driver.signal_group(SIGTERM)
@@ -61,7 +61,7 @@ def test_sigterm_to_the_whole_group_ends_everything(tmp_path, drivers):
 
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT, SIGHUP])
 def test_a_signal_before_a_trial_ran_ends_with_one_line(tmp_path, drivers, number):
-    driver = start_driver(tmp_path, TWO_AT_ONCE, failpoint="driver.start")
+    driver = start_driver(tmp_path, TWO_SLOTS, failpoint="driver.start")
     drivers.append(driver)
     driver.wait_for_failpoint()
     driver.signal_group(number)
@@ -76,7 +76,7 @@ def test_a_signal_before_a_trial_ran_ends_with_one_line(tmp_path, drivers, numbe
 @pytest.mark.parametrize("to_all", [False, True], ids=["group", "session"])
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT, SIGHUP])
 def test_a_signal_to_all_processes_loses_nothing(tmp_path, drivers, faultless, number, to_all):
-    driver = start_driver(tmp_path, TWO_AT_ONCE)
+    driver = start_driver(tmp_path, TWO_SLOTS)
     drivers.append(driver)
     driver.wait_for_reports(3)
     send = driver.signal_all if to_all else driver.signal_group
@@ -88,7 +88,7 @@ def test_a_signal_to_all_processes_loses_nothing(tmp_path, drivers, faultless, n
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT, SIGHUP, signal.SIGUSR1])
 def test_a_signal_to_the_driver_alone_loses_nothing(tmp_path, drivers, faultless, number):
-    driver = start_driver(tmp_path, TWO_AT_ONCE)
+    driver = start_driver(tmp_path, TWO_SLOTS)
     drivers.append(driver)
     driver.wait_for_reports(3)
     os.kill(driver.process.pid, number)
@@ -98,7 +98,7 @@ def test_a_signal_to_the_driver_alone_loses_nothing(tmp_path, drivers, faultless
 
 @pytest.mark.slow
 def test_a_repeated_sigterm_changes_nothing(tmp_path, drivers, faultless):
-    driver = start_driver(tmp_path, TWO_AT_ONCE)
+    driver = start_driver(tmp_path, TWO_SLOTS)
     drivers.append(driver)
     driver.wait_for_reports(3)
     for _ in range(5):
@@ -113,7 +113,7 @@ def test_a_repeated_sigterm_changes_nothing(tmp_path, drivers, faultless):
 def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(tmp_path, drivers, faultless):
     # A port at which nobody answers: MLflow would be waited for.
     store = {"mlflow": "http://192.0.2.1:5000"}
-    driver = start_driver(tmp_path, {**TWO_AT_ONCE, "store": store})
+    driver = start_driver(tmp_path, {**TWO_SLOTS, "store": store})
     drivers.append(driver)
     driver.wait_for_reports(3)
     driver.signal_group(SIGINT)
@@ -133,7 +133,7 @@ def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(tmp_path, drivers, fault
     "moment", ["driver.data_loaded", "driver.registered", "driver.ray_started"]
 )
 def test_sigterm_during_the_start_loses_nothing(tmp_path, drivers, faultless, moment):
-    driver = start_driver(tmp_path, TWO_AT_ONCE, failpoint=moment)
+    driver = start_driver(tmp_path, TWO_SLOTS, failpoint=moment)
     drivers.append(driver)
     driver.wait_for_failpoint()
     driver.signal_group(SIGTERM)
@@ -142,7 +142,7 @@ def test_sigterm_during_the_start_loses_nothing(tmp_path, drivers, faultless, mo
 
 
 def test_sigterm_while_modules_are_imported_ends_with_one_line(tmp_path, drivers):
-    driver = start_driver(tmp_path, TWO_AT_ONCE)
+    driver = start_driver(tmp_path, TWO_SLOTS)
     drivers.append(driver)
     driver.wait_until(lambda: blocks(driver.process.pid, SIGTERM), "the driver listens")
     assert not (tmp_path / "ledger.db").exists()
@@ -153,7 +153,7 @@ def test_sigterm_while_modules_are_imported_ends_with_one_line(tmp_path, drivers
 
 @pytest.mark.slow
 def test_sigterm_while_ray_starts_leaves_nothing(tmp_path, drivers, faultless):
-    driver = start_driver(tmp_path, TWO_AT_ONCE)
+    driver = start_driver(tmp_path, TWO_SLOTS)
     drivers.append(driver)
     driver.wait_until(lambda: "gcs_server" in driver.members(), "Ray starts")
     driver.signal_group(SIGTERM)
@@ -163,7 +163,7 @@ def test_sigterm_while_ray_starts_leaves_nothing(tmp_path, drivers, faultless):
 
 @pytest.mark.slow
 def test_sigterm_during_the_exports_ends_and_they_are_made_later(tmp_path, drivers, faultless):
-    driver = start_driver(tmp_path, TWO_AT_ONCE, failpoint="driver.exporting")
+    driver = start_driver(tmp_path, TWO_SLOTS, failpoint="driver.exporting")
     drivers.append(driver)
     driver.wait_for_failpoint()
     driver.signal_group(SIGTERM)
@@ -175,7 +175,7 @@ def test_sigterm_during_the_exports_ends_and_they_are_made_later(tmp_path, drive
 @pytest.mark.slow
 @pytest.mark.parametrize("victim", ["gcs_server", "raylet"])
 def test_a_dead_process_of_ray_is_noticed_and_nothing_is_lost(tmp_path, drivers, faultless, victim):
-    driver = start_driver(tmp_path, TWO_AT_ONCE)
+    driver = start_driver(tmp_path, TWO_SLOTS)
     drivers.append(driver)
     driver.wait_for_reports(3)
     (process,) = driver.members()[victim]

@@ -8,8 +8,8 @@ import sys
 import time
 
 import pytest
-from processes_of_a_driver import ROOM, Driver, start_driver
-from test_kills import TWO_AT_ONCE, rows
+from processes_of_a_driver import ROOM, TWO_SLOTS, Driver, start_driver
+from test_kills import rows
 from test_signals import AFTER_A_DEATH, AFTER_A_SIGNAL, assert_ends, assert_resumes
 
 from sweeps.ledger import tables
@@ -41,7 +41,7 @@ print("returned", results[0].exit_code, flush=True)
 @pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_lets_sweeps_run_return_in_python(tmp_path, drivers, faultless, number):
-    driver = start_driver(tmp_path, TWO_AT_ONCE, script=IN_MAIN)
+    driver = start_driver(tmp_path, TWO_SLOTS, script=IN_MAIN)
     drivers.append(driver)
     driver.wait_for_reports(3)
     os.kill(driver.process.pid, number)
@@ -52,7 +52,7 @@ def test_a_signal_lets_sweeps_run_return_in_python(tmp_path, drivers, faultless,
 
 @pytest.mark.slow
 def test_sweeps_run_in_another_thread_leaves_signals_alone(tmp_path, drivers):
-    driver = start_driver(tmp_path, TWO_AT_ONCE, script=IN_A_THREAD)
+    driver = start_driver(tmp_path, TWO_SLOTS, script=IN_A_THREAD)
     drivers.append(driver)
     assert driver.process.wait(ROOM) == 0
     assert "returned 0" in driver.output
@@ -61,7 +61,7 @@ def test_sweeps_run_in_another_thread_leaves_signals_alone(tmp_path, drivers):
 @pytest.mark.slow
 def test_a_group_signal_in_python_closes_the_attempts_in_time(tmp_path, drivers, faultless):
     # Ray dies too, and the main thread may wait for it until the process is ended.
-    driver = start_driver(tmp_path, TWO_AT_ONCE, script=IN_MAIN)
+    driver = start_driver(tmp_path, TWO_SLOTS, script=IN_MAIN)
     drivers.append(driver)
     driver.wait_for_reports(3)
     driver.signal_all(signal.SIGTERM)
@@ -76,7 +76,7 @@ def test_a_group_signal_in_python_closes_the_attempts_in_time(tmp_path, drivers,
 
 @pytest.mark.slow
 def test_nothing_of_a_driver_stays_after_sigkill(tmp_path, drivers, faultless):
-    driver = start_driver(tmp_path, TWO_AT_ONCE)
+    driver = start_driver(tmp_path, TWO_SLOTS)
     drivers.append(driver)
     driver.wait_for_reports(3)
     os.kill(driver.process.pid, signal.SIGKILL)
@@ -122,7 +122,7 @@ def cluster(tmp_path_factory):
 def test_a_cluster_of_others_survives_a_signal_to_the_driver(tmp_path, drivers, cluster):
     head, address = cluster
     before = {process.pid for name in SERVICES for process in head.members()[name]}
-    driver = start_driver(tmp_path, TWO_AT_ONCE, "--address", address)
+    driver = start_driver(tmp_path, TWO_SLOTS, "--address", address)
     drivers.append(driver)
     driver.wait_for_reports(3)
     driver.signal_group(signal.SIGTERM)
@@ -140,7 +140,7 @@ def test_a_cluster_of_others_survives_a_signal_to_the_driver(tmp_path, drivers, 
 def test_a_cluster_of_others_that_dies_is_noticed(tmp_path, drivers, cluster, victim):
     head, address = cluster
     # No trial ends by itself in the meantime.
-    spec = {**TWO_AT_ONCE, "train": {**TWO_AT_ONCE["train"], "epochs": 2000}}
+    spec = {**TWO_SLOTS, "train": {**TWO_SLOTS["train"], "epochs": 2000}}
     driver = start_driver(tmp_path, spec, "--address", address)
     drivers.append(driver)
     driver.wait_for_reports(3)
