@@ -24,6 +24,11 @@ ROOM = 240.0
 """Seconds that anything may take on a loaded machine that is not promised to be quick."""
 
 
+def name_of(number: signal.Signals) -> str:
+    """Return the name of a signal, for the id of a test."""
+    return number.name
+
+
 class Driver(NamedTuple):
     """A `sweeps run` in a session of its own: the session's processes are its own and Ray's."""
 

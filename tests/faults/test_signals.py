@@ -5,7 +5,7 @@ import signal
 import time
 
 import pytest
-from processes_of_a_driver import ROOM, TWO_SLOTS, start_driver
+from processes_of_a_driver import ROOM, TWO_SLOTS, name_of, start_driver
 from test_kills import assert_every_number_once, assert_same_numbers, rows, run
 
 from sweeps.ledger import tables
@@ -59,7 +59,7 @@ def test_sigterm_to_the_whole_group_ends_everything(tmp_path, drivers):
     assert rows(tmp_path, tables.DRIVER_RUN)[0]["outcome"] == "SIGTERM"
 
 
-@pytest.mark.parametrize("number", [SIGTERM, SIGINT, SIGHUP])
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT, SIGHUP], ids=name_of)
 def test_a_signal_before_a_trial_ran_ends_with_one_line(tmp_path, drivers, number):
     driver = start_driver(tmp_path, TWO_SLOTS, failpoint="driver.start")
     drivers.append(driver)
@@ -74,7 +74,7 @@ def test_a_signal_before_a_trial_ran_ends_with_one_line(tmp_path, drivers, numbe
 
 @pytest.mark.slow
 @pytest.mark.parametrize("to_all", [False, True], ids=["group", "session"])
-@pytest.mark.parametrize("number", [SIGTERM, SIGINT, SIGHUP])
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT, SIGHUP], ids=name_of)
 def test_a_signal_to_all_processes_loses_nothing(tmp_path, drivers, faultless, number, to_all):
     driver = start_driver(tmp_path, TWO_SLOTS)
     drivers.append(driver)
@@ -86,7 +86,7 @@ def test_a_signal_to_all_processes_loses_nothing(tmp_path, drivers, faultless, n
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [SIGTERM, SIGINT, SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("number", [SIGTERM, SIGINT, SIGHUP, signal.SIGUSR1], ids=name_of)
 def test_a_signal_to_the_driver_alone_loses_nothing(tmp_path, drivers, faultless, number):
     driver = start_driver(tmp_path, TWO_SLOTS)
     drivers.append(driver)

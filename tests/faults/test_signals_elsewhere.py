@@ -8,7 +8,7 @@ import sys
 import time
 
 import pytest
-from processes_of_a_driver import ROOM, TWO_SLOTS, Driver, start_driver
+from processes_of_a_driver import ROOM, TWO_SLOTS, Driver, name_of, start_driver
 from test_kills import rows
 from test_signals import AFTER_A_DEATH, AFTER_A_SIGNAL, assert_ends, assert_resumes
 
@@ -39,7 +39,7 @@ print("returned", results[0].exit_code, flush=True)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=name_of)
 def test_a_signal_lets_sweeps_run_return_in_python(tmp_path, drivers, faultless, number):
     driver = start_driver(tmp_path, TWO_SLOTS, script=IN_MAIN)
     drivers.append(driver)
