@@ -133,7 +133,10 @@ class Stopper:
                 self._insist()
 
     def _insist(self) -> None:
-        """Do what a second Ctrl-C asks: end at once, or raise KeyboardInterrupt in main."""
+        """Do what a second Ctrl-C asks: end at once, or raise KeyboardInterrupt in main.
+
+        Main raises it as soon as it runs Python again.
+        """
         if self.ends_process:
             self._leave()
         _thread.interrupt_main()
