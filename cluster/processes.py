@@ -109,10 +109,12 @@ class LocalRay:
         if child.pid in self._others:
             return False
         try:
-            command = child.cmdline()
+            # The name first: a process that is about to end has no command any more.
+            if child.name().startswith("ray::") or child.name() in SERVICES:
+                return True
+            return any(word.startswith((_RAY, "ray::")) for word in child.cmdline())
         except psutil.Error:
             return False
-        return any(word.startswith((_RAY, "ray::")) for word in command)
 
 
 def _lives(process: psutil.Process) -> bool:

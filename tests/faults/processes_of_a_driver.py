@@ -55,6 +55,15 @@ class Driver(NamedTuple):
             members.setdefault(name, []).append(process)
         return members
 
+    def members_after_a_moment(self, seconds: float = 2.0) -> dict[str, list[psutil.Process]]:
+        """Return the living processes; one that was killed needs a moment to give back its memory."""
+        deadline = time.monotonic() + seconds
+        members = self.members()
+        while members and time.monotonic() < deadline:
+            time.sleep(0.02)
+            members = self.members()
+        return members
+
     def signal_all(self, number: signal.Signals) -> None:
         """Send a signal to every process of the session, as systemd and Slurm do."""
         for processes in self.members().values():
