@@ -56,7 +56,7 @@ class Driver(NamedTuple):
         return members
 
     def members_after_a_moment(self, seconds: float = 2.0) -> dict[str, list[psutil.Process]]:
-        """Return the living processes; one that was killed needs a moment to give back its memory."""
+        """Return the living processes; one that was killed may need a moment to end."""
         deadline = time.monotonic() + seconds
         members = self.members()
         while members and time.monotonic() < deadline:
