@@ -13,8 +13,9 @@ from sweeps.driver.live_view import LiveView
 from sweeps.driver.result import SweepResult
 from sweeps.driver.stopping import CHILDREN_DEADLINE, Stopper, bounded
 from sweeps.exports.mlflow_writer import MlflowWriter
+from sweeps.ledger.states import TrialState
 
-LEDGER_PATIENCE = 2.0
+LEDGER_PATIENCE = 2.5
 """Seconds to close the attempts in the ledger, and again to write the outcome of the driver run."""
 
 EARLY_EXPORT_PATIENCE = 3.5
@@ -43,10 +44,9 @@ class EarlyEnd(NamedTuple):
         if not self.stopper.ends_process:
             self.conductor.interrupt(why)
             return
-        was_finished = self.conductor.finished
-        closed = bounded(lambda: self.conductor.interrupt(why), LEDGER_PATIENCE)
-        outcome = "ended" if was_finished else why
-        bounded(lambda: self.note_outcome(outcome), LEDGER_PATIENCE)
+        outcome = "ended" if self.conductor.finished else why
+        if bounded(lambda: self.conductor.interrupt(why), LEDGER_PATIENCE):
+            bounded(lambda: self.note_outcome(outcome), LEDGER_PATIENCE)
         # First, so that the training does not take the processors away from the writer.
         bounded(self.stopper.end_children, CHILDREN_DEADLINE)
         exported = self.writer.finish(EARLY_EXPORT_PATIENCE)
@@ -55,9 +55,14 @@ class EarlyEnd(NamedTuple):
         with contextlib.suppress(OSError, ValueError):  # the terminal may be gone
             result = result_of(self.conductor, why, exported=exported)
             self.view.farewell(result, self.workspace, self.writer.why_behind())
-            if not closed:
-                self.view.say("the ledger did not answer; the next run closes what is open")
+            if self._has_open_attempts():
+                self.view.say("the ledger did not answer; the next run closes what is open there")
             self.stopper.show(result)
+
+    def _has_open_attempts(self) -> bool:
+        if self.conductor.failure is not None:
+            return True
+        return any(trial.state is TrialState.RUNNING for trial in self.conductor.trials)
 
 
 def result_of(conductor: Conductor, why: str, *, exported: bool) -> SweepResult:
