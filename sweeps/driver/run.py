@@ -2,29 +2,25 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import os
 import platform
-import signal
-import threading
 import time
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from rich.console import Console
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from sweeps.driver.conductor import Conductor
+from sweeps.driver.driver_run import DriverRun, say_note
 from sweeps.driver.early_end import EARLY_EXPORT_PATIENCE, EarlyEnd, result_of
 from sweeps.driver.heartbeat import Heartbeat, seconds_spent
 from sweeps.driver.live_view import LiveView
-from sweeps.driver.ray_watch import PERIOD, watching
+from sweeps.driver.ray_session import run_trials
 from sweeps.driver.result import SweepResult
 from sweeps.driver.start_checks import load_data
-from sweeps.driver.stopping import SIGNALS, Stopper, bounded
+from sweeps.driver.stopping import Stopper
 from sweeps.errors import SweepError
 from sweeps.exports import optuna_db
 from sweeps.exports.mlflow_writer import EXPORT_PATIENCE, MlflowWriter
@@ -47,18 +43,6 @@ from vae_core.data import store_floor
 from vae_core.types import Data
 
 log = logging.getLogger(__name__)
-
-SHUTDOWN_PATIENCE = 10.0
-"""Seconds that Ray may take to end its processes; then they are killed."""
-
-CUT_SHORT = 2.0
-"""The same if the run must stop."""
-
-GRACE = 3.0
-"""Seconds that workers may live longer than their raylet."""
-
-REMOTE_PERIOD = 2.0
-"""Seconds between two looks at a cluster that this driver did not start."""
 
 
 def run_sweep(
@@ -90,14 +74,14 @@ def run_sweep(
     failpoint("driver.start")
     ledger = _open_ledger(spec, workspace)
     try:
-        say = functools.partial(_say, console)
+        say = functools.partial(say_note, console)
         with held_sweep(spec.name, workspace, ledger, say=say):
             require_same_spec(spec, ledger)  # before the data are loaded, which may take minutes
             data = _load_data(spec, console)
             failpoint("driver.data_loaded")
             note = register_sweep(spec, ledger, fingerprint=data.fingerprint)
             if note:
-                _say(console, f"note: {note}")
+                say_note(console, f"note: {note}")
             require_same_revision(spec, ledger, retry=retry)
             if retry:
                 retry_failed(ledger, spec.name)
@@ -128,24 +112,6 @@ def _open_ledger(spec: SweepSpec, workspace: Path) -> Ledger:
         raise SweepError(f"{path} cannot be opened: {error.orig}; workspace {workspace}") from error
 
 
-def _say(console: Console, message: str) -> None:
-    """Print a note or a warning; it may hold square brackets, which rich would read as markup."""
-    console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-
-class _DriverRun(NamedTuple):
-    """One driver process on one sweep."""
-
-    spec: SweepSpec
-    ledger: Ledger
-    conductor: Conductor
-    heartbeat: Heartbeat
-    data: Data
-    files: AbstractFiles
-    workspace: Path
-    console: Console
-
-
 def _load_data(spec: SweepSpec, console: Console) -> Data:
     """Return the data of the sweep, and print what is worth knowing about them."""
     data = load_data(spec)
@@ -154,13 +120,13 @@ def _load_data(spec: SweepSpec, console: Console) -> Data:
     except OSError as error:
         raise SweepError(f"data: {error}") from error
     for note in data.notes:
-        _say(console, f"note: {note}")
+        say_note(console, f"note: {note}")
     return data
 
 
 def _begin(
     spec: SweepSpec, ledger: Ledger, data: Data, workspace: Path, console: Console
-) -> _DriverRun:
+) -> DriverRun:
     """Write the row of this driver run, and read the sweep from the ledger."""
     try:
         files = open_files(workspace, spec.store.files)
@@ -184,9 +150,9 @@ def _begin(
         fingerprint=data.fingerprint,
         n_data=len(data),
         driver_run=driver_run,
-        notify=functools.partial(_say, console),
+        notify=functools.partial(say_note, console),
     )
-    return _DriverRun(
+    return DriverRun(
         spec=spec,
         ledger=ledger,
         conductor=conductor,
@@ -198,7 +164,7 @@ def _begin(
     )
 
 
-def _drive(run: _DriverRun, address: str | None, stopper: Stopper) -> SweepResult:
+def _drive(run: DriverRun, address: str | None, stopper: Stopper) -> SweepResult:
     """Run the trials that are left, then bring the exports up to date."""
     spec, conductor = run.spec, run.conductor
     writer = MlflowWriter(
@@ -217,7 +183,7 @@ def _drive(run: _DriverRun, address: str | None, stopper: Stopper) -> SweepResul
     )
     why = ""
     try:
-        if not conductor.finished and _run_trials(run, address, view, stopper):
+        if not conductor.finished and run_trials(run, address, view, stopper):
             why = conductor.stopping or "interrupted"
     finally:
         stopper.hold()
@@ -233,7 +199,7 @@ def _drive(run: _DriverRun, address: str | None, stopper: Stopper) -> SweepResul
     return result
 
 
-def _note_outcome(run: _DriverRun, outcome: str) -> None:
+def _note_outcome(run: DriverRun, outcome: str) -> None:
     """Write how the driver run ended; without it `sweeps status` says that it was killed."""
     try:
         run.heartbeat.note(outcome=outcome)
@@ -241,144 +207,12 @@ def _note_outcome(run: _DriverRun, outcome: str) -> None:
         log.debug("the outcome of the driver run was not written", exc_info=True)
 
 
-def _export_studies(run: _DriverRun) -> None:
+def _export_studies(run: DriverRun) -> None:
     """Bring `optuna.db` up to date. An error there does not fail the sweep."""
     try:
         optuna_db.export_studies(run.spec, run.conductor.cells, run.ledger, run.workspace)
     except Exception as error:
-        _say(run.console, f"warning: optuna.db was not brought up to date: {error}")
-
-
-def _run_trials(run: _DriverRun, address: str | None, view: LiveView, stopper: Stopper) -> bool:
-    """Connect to Ray and run the trials that are left; return whether the sweep stopped early."""
-    # Tune's own snapshots would copy a growing state every ten seconds, and nothing reads them.
-    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1000000000"
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # the stopper takes the signals
-    # An actor in the middle of an epoch does not end by itself; Tune would wait ten minutes for it.
-    os.environ["TUNE_FORCE_TRIAL_CLEANUP_S"] = "2"
-    try:
-        with (
-            contextlib.nullcontext() if stopper.ends_process else stopper.listening(),
-            _connected(run, address, stopper),
-        ):
-            if not stopper.requested:
-                _execute(run, view, stopper)
-    except KeyboardInterrupt:
-        run.conductor.interrupt("interrupted")
-    except SweepError:
-        raise
-    except Exception:
-        if not stopper.is_near():  # else Ray is gone, and this is what Tune says of it
-            raise
-    return not run.conductor.finished
-
-
-@contextlib.contextmanager
-def _connected(run: _DriverRun, address: str | None, stopper: Stopper) -> Iterator[None]:
-    """Connect to Ray while the block runs, or start it on this machine, and watch whether it lives.
-
-    Raises:
-        SweepError: no cluster can be reached or started.
-    """
-    import ray
-
-    from cluster import connect
-    from cluster.processes import LocalRay, orphans_adopted
-    from cluster.reachable import RemoteRay
-
-    local = LocalRay() if address in (None, "local") else None
-    with contextlib.ExitStack() as stack:
-        if local is not None:
-            stack.enter_context(orphans_adopted())
-            stopper.end_children = local.end
-        try:
-            with _kept_signal_handlers():
-                note = connect.connect(address)
-        except (ValueError, ConnectionError) as error:
-            raise SweepError(str(error)) from error
-        failpoint("driver.ray_started")
-        if note is not None:
-            _say(run.console, f"note: {note}")
-        try:
-            if local is not None:
-                local.started()
-            watched, period = (local, PERIOD) if local else (RemoteRay(), REMOTE_PERIOD)
-            with watching(watched, stopper, period=period):
-                yield
-        finally:
-            stopper.hold()
-            # It waits for ever if Ray has died.
-            bounded(ray.shutdown, CUT_SHORT if stopper.requested else SHUTDOWN_PATIENCE)
-            if local is not None and not local.wait(GRACE):
-                local.end()
-
-
-def _execute(run: _DriverRun, view: LiveView, stopper: Stopper) -> None:
-    """Run the trials that are left on the connected cluster."""
-    from cluster import connect
-    from sweeps.driver.tune import execute
-
-    slots, gpu = _slots(run.spec, connect.nodes(), run.console)
-    os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
-    run.heartbeat.note(slots=slots)
-    store = _start_store(run)
-    with run.heartbeat.beating(run.conductor), view.showing(slots):
-        execute(run.conductor, run.data, run.files, store, slots=slots, gpu=gpu, stopper=stopper)
-
-
-def _start_store(run: _DriverRun) -> Any:
-    """Start the store actor on this node, where the workspace is, and return its handle."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    from sweeps.storage.store_actor import Store
-
-    node = ray.get_runtime_context().get_node_id()
-    options = {
-        "num_cpus": 0,
-        "max_restarts": -1,
-        "max_task_retries": -1,
-        "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False),
-    }
-    actor = ray.remote(Store).options(**options)
-    return actor.remote(run.workspace.resolve(), run.spec.store.files)
-
-
-def _slots(spec: SweepSpec, nodes: Sequence[Any], console: Console) -> tuple[int, float]:
-    """Return the number of slots, and the share of a GPU per trial.
-
-    Raises:
-        SweepError: no node can ever run a trial.
-    """
-    from cluster.connect import slots
-
-    resources = spec.resources
-    gpu = resources.gpu
-    if gpu > 0 and not any(node.gpus for node in nodes):
-        if resources.require_gpu:
-            raise SweepError(
-                f"resources.require_gpu is true, but no node has a GPU (gpu: {gpu} asked per trial)"
-            )
-        _say(console, f"warning: no GPU here: trials that ask for gpu: {gpu:g} run on CPU")
-        gpu = 0.0
-    available = slots(nodes, cpu=resources.cpu, gpu=gpu)
-    if available == 0:
-        cpus, gpus = max((node.cpus, node.gpus) for node in nodes)
-        raise SweepError(
-            f"no node can ever run a trial with cpu: {resources.cpu:g}, gpu: {gpu:g}; the largest "
-            f"of {len(nodes)} has {cpus:g} CPUs and {gpus:g} GPUs: lower resources.cpu or "
-            "resources.gpu"
-        )
-    if gpu:
-        console.print(
-            f"each trial's process may take {100 * gpu:.0f} % of its GPU's memory, and fails "
-            "beyond that"
-        )
-    if resources.max_concurrent == "auto":
-        return available, gpu
-    return min(available, resources.max_concurrent), gpu
+        say_note(run.console, f"warning: optuna.db was not brought up to date: {error}")
 
 
 def _clear_checkpoints(conductor: Conductor, files: AbstractFiles) -> None:
@@ -387,18 +221,3 @@ def _clear_checkpoints(conductor: Conductor, files: AbstractFiles) -> None:
     for trial in conductor.trials:
         if trial.end_reason is EndReason.COMPLETED:
             checkpoints.clear(trial.hash)
-
-
-@contextlib.contextmanager
-def _kept_signal_handlers() -> Iterator[None]:
-    """Give back the signal handlers that `ray.init` replaces in the main thread."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {number: signal.getsignal(number) for number in SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in handlers.items():
-            if handler is not None:  # None: it was not installed by Python
-                signal.signal(number, handler)

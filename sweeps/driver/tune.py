@@ -8,7 +8,6 @@ until a rung, an end or a failure.
 from __future__ import annotations
 
 import json
-import logging
 import tempfile
 import threading
 import time
@@ -26,6 +25,7 @@ from sweeps.driver.conductor import Conductor
 from sweeps.driver.data_guard import file_stamp
 from sweeps.driver.stopping import Stopper
 from sweeps.driver.trial_actor import TrialActor
+from sweeps.driver.tune_messages import without_open_trials
 from sweeps.ledger.states import TrialState
 from sweeps.spec.yaml_writer import dump
 from sweeps.storage.files import AbstractFiles
@@ -149,17 +149,6 @@ class EarlyStop(tune.Stopper):
         return _DESKS[self._name].stopper.requested
 
 
-class _WithoutOpenTrials(logging.Filter):
-    """Drops one message of Tune, "Trials did not complete".
-
-    Tune says so of every attempt that was lost. For us an attempt that is lost is followed by
-    another one, and the end of the sweep says which trials failed.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not str(record.msg).startswith("Trials did not complete")
-
-
 def execute(
     conductor: Conductor,
     data: Data,
@@ -184,9 +173,6 @@ def execute(
     name = conductor.spec.name
     desk = Desk(conductor, files, slots, gpu, set(), set(), stopper)
     _DESKS[name] = desk
-    without_open_trials = _WithoutOpenTrials()
-    tune_log = logging.getLogger("ray.tune.tune")
-    tune_log.addFilter(without_open_trials)
     stop = threading.Event()
     watchdog = threading.Thread(
         target=_watch, args=(desk, store, stop), daemon=True, name="watchdog"
@@ -197,11 +183,11 @@ def execute(
             prefix="sweeps-tune-", ignore_cleanup_errors=True
         ) as scratch:
             stopper.scratch = scratch
-            _tuner(desk, data, store, scratch).fit()
+            with without_open_trials():
+                _tuner(desk, data, store, scratch).fit()
     finally:
         stop.set()
         watchdog.join()
-        tune_log.removeFilter(without_open_trials)
         del _DESKS[name]
 
 

@@ -163,12 +163,13 @@ def test_sigterm_while_ray_starts_leaves_nothing(tmp_path, drivers, faultless):
 
 @pytest.mark.slow
 def test_sigterm_during_the_exports_ends_and_they_are_made_later(tmp_path, drivers, faultless):
-    driver = start_driver(tmp_path, TWO_SLOTS, failpoint="driver.exporting")
+    driver = start_driver(tmp_path, TWO_SLOTS, "--json", failpoint="driver.exporting")
     drivers.append(driver)
     driver.wait_for_failpoint()
     driver.signal_group(SIGTERM)
     assert_ends(driver, AFTER_A_SIGNAL)
     assert "The same command brings the exports up to date" in driver.output
+    assert '"why": "SIGTERM"' in driver.output
     assert_resumes(tmp_path, faultless)
 
 
