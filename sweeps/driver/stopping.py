@@ -4,7 +4,7 @@ The main thread cannot do it. Ray's client waits in C++ for a cluster that died,
 process after a minute; Ray and Tune also install signal handlers of their own. So the signals are
 blocked in every thread, no handler ever runs, and a thread of its own waits for them.
 
-This module imports nothing but the standard library: it works before anything else is imported.
+This module imports hardly anything: it works before anything large is imported.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from sweeps.driver.signal_threads import blocked_signals, handled_signals
+
 SIGNALS = tuple(
     getattr(signal, name)
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
@@ -36,8 +38,6 @@ CHILDREN_DEADLINE = 1.0
 
 ONE_KEY = 0.5
 """Seconds in which a second SIGINT is the same Ctrl-C: launchers pass it on once more."""
-
-_blocked: set[signal.Signals] = set()  # signals that a forked process must let in again
 
 
 class Stopper:
@@ -62,8 +62,8 @@ class Stopper:
         self._lock = threading.Lock()
         self._requested = threading.Event()
         self._since = 0.0
+        self._insisted = False  # whether a second Ctrl-C waits for the main thread
         self._over = False  # whether the main thread has done everything
-        self._deaf = False
 
     # ---- what the run asks
 
@@ -104,42 +104,30 @@ class Stopper:
         taken = {number for number in SIGNALS if signal.getsignal(number) in default}
         if threading.current_thread() is not threading.main_thread() or not taken:
             yield
-            return
-        with unblocked_in_children(taken):
-            previous = signal.pthread_sigmask(signal.SIG_BLOCK, taken)
-            thread = threading.Thread(
-                target=self._listen, args=(taken,), name="signals", daemon=True
-            )
-            thread.start()
-            try:
+        elif self.ends_process:
+            with blocked_signals(taken, self._signal):
                 yield
-            finally:
-                self._deaf = True
-                signal.pthread_kill(thread.ident or 0, next(iter(taken)))
-                thread.join()
-                signal.pthread_sigmask(signal.SIG_SETMASK, previous)
+        else:
+            # Threads of this program may take a signal, so blocking it here would not be enough.
+            with handled_signals(taken, self._handle, self._signal):
+                yield
 
-    def _listen(self, taken: set[signal.Signals]) -> None:
-        while True:
-            number = signal.Signals(signal.sigwait(taken))
-            if self._deaf:
-                return
-            is_key = number is signal.SIGINT
-            if not self.requested:
-                self.request(
-                    f"{number.name} (Ctrl-C)" if is_key else number.name, deadline=not is_key
-                )
-            elif is_key and time.monotonic() - self._since > ONE_KEY:
-                self._insist()
+    def _signal(self, number: signal.Signals) -> None:
+        """Stop the run; a second Ctrl-C does not wait. Called in a thread of its own."""
+        is_key = number is signal.SIGINT
+        if not self.requested:
+            self.request(f"{number.name} (Ctrl-C)" if is_key else number.name, deadline=not is_key)
+        elif is_key and time.monotonic() - self._since > ONE_KEY:
+            if self.ends_process:
+                self._leave()
+            self._insisted = True
+            _thread.interrupt_main()  # calls `_handle` once more: main may have been quicker
 
-    def _insist(self) -> None:
-        """Do what a second Ctrl-C asks: end at once, or raise KeyboardInterrupt in main.
-
-        Main raises it as soon as it runs Python again.
-        """
-        if self.ends_process:
-            self._leave()
-        _thread.interrupt_main()
+    def _handle(self, number: int, _frame: object) -> None:
+        """Raise KeyboardInterrupt after a second Ctrl-C. Called in the main thread of a program."""
+        if number == signal.SIGINT and self._insisted:
+            self._insisted = False
+            raise KeyboardInterrupt
 
     # ---- the end
 
@@ -182,30 +170,6 @@ class Stopper:
         if self.scratch is not None:
             shutil.rmtree(self.scratch, ignore_errors=True)
         os._exit(1)
-
-
-@contextlib.contextmanager
-def unblocked_in_children(numbers: set[signal.Signals]) -> Iterator[None]:
-    """Let processes that are forked in the block take these signals, though this one blocks them.
-
-    A child inherits the signals that its parent blocks, and Ray ends its processes with SIGTERM.
-    """
-    if not _hooked:
-        _hooked.append(True)
-        os.register_at_fork(after_in_child=_unblock)
-    _blocked.update(numbers)
-    try:
-        yield
-    finally:
-        _blocked.clear()
-
-
-_hooked: list[bool] = []  # a hook of `os.register_at_fork` stays for ever
-
-
-def _unblock() -> None:
-    if _blocked:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _blocked)
 
 
 def bounded(action: Callable[[], object], seconds: float) -> bool:

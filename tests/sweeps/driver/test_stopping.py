@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from sweeps.driver.stopping import Stopper, bounded
+from sweeps.driver.stopping import SIGNALS, Stopper, bounded
 
 ROOM = 60.0  # seconds; nothing here takes one on an idle machine
 
@@ -127,6 +127,16 @@ def test_in_a_program_a_signal_is_only_noted_and_a_second_ctrl_c_raises(scripts)
     assert process.returncode == 0
 
 
+def test_in_a_program_a_signal_that_another_thread_takes_is_noted(scripts):
+    before = "import threading; threading.Thread(target=time.sleep, args=(3,), daemon=True).start()"
+    main = "stopper.close = lambda why: print('closed', why, flush=True); time.sleep(2)"
+    process = start(before=before, main=main, ends_process=False)
+    scripts.append(process)
+    process.send_signal(signal.SIGTERM)
+    output, _ = process.communicate(timeout=ROOM)
+    assert (process.returncode, output) == (0, "closed SIGTERM\nreturned\n")
+
+
 def test_a_program_that_does_not_return_ends_after_sigterm_but_not_after_ctrl_c(scripts):
     before = "stopping.DEADLINE = 0.3"
     stubborn = start(before=before, ends_process=False, main="time.sleep(1.5)")
@@ -151,13 +161,16 @@ def test_a_forked_child_takes_the_signals_that_its_parent_blocks(scripts):
     assert process.communicate(timeout=ROOM)[0] == "-15\nreturned\n"
 
 
-def test_handlers_and_mask_are_as_before_after_the_block():
-    handlers = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    with Stopper(ends_process=False).listening():
-        assert signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ())
-    assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == mask
-    assert handlers == [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
+@pytest.mark.parametrize("ends_process", [True, False])
+def test_handlers_and_mask_are_as_before_after_the_block(ends_process):
+    def state():
+        handlers = [signal.getsignal(number) for number in SIGNALS]
+        return handlers, signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+    before = state()
+    with Stopper(ends_process=ends_process).listening():
+        assert state() != before
+    assert state() == before
 
 
 def test_only_the_first_request_counts():
