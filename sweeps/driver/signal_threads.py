@@ -85,10 +85,10 @@ def handled_signals(
     try:
         yield
     finally:
-        for number, earlier in previous.items():
-            signal.signal(number, earlier)
         signal.set_wakeup_fd(previous_fd)
         writing.send(bytes([_END]))
         thread.join()
+        for number, earlier in previous.items():  # last: the thread may still call `handler`
+            signal.signal(number, earlier)
         reading.close()
         writing.close()

@@ -9,7 +9,6 @@ This module imports hardly anything: it works before anything large is imported.
 
 from __future__ import annotations
 
-import _thread
 import contextlib
 import logging
 import os
@@ -62,7 +61,7 @@ class Stopper:
         self._lock = threading.Lock()
         self._requested = threading.Event()
         self._since = 0.0
-        self._insisted = False  # whether a second Ctrl-C waits for the main thread
+        self._first_key: float | None = None  # when the main thread of a program saw a Ctrl-C
         self._over = False  # whether the main thread has done everything
 
     # ---- what the run asks
@@ -117,16 +116,16 @@ class Stopper:
         is_key = number is signal.SIGINT
         if not self.requested:
             self.request(f"{number.name} (Ctrl-C)" if is_key else number.name, deadline=not is_key)
-        elif is_key and time.monotonic() - self._since > ONE_KEY:
-            if self.ends_process:
-                self._leave()
-            self._insisted = True
-            _thread.interrupt_main()  # calls `_handle` once more: main may have been quicker
+        elif self.ends_process and is_key and time.monotonic() - self._since > ONE_KEY:
+            self._leave()
 
     def _handle(self, number: int, _frame: object) -> None:
-        """Raise KeyboardInterrupt after a second Ctrl-C. Called in the main thread of a program."""
-        if number == signal.SIGINT and self._insisted:
-            self._insisted = False
+        """Raise KeyboardInterrupt at a second Ctrl-C. Called in the main thread of a program."""
+        if number != signal.SIGINT:
+            return
+        if self._first_key is None:
+            self._first_key = time.monotonic()
+        elif time.monotonic() - self._first_key > ONE_KEY:
             raise KeyboardInterrupt
 
     # ---- the end
