@@ -121,6 +121,7 @@ def test_in_a_program_a_signal_is_only_noted_and_a_second_ctrl_c_raises(scripts)
     assert process.stdout.readline() == "set\n"
     process.send_signal(signal.SIGINT)
     assert process.stdout.readline() == "closed SIGINT (Ctrl-C)\n"
+    time.sleep(0.5)  # the main thread has seen the first one
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=ROOM)
     assert output == "raised True\nreturned\n"
