@@ -2,26 +2,16 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import math
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import ray
 
 from cluster.temporary_folder import ray_folder
-
-_PATIENCE_VARIABLE = "RAY_gcs_rpc_server_reconnect_timeout_s"
-
-PATIENCE_WITH_DEAD_HEAD = "15"
-"""Seconds that processes of a local cluster live on without its head process; 60 in Ray.
-
-The head process of a local cluster never comes back. When a driver is killed with SIGKILL, the
-agents of its node process stay for so long.
-"""
 
 
 class Node(NamedTuple):
@@ -56,14 +46,13 @@ def connect(address: str | None = None) -> str | None:
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address is None or address == "local":
         folder, note = ray_folder()
-        with _default_environment(_PATIENCE_VARIABLE, PATIENCE_WITH_DEAD_HEAD):
-            ray.init(
-                address="local",
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _temp_dir=folder,
-            )
+        ray.init(
+            address="local",
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            _temp_dir=folder,
+        )
         return note
     _check_reachable(address)
     try:
@@ -76,19 +65,6 @@ def connect(address: str | None = None) -> str | None:
             "(and RAY_AUTH_TOKEN, or ~/.ray/auth_token)"
         ) from error
     return None
-
-
-@contextlib.contextmanager
-def _default_environment(variable: str, value: str) -> Iterator[None]:
-    """Set an environment variable while the block runs, unless the user has set it."""
-    if variable in os.environ:
-        yield
-        return
-    os.environ[variable] = value
-    try:
-        yield
-    finally:
-        del os.environ[variable]
 
 
 def _check_reachable(address: str) -> None:

@@ -89,8 +89,8 @@ def test_nothing_of_a_driver_stays_after_sigkill(tmp_path, drivers, faultless):
             print(f"{time.monotonic() - since:6.2f} s: {now}")
         left = now
         time.sleep(0.1)
-    # 15 s of patience with a dead head process, and room for a loaded machine.
-    assert time.monotonic() - since < 45
+    # Two agents of Ray try for 60 s to tell the dead head process that their node has died.
+    assert time.monotonic() - since < 120
     assert_resumes(tmp_path, faultless)
 
 

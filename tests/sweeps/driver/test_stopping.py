@@ -144,7 +144,7 @@ def test_a_program_that_does_not_return_ends_after_sigterm_but_not_after_ctrl_c(
     scripts.append(stubborn)
     stubborn.send_signal(signal.SIGINT)
     assert stubborn.wait(ROOM) == 0
-    ended = start(before=before, ends_process=False)
+    ended = start(before=before, main=IN_PYTHON, ends_process=False)
     scripts.append(ended)
     ended.send_signal(signal.SIGTERM)
     assert ended.wait(ROOM) == 1
