@@ -59,6 +59,7 @@ def test_sigterm_to_the_whole_group_ends_everything(tmp_path, drivers):
     assert rows(tmp_path, tables.DRIVER_RUN)[0]["outcome"] == "SIGTERM"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [SIGTERM, SIGINT, SIGHUP], ids=name_of)
 def test_a_signal_before_a_trial_ran_ends_with_one_line(tmp_path, drivers, number):
     driver = start_driver(tmp_path, TWO_SLOTS, failpoint="driver.start")
@@ -67,7 +68,7 @@ def test_a_signal_before_a_trial_ran_ends_with_one_line(tmp_path, drivers, numbe
     driver.signal_group(number)
     assert_ends(driver, AFTER_A_SIGNAL)
     assert driver.output == (
-        f"stopped by {number.name} before a trial ran. "
+        f"stopped by {number.name}{' (Ctrl-C)' * (number is SIGINT)} before a trial ran. "
         "The same command starts or resumes the sweep.\n"
     )
 

@@ -93,7 +93,7 @@ def test_a_second_ctrl_c_ends_at_once_unless_it_is_the_same_key(scripts):
 
 
 def test_a_signal_that_nohup_ignores_stays_ignored(scripts):
-    process = start(shell="trap '' HUP", main="time.sleep(1)")
+    process = start(shell="trap '' HUP", main="time.sleep(0.5)")
     scripts.append(process)
     process.send_signal(signal.SIGHUP)
     output, errors = process.communicate(timeout=ROOM)
@@ -102,7 +102,7 @@ def test_a_signal_that_nohup_ignores_stays_ignored(scripts):
 
 def test_a_handler_of_the_program_is_left_alone(scripts):
     before = "import signal; signal.signal(signal.SIGUSR1, lambda *_: print('handled', flush=True))"
-    process = start(before=before, main="time.sleep(1)", ends_process=False)
+    process = start(before=before, main="time.sleep(0.5)", ends_process=False)
     scripts.append(process)
     process.send_signal(signal.SIGUSR1)
     output, _ = process.communicate(timeout=ROOM)
@@ -129,8 +129,8 @@ def test_in_a_program_a_signal_is_only_noted_and_a_second_ctrl_c_raises(scripts)
 
 
 def test_in_a_program_a_signal_that_another_thread_takes_is_noted(scripts):
-    before = "import threading; threading.Thread(target=time.sleep, args=(3,), daemon=True).start()"
-    main = "stopper.close = lambda why: print('closed', why, flush=True); time.sleep(2)"
+    before = "import threading; threading.Thread(target=time.sleep, args=(2,), daemon=True).start()"
+    main = "stopper.close = lambda why: print('closed', why, flush=True); time.sleep(1)"
     process = start(before=before, main=main, ends_process=False)
     scripts.append(process)
     process.send_signal(signal.SIGTERM)
@@ -140,7 +140,7 @@ def test_in_a_program_a_signal_that_another_thread_takes_is_noted(scripts):
 
 def test_a_program_that_does_not_return_ends_after_sigterm_but_not_after_ctrl_c(scripts):
     before = "stopping.DEADLINE = 0.3"
-    stubborn = start(before=before, ends_process=False, main="time.sleep(1.5)")
+    stubborn = start(before=before, ends_process=False, main="time.sleep(0.8)")
     scripts.append(stubborn)
     stubborn.send_signal(signal.SIGINT)
     assert stubborn.wait(ROOM) == 0
