@@ -13,6 +13,7 @@ from sweeps.driver.live_view import LiveView
 from sweeps.driver.result import SweepResult
 from sweeps.driver.stopping import CHILDREN_DEADLINE, Stopper, bounded
 from sweeps.exports.mlflow_writer import MlflowWriter
+from sweeps.failpoints import failpoint
 from sweeps.ledger.states import TrialState
 
 LEDGER_PATIENCE = 2.5
@@ -47,6 +48,7 @@ class EarlyEnd(NamedTuple):
         outcome = "ended" if self.conductor.finished else why
         if bounded(lambda: self.conductor.interrupt(why), LEDGER_PATIENCE):
             bounded(lambda: self.note_outcome(outcome), LEDGER_PATIENCE)
+        failpoint("driver.ends_early")
         # First, so that the training does not take the processors away from the writer.
         bounded(self.stopper.end_children, CHILDREN_DEADLINE)
         exported = self.writer.finish(EARLY_EXPORT_PATIENCE)

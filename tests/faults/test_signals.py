@@ -112,12 +112,11 @@ def test_a_repeated_sigterm_changes_nothing(tmp_path, drivers, faultless):
 
 @pytest.mark.slow
 def test_a_second_ctrl_c_ends_at_once_and_loses_nothing(tmp_path, drivers, faultless):
-    # A port at which nobody answers: MLflow would be waited for.
-    store = {"mlflow": "http://192.0.2.1:5000"}
-    driver = start_driver(tmp_path, {**TWO_SLOTS, "store": store})
+    driver = start_driver(tmp_path, TWO_SLOTS, failpoint="driver.ends_early")
     drivers.append(driver)
     driver.wait_for_reports(3)
     driver.signal_group(SIGINT)
+    driver.wait_for_failpoint()
     time.sleep(0.7)  # not the same key press
     assert driver.process.poll() is None
     since = time.monotonic()
