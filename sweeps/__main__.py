@@ -1,6 +1,6 @@
 """`python -m sweeps` is the command `sweeps`."""
 
-from sweeps.cli.app import main
+from sweeps.cli.entry import main
 
 if __name__ == "__main__":
     main()

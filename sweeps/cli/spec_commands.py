@@ -77,13 +77,22 @@ def _run(
     from rich.console import Console
 
     from sweeps.cells.notes import spec_notes
+    from sweeps.driver import stopping
     from sweeps.driver.run import run_sweep
 
     notes = spec_notes(sweep)
     _print_notes(notes)
+    stopper = next(iter(stopping.process_stopper), None)
+    if stopper is not None and as_json:
+        stopper.show = lambda result: printing.show_json({**result._asdict(), "notes": notes})
     try:
         result = run_sweep(
-            sweep, workspace=workspace, address=address, console=Console(stderr=True), retry=retry
+            sweep,
+            workspace=workspace,
+            address=address,
+            console=Console(stderr=True),
+            retry=retry,
+            stopper=stopper,
         )
     except SweepError as error:
         typer.echo(str(error), err=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import threading
 import time
 from collections import Counter
@@ -45,6 +44,8 @@ class LiveView:
         self._started = time.monotonic()
         self._epochs_at_start = 0.0
         self._slots = 0
+        self._stop = threading.Event()
+        self._thread: threading.Thread | None = None
 
     @contextlib.contextmanager
     def showing(self, slots: int) -> Iterator[None]:
@@ -52,25 +53,31 @@ class LiveView:
         self._slots = slots
         self._started = time.monotonic()
         self._epochs_at_start = self._progress()[0]
-        stop = threading.Event()
-        thread = threading.Thread(target=self._show, args=(stop,), name="live", daemon=True)
-        thread.start()
+        self._thread = threading.Thread(target=self._show, name="live", daemon=True)
+        self._thread.start()
         try:
             yield
         finally:
-            stop.set()
-            thread.join()
+            self.stop()
 
-    def _show(self, stop: threading.Event) -> None:
+    def stop(self, seconds: float | None = None) -> None:
+        """Remove the view from the terminal; wait for it, at most for so many seconds."""
+        self._stop.set()
+        if self._thread is not None:
+            self._thread.join(seconds)
+        if self._console.is_terminal:
+            self._console.show_cursor(True)
+
+    def _show(self) -> None:
         if self._console.is_terminal:
             with rich_live.Live(
                 self._screen(), console=self._console, auto_refresh=False, transient=True
             ) as screen:
-                while not stop.wait(PERIOD):
+                while not self._stop.wait(PERIOD):
                     screen.update(self._screen(), refresh=True)
             return
         last_line = 0.0
-        while not stop.wait(PERIOD):
+        while not self._stop.wait(PERIOD):
             if time.monotonic() - last_line >= LINE_PERIOD:
                 last_line = time.monotonic()
                 self._console.print(self._line(), highlight=False, soft_wrap=True, markup=False)
@@ -178,10 +185,13 @@ class LiveView:
             )
         return table
 
+    def say(self, message: str) -> None:
+        """Print a sentence; it may hold square brackets, which rich would read as markup."""
+        self._console.print(message, highlight=False, soft_wrap=True, markup=False)
+
     def farewell(self, result: SweepResult, workspace: Path, export_error: str) -> None:
         """Print how the driver run ended and what to do next."""
-        # Names and messages may hold square brackets, which rich would read as markup.
-        say = functools.partial(self._console.print, highlight=False, soft_wrap=True, markup=False)
+        say = self.say
         counts = ", ".join(f"{number} {state}" for state, number in sorted(result.states.items()))
         say(f"sweep {result.name}: {counts or 'no trials'} · workspace {workspace}")
         if not result.finished and result.cells < result.cells_total:
@@ -191,7 +201,8 @@ class LiveView:
             for reason in shortage_notes(self._conductor.spec, self._conductor.cell_count):
                 say(f"  {reason}")
         if result.why:
-            say(f"stopped: {result.why}. The same command resumes the sweep.")
+            rest = "brings the exports up to date" if result.finished else "resumes the sweep"
+            say(f"stopped: {result.why}. The same command {rest}.")
         if result.states.get(TrialState.FAILED):
             say(
                 f"`sweeps runs {result.name}` says why trials failed; "

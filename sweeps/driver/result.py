@@ -22,4 +22,5 @@ class SweepResult(NamedTuple):
     @property
     def exit_code(self) -> int:
         """0 if every trial is COMPLETE or PRUNED; 1 if one is FAILED or the run was interrupted."""
-        return 0 if self.finished and not self.states.get(TrialState.FAILED) else 1
+        is_good = self.finished and not self.why and not self.states.get(TrialState.FAILED)
+        return 0 if is_good else 1

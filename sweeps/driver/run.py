@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
 import logging
 import os
 import platform
-import signal
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
 
 from rich.console import Console
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from sweeps.driver.conductor import Conductor
+from sweeps.driver.driver_run import DriverRun, say_note
+from sweeps.driver.early_end import EARLY_EXPORT_PATIENCE, EarlyEnd, result_of
 from sweeps.driver.heartbeat import Heartbeat, seconds_spent
 from sweeps.driver.live_view import LiveView
+from sweeps.driver.ray_session import run_trials
 from sweeps.driver.result import SweepResult
 from sweeps.driver.start_checks import load_data
+from sweeps.driver.stopping import Stopper
 from sweeps.errors import SweepError
 from sweeps.exports import optuna_db
 from sweeps.exports.mlflow_writer import EXPORT_PATIENCE, MlflowWriter
+from sweeps.failpoints import failpoint
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
-from sweeps.ledger.ownership import held_sweep
+from sweeps.ledger.ownership import held_sweep, release
 from sweeps.ledger.provenance import software
 from sweeps.ledger.registration import (
     register_sweep,
@@ -52,6 +52,7 @@ def run_sweep(
     address: str | None = None,
     console: Console | None = None,
     retry: bool = False,
+    stopper: Stopper | None = None,
 ) -> SweepResult:
     """Run a sweep to its end, from its start or from where it was interrupted.
 
@@ -61,6 +62,7 @@ def run_sweep(
         address: of a running Ray cluster; None starts one on this machine.
         console: where progress is shown; stderr if None.
         retry: whether failed trials get further attempts.
+        stopper: ends the run early; None makes one that listens to signals while trials run.
 
     Raises:
         SweepError: the sweep cannot run as asked: another driver runs it, it began with another
@@ -68,22 +70,28 @@ def run_sweep(
             has the resources of a trial, or a GPU is required and there is none.
     """
     console = console or Console(stderr=True)
+    stopper = stopper or Stopper(ends_process=False)
+    failpoint("driver.start")
     ledger = _open_ledger(spec, workspace)
     try:
-        say = functools.partial(_say, console)
+        say = functools.partial(say_note, console)
         with held_sweep(spec.name, workspace, ledger, say=say):
             require_same_spec(spec, ledger)  # before the data are loaded, which may take minutes
             data = _load_data(spec, console)
+            failpoint("driver.data_loaded")
             note = register_sweep(spec, ledger, fingerprint=data.fingerprint)
             if note:
-                _say(console, f"note: {note}")
+                say_note(console, f"note: {note}")
             require_same_revision(spec, ledger, retry=retry)
             if retry:
                 retry_failed(ledger, spec.name)
             run = _begin(spec, ledger, data, workspace, console)
-            return _drive(run, address)
+            failpoint("driver.registered")
+            return _drive(run, address, stopper)
     finally:
+        stopper.hold()
         ledger.close()
+        stopper.over()
 
 
 def _open_ledger(spec: SweepSpec, workspace: Path) -> Ledger:
@@ -104,24 +112,6 @@ def _open_ledger(spec: SweepSpec, workspace: Path) -> Ledger:
         raise SweepError(f"{path} cannot be opened: {error.orig}; workspace {workspace}") from error
 
 
-def _say(console: Console, message: str) -> None:
-    """Print a note or a warning; it may hold square brackets, which rich would read as markup."""
-    console.print(message, style="yellow", markup=False, highlight=False, soft_wrap=True)
-
-
-class _DriverRun(NamedTuple):
-    """One driver process on one sweep."""
-
-    spec: SweepSpec
-    ledger: Ledger
-    conductor: Conductor
-    heartbeat: Heartbeat
-    data: Data
-    files: AbstractFiles
-    workspace: Path
-    console: Console
-
-
 def _load_data(spec: SweepSpec, console: Console) -> Data:
     """Return the data of the sweep, and print what is worth knowing about them."""
     data = load_data(spec)
@@ -130,13 +120,13 @@ def _load_data(spec: SweepSpec, console: Console) -> Data:
     except OSError as error:
         raise SweepError(f"data: {error}") from error
     for note in data.notes:
-        _say(console, f"note: {note}")
+        say_note(console, f"note: {note}")
     return data
 
 
 def _begin(
     spec: SweepSpec, ledger: Ledger, data: Data, workspace: Path, console: Console
-) -> _DriverRun:
+) -> DriverRun:
     """Write the row of this driver run, and read the sweep from the ledger."""
     try:
         files = open_files(workspace, spec.store.files)
@@ -160,9 +150,9 @@ def _begin(
         fingerprint=data.fingerprint,
         n_data=len(data),
         driver_run=driver_run,
-        notify=functools.partial(_say, console),
+        notify=functools.partial(say_note, console),
     )
-    return _DriverRun(
+    return DriverRun(
         spec=spec,
         ledger=ledger,
         conductor=conductor,
@@ -174,7 +164,7 @@ def _begin(
     )
 
 
-def _drive(run: _DriverRun, address: str | None) -> SweepResult:
+def _drive(run: DriverRun, address: str | None, stopper: Stopper) -> SweepResult:
     """Run the trials that are left, then bring the exports up to date."""
     spec, conductor = run.spec, run.conductor
     writer = MlflowWriter(
@@ -182,31 +172,34 @@ def _drive(run: _DriverRun, address: str | None) -> SweepResult:
     )
     writer.start()
     view = LiveView(conductor, writer, run.console)
+    stopper.close = EarlyEnd(
+        conductor,
+        writer,
+        view,
+        run.workspace,
+        stopper,
+        note_outcome=functools.partial(_note_outcome, run),
+        release=functools.partial(release, run.ledger),
+    )
     why = ""
     try:
-        if not conductor.finished and _run_trials(run, address, view):
+        if not conductor.finished and run_trials(run, address, view, stopper):
             why = conductor.stopping or "interrupted"
     finally:
+        stopper.hold()
+        failpoint("driver.exporting")
         _clear_checkpoints(conductor, run.files)
         _export_studies(run)
-        exported = writer.finish(EXPORT_PATIENCE)
+        exported = writer.finish(EARLY_EXPORT_PATIENCE if stopper.requested else EXPORT_PATIENCE)
+        stopper.hold()
         _note_outcome(run, "ended" if conductor.finished else why or "failed")
-    states = Counter(trial.state.value if trial.ended else "OPEN" for trial in conductor.trials)
-    result = SweepResult(
-        spec.name,
-        dict(states),
-        conductor.finished,
-        why,
-        exported,
-        cells=len(conductor.cells),
-        cells_total=conductor.cells_total,
-        cells_asked=conductor.cells_asked,
-    )
+    result = result_of(conductor, why, exported=exported)
+    stopper.over()
     view.farewell(result, run.workspace, writer.why_behind())
     return result
 
 
-def _note_outcome(run: _DriverRun, outcome: str) -> None:
+def _note_outcome(run: DriverRun, outcome: str) -> None:
     """Write how the driver run ended; without it `sweeps status` says that it was killed."""
     try:
         run.heartbeat.note(outcome=outcome)
@@ -214,100 +207,12 @@ def _note_outcome(run: _DriverRun, outcome: str) -> None:
         log.debug("the outcome of the driver run was not written", exc_info=True)
 
 
-def _export_studies(run: _DriverRun) -> None:
+def _export_studies(run: DriverRun) -> None:
     """Bring `optuna.db` up to date. An error there does not fail the sweep."""
     try:
         optuna_db.export_studies(run.spec, run.conductor.cells, run.ledger, run.workspace)
     except Exception as error:
-        _say(run.console, f"warning: optuna.db was not brought up to date: {error}")
-
-
-def _run_trials(run: _DriverRun, address: str | None, view: LiveView) -> bool:
-    """Connect to Ray and run the trials that are left; return whether the sweep stopped early."""
-    # Tune's own snapshots would copy a growing state every ten seconds, and nothing reads them.
-    os.environ["TUNE_GLOBAL_CHECKPOINT_S"] = "1000000000"
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    import ray
-
-    from cluster import connect
-    from sweeps.driver.tune import execute
-
-    try:
-        note = connect.connect(address)
-    except (ValueError, ConnectionError) as error:
-        raise SweepError(str(error)) from error
-    if note is not None:
-        _say(run.console, f"note: {note}")
-    try:
-        slots, gpu = _slots(run.spec, connect.nodes(), run.console)
-        os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
-        run.heartbeat.note(slots=slots)
-        store = _start_store(run)
-        with (
-            run.heartbeat.beating(run.conductor),
-            view.showing(slots),
-            _sigterm_as_sigint(),
-        ):
-            execute(run.conductor, run.data, run.files, store, slots=slots, gpu=gpu)
-        return not run.conductor.finished
-    except KeyboardInterrupt:
-        return True
-    finally:
-        ray.shutdown()
-
-
-def _start_store(run: _DriverRun) -> Any:
-    """Start the store actor on this node, where the workspace is, and return its handle."""
-    import ray
-    from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
-
-    from sweeps.storage.store_actor import Store
-
-    node = ray.get_runtime_context().get_node_id()
-    options = {
-        "num_cpus": 0,
-        "max_restarts": -1,
-        "max_task_retries": -1,
-        "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False),
-    }
-    actor = ray.remote(Store).options(**options)
-    return actor.remote(run.workspace.resolve(), run.spec.store.files)
-
-
-def _slots(spec: SweepSpec, nodes: Sequence[Any], console: Console) -> tuple[int, float]:
-    """Return the number of slots, and the share of a GPU per trial.
-
-    Raises:
-        SweepError: no node can ever run a trial.
-    """
-    from cluster.connect import slots
-
-    resources = spec.resources
-    gpu = resources.gpu
-    if gpu > 0 and not any(node.gpus for node in nodes):
-        if resources.require_gpu:
-            raise SweepError(
-                f"resources.require_gpu is true, but no node has a GPU (gpu: {gpu} asked per trial)"
-            )
-        _say(console, f"warning: no GPU here: trials that ask for gpu: {gpu:g} run on CPU")
-        gpu = 0.0
-    available = slots(nodes, cpu=resources.cpu, gpu=gpu)
-    if available == 0:
-        cpus, gpus = max((node.cpus, node.gpus) for node in nodes)
-        raise SweepError(
-            f"no node can ever run a trial with cpu: {resources.cpu:g}, gpu: {gpu:g}; the largest "
-            f"of {len(nodes)} has {cpus:g} CPUs and {gpus:g} GPUs: lower resources.cpu or "
-            "resources.gpu"
-        )
-    if gpu:
-        console.print(
-            f"each trial's process may take {100 * gpu:.0f} % of its GPU's memory, and fails "
-            "beyond that"
-        )
-    if resources.max_concurrent == "auto":
-        return available, gpu
-    return min(available, resources.max_concurrent), gpu
+        say_note(run.console, f"warning: optuna.db was not brought up to date: {error}")
 
 
 def _clear_checkpoints(conductor: Conductor, files: AbstractFiles) -> None:
@@ -316,20 +221,3 @@ def _clear_checkpoints(conductor: Conductor, files: AbstractFiles) -> None:
     for trial in conductor.trials:
         if trial.end_reason is EndReason.COMPLETED:
             checkpoints.clear(trial.hash)
-
-
-@contextlib.contextmanager
-def _sigterm_as_sigint() -> Iterator[None]:
-    """Let SIGTERM end the sweep as Ctrl-C does, so that it can be resumed.
-
-    Schedulers such as Slurm send SIGTERM before their time limit.
-    """
-
-    def forward(_signal: int, _frame: object) -> None:
-        signal.raise_signal(signal.SIGINT)
-
-    previous = signal.signal(signal.SIGTERM, forward)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, previous)

@@ -23,7 +23,9 @@ from ray.tune.search import Searcher
 
 from sweeps.driver.conductor import Conductor
 from sweeps.driver.data_guard import file_stamp
+from sweeps.driver.stopping import Stopper
 from sweeps.driver.trial_actor import TrialActor
+from sweeps.driver.tune_messages import without_open_trials
 from sweeps.ledger.states import TrialState
 from sweeps.spec.yaml_writer import dump
 from sweeps.storage.files import AbstractFiles
@@ -40,6 +42,7 @@ class Desk(NamedTuple):
     gpu: float  # share of a GPU per trial; 0 if the cluster has none
     running: set[str]  # Tune's ids of the attempts that hold a slot
     expired: set[int]  # numbers of the trials that the watchdog ended
+    stopper: Stopper
 
 
 _DESKS: dict[str, Desk] = {}
@@ -119,6 +122,8 @@ class CellScheduler(FIFOScheduler):
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
         """Record that the process of a trial died."""
         desk = _DESKS[self._name]
+        if desk.stopper.is_near():
+            return  # the driver stops, or Ray is gone: not the fault of this trial
         number = trial.config["number"]
         path = Path(trial.error_file) if trial.error_file else None
         message = path.read_text() if path is not None and path.exists() else "the process died"
@@ -129,10 +134,32 @@ class CellScheduler(FIFOScheduler):
         desk.conductor.lost(number, kind, message)
 
 
+class EarlyStop(tune.Stopper):
+    """Ends all trials for Tune as soon as the driver run must stop."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Return False: the scheduler stops single trials."""
+        return False
+
+    def stop_all(self) -> bool:
+        """Return whether the driver run must stop."""
+        return _DESKS[self._name].stopper.requested
+
+
 def execute(
-    conductor: Conductor, data: Data, files: AbstractFiles, store: Any, *, slots: int, gpu: float
+    conductor: Conductor,
+    data: Data,
+    files: AbstractFiles,
+    store: Any,
+    *,
+    slots: int,
+    gpu: float,
+    stopper: Stopper,
 ) -> None:
-    """Run trials until the conductor has none left, or until a signal stops Tune.
+    """Run trials until the conductor has none left, or until the driver run must stop.
 
     Args:
         conductor: says which trial runs next.
@@ -141,9 +168,10 @@ def execute(
         store: handle of the store actor.
         slots: number of trials that run at once.
         gpu: share of a GPU per trial.
+        stopper: says when all trials must stop.
     """
     name = conductor.spec.name
-    desk = Desk(conductor, files, slots, gpu, set(), set())
+    desk = Desk(conductor, files, slots, gpu, set(), set(), stopper)
     _DESKS[name] = desk
     stop = threading.Event()
     watchdog = threading.Thread(
@@ -154,7 +182,9 @@ def execute(
         with tempfile.TemporaryDirectory(
             prefix="sweeps-tune-", ignore_cleanup_errors=True
         ) as scratch:
-            _tuner(desk, data, store, scratch).fit()
+            stopper.scratch = scratch
+            with without_open_trials():
+                _tuner(desk, data, store, scratch).fit()
     finally:
         stop.set()
         watchdog.join()
@@ -179,6 +209,7 @@ def _tuner(desk: Desk, data: Data, store: Any, scratch: str) -> tune.Tuner:
     run_config = tune.RunConfig(
         name=spec.name,
         storage_path=scratch,
+        stop=EarlyStop(spec.name),
         # Without it Tune reads the path as a URI, and a folder of TMPDIR may hold `#` or a blank.
         storage_filesystem=fs.LocalFileSystem(),
         verbose=0,

@@ -43,7 +43,8 @@ def held_sweep(
         finally:
             stop.set()
             thread.join(BEAT_PERIOD)
-            _release(ledger)
+            release(ledger)
+            ledger.lease = None
 
 
 def _beat(ledger: Ledger, stop: threading.Event) -> None:
@@ -58,8 +59,9 @@ def _beat(ledger: Ledger, stop: threading.Event) -> None:
             log.debug("no sign of life could be given", exc_info=True)
 
 
-def _release(ledger: Ledger) -> None:
-    lease, ledger.lease = ledger.lease, None
+def release(ledger: Ledger) -> None:
+    """Let the next driver take the lease without waiting; what follows is still checked."""
+    lease = ledger.lease
     assert lease is not None
     try:
         with ledger.engine.begin() as connection:

@@ -129,6 +129,7 @@ def test_a_trial_killed_between_its_checkpoint_and_its_report_resumes(tmp_path, 
     code, output = run(tmp_path, SPEC, "trial.checkpointed:2")
     assert code == 0, output
     assert (tmp_path / "killed").exists()
+    assert "did not complete" not in output  # Tune says so of a lost attempt; nothing is missing
     assert "lost" in {row["outcome"] for row in rows(tmp_path, tables.ATTEMPT)}
     assert_every_number_once(tmp_path, HALF)
     assert_same_numbers(tmp_path, clean)
