@@ -343,8 +343,8 @@ class Conductor:
         trial.last_error = error
         self._lose(trial, EndReason(kind), text, why=f"{kind}: {error[1]}", final=final)
 
-    def lost(self, number: int, kind: Literal["lost", "timeout"], message: str) -> None:
-        """Write that the process of a trial died or was ended for its silence."""
+    def lost(self, number: int, kind: Literal["lost", "timeout", "node"], message: str) -> None:
+        """Write that the process of a trial died, alone or with its node, or was ended."""
         with self.lock:
             trial = self.trials[number]
             if trial.state is TrialState.RUNNING:
@@ -357,7 +357,7 @@ class Conductor:
         """Close the attempt of a trial that failed; end the trial if it gets no further one."""
         with self._ledger.transaction() as tx:
             self._close_attempt(tx, trial, AttemptOutcome(reason.value), message)
-            trial.charged += 1
+            trial.charged += reason is not EndReason.NODE
             trial.state = TrialState.WAITING
             if final or trial.charged > self.spec.resources.retries:
                 self._end(tx, trial, TrialState.FAILED, reason, why)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import platform
 import signal
@@ -231,7 +232,8 @@ def _run_trials(run: _DriverRun, address: str | None, view: LiveView) -> bool:
             view.showing(slots),
             _sigterm_as_sigint(),
         ):
-            execute(run.conductor, run.data, run.files, store, slots=slots, gpu=gpu)
+            say = functools.partial(_say, run.console)
+            execute(run.conductor, run.data, run.files, store, slots=slots, gpu=gpu, say=say)
         return not run.conductor.finished
     except KeyboardInterrupt:
         return True

@@ -36,6 +36,7 @@ class EndReason(StrEnum):
     ERROR = "error"  # an exception in the trial's code
     LOST = "lost"  # its process died
     TIMEOUT = "timeout"  # it reported nothing for `resources.trial_timeout`
+    NODE = "node"  # the node on which it ran died
 
 
 class AttemptOutcome(StrEnum):
@@ -49,6 +50,7 @@ class AttemptOutcome(StrEnum):
     ERROR = "error"
     LOST = "lost"
     TIMEOUT = "timeout"
+    NODE = "node"
     FAILED = "failed"
     FORGIVEN = "forgiven"  # `--retry-failed` took it back
 
