@@ -55,22 +55,26 @@ def shortened(text: str, length: int) -> str:
 
 def _end_of(path: str, start: LogStart | None) -> bytes:
     """Return the end of a log file and, if Ray has begun a new one since, of the one before."""
-    output = _last_bytes(path, start)
-    if start is not None and os.path.isfile(path) and os.stat(path).st_ino != start.inode:
-        output = _last_bytes(f"{path}.1", start) + output
+    output, has_start = _last_bytes(path, start)
+    if start is not None and not has_start:
+        output = _last_bytes(f"{path}.1", start)[0] + output
     return output[-LOG_TAIL:]
 
 
-def _last_bytes(path: str, start: LogStart | None) -> bytes:
+def _last_bytes(path: str, start: LogStart | None) -> tuple[bytes, bool]:
+    """Return the last bytes of a file after `start`, and whether `start` lies in this file."""
     try:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
-            is_first = start is not None and start.inode == status.st_ino
-            begin = start.size if start is not None and is_first else 0
+            # A file system may give the number of a deleted file to a new one.
+            has_start = (
+                start is not None and start.inode == status.st_ino and start.size <= status.st_size
+            )
+            begin = start.size if start is not None and has_start else 0
             file.seek(max(begin, status.st_size - LOG_TAIL))
-            return file.read(LOG_TAIL)
+            return file.read(LOG_TAIL), has_start
     except OSError:  # Ray may rename the file at this moment
-        return b""
+        return b"", False
 
 
 def _rotates() -> bool:
