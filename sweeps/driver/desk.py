@@ -35,4 +35,5 @@ class Desk:
     say: Callable[[str], None] = _say_nothing  # prints a line to the user
     actors: dict[int, RunningActor] = field(default_factory=dict)  # by attempt
     asked: Any = None  # the call to the store that is not answered yet
+    asked_at: float = 0.0  # its monotonic time
     has_said_waiting: bool = False  # that attempts wait for the cluster

@@ -40,6 +40,10 @@ MESSAGE = 20_000
 """Characters of the message of a failure that are kept: its beginning and its end."""
 
 
+class StorageError(Exception):
+    """The store cannot write a file: no trial of the sweep can go on."""
+
+
 class TrialActor(tune.Trainable):
     """Trains the trials that Tune assigns to it, one after the other."""
 
@@ -80,6 +84,8 @@ class TrialActor(tune.Trainable):
             body = self._failure("diverged", str(error))
         except DataChangedError as error:
             body = self._failure("data", str(error))
+        except StorageError as error:
+            body = self._failure("storage", str(error))
         except Exception:
             body = self._failure("error", traceback.format_exc())
         body |= {
@@ -185,16 +191,27 @@ class TrialActor(tune.Trainable):
         if report.final is not None:
             files |= final_artifacts(self._config, self._data, report)
         if files:  # save before the checkpoint: a resumed trial skips this epoch
-            ray.get(self._store.save_artifacts.remote(trial_hash, files))
+            self._stored(self._store.save_artifacts.remote(trial_hash, files))
         if self._checkpoint_due(report):
             started = time.monotonic()
             blob = checkpoint.dumps(self._config, report, report.state)
             failpoint("trial.before_checkpoint")
-            ray.get(self._store.save_checkpoint.remote(trial_hash, report.epoch, blob))
+            self._stored(self._store.save_checkpoint.remote(trial_hash, report.epoch, blob))
             self._saved_at = time.monotonic()
             self._save_seconds = self._saved_at - started
         failpoint("trial.checkpointed")
         return checkpoint.report_dict(report)
+
+    def _stored(self, reference: Any) -> None:
+        """Wait until the store has written; raise StorageError if it cannot."""
+        try:
+            ray.get(reference)
+        except OSError as error:  # of the store: Ray raises it here, with the store's traceback
+            cause = getattr(error, "cause", error)
+            raise StorageError(
+                f"the files of trials cannot be written: {cause}; make space or mend the store, "
+                "and give the same command again"
+            ) from error
 
     def _checkpoint_due(self, report: EpochReport) -> bool:
         # A promoted trial resumes from the epoch of its rung; a report of the last epoch is

@@ -1,4 +1,4 @@
-"""Ends the process of a trial that hangs.
+"""Ends the process of a trial that hangs, and that of the store.
 
 The clock of an attempt begins when its process has enlisted with the store, and again at every
 report. An attempt that waits for a free place in the cluster, or whose process still starts, is
@@ -28,6 +28,9 @@ PERIOD = 1.0
 
 ANSWER = 2.0
 """Seconds that a look waits for the store; a later look takes a late answer."""
+
+STORE_SILENT = 600.0
+"""Seconds after which a store that does not answer is started anew, if `trial_timeout` is long."""
 
 LONG_WAIT = 60.0
 """Seconds after which the user is told that attempts wait for the cluster."""
@@ -68,10 +71,11 @@ def _take_enlisted(desk: Desk, store: Any, attempts: set[int]) -> None:
     """Keep the handles of running attempts that have enlisted since the last look."""
     try:
         if desk.asked is None:
-            desk.asked = store.enlisted.remote()
+            desk.asked, desk.asked_at = store.enlisted.remote(), time.monotonic()
         enlisted = ray.get(desk.asked, timeout=ANSWER)
     except GetTimeoutError:
-        return  # the store is busy, or Ray is starting it anew
+        _restart_silent_store(desk, store)
+        return
     except RayError as error:
         log.info("the store does not say which actors run: %s", error)
         desk.asked = None
@@ -81,6 +85,21 @@ def _take_enlisted(desk: Desk, store: Any, attempts: set[int]) -> None:
     for attempt, node, actor in enlisted:
         if attempt in attempts and attempt not in desk.actors:
             desk.actors[attempt] = RunningActor(cloudpickle.loads(actor), node, now)
+
+
+def _restart_silent_store(desk: Desk, store: Any) -> None:
+    """Let Ray start the store anew if it hangs: else every trial hangs with it, and is charged.
+
+    A store that is only busy, or that Ray is starting, gets half the time of a trial. What the
+    trials have asked for meanwhile is done by the new process.
+    """
+    limit = desk.conductor.spec.resources.trial_timeout
+    if limit is None or time.monotonic() - desk.asked_at <= min(limit / 2, STORE_SILENT):
+        return
+    seconds = time.monotonic() - desk.asked_at
+    desk.say(f"warning: the store has not answered for {seconds:.0f} s; it is started anew")
+    desk.asked_at = time.monotonic()
+    ray.kill(store, no_restart=False)
 
 
 def _end_silent(desk: Desk) -> None:

@@ -11,11 +11,9 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-import time
-from collections.abc import Callable
-from typing import TypeVar
 
 from sweeps.storage.files import AbstractFiles
+from sweeps.storage.retries import retried
 from sweeps.storage.workspace import TrialPaths
 
 log = logging.getLogger(__name__)
@@ -23,13 +21,8 @@ log = logging.getLogger(__name__)
 GENERATIONS = 2
 """Checkpoints kept of a running trial: the newest, and the one before in case that is damaged."""
 
-PAUSES = (0.5, 1.0, 2.0, 4.0)
-"""Seconds between attempts to read: a network file system may answer again after a moment."""
-
 _DIGEST = hashlib.sha256().digest_size
 _NAME = re.compile(r"(\d{6,})\.pt")
-
-_T = TypeVar("_T")
 
 
 class Checkpoints:
@@ -44,8 +37,11 @@ class Checkpoints:
         """Write the checkpoint of an epoch, delete generations before it, and return its sha256.
 
         This one and the one before stay, and so do checkpoints of later epochs.
+
+        Raises:
+            OSError: the file cannot be written, after several tries.
         """
-        self._files.write(TrialPaths(trial_hash).checkpoint(epoch), blob)
+        retried(lambda: self._files.write(TrialPaths(trial_hash).checkpoint(epoch), blob))
         try:
             for older in self._epochs(trial_hash, until=epoch)[GENERATIONS:]:
                 self._files.delete(TrialPaths(trial_hash).checkpoint(older))
@@ -61,18 +57,18 @@ class Checkpoints:
             until: the last epoch to return; None returns all.
 
         Raises:
-            OSError: the folder cannot be read, after several attempts.
+            OSError: the folder cannot be read, after several tries.
         """
-        return _patiently(lambda: self._epochs(trial_hash, until=until))
+        return retried(lambda: self._epochs(trial_hash, until=until))
 
     def read(self, trial_hash: str, epoch: int) -> bytes:
         """Return the bytes of a checkpoint, undamaged or not.
 
         Raises:
             FileNotFoundError: there is none.
-            OSError: the file cannot be read, after several attempts.
+            OSError: the file cannot be read, after several tries.
         """
-        return _patiently(lambda: self._files.read(TrialPaths(trial_hash).checkpoint(epoch)))
+        return retried(lambda: self._files.read(TrialPaths(trial_hash).checkpoint(epoch)))
 
     def newest(self, trial_hash: str, *, until: int | None = None) -> bytes | None:
         """Return the newest undamaged checkpoint, None if there is none; log damaged ones.
@@ -113,16 +109,3 @@ class Checkpoints:
             if match and (until is None or int(match[1]) <= until):
                 epochs.append(int(match[1]))
         return sorted(epochs, reverse=True)
-
-
-def _patiently(operation: Callable[[], _T]) -> _T:
-    """Return what the operation returns; try again after an OSError, except for a missing file."""
-    for pause in PAUSES:
-        try:
-            return operation()
-        except FileNotFoundError:
-            raise
-        except OSError as error:
-            log.warning("cannot read checkpoints: %s; trying again in %g s", error, pause)
-            time.sleep(pause)
-    return operation()

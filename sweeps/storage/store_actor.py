@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from sweeps.storage.checkpoints import Checkpoints
 from sweeps.storage.files import open_files
+from sweeps.storage.retries import retried
 from sweeps.storage.workspace import TrialPaths
 
 
@@ -45,7 +47,11 @@ class Store:
         return list(self._enlisted.values())
 
     def save_checkpoint(self, trial_hash: str, epoch: int, blob: bytes) -> str:
-        """Write a checkpoint; return its sha256 when it is durable."""
+        """Write a checkpoint; return its sha256 when it is durable.
+
+        Raises:
+            OSError: the file cannot be written, after several tries.
+        """
         return self._checkpoints.save(trial_hash, epoch, blob)
 
     def checkpoint_epochs(self, trial_hash: str, until: int) -> list[int]:
@@ -60,6 +66,11 @@ class Store:
             return None, str(error)
 
     def save_artifacts(self, trial_hash: str, artifacts: Mapping[str, bytes]) -> None:
-        """Write files by name; return when all are durable."""
+        """Write files by name; return when all are durable.
+
+        Raises:
+            OSError: a file cannot be written, after several tries.
+        """
         for name, content in artifacts.items():
-            self._files.write(TrialPaths(trial_hash).artifact(name), content)
+            path = TrialPaths(trial_hash).artifact(name)
+            retried(functools.partial(self._files.write, path, content))

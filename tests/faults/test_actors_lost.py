@@ -203,6 +203,20 @@ def test_store_and_trials_stopped_and_killed_together_lose_nothing(tmp_path, cle
     assert numbers(tmp_path) == clean
 
 
+@pytest.mark.slow
+def test_a_store_that_is_stopped_is_started_anew_and_no_trial_is_charged(tmp_path, clean):
+    spec = {**SPEC, "resources": {"trial_timeout": "60s", "retries": 0}}
+    with running(tmp_path, spec) as process:
+        wait_for_reports(tmp_path, 3)
+        store = store_of(process)
+        os.kill(store, signal.SIGSTOP)
+        end_of(process, tmp_path)
+    assert not is_running(store)
+    assert "the store has not answered for 30 s; it is started anew" in output_of(tmp_path)
+    assert outcomes(tmp_path) == {"complete": 4}
+    assert numbers(tmp_path) == clean
+
+
 SLOW_START = """
 import sys, time
 

@@ -10,7 +10,7 @@ import torch
 from local_actor import FakeStore, LocalStore, actor, fake_ray, step
 
 from sweeps.driver import trial_actor
-from sweeps.storage import checkpoints as checkpoints_module
+from sweeps.storage import retries
 from sweeps.storage.store_actor import Store
 
 
@@ -180,7 +180,7 @@ def test_a_checkpoint_that_cannot_be_read_or_vanishes_falls_back(trained, tmp_pa
         step(made)
     (names,) = {tuple(sorted(path.name for path in tmp_path.glob("trials/*/checkpoints/*")))}
     assert names == ("000002.pt", "000003.pt")
-    monkeypatch.setattr(checkpoints_module.time, "sleep", lambda _: None)
+    monkeypatch.setattr(retries.time, "sleep", lambda _: None)
     read = store._files.read
 
     def broken(path):
@@ -223,3 +223,19 @@ def test_a_huge_message_is_shortened(monkeypatch):
     assert len(report["message"]) < 21_000
     assert "characters …]" in report["message"]
     assert report["message"].rstrip().endswith("end")
+
+
+@pytest.mark.parametrize("method", ["save_checkpoint", "save_artifacts"])
+def test_a_store_that_cannot_write_stops_the_sweep_and_is_not_the_fault_of_the_trial(method):
+    store = FakeStore()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    getattr(store, method).remote = full
+    made = actor(store)
+    report = step(made)
+    assert report["failure"] == "storage"
+    assert report["message"].startswith(
+        "the files of trials cannot be written: [Errno 28] No space left on device; make space"
+    )

@@ -62,7 +62,11 @@ def killed(monkeypatch):
             raise store.error
         return store.process.enlisted()
 
-    fake = SimpleNamespace(get=get, kill=killed.append)
+    def kill(handle, no_restart=True):
+        assert no_restart == isinstance(handle, str)  # only the store is started anew
+        killed.append(handle)
+
+    fake = SimpleNamespace(get=get, kill=kill)
     monkeypatch.setattr(watchdog, "ray", fake)
     pickle = SimpleNamespace(loads=lambda blob: blob.decode())
     monkeypatch.setattr(watchdog, "cloudpickle", pickle)
@@ -157,11 +161,25 @@ def test_a_store_that_does_not_answer_stops_no_kill(desk, store, clock, killed, 
 def test_one_call_at_a_time_waits_for_a_busy_store(desk, store, clock, killed):
     begin(desk, store, "actor")
     store.error = GetTimeoutError()
-    pass_seconds(20, desk, store, clock)
+    pass_seconds(2, desk, store, clock)
     assert store.calls == 1
     store.error = None
     pass_seconds(6, desk, store, clock)
     assert killed == []
+
+
+def test_a_store_that_hangs_is_started_anew_before_its_trials_are_ended(desk, store, clock, killed):
+    begin(desk, store, "actor")
+    watchdog.look(desk, store)
+    store.error = GetTimeoutError()
+    pass_seconds(3, desk, store, clock)
+    assert killed == []
+    pass_seconds(1, desk, store, clock)  # more than half of the 5 s of a trial
+    assert killed == [store]
+    assert desk.said == ["warning: the store has not answered for 3 s; it is started anew"]
+    store.error = None
+    watchdog.look(desk, store)
+    assert store.calls == 2  # one answered call, and the one that the new process answers
 
 
 def test_an_actor_with_its_next_attempt_is_not_ended_for_the_last_one(desk, store, clock, killed):
@@ -181,7 +199,7 @@ def test_an_actor_with_its_next_attempt_is_not_ended_for_the_last_one(desk, stor
 
 
 def test_an_actor_that_is_dead_already_is_no_error(desk, store, clock, killed, monkeypatch):
-    def refuse(handle):
+    def refuse(handle, no_restart=True):
         killed.append(handle)
         raise RayError("no such actor")
 

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from sweeps.storage import checkpoints as checkpoints_module
+from sweeps.storage import retries
 from sweeps.storage.checkpoints import Checkpoints
 from sweeps.storage.files import LocalFiles, RemoteFiles
 from sweeps.storage.store_actor import Store
@@ -26,7 +26,7 @@ def files(request, tmp_path):
 def pauses(monkeypatch):
     """Return the pauses that the module would have made."""
     made = []
-    monkeypatch.setattr(checkpoints_module.time, "sleep", made.append)
+    monkeypatch.setattr(retries.time, "sleep", made.append)
     return made
 
 
@@ -124,13 +124,26 @@ def failing(operation, *, times):
     return called
 
 
-def test_two_sweeps_that_save_the_same_trial_at_once_always_have_a_checkpoint_to_resume(tmp_path):
+def test_writing_is_tried_again_and_then_fails(files, monkeypatch, pauses):
+    checkpoints = Checkpoints(files)
+    write = files.write
+    monkeypatch.setattr(files, "write", failing(write, times=2))
+    checkpoints.save("abc", 1, blob("one"))
+    assert checkpoints.newest("abc") == blob("one")
+    assert pauses == [0.5, 1.0]
+    monkeypatch.setattr(files, "write", failing(write, times=99))
+    with pytest.raises(OSError, match="Input/output error"):
+        checkpoints.save("abc", 2, blob("two"))
+    assert checkpoints.newest("abc") == blob("one")
+
+
+def test_two_sweeps_that_save_the_same_trial_at_once_always_have_a_checkpoint_to_resume(files):
     """Both write the same bytes for an epoch, as training on the CPU is deterministic."""
     errors: list[BaseException] = []
     done = threading.Event()
 
     def train(epochs: range) -> None:
-        checkpoints = Checkpoints(LocalFiles(tmp_path))
+        checkpoints = Checkpoints(files)
         try:
             for epoch in epochs:
                 checkpoints.save("abc", epoch, blob(f"epoch {epoch}"))
@@ -141,7 +154,7 @@ def test_two_sweeps_that_save_the_same_trial_at_once_always_have_a_checkpoint_to
             errors.append(error)
 
     def watch() -> None:
-        checkpoints = Checkpoints(LocalFiles(tmp_path))
+        checkpoints = Checkpoints(files)
         while not done.is_set():
             checkpoints.newest("abc", until=20)
 
@@ -154,6 +167,6 @@ def test_two_sweeps_that_save_the_same_trial_at_once_always_have_a_checkpoint_to
     done.set()
     watcher.join()
     assert not errors
-    checkpoints = Checkpoints(LocalFiles(tmp_path))
+    checkpoints = Checkpoints(files)
     assert checkpoints.newest("abc") == blob("epoch 39")
     assert checkpoints.epochs("abc") == [39, 38]
