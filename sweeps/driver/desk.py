@@ -36,4 +36,5 @@ class Desk:
     actors: dict[int, RunningActor] = field(default_factory=dict)  # by attempt
     asked: Any = None  # the call to the store that is not answered yet
     asked_at: float = 0.0  # its monotonic time
+    has_answered: bool = False  # whether the store has answered since it was started
     has_said_waiting: bool = False  # that attempts wait for the cluster

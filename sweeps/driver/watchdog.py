@@ -80,7 +80,7 @@ def _take_enlisted(desk: Desk, store: Any, attempts: set[int]) -> None:
         log.info("the store does not say which actors run: %s", error)
         desk.asked = None
         return
-    desk.asked = None
+    desk.asked, desk.has_answered = None, True
     now = time.monotonic()
     for attempt, node, actor in enlisted:
         if attempt in attempts and attempt not in desk.actors:
@@ -90,15 +90,17 @@ def _take_enlisted(desk: Desk, store: Any, attempts: set[int]) -> None:
 def _restart_silent_store(desk: Desk, store: Any) -> None:
     """Let Ray start the store anew if it hangs: else every trial hangs with it, and is charged.
 
-    A store that is only busy, or that Ray is starting, gets half the time of a trial. What the
-    trials have asked for meanwhile is done by the new process.
+    A store that is only busy gets half the time of a trial, and one that starts gets any time. What
+    the trials have asked for meanwhile is done by the new process.
     """
     limit = desk.conductor.spec.resources.trial_timeout
-    if limit is None or time.monotonic() - desk.asked_at <= min(limit / 2, STORE_SILENT):
+    if limit is None or not desk.has_answered:
+        return
+    if time.monotonic() - desk.asked_at <= min(limit / 2, STORE_SILENT):
         return
     seconds = time.monotonic() - desk.asked_at
     desk.say(f"warning: the store has not answered for {seconds:.0f} s; it is started anew")
-    desk.asked_at = time.monotonic()
+    desk.has_answered = False
     ray.kill(store, no_restart=False)
 
 

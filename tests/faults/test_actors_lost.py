@@ -53,7 +53,7 @@ def running(workspace, spec, *options, **environment):
         process.wait()
 
 
-def end_of(process, workspace, seconds=400):
+def end_of(process, workspace, seconds=500):
     """Wait for the end of a sweep and check that it is complete."""
     code = process.wait(timeout=seconds)
     assert code == 0, output_of(workspace)
@@ -154,7 +154,7 @@ def clean(tmp_path_factory):
 
 def test_a_trial_stopped_after_the_store_was_killed_is_ended_and_resumes(tmp_path):
     with running(tmp_path, SILENT) as process:
-        wait_for_reports(tmp_path, 3)
+        wait_for_reports(tmp_path, 3, seconds=300)
         store = store_of(process)
         os.kill(store, signal.SIGKILL)
         victim = last_pid(tmp_path)
@@ -170,7 +170,7 @@ def test_a_trial_stopped_after_the_store_was_killed_is_ended_and_resumes(tmp_pat
 def test_a_store_killed_again_and_again_loses_nothing(tmp_path, clean):
     kills, store = 0, 0
     with running(tmp_path, SPEC) as process:
-        wait_for_reports(tmp_path, 1)
+        wait_for_reports(tmp_path, 1, seconds=300)
         while process.poll() is None and kills < 8:
             store = store_of(process, other_than=store)
             if store is None:
@@ -190,7 +190,7 @@ def test_a_store_killed_again_and_again_loses_nothing(tmp_path, clean):
 def test_store_and_trials_stopped_and_killed_together_lose_nothing(tmp_path, clean):
     with running(tmp_path, SILENT) as process:
         for reports in (2, 7, 12):
-            wait_for_reports(tmp_path, reports)
+            wait_for_reports(tmp_path, reports, seconds=300)
             victim = last_pid(tmp_path)
             with contextlib.suppress(ProcessLookupError):
                 os.kill(victim, signal.SIGSTOP)
@@ -207,7 +207,7 @@ def test_store_and_trials_stopped_and_killed_together_lose_nothing(tmp_path, cle
 def test_a_store_that_is_stopped_is_started_anew_and_no_trial_is_charged(tmp_path, clean):
     spec = {**SPEC, "resources": {"trial_timeout": "60s", "retries": 0}}
     with running(tmp_path, spec) as process:
-        wait_for_reports(tmp_path, 3)
+        wait_for_reports(tmp_path, 3, seconds=300)
         store = store_of(process)
         os.kill(store, signal.SIGSTOP)
         end_of(process, tmp_path)
@@ -262,9 +262,9 @@ def test_trials_of_a_dead_node_wait_for_a_new_one_and_are_not_charged(tmp_path, 
     worker = cluster.add_node(num_cpus=2)
     spec = {**SPEC, "resources": {"retries": 0, "trial_timeout": "30s"}}
     with running(tmp_path, spec, "--address", cluster.address) as process:
-        wait_for_reports(tmp_path, 4)
+        wait_for_reports(tmp_path, 4, seconds=300)
         os.kill(worker.all_processes["raylet"][0].process.pid, signal.SIGKILL)
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while not outcomes(tmp_path)["node"]:
             assert time.monotonic() < deadline, output_of(tmp_path)
             time.sleep(0.5)
@@ -290,7 +290,7 @@ def test_a_sweep_that_shares_trials_with_an_interrupted_one_gets_every_epoch(
     free = {**SPEC, "name": "mini"}
     judged = {**SPEC, "name": "judged", "pruning": {**MINI["pruning"], "metric": "elbo"}}
     with running(tmp_path, free) as process:
-        wait_for_reports(tmp_path, 7)
+        wait_for_reports(tmp_path, 7, seconds=300)
         process.send_signal(notice)
         process.wait(timeout=240)
     with running(tmp_path, judged) as process:

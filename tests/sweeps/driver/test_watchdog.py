@@ -168,6 +168,13 @@ def test_one_call_at_a_time_waits_for_a_busy_store(desk, store, clock, killed):
     assert killed == []
 
 
+def test_a_store_that_is_slow_to_start_is_left_alone(desk, store, clock, killed):
+    desk.conductor.next()
+    store.error = GetTimeoutError()
+    pass_seconds(500, desk, store, clock)
+    assert killed == []
+
+
 def test_a_store_that_hangs_is_started_anew_before_its_trials_are_ended(desk, store, clock, killed):
     begin(desk, store, "actor")
     watchdog.look(desk, store)
@@ -177,6 +184,8 @@ def test_a_store_that_hangs_is_started_anew_before_its_trials_are_ended(desk, st
     pass_seconds(1, desk, store, clock)  # more than half of the 5 s of a trial
     assert killed == [store]
     assert desk.said == ["warning: the store has not answered for 3 s; it is started anew"]
+    pass_seconds(1, desk, store, clock)
+    assert killed == [store]  # not again while it starts
     store.error = None
     watchdog.look(desk, store)
     assert store.calls == 2  # one answered call, and the one that the new process answers
