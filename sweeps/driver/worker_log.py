@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -21,6 +22,7 @@ class LogStart(NamedTuple):
 
     inode: int
     size: int
+    modified: int  # nanoseconds: when the file was written last
 
 
 def log_starts() -> dict[str, LogStart]:
@@ -28,7 +30,7 @@ def log_starts() -> dict[str, LogStart]:
     starts: dict[str, LogStart] = {}
     for path in _log_files():
         status = os.stat(path)
-        starts[path] = LogStart(status.st_ino, status.st_size)
+        starts[path] = LogStart(status.st_ino, status.st_size, status.st_mtime_ns)
     return starts
 
 
@@ -55,26 +57,27 @@ def shortened(text: str, length: int) -> str:
 
 def _end_of(path: str, start: LogStart | None) -> bytes:
     """Return the end of a log file and, if Ray has begun a new one since, of the one before."""
-    output, has_start = _last_bytes(path, start)
-    if start is not None and not has_start:
-        output = _last_bytes(f"{path}.1", start)[0] + output
+    output = _last_bytes(path, start)
+    if start is not None and len(output) < LOG_TAIL:
+        with contextlib.suppress(OSError):
+            if os.stat(f"{path}.1").st_mtime_ns > start.modified:
+                output = _last_bytes(f"{path}.1", start) + output
     return output[-LOG_TAIL:]
 
 
-def _last_bytes(path: str, start: LogStart | None) -> tuple[bytes, bool]:
-    """Return the last bytes of a file after `start`, and whether `start` lies in this file."""
+def _last_bytes(path: str, start: LogStart | None) -> bytes:
+    """Return the last bytes of a file, after `start` if that lies in it."""
     try:
         with open(path, "rb") as file:
             status = os.fstat(file.fileno())
-            # A file system may give the number of a deleted file to a new one.
-            has_start = (
-                start is not None and start.inode == status.st_ino and start.size <= status.st_size
-            )
-            begin = start.size if start is not None and has_start else 0
+            begin = 0
+            # A file system may give a new file the number of a deleted one.
+            if start and start.inode == status.st_ino and start.size <= status.st_size:
+                begin = start.size
             file.seek(max(begin, status.st_size - LOG_TAIL))
-            return file.read(LOG_TAIL), has_start
+            return file.read(LOG_TAIL)
     except OSError:  # Ray may rename the file at this moment
-        return b"", False
+        return b""
 
 
 def _rotates() -> bool:

@@ -45,18 +45,26 @@ def test_the_tail_of_long_output_is_its_end(tmp_path):
 
 def test_after_a_rotation_the_tail_goes_back_into_the_file_before(tmp_path, monkeypatch):
     path = tmp_path / f"worker-{os.getpid()}.out"
+    before = tmp_path / f"{path.name}.1"
+    before.write_text("rotated before the trial\n")
+    os.utime(before, ns=(10, 10))
     path.write_text("earlier trial\n")
+    os.utime(path, ns=(20, 20))
     monkeypatch.setattr(worker_log, "_log_files", lambda: [str(path)])
     starts = worker_log.log_starts()
     with path.open("a") as file:
         file.write("first\n")
-    path.rename(f"{path}.1")
+    assert worker_log.log_tail(starts) == "first\n"
+    path.rename(before)
     path.write_text("second\n")
     assert worker_log.log_tail(starts) == "first\nsecond\n"
-    path.rename(f"{path}.1")  # the file before is gone
+    path.rename(before)
     path.write_text("third\n")
     assert worker_log.log_tail(starts) == "second\nthird\n"
-    path.unlink()
+    inode = path.stat().st_ino  # a file system may give a new file the number of a deleted one
+    reused = {str(path): starts[str(path)]._replace(inode=inode, size=2)}
+    assert worker_log.log_tail(reused) == "second\nird\n"
+    path.unlink()  # Ray renames it at this moment
     assert worker_log.log_tail(starts) == "second\n"
 
 
