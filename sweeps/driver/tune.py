@@ -106,7 +106,7 @@ class CellScheduler(FIFOScheduler):
         node = "" if actor is None else actor.node
         limit = desk.conductor.spec.resources.trial_timeout
         death = cause_of_death(
-            path.read_text() if path is not None and path.exists() else "",
+            path.read_text(errors="replace") if path is not None and path.exists() else "",
             timeout=limit if attempt in desk.expired else None,
             node=node,
             node_is_gone=_is_gone(node),
@@ -141,8 +141,11 @@ def _note_skipped(desk: Desk, trial_hash: str, body: dict[str, Any]) -> None:
         desk.say(f"warning: trial {body['number']} cannot use checkpoint {checkpoint}; it {start}")
     try:
         earlier = desk.files.read(TrialPaths(trial_hash).artifact(name)).decode()
-    except OSError:
+    except FileNotFoundError:
         earlier = ""
+    except OSError as error:
+        desk.say(f"warning: {name} of trial {body['number']} cannot be read: {error}")
+        return
     lines = [f"attempt {body['attempt']} {start}; skipped:"]
     lines += [f"  {checkpoint}" for checkpoint in resumed["skipped"]]
     _write(desk, trial_hash, name, earlier + "\n".join(lines) + "\n")

@@ -30,7 +30,9 @@ ANSWER = 2.0
 """Seconds that a look waits for the store; a later look takes a late answer."""
 
 STORE_SILENT = 600.0
-"""Seconds after which a store that does not answer is started anew, if `trial_timeout` is long."""
+"""Seconds after which a store that does not answer is started anew; half of `trial_timeout` if
+that is shorter.
+"""
 
 LONG_WAIT = 60.0
 """Seconds after which the user is told that attempts wait for the cluster."""
@@ -94,11 +96,10 @@ def _restart_silent_store(desk: Desk, store: Any) -> None:
     the trials have asked for meanwhile is done by the new process.
     """
     limit = desk.conductor.spec.resources.trial_timeout
-    if limit is None or not desk.has_answered:
-        return
-    if time.monotonic() - desk.asked_at <= min(limit / 2, STORE_SILENT):
-        return
+    patience = STORE_SILENT if limit is None else min(limit / 2, STORE_SILENT)
     seconds = time.monotonic() - desk.asked_at
+    if seconds <= patience or not desk.has_answered:
+        return
     desk.say(f"warning: the store has not answered for {seconds:.0f} s; it is started anew")
     desk.has_answered = False
     ray.kill(store, no_restart=False)
@@ -124,6 +125,8 @@ def _end_silent(desk: Desk) -> None:
 
 def _say_who_waits(desk: Desk, running: list[TrialProgress]) -> None:
     """Tell the user once if attempts have waited long for a place in the cluster."""
+    if desk.asked is not None:
+        return  # the store has not said yet who has begun
     now = time.monotonic()
     numbers: list[int] = []
     for trial in running:
