@@ -13,6 +13,9 @@ import ray
 
 from cluster.temporary_folder import ray_folder
 
+LOG_BYTES = 2**25
+"""Bytes of a log file of Ray at which it begins a new one; it keeps the one before, too."""
+
 
 class Node(NamedTuple):
     """The resources of one live node."""
@@ -45,6 +48,9 @@ def connect(address: str | None = None) -> str | None:
     # chooses that now: a trial without a GPU sets its device itself.
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     if address is None or address == "local":
+        # Without it Ray keeps all that a trial prints: a gigabyte if it prints a gigabyte.
+        os.environ.setdefault("RAY_ROTATION_MAX_BYTES", str(LOG_BYTES))
+        os.environ.setdefault("RAY_ROTATION_BACKUP_COUNT", "1")
         folder, note = ray_folder()
         ray.init(
             address="local",

@@ -28,7 +28,7 @@ from vae_core.evaluation.image_weights import weighted
 from vae_core.feed import Feed
 from vae_core.flush_denormals import flushed
 from vae_core.likelihood import likelihood
-from vae_core.networks import Networks, build_networks, load_weights
+from vae_core.networks import Networks, build_networks, load_weights, require_weights
 from vae_core.objectives import AbstractAlternating, AbstractStaged
 from vae_core.optimisers import AUTOENCODER, load_optimisers, player_optimiser
 from vae_core.trial_length import TrialLength
@@ -167,11 +167,29 @@ def _prepare(
     memory = torch.tensor(config.objective.memory, device=device)
     trial = _Trial(config, data, length, feed, nets, optimisers, distribution, subset, memory)
     if resume is not None:
+        _require_state_of(trial, resume)
         load_weights(nets, resume.weights)
         load_optimisers(optimisers, resume.optimisers)
         trial.memory = resume.memory.to(device)
         trial.best = resume.best
     return trial
+
+
+def _require_state_of(trial: _Trial, state: TrainState) -> None:
+    """Raise ValueError unless epoch, step, memory and best weights can be those of the trial."""
+    length = trial.length
+    if not 0 < state.epoch <= length.epochs or state.step != length.steps_after(state.epoch):
+        raise ValueError(
+            f"the state is of epoch {state.epoch}, step {state.step}; the trial has "
+            f"{length.epochs} epochs and {length.steps} steps"
+        )
+    if state.memory.shape != trial.memory.shape:
+        shapes = f"{tuple(state.memory.shape)} instead of {tuple(trial.memory.shape)}"
+        raise ValueError(f"the memory of the objective has shape {shapes}")
+    if (state.best is None) != (trial.config.evaluation.best is None):
+        raise ValueError("only a trial with evaluation.best has the weights of its best epoch")
+    if state.best is not None:
+        require_weights(trial.nets, state.best.weights)
 
 
 def _epochs(trial: _Trial, completed_epochs: int, step: int) -> Iterator[EpochReport]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import signal
 import threading
@@ -108,7 +109,16 @@ def _execute(run: DriverRun, view: LiveView, stopper: Stopper) -> None:
     run.heartbeat.note(slots=slots)
     store = _start_store(run)
     with run.heartbeat.beating(run.conductor), view.showing(slots):
-        execute(run.conductor, run.data, run.files, store, slots=slots, gpu=gpu, stopper=stopper)
+        execute(
+            run.conductor,
+            run.data,
+            run.files,
+            store,
+            slots=slots,
+            gpu=gpu,
+            stopper=stopper,
+            say=functools.partial(say_note, run.console),
+        )
 
 
 def _start_store(run: DriverRun) -> Any:

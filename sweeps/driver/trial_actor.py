@@ -18,11 +18,11 @@ from typing import Any
 
 import ray
 import torch
-from ray import tune
+from ray import cloudpickle, tune
 
 from sweeps.driver.artifacts import final_artifacts, snapshot_artifacts
 from sweeps.driver.data_guard import DataChangedError, DataGuard, FileStamp
-from sweeps.driver.worker_log import log_sizes, log_tail
+from sweeps.driver.worker_log import log_starts, log_tail, shortened
 from sweeps.failpoints import failpoint
 from vae_core import checkpoint
 from vae_core.config import TrialConfig
@@ -36,6 +36,14 @@ them.
 """
 
 
+MESSAGE = 20_000
+"""Characters of the message of a failure that are kept: its beginning and its end."""
+
+
+class StorageError(Exception):
+    """The store cannot write a file: no trial of the sweep can go on."""
+
+
 class TrialActor(tune.Trainable):
     """Trains the trials that Tune assigns to it, one after the other."""
 
@@ -47,6 +55,11 @@ class TrialActor(tune.Trainable):
         self._data = data
         self._guard = DataGuard(data, stamp)
         self._store = store
+        context = ray.get_runtime_context()
+        self._node = context.get_node_id()
+        # Pickled: the store keeps the handle without unpickling it, which would import torch there,
+        # and the driver can unpickle it even if this process does not answer any more.
+        self._handle = cloudpickle.dumps(context.current_actor)
         self._begin(config)
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -62,6 +75,7 @@ class TrialActor(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """Train one epoch, or report the failure that stopped it, as {"report": JSON}."""
         started = time.monotonic()
+        self._enlist()  # again in each epoch: the store may have been started anew
         try:
             if self._setup_failure is not None:
                 raise self._setup_failure
@@ -70,6 +84,8 @@ class TrialActor(tune.Trainable):
             body = self._failure("diverged", str(error))
         except DataChangedError as error:
             body = self._failure("data", str(error))
+        except StorageError as error:
+            body = self._failure("storage", str(error))
         except Exception:
             body = self._failure("error", traceback.format_exc())
         body |= {
@@ -80,6 +96,8 @@ class TrialActor(tune.Trainable):
             "pid": os.getpid(),
             "device": self._device_name,
         }
+        if self._resumed is not None:
+            body["resumed"], self._resumed = self._resumed, None
         return {"report": json.dumps(body)}
 
     def save_checkpoint(self, checkpoint_dir: str) -> None:
@@ -90,11 +108,12 @@ class TrialActor(tune.Trainable):
 
     def _begin(self, assigned: dict[str, Any]) -> None:
         self._assigned = assigned
-        self._log_start = log_sizes()
+        self._log_start = log_starts()
         self._setup_failure: Exception | None = None
         self._device_name = "cpu"
         self._epochs: Iterator[EpochReport] | None = None
         self._repeated_report: dict[str, Any] | None = None
+        self._resumed: dict[str, Any] | None = None
         self._saved_at = time.monotonic()
         self._save_seconds = 0.0
         try:
@@ -102,14 +121,13 @@ class TrialActor(tune.Trainable):
         except Exception as error:  # reported by the first step(), with its traceback
             self._setup_failure = error
 
+    def _enlist(self) -> None:
+        """Tell the store which attempt this actor runs, without waiting for it."""
+        self._store.enlist.remote(self._assigned["attempt"], self._node, self._handle)
+
     def _prepare(self) -> None:
-        """Announce this actor to the store, choose the device, and resume from the newest
-        checkpoint.
-        """
-        # The handle is inside a reference inside a list: so the store keeps it without unpacking
-        # it, which would import torch there.
-        handle = ray.put(ray.get_runtime_context().current_actor)
-        self._store.enlist.remote(self._assigned["number"], [handle])
+        """Enlist, choose the device, and begin or resume training."""
+        self._enlist()
         torch.set_num_threads(self._assigned["threads"])
         use_gpu = self._assigned["gpu"] > 0 and torch.cuda.is_available()
         device = torch.device("cuda" if use_gpu else "cpu")
@@ -119,16 +137,46 @@ class TrialActor(tune.Trainable):
             torch.cuda.set_per_process_memory_fraction(self._assigned["gpu"])
             self._device_name = torch.cuda.get_device_name()
         self._config = TrialConfig.from_dict(self._assigned["config"])
-        resume = None
-        blob: Any = ray.get(self._store.newest_checkpoint.remote(self._config.hash))
-        if blob is not None:
-            saved = checkpoint.loads(blob)
-            resume = saved.state
+        self._guard.check()
+        self._epochs = self._resume(device)
+
+    def _resume(self, device: torch.device) -> Iterator[EpochReport]:
+        """Return the epochs after the newest checkpoint that can be read, or all epochs.
+
+        The sweep has the reports until `last_epoch`. A checkpoint of a later epoch than the next
+        one belongs to another sweep: to resume there would leave a gap in this sweep's reports.
+        """
+        trial_hash = self._config.hash
+        until = self._assigned["last_epoch"] + 1
+        skipped: list[str] = []
+        for epoch in ray.get(self._store.checkpoint_epochs.remote(trial_hash, until)):
+            try:
+                saved = self._read_checkpoint(epoch)
+                epochs = train(self._config, self._data, resume=saved.state, device=device)
+            except ValueError as error:
+                skipped.append(f"{epoch:06d}.pt: {error}")
+                continue
             # The process may have died between this checkpoint and its report, so the report is
             # sent again; the conductor ignores a repeated one.
             self._repeated_report = dict(saved.report)
-        self._guard.check()
-        self._epochs = train(self._config, self._data, resume=resume, device=device)
+            self._resumed = {"epoch": epoch, "skipped": skipped}
+            return epochs
+        if skipped:
+            self._resumed = {"epoch": 0, "skipped": skipped}
+        return train(self._config, self._data, device=device)
+
+    def _read_checkpoint(self, epoch: int) -> checkpoint.Checkpoint:
+        """Return the checkpoint of an epoch of this trial; raise ValueError if it is none."""
+        trial_hash = self._config.hash
+        blob, problem = ray.get(self._store.read_checkpoint.remote(trial_hash, epoch))
+        if blob is None:
+            raise ValueError(f"cannot be read: {problem}")
+        saved = checkpoint.loads(blob)
+        if saved.config_hash != trial_hash:
+            raise ValueError(f"is of another trial ({saved.config_hash or 'without a hash'})")
+        if saved.state.epoch != epoch:
+            raise ValueError(f"is of epoch {saved.state.epoch}")
+        return saved
 
     def _next_report(self) -> dict[str, Any]:
         """Train one epoch, store its files, and return its report."""
@@ -143,16 +191,27 @@ class TrialActor(tune.Trainable):
         if report.final is not None:
             files |= final_artifacts(self._config, self._data, report)
         if files:  # save before the checkpoint: a resumed trial skips this epoch
-            ray.get(self._store.save_artifacts.remote(trial_hash, files))
+            self._stored(self._store.save_artifacts.remote(trial_hash, files))
         if self._checkpoint_due(report):
             started = time.monotonic()
             blob = checkpoint.dumps(self._config, report, report.state)
             failpoint("trial.before_checkpoint")
-            ray.get(self._store.save_checkpoint.remote(trial_hash, report.epoch, blob))
+            self._stored(self._store.save_checkpoint.remote(trial_hash, report.epoch, blob))
             self._saved_at = time.monotonic()
             self._save_seconds = self._saved_at - started
         failpoint("trial.checkpointed")
         return checkpoint.report_dict(report)
+
+    def _stored(self, reference: Any) -> None:
+        """Wait until the store has written; raise StorageError if it cannot."""
+        try:
+            ray.get(reference)
+        except OSError as error:  # of the store: Ray raises it here, with the store's traceback
+            cause = getattr(error, "cause", error)
+            raise StorageError(
+                f"the files of trials cannot be written: {cause}; make space or mend the store, "
+                "and give the same command again"
+            ) from error
 
     def _checkpoint_due(self, report: EpochReport) -> bool:
         # A promoted trial resumes from the epoch of its rung; a report of the last epoch is
@@ -165,6 +224,7 @@ class TrialActor(tune.Trainable):
         return since >= self._assigned["checkpoint_seconds"] or self._save_seconds < CHEAP * since
 
     def _failure(self, kind: str, message: str) -> dict[str, Any]:
+        message = shortened(message, MESSAGE)
         return {"failure": kind, "message": message, "log": log_tail(self._log_start)}
 
     def _free(self) -> None:

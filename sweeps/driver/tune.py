@@ -10,9 +10,9 @@ from __future__ import annotations
 import json
 import tempfile
 import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import ray
 from pyarrow import fs
@@ -21,29 +21,19 @@ from ray.exceptions import RayError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
-from sweeps.driver.conductor import Conductor
+from sweeps.driver.conductor import Assignment, Conductor
 from sweeps.driver.data_guard import file_stamp
+from sweeps.driver.deaths import cause_of_death
+from sweeps.driver.desk import Desk
 from sweeps.driver.stopping import Stopper
 from sweeps.driver.trial_actor import TrialActor
 from sweeps.driver.tune_messages import without_open_trials
-from sweeps.ledger.states import TrialState
+from sweeps.driver.watchdog import watch
+from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.spec.yaml_writer import dump
 from sweeps.storage.files import AbstractFiles
 from sweeps.storage.workspace import TrialPaths
 from vae_core.types import Data
-
-
-class Desk(NamedTuple):
-    """The objects that searcher, scheduler and watchdog need while a sweep runs."""
-
-    conductor: Conductor
-    files: AbstractFiles
-    slots: int
-    gpu: float  # share of a GPU per trial; 0 if the cluster has none
-    running: set[str]  # Tune's ids of the attempts that hold a slot
-    expired: set[int]  # numbers of the trials that the watchdog ended
-    stopper: Stopper
-
 
 _DESKS: dict[str, Desk] = {}
 
@@ -71,22 +61,10 @@ class CellSearcher(Searcher):
             return None
         if assignment == "finished":
             return Searcher.FINISHED
-        trial, spec = assignment.trial, desk.conductor.spec
         desk.running.add(trial_id)
-        desk.files.write(
-            TrialPaths(trial.hash).artifact("config.yaml"), dump(trial.config).encode()
-        )
-        return {
-            "number": trial.number,
-            "attempt": trial.attempt,
-            "config": trial.config,
-            "judged": list(assignment.judged),
-            "last_epoch": assignment.last_epoch,
-            "threads": max(1, int(spec.resources.cpu)),
-            "gpu": desk.gpu,
-            "checkpoint_every": spec.checkpoint.every,
-            "checkpoint_seconds": spec.checkpoint.min_seconds,
-        }
+        trial = assignment.trial
+        _write(desk, trial.hash, "config.yaml", dump(trial.config))
+        return what_the_actor_gets(assignment, desk.conductor.spec, desk.gpu)
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -113,25 +91,87 @@ class CellScheduler(FIFOScheduler):
         body = json.loads(result["report"])
         desk = _DESKS[self._name]
         keeps_training = desk.conductor.record(body["number"], body)
+        trial_hash = desk.conductor.trials[body["number"]].hash
+        if body.get("resumed", {}).get("skipped"):
+            _note_skipped(desk, trial_hash, body)
         if "failure" in body:
-            trial_hash = desk.conductor.trials[body["number"]].hash
             text = f"{body['message']}\n--- end of its output ---\n{body['log']}"
-            desk.files.write(TrialPaths(trial_hash).artifact("failure.txt"), text.encode())
+            _write(desk, trial_hash, "failure.txt", text)
         return TrialScheduler.CONTINUE if keeps_training else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """Record that the process of a trial died."""
+        """Record that the process of a trial died, or that its node did."""
         desk = _DESKS[self._name]
         if desk.stopper.is_near():
             return  # the driver stops, or Ray is gone: not the fault of this trial
-        number = trial.config["number"]
+        number, attempt = trial.config["number"], trial.config["attempt"]
         path = Path(trial.error_file) if trial.error_file else None
-        message = path.read_text() if path is not None and path.exists() else "the process died"
-        kind = "timeout" if number in desk.expired else "lost"
-        folder = TrialPaths(desk.conductor.trials[number].hash)
-        desk.files.write(folder.artifact("failure.txt"), f"{kind}\n{message}".encode())
-        desk.expired.discard(number)
-        desk.conductor.lost(number, kind, message)
+        actor = desk.actors.get(attempt)
+        node = "" if actor is None else actor.node
+        limit = desk.conductor.spec.resources.trial_timeout
+        death = cause_of_death(
+            path.read_text(errors="replace") if path is not None and path.exists() else "",
+            timeout=limit if attempt in desk.expired else None,
+            node=node,
+            node_is_gone=_is_gone(node),
+        )
+        trial_hash = desk.conductor.trials[number].hash
+        if desk.conductor.trials[number].attempt == attempt:
+            desk.conductor.lost(number, death.kind, death.message)
+        _write(desk, trial_hash, "failure.txt", f"{death.kind}\n{death.message}")
+
+
+def what_the_actor_gets(assignment: Assignment, spec: SweepSpec, gpu: float) -> dict[str, Any]:
+    """Return what the actor of an attempt is handed, as Tune's config."""
+    trial = assignment.trial
+    return {
+        "number": trial.number,
+        "attempt": trial.attempt,
+        "config": trial.config,
+        "last_epoch": assignment.last_epoch,  # it resumes no later than at the epoch after it
+        "judged": list(assignment.judged),
+        "threads": max(1, int(spec.resources.cpu)),
+        "gpu": gpu,
+        "checkpoint_every": spec.checkpoint.every,
+        "checkpoint_seconds": spec.checkpoint.min_seconds,
+    }
+
+
+def _note_skipped(desk: Desk, trial_hash: str, body: dict[str, Any]) -> None:
+    """Print which checkpoints an attempt could not resume from, and add them to an artifact."""
+    name, resumed = "skipped-checkpoints.txt", body["resumed"]
+    start = f"resumes after epoch {resumed['epoch']}" if resumed["epoch"] else "begins at epoch 1"
+    for checkpoint in resumed["skipped"]:
+        desk.say(f"warning: trial {body['number']} cannot use checkpoint {checkpoint}; it {start}")
+    try:
+        earlier = desk.files.read(TrialPaths(trial_hash).artifact(name)).decode()
+    except FileNotFoundError:
+        earlier = ""
+    except OSError as error:
+        desk.say(f"warning: {name} of trial {body['number']} cannot be read: {error}")
+        return
+    lines = [f"attempt {body['attempt']} {start}; skipped:"]
+    lines += [f"  {checkpoint}" for checkpoint in resumed["skipped"]]
+    _write(desk, trial_hash, name, earlier + "\n".join(lines) + "\n")
+
+
+def _write(desk: Desk, trial_hash: str, name: str, text: str) -> None:
+    """Write an artifact for people; the sweep goes on without it, as the ledger has its content."""
+    path = TrialPaths(trial_hash).artifact(name)
+    try:
+        desk.files.write(path, text.encode())
+    except OSError as error:
+        desk.say(f"warning: {path} cannot be written: {error}")
+
+
+def _is_gone(node: str) -> bool:
+    """Return whether a node that has been part of the cluster is dead."""
+    if not node:
+        return False
+    try:
+        return not any(each["NodeID"] == node and each["Alive"] for each in ray.nodes())
+    except RayError:
+        return False
 
 
 class EarlyStop(tune.Stopper):
@@ -158,8 +198,9 @@ def execute(
     slots: int,
     gpu: float,
     stopper: Stopper,
+    say: Callable[[str], None],
 ) -> None:
-    """Run trials until the conductor has none left, or until the driver run must stop.
+    """Run trials until the conductor has none left, or until a signal stops Tune.
 
     Args:
         conductor: says which trial runs next.
@@ -168,14 +209,15 @@ def execute(
         store: handle of the store actor.
         slots: number of trials that run at once.
         gpu: share of a GPU per trial.
-        stopper: says when all trials must stop.
+        stopper: says whether the driver stops.
+        say: prints a line to the user.
     """
     name = conductor.spec.name
-    desk = Desk(conductor, files, slots, gpu, set(), set(), stopper)
+    desk = Desk(conductor, files, slots, gpu, set(), set(), say, stopper=stopper)
     _DESKS[name] = desk
     stop = threading.Event()
     watchdog = threading.Thread(
-        target=_watch, args=(desk, store, stop), daemon=True, name="watchdog"
+        target=watch, args=(desk, store, stop), daemon=True, name="watchdog"
     )
     watchdog.start()
     try:
@@ -222,25 +264,3 @@ def _tuner(desk: Desk, data: Data, store: Any, scratch: str) -> tune.Tuner:
 
 def _short_name(trial: Any) -> str:
     return f"{trial.config['number']:05d}-{trial.trial_id}"
-
-
-def _watch(desk: Desk, store: Any, stop: threading.Event) -> None:
-    """End the process of a trial that has not reported for `resources.trial_timeout`."""
-    limit = desk.conductor.spec.resources.trial_timeout
-    if limit is None:
-        return
-    while not stop.wait(min(limit / 4, 10.0)):
-        with desk.conductor.lock:
-            hung = [
-                trial.number
-                for trial in desk.conductor.trials
-                if trial.state is TrialState.RUNNING and time.monotonic() - trial.since > limit
-            ]
-        for number in hung:
-            try:
-                for reference in ray.get(store.actor_of.remote(number)):
-                    actor: Any = ray.get(reference)
-                    desk.expired.add(number)
-                    ray.kill(actor)
-            except RayError:
-                continue  # the process has died meanwhile; Tune reports that by itself

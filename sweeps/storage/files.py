@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import contextlib
 import os
+import uuid
 from pathlib import Path
 
 from pyarrow import fs
@@ -79,7 +80,7 @@ class RemoteFiles(AbstractFiles):
         self._fs.create_dir(target.rsplit("/", 1)[0], recursive=True)
         # An object store shows an object only when its upload is complete. The rename serves file
         # systems, which show parts of a file.
-        aside = f"{target}.part"
+        aside = f"{target}.{uuid.uuid4().hex}.part"  # two sweeps may write the same file at once
         with self._fs.open_output_stream(aside) as stream:
             stream.write(content)
         self._fs.move(aside, target)

@@ -8,6 +8,7 @@ from typing import Any
 
 from sweeps.driver import trial_actor
 from sweeps.driver.data_guard import FileStamp
+from sweeps.storage.store_actor import Store
 from vae_core import MLP, DSprites, EvaluationConfig, TrainConfig, TrialConfig
 from vae_core.objectives import CapacityVAE
 from vae_core.types import Data
@@ -23,12 +24,16 @@ class FakeStore:
         self.files: dict[str, bytes] = {}
         self.checkpoints: dict[int, bytes] = {}
         self.log: list[str] = []  # names in the order of arrival
-        self.enlist = SimpleNamespace(remote=lambda number, actor: None)
-        self.newest_checkpoint = SimpleNamespace(
-            remote=lambda _: self.checkpoints.get(max(self.checkpoints, default=0))
+        self.enlist = SimpleNamespace(remote=lambda attempt, node, actor: None)
+        self.checkpoint_epochs = SimpleNamespace(remote=self._checkpoint_epochs)
+        self.read_checkpoint = SimpleNamespace(
+            remote=lambda _, epoch: (self.checkpoints[epoch], "")
         )
         self.save_artifacts = SimpleNamespace(remote=self._save_artifacts)
         self.save_checkpoint = SimpleNamespace(remote=self._save_checkpoint)
+
+    def _checkpoint_epochs(self, _: str, until: int) -> list[int]:
+        return sorted((epoch for epoch in self.checkpoints if epoch <= until), reverse=True)
 
     def _save_artifacts(self, _: str, files: dict[str, bytes]) -> None:
         self.files |= files
@@ -39,18 +44,43 @@ class FakeStore:
         self.log.append(f"checkpoint {epoch}")
 
 
+class LocalStore:
+    """A store in the process of a test: `store.method.remote(…)` calls it at once."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    def __getattr__(self, method: str) -> Any:
+        return SimpleNamespace(remote=getattr(self.store, method))
+
+
 def fake_ray() -> Any:
     """Return what stands for the module ray in an actor that runs in the process of a test."""
-    context = SimpleNamespace(current_actor=None)
+    context = SimpleNamespace(current_actor=None, get_node_id=lambda: "this node")
     return SimpleNamespace(
-        put=lambda value: value, get=lambda value: value, get_runtime_context=lambda: context
+        put=lambda value: value,
+        get=lambda value, timeout=None: value,
+        get_runtime_context=lambda: context,
     )
 
 
 def actor(
-    store: FakeStore, data: Data = LOADED, stamp: FileStamp | None = None, **train: Any
+    store: Any,
+    data: Data = LOADED,
+    stamp: FileStamp | None = None,
+    *,
+    last_epoch: int = 1_000,
+    **train: Any,
 ) -> trial_actor.TrialActor:
-    """Return an actor at the beginning of a stretch."""
+    """Return an actor at the beginning of an attempt.
+
+    Args:
+        store: of files and checkpoints.
+        data: of the trial.
+        stamp: of the data's file.
+        last_epoch: the last epoch that the sweep has a report of.
+        train: fields of the training settings.
+    """
     config = TrialConfig(
         data=DATA,
         objective=CapacityVAE(gamma=10.0, c_max=5.0),
@@ -64,6 +94,7 @@ def actor(
         "number": 0,
         "attempt": 1,
         "config": config.to_dict(),
+        "last_epoch": last_epoch,
         "judged": [1, 2],
         "threads": 1,
         "gpu": 0.0,

@@ -236,6 +236,16 @@ def load_weights(nets: Networks, weights: Mapping[str, Tensor]) -> None:
     """Copy weights into the networks.
 
     Raises:
+        ValueError: they belong to other networks (see `require_weights`).
+    """
+    require_weights(nets, weights)
+    nets.load_state_dict(dict(weights))
+
+
+def require_weights(nets: Networks, weights: Mapping[str, Tensor]) -> None:
+    """Check that weights belong to the networks.
+
+    Raises:
         ValueError: they belong to other networks; the message names each weight that is missing,
             unknown or of another shape.
     """
@@ -249,4 +259,3 @@ def load_weights(nets: Networks, weights: Mapping[str, Tensor]) -> None:
             )
     if problems:
         raise ValueError(f"the weights are of another network: {'; '.join(problems)}")
-    nets.load_state_dict(dict(weights))
