@@ -104,6 +104,11 @@ def stays_collapsed(timeline: Timeline, reported: Mapping[int, Mapping[str, floa
     return active_units == [0, 0] and timeline.is_settled(last - 1)
 
 
+def has_capacity(objective: AbstractObjective) -> bool:
+    """Return whether the class of an objective defines a capacity; its instances may have none."""
+    return type(objective).capacity is not AbstractObjective.capacity
+
+
 def capacity_at(objective: AbstractObjective, timeline: Timeline, step: int) -> float | None:
     """Return the KL (nats) that an objective asks for in the last of `step` steps; None if none."""
     context = Context(max(step - 1, 0), timeline.steps, n_data=0)  # no schedule uses n_data

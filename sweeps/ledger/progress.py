@@ -44,9 +44,7 @@ class ReportedMetrics:
 
     __slots__ = ("_epochs", "_values", "metrics")
 
-    def __init__(
-        self, metrics: tuple[str, ...], epochs: bytes = b"", values: bytes = b""
-    ) -> None:
+    def __init__(self, metrics: tuple[str, ...], epochs: bytes = b"", values: bytes = b"") -> None:
         """Start with the reports that the ledger has.
 
         Args:
@@ -102,6 +100,7 @@ class TrialProgress:
     end_reason: EndReason | None = None
     why: str = ""  # the end reason in a sentence
     charged: int = 0  # attempts that count against `resources.retries`
+    node_losses: int = 0  # attempts whose node died: they count against `resources.node_retries`
     last_error: tuple[int, str] | None = None  # (epoch, last line) of the last exception
     attempt: int = 0  # row of the attempt that runs now
     since: float = 0.0  # monotonic time of its start or last report, for the watchdog
@@ -133,6 +132,14 @@ class TrialProgress:
         return epochs[-1] if epochs else 0
 
     @property
+    def unbroken(self) -> int:
+        """The last epoch up to which every epoch is reported, 0 if the first one is missing."""
+        epochs = self.reports.epochs
+        if self.epoch == len(epochs):
+            return self.epoch
+        return next((index for index, epoch in enumerate(epochs) if epoch != index + 1), 0)
+
+    @property
     def ended(self) -> bool:
         """Whether the trial has an end in the ledger."""
         return self._state.ended
@@ -140,7 +147,12 @@ class TrialProgress:
     @property
     def collapsed(self) -> bool:
         """Whether no latent was active at its last report."""
-        return has_collapsed(self.reports.at(self.epoch) or {})
+        return has_collapsed(self.last_metrics)
+
+    @property
+    def last_metrics(self) -> dict[str, float]:
+        """The kept metrics of its last report, {} before the first."""
+        return self.reports.at(self.epoch) or {}
 
     def add_report(self, epoch: int, metrics: Mapping[str, float], seconds: float) -> None:
         """Add the report of an epoch; the seconds of a repeated report are not added again."""

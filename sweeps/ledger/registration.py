@@ -11,8 +11,9 @@ from sweeps.cells.cell_count import count_cells
 from sweeps.errors import SweepError
 from sweeps.ledger import data_identity, tables
 from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.progress import TrialProgress
 from sweeps.ledger.provenance import software
-from sweeps.ledger.replay import TrialProgress, read_trials
+from sweeps.ledger.replay import read_trials
 from sweeps.ledger.states import AttemptOutcome, TrialState
 from sweeps.spec.sweep_spec import SweepSpec
 from vae_core.config import REVISION, TrialConfig

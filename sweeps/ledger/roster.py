@@ -1,11 +1,10 @@
 """Which trials of a sweep are in which state, kept up to date as the states change.
 
-So nobody has to look at all trials of a sweep to find the few that wait or run.
+So nobody has to look at all trials of a sweep to find the few that run.
 """
 
 from __future__ import annotations
 
-import heapq
 from collections.abc import Iterable
 
 from sweeps.ledger.progress import TrialProgress
@@ -19,7 +18,6 @@ class Roster:
         self._by_state: dict[TrialState, dict[int, TrialProgress]] = {
             state: {} for state in TrialState if not state.ended
         }
-        self._waiting: list[int] = []  # a heap of numbers; some of them wait no longer
         self._ended: dict[TrialState, int] = {}
         self.ended: list[TrialProgress] = []
         """The ended trials in the order in which they ended."""
@@ -53,16 +51,6 @@ class Roster:
         """Return the trials in a state that is no end, by number."""
         return sorted(self._by_state[state].values(), key=lambda trial: trial.number)
 
-    def first_waiting(self) -> TrialProgress | None:
-        """Return the WAITING trial with the smallest number, None if no trial waits."""
-        waiting = self._by_state[TrialState.WAITING]
-        while self._waiting:
-            trial = waiting.get(self._waiting[0])
-            if trial is not None:
-                return trial
-            heapq.heappop(self._waiting)
-        return None
-
     def _move(self, trial: TrialProgress, old: TrialState) -> None:
         if old is trial.state:
             return
@@ -79,5 +67,3 @@ class Roster:
             self._ended[state] = self._ended.get(state, 0) + 1
             return
         self._by_state[state][trial.number] = trial
-        if state is TrialState.WAITING:
-            heapq.heappush(self._waiting, trial.number)
