@@ -1,7 +1,7 @@
 """The cost of a sweep against its number of trials: driver, run table, status, report.
 
     python benchmarks/bench_scale.py [--trials 200 1000] [--reports 15] [--workspace FOLDER]
-                                     [--report-trials 100] [--json FILE]
+                                     [--report-trials 100] [--json FILE] [--cpu]
                                      [--figure FILE [--before JSON]]
 
 It fills ledgers with synthetic trials (`synthetic_ledger.py`), measures each operation in a process
@@ -27,6 +27,8 @@ from pathlib import Path
 from typing import Any
 
 import synthetic_ledger
+
+CPU = "BENCH_SCALE_CPU"  # set for the processes of the measures
 
 GRID_REPORTS = 4
 """Reports per trial of the sweep whose cells are laid out."""
@@ -59,12 +61,15 @@ def main() -> None:
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--before", type=Path, help="JSON of an earlier run, for the figure")
     parser.add_argument("--json", type=Path)
+    parser.add_argument("--cpu", action="store_true", help="processor time, on a busy machine")
     parser.add_argument("--measure", nargs=4, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.measure:
         name, workspace, trials, reports = given.measure
         print(json.dumps(MEASURES[name](Path(workspace), int(trials), int(reports))))
         return
+    if given.cpu:
+        os.environ[CPU] = "1"
     with tempfile.TemporaryDirectory() as scratch:
         folder = given.workspace or Path(scratch)
         table = {
@@ -117,15 +122,14 @@ def _resume(workspace: Path, trials: int, reports: int) -> dict[str, float]:
         "driver peak MB": _peak_mb(),
         "imports MB": base,
     }
-    row |= _record(conductor) | _picture(conductor)
+    row |= _next(conductor, "random") | _record(conductor) | _picture(conductor)
     return row
 
 
 def _record(conductor: Any) -> dict[str, float]:
     """Milliseconds per report, without the rung of its cell and with the file synchronised."""
     bodies = []
-    assignment = conductor.next()
-    trial = assignment.trial
+    trial = conductor.next().trial
     for body in synthetic_ledger.bodies(trial.number, last=trial.epochs, epochs=trial.epochs):
         if body["epoch"] > trial.epoch:
             bodies.append(body | {"attempt": trial.attempt})
@@ -211,7 +215,6 @@ def _cli(*arguments: str) -> float:
 
 
 MEASURES: dict[str, Callable[[Path, int, int], dict[str, float]]] = {
-    "next_random": _next_of("random"),
     "next_qmc": _next_of("qmc"),
     "next_tpe": _next_of("tpe"),
     "resume_grid": _resume_grid,
@@ -239,9 +242,16 @@ def _conductor(workspace: Path, spec: Any) -> Any:
 
 
 def _timed(work: Callable[[], Any]) -> tuple[float, Any]:
-    started = time.perf_counter()
+    """Return the seconds that a call takes, of wall time or with `--cpu` of its processor time."""
+    clock = _processor_time if os.environ.get(CPU) else time.perf_counter
+    started = clock()
     result = work()
-    return time.perf_counter() - started, result
+    return clock() - started, result
+
+
+def _processor_time() -> float:
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system
 
 
 def _memory_mb() -> float:
@@ -261,7 +271,10 @@ def _peak_mb() -> float:
 def _print(table: dict[int, dict[str, float]], reports: int) -> None:
     sizes = list(table)
     names = list(dict.fromkeys(name for row in table.values() for name in row))
-    print(f"{reports} reports per trial; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
+    clock = "processor time" if os.environ.get(CPU) else "wall time"
+    print(
+        f"{reports} reports per trial; {clock}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    )
     heads = "".join(f"{size:>12,}" for size in sizes)
     print(f"{'trials':<20}{heads}{'ratio':>9}{'limit':>8}")
     for name in names:

@@ -96,6 +96,7 @@ class Conductor:
         self._assigned: set[int] = set()  # ids of the attempts that were handed out
         self._unclaimed: list[TrialProgress] = []  # with an attempt that was not handed out
         self._rules = CellRules(spec, self._wake)
+        self._brackets = names.Brackets(spec)
         self._kept_metrics = kept_metrics(spec)
         self.roster = Roster()
         self._search = SearchHistory(spec, [])
@@ -245,7 +246,7 @@ class Conductor:
             self._turn = turn + 1
             return
         number = len(self.cells)
-        bracket = names.bracket(self.spec, layout, drawn.params)
+        bracket = self._brackets.of(layout, drawn.params)
         cell = new_cell(
             self.spec,
             number=number,

@@ -117,6 +117,11 @@ class Ledger:
         with self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
+    def values(self, query: sa.Executable) -> Sequence[sa.Row[Any]]:
+        """Return the rows of a query as tuples: counts, sums, some columns."""
+        with self._engine.connect() as connection:
+            return connection.execute(query).all()
+
     def chunks(self, query: sa.Executable, size: int) -> Iterator[Sequence[sa.Row[Any]]]:
         """Yield the rows of a query, `size` at a time: they need not fit into memory."""
         with self._engine.connect() as connection:

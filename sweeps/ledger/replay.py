@@ -76,6 +76,7 @@ def read_cells(
         n_data: number of images of the data set.
     """
     layouts = cell_grid.all_layouts(spec)
+    brackets = names.Brackets(spec)
     by_cell: dict[int, list[TrialProgress]] = {}
     for trial in trials:
         by_cell.setdefault(trial.cell, []).append(trial)
@@ -89,7 +90,7 @@ def read_cells(
             number=row["number"],
             layout=row["layout"],
             params=params,
-            bracket=names.bracket(spec, layout, params | layout.fixed),
+            bracket=brackets.of(layout, params | layout.fixed),
             config=cell_trials[0].config,
             n_data=n_data,
         )

@@ -129,15 +129,20 @@ def parsed(
         schema: columns and their types.
         others: "ignore" leaves out the fields that the schema does not name, "infer" adds them.
     """
-    unread = [index for index, body in enumerate(bodies) if "NaN" in body or "Infinity" in body]
+    text = "\n".join(bodies)
+    unread: list[int] = []
+    if "NaN" in text or "Infinity" in text:
+        texts = list(bodies)
+        for index, body in enumerate(bodies):
+            if "NaN" in body or "Infinity" in body:
+                unread.append(index)
+                texts[index] = "{}"
+        text = "\n".join(texts)
     if len(unread) == len(bodies):
         return None, unread
-    texts = list(bodies)
-    for index in unread:
-        texts[index] = "{}"
     try:
         table = arrow_json.read_json(
-            pa.py_buffer("\n".join(texts).encode()),
+            pa.py_buffer(text.encode()),
             read_options=arrow_json.ReadOptions(block_size=BLOCK_BYTES),
             parse_options=arrow_json.ParseOptions(schema, unexpected_field_behavior=others),
         )

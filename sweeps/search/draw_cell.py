@@ -77,10 +77,9 @@ def draw_cell(
             history.take(index)  # another layout has this cell
         return None
 
-    if history.n_points is not None and history.n_points <= len(known_hashes):
-        # The space may be used up, and then the sampler would be asked in vain.
-        if random_cell() is None:
-            return None
+    may_be_used_up = history.n_points is not None and history.n_points <= len(known_hashes)
+    if may_be_used_up and random_cell() is None:  # else the sampler would be asked in vain
+        return None
     outcomes = history.outcomes() if spec.search.name in READS_HISTORY else []
     for redraw in range(REDRAWS):
         searched = suggest(

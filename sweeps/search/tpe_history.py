@@ -57,14 +57,16 @@ def _best(history: Sequence[CellOutcome], directions: Directions) -> list[int]:
     complete = [i for i, cell in enumerate(history) if cell.state == OutcomeState.COMPLETE]
     losses = np.array([history[i].values for i in complete]).reshape(-1, len(directions))
     losses *= [-1.0 if mode == "max" else 1.0 for mode in directions]
-    if len(directions) == 1:
-        ranked = np.argsort(losses[:, 0], kind="stable")
-    else:
-        ranked = _by_front(losses)
+    ranked = _by_front(losses) if len(directions) > 1 else _by_value(losses[:, 0])
     best = [complete[rank] for rank in ranked[:BEST]]
     if len(best) < BEST:
         best += _furthest(history, directions[0])[: BEST - len(best)]
     return best
+
+
+def _by_value(losses: NDArray[np.float64]) -> list[int]:
+    """Return the rows, the smallest loss first; of equal ones the oldest first."""
+    return np.argsort(losses, kind="stable").tolist()
 
 
 def _by_front(losses: NDArray[np.float64]) -> list[int]:
