@@ -26,35 +26,42 @@ SHOWN_METRICS = ("reconstruction", "tc", "mig")
 def kept_metrics(spec: SweepSpec) -> tuple[str, ...]:
     """Return the metrics that a driver reads again after a report.
 
-    They are those of goals and rungs, `active_units` for the rule of collapse, and those that are
-    shown.
+    They are those of goals and rungs, and `active_units` for the rule of collapse.
     """
     names = [goal.metric for goal in spec.goal]
     if spec.pruning is not None:
         names.append(spec.pruning.metric)
-    return tuple(dict.fromkeys([*names, "active_units", *SHOWN_METRICS]))
+    return tuple(dict.fromkeys([*names, "active_units"]))
 
 
 class ReportedMetrics:
-    """Some metrics of every report of one trial, by epoch.
+    """Some metrics of every report of one trial, by epoch; those that are shown of the last one.
 
     A report takes 8 bytes per metric and 4 for its epoch. A metric that a report does not have, or
     that is NaN, is left out.
     """
 
-    __slots__ = ("_epochs", "_values", "metrics")
+    __slots__ = ("_epochs", "_shown", "_values", "metrics")
 
-    def __init__(self, metrics: tuple[str, ...], epochs: bytes = b"", values: bytes = b"") -> None:
+    def __init__(
+        self,
+        metrics: tuple[str, ...],
+        epochs: bytes = b"",
+        values: bytes = b"",
+        shown: Sequence[float] = (),
+    ) -> None:
         """Start with the reports that the ledger has.
 
         Args:
-            metrics: the names of the metrics to keep.
+            metrics: the names of the metrics to keep of every report.
             epochs: epochs in growing order, as C ints.
             values: (epochs, metrics) as C doubles, row by row, NaN where a metric is missing.
+            shown: `SHOWN_METRICS` of the last report, () if there is none.
         """
         self.metrics = metrics
         self._epochs = array("i", epochs)
         self._values = array("d", values)
+        self._shown = tuple(shown)
 
     @property
     def epochs(self) -> Sequence[int]:
@@ -72,6 +79,8 @@ class ReportedMetrics:
             self._values[start:start] = row
         else:
             self._values[start : start + len(row)] = row
+        if epoch == self._epochs[-1]:
+            self._shown = tuple(metrics.get(name, math.nan) for name in SHOWN_METRICS)
         return is_new
 
     def at(self, epoch: int) -> dict[str, float] | None:
@@ -81,8 +90,10 @@ class ReportedMetrics:
             return None
         start = index * len(self.metrics)
         row = self._values[start : start + len(self.metrics)]
-        pairs = zip(self.metrics, row, strict=True)
-        return {name: value for name, value in pairs if not math.isnan(value)}
+        values = dict(zip(self.metrics, row, strict=True))
+        if epoch == self._epochs[-1]:
+            values |= zip(SHOWN_METRICS, self._shown, strict=False)
+        return {name: value for name, value in values.items() if not math.isnan(value)}
 
 
 @dataclass(slots=True)

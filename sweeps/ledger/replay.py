@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ from sweeps.cells import cell_grid, names, timeline
 from sweeps.cells.names import Bracket
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
-from sweeps.ledger.progress import CellProgress, TrialProgress
+from sweeps.ledger.progress import SHOWN_METRICS, CellProgress, TrialProgress
 from sweeps.ledger.report_columns import ReportColumns, add_reports, read_columns
 from sweeps.ledger.states import CHARGED, AttemptOutcome, EndReason, TrialState, Verdict
 from sweeps.spec.sweep_spec import SweepSpec
@@ -45,8 +46,9 @@ def read_trials(
         for row in ledger.of(tables.TRIAL, sweep)
     ]
     if reports is None:
-        reports = read_columns(ledger, sweep, metrics)
-    add_reports(trials, reports)
+        columns = tuple(dict.fromkeys([*metrics, *SHOWN_METRICS]))
+        reports = read_columns(ledger, sweep, columns)
+    add_reports(trials, reports, metrics)
     for row in ledger.of(tables.ATTEMPT, sweep):
         trial = trials[row["trial"]]
         trial.charged += row["outcome"] in CHARGED
@@ -77,20 +79,22 @@ def read_cells(
     """
     layouts = cell_grid.all_layouts(spec)
     brackets = names.Brackets(spec)
+    equal: dict[Bracket, Bracket] = {}  # cells share equal brackets: a sweep has thousands
     by_cell: dict[int, list[TrialProgress]] = {}
     for trial in trials:
         by_cell.setdefault(trial.cell, []).append(trial)
     cells: list[CellProgress] = []
     for row in ledger.of(tables.CELL, spec.name):
         cell_trials = by_cell[row["number"]]
-        params = json.loads(row["params"])
+        params = {sys.intern(path): value for path, value in json.loads(row["params"]).items()}
         layout = layouts[row["layout"]]
+        bracket = brackets.of(layout, params | layout.fixed)
         cell = new_cell(
             spec,
             number=row["number"],
             layout=row["layout"],
             params=params,
-            bracket=brackets.of(layout, params | layout.fixed),
+            bracket=equal.setdefault(bracket, bracket),
             config=cell_trials[0].config,
             n_data=n_data,
         )

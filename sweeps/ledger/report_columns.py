@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from pyarrow import json as arrow_json
 
 from sweeps.ledger.ledger import Ledger
-from sweeps.ledger.progress import ReportedMetrics, TrialProgress
+from sweeps.ledger.progress import SHOWN_METRICS, ReportedMetrics, TrialProgress
 from sweeps.ledger.tables import REPORT
 
-CHUNK = 20_000
+CHUNK = 2_000
 """Reports that are read at once."""
 
 BLOCK_BYTES = 1 << 24
@@ -38,6 +38,10 @@ class ReportColumns(NamedTuple):
     step: NDArray[np.int64]  # optimiser steps
     metrics: tuple[str, ...]
     values: NDArray[np.float64]  # (reports, metrics), NaN where a report lacks a metric
+
+    def some(self, metrics: Sequence[str]) -> NDArray[np.float64]:
+        """Return the values of some of the metrics, (reports, metrics)."""
+        return self.values[:, [self.metrics.index(name) for name in metrics]]
 
 
 def read_columns(ledger: Ledger, sweep: str, metrics: tuple[str, ...]) -> ReportColumns:
@@ -61,14 +65,26 @@ def read_columns(ledger: Ledger, sweep: str, metrics: tuple[str, ...]) -> Report
     )
 
 
-def add_reports(trials: Sequence[TrialProgress], reports: ReportColumns) -> None:
-    """Give every trial its reports; the trials are in the order of their numbers, from 0."""
+def add_reports(
+    trials: Sequence[TrialProgress], reports: ReportColumns, metrics: tuple[str, ...]
+) -> None:
+    """Give every trial its reports.
+
+    Args:
+        trials: in the order of their numbers, from 0.
+        reports: of all trials, with `metrics`, and with `SHOWN_METRICS` if these are to be kept.
+        metrics: that the trials keep of every report.
+    """
     n_trials = len(trials)
     # `bincount` adds in the order of the reports, as a driver does that receives them.
     seconds = np.bincount(reports.trial, reports.seconds, n_trials)
     order = np.lexsort((reports.epoch, reports.trial))
     ends = np.searchsorted(reports.trial[order], np.arange(n_trials), side="right")
-    epochs, values = reports.epoch[order], reports.values[order]
+    epochs = reports.epoch[order]
+    values = reports.some(metrics)[order]
+    last = order[np.maximum(ends - 1, 0)] if len(order) else order
+    has_shown = set(SHOWN_METRICS) <= set(reports.metrics)
+    shown = reports.some(SHOWN_METRICS)[last].tolist() if has_shown and len(order) else []
     is_first = reports.epoch == 1
     first_steps = dict(
         zip(reports.trial[is_first].tolist(), reports.step[is_first].tolist(), strict=True)
@@ -76,7 +92,10 @@ def add_reports(trials: Sequence[TrialProgress], reports: ReportColumns) -> None
     start = 0
     for trial, end, trial_seconds in zip(trials, ends.tolist(), seconds.tolist(), strict=True):
         trial.reports = ReportedMetrics(
-            reports.metrics, epochs[start:end].tobytes(), values[start:end].tobytes()
+            metrics,
+            epochs[start:end].tobytes(),
+            values[start:end].tobytes(),
+            shown[trial.number] if shown and end > start else (),
         )
         trial.seconds = trial_seconds
         trial.first_steps = first_steps.get(trial.number, 0)
@@ -143,7 +162,7 @@ def parsed(
     try:
         table = arrow_json.read_json(
             pa.py_buffer(text.encode()),
-            read_options=arrow_json.ReadOptions(block_size=BLOCK_BYTES),
+            read_options=arrow_json.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
             parse_options=arrow_json.ParseOptions(schema, unexpected_field_behavior=others),
         )
     except pa.ArrowInvalid:
