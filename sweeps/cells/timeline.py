@@ -104,9 +104,9 @@ def stays_collapsed(timeline: Timeline, reported: Mapping[int, Mapping[str, floa
     return active_units == [0, 0] and timeline.is_settled(last - 1)
 
 
-def has_capacity(objective: AbstractObjective) -> bool:
-    """Return whether the class of an objective defines a capacity; its instances may have none."""
-    return type(objective).capacity is not AbstractObjective.capacity
+def may_have_capacity(config: Mapping[str, Any]) -> bool:
+    """Return whether the objective of a stored config is of a class that defines a capacity."""
+    return OBJECTIVES[config["objective"]["name"]].capacity is not AbstractObjective.capacity
 
 
 def capacity_at(objective: AbstractObjective, timeline: Timeline, step: int) -> float | None:

@@ -65,6 +65,11 @@ def read_columns(ledger: Ledger, sweep: str, metrics: tuple[str, ...]) -> Report
     )
 
 
+def no_reports() -> ReportColumns:
+    """Return the columns of no report, for readers of trials that do not ask how far they are."""
+    return _columns_of([], ())
+
+
 def add_reports(
     trials: Sequence[TrialProgress], reports: ReportColumns, metrics: tuple[str, ...]
 ) -> None:

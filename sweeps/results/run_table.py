@@ -5,6 +5,7 @@ The report page, its figures, `sweeps runs` and `sweeps export` read these frame
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -112,7 +113,8 @@ def _read_runs(ledger: Ledger, workspace: Path, sweep: Mapping[str, Any]) -> Run
         elif trial.number in parked:
             trial.state = TrialState.PARKED
 
-    timelines = _timelines(trials)
+    configs = [trial.config for trial in trials]
+    timelines = _timelines(trials, configs)
     cells = {cell["number"]: cell for cell in ledger.of(tables.CELL, name)}
     attempt_counts = Counter(attempt["trial"] for attempt in attempts)
     whole_set = _whole_set_columns(reports.final_bodies)
@@ -121,10 +123,12 @@ def _read_runs(ledger: Ledger, workspace: Path, sweep: Mapping[str, Any]) -> Run
 
     rows: list[dict[str, Any]] = []
     for trial in trials:
-        row = _identity(trial, cells[trial.cell], spec["tradeoff"].get("by") or (), workspace)
+        config = configs[trial.number]
+        by = spec["tradeoff"].get("by") or ()
+        row = _identity(trial, config, cells[trial.cell], by, workspace)
         row["attempts"] = attempt_counts[trial.number]
         row["rungs"] = json.dumps(_rungs(spec["pruning"], timelines.get(trial.number)))
-        row |= _config_columns(trial.config)
+        row |= _config_columns(config)
         row |= reports.last_metrics.get(trial.number, {})
         if trial.state is TrialState.COMPLETE:
             row |= whole_set.get(trial.number, {})
@@ -134,21 +138,26 @@ def _read_runs(ledger: Ledger, workspace: Path, sweep: Mapping[str, Any]) -> Run
     table = pd.DataFrame()
     if rows:
         table = pd.DataFrame(rows).sort_values("number", ignore_index=True)
-    curves = _curves(reports.table, trials, timelines)
+    curves = _curves(reports.table, trials, configs, timelines)
     return Runs(name, workspace, spec, sweep["created"], table, curves)
 
 
-def _timelines(trials: Sequence[TrialProgress]) -> dict[int, Timeline]:
+def _timelines(
+    trials: Sequence[TrialProgress], configs: Sequence[Mapping[str, Any]]
+) -> dict[int, Timeline]:
     """Return number of a trial -> its timeline, for the trials that have reported an epoch."""
     timelines: dict[int, Timeline] = {}
-    for trial in trials:
+    for trial, config in zip(trials, configs, strict=True):
         if trial.first_steps:
-            timelines[trial.number] = timeline.of_config(trial.config, trial.first_steps)
+            timelines[trial.number] = timeline.of_config(config, trial.first_steps)
     return timelines
 
 
 def _curves(
-    reports: pd.DataFrame, trials: Sequence[TrialProgress], timelines: Mapping[int, Timeline]
+    reports: pd.DataFrame,
+    trials: Sequence[TrialProgress],
+    configs: Sequence[Mapping[str, Any]],
+    timelines: Mapping[int, Timeline],
 ) -> pd.DataFrame:
     """Return `Runs.curves`: the reports with the hash of the trial and the capacity."""
     if reports.empty:
@@ -156,21 +165,22 @@ def _curves(
     hashes = pd.Series([trial.hash for trial in trials])
     curves = reports.copy(deep=False)
     curves.insert(0, "trial", hashes.take(reports["number"]).array)
-    capacities = _capacities(reports, trials, timelines)
+    capacities = _capacities(reports, configs, timelines)
     if capacities is not None:
         curves["capacity"] = capacities
     return curves
 
 
 def _capacities(
-    reports: pd.DataFrame, trials: Sequence[TrialProgress], timelines: Mapping[int, Timeline]
+    reports: pd.DataFrame,
+    configs: Sequence[Mapping[str, Any]],
+    timelines: Mapping[int, Timeline],
 ) -> list[float] | None:
     """Return the capacity (nats) at the step of every report, None if no objective has one."""
     objectives: dict[int, AbstractObjective] = {}
-    for trial in trials:
-        objective = timeline.objective_of(trial.config)
-        if trial.number in timelines and timeline.has_capacity(objective):
-            objectives[trial.number] = objective
+    for number, config in enumerate(configs):
+        if number in timelines and timeline.may_have_capacity(config):
+            objectives[number] = timeline.objective_of(config)
     if not objectives:
         return None
     capacities: list[float] = []
@@ -229,16 +239,20 @@ def _config_columns(config: Mapping[str, Any]) -> dict[str, Any]:
     A stored config does not have the fields of training that were added to the code later. They
     get their defaults.
     """
-    train = registry.fields_of(TrainConfig(epochs=1))
-    for length in LENGTHS:
-        del train[length]
-    train |= config["train"]
+    train = _default_train() | config["train"]
 
     columns: dict[str, Any] = {}
     for key, value in flatten({**config, "train": train}).items():
         if key != "seed":
             columns[key] = json.dumps(value) if isinstance(value, list | dict) else value
     return columns
+
+
+@functools.cache
+def _default_train() -> dict[str, Any]:
+    """Return the default of every field of training but its length."""
+    fields = registry.fields_of(TrainConfig(epochs=1))
+    return {name: value for name, value in fields.items() if name not in LENGTHS}
 
 
 def strength(
@@ -270,10 +284,14 @@ def strength(
 
 
 def _identity(
-    trial: TrialProgress, cell: Mapping[str, Any], by: Sequence[str], workspace: Path
+    trial: TrialProgress,
+    config: Mapping[str, Any],
+    cell: Mapping[str, Any],
+    by: Sequence[str],
+    workspace: Path,
 ) -> dict[str, Any]:
     """Return the columns that say which trial a row is and how far the trial is."""
-    strength_name, strength_value = strength(trial.config, json.loads(cell["params"]), by)
+    strength_name, strength_value = strength(config, json.loads(cell["params"]), by)
     return {
         "trial": trial.hash,
         "number": trial.number,
@@ -281,7 +299,7 @@ def _identity(
         "bracket": cell["bracket"],
         "entry": cell["entry"],
         "bracket_fields": cell["fields"],
-        "objective": trial.config["objective"]["name"],
+        "objective": config["objective"]["name"],
         "strength_name": strength_name,
         "strength": strength_value,
         "seed": trial.seed,
