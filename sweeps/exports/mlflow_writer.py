@@ -21,7 +21,7 @@ from typing import Any
 from sweeps.exports import mlflow_client, mlflow_experiment
 from sweeps.exports.mlflow_experiment import PARENT_TAG, KnownRuns
 from sweeps.exports.mlflow_trial import Target, TrialRun, cause, problems_text
-from sweeps.ledger import progress, tables
+from sweeps.ledger import replay, tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.states import ExportState, TrialState
 from sweeps.ledger.tables import Row
@@ -305,7 +305,7 @@ class MlflowWriter(threading.Thread):
         report, number = tables.REPORT.c, run.trial["number"]
         where = (report.sweep == self._sweep, report.trial == number, report.epoch == run.epoch)
         rows = self._ledger.rows(tables.REPORT, *where)
-        return any(progress.has_collapsed(json.loads(row["body"])["metrics"]) for row in rows)
+        return any(replay.has_collapsed(json.loads(row["body"])["metrics"]) for row in rows)
 
 
 def _by_trial(rows: Iterable[Row]) -> dict[int, list[Row]]:

@@ -13,6 +13,7 @@ from sweeps.cells.names import Bracket
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.progress import SHOWN_METRICS, CellProgress, TrialProgress
+from sweeps.ledger.progress import has_collapsed as has_collapsed  # the exports take it from here
 from sweeps.ledger.report_columns import ReportColumns, add_reports, read_columns
 from sweeps.ledger.states import CHARGED, AttemptOutcome, EndReason, TrialState, Verdict
 from sweeps.spec.sweep_spec import SweepSpec
