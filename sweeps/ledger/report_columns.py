@@ -122,10 +122,12 @@ def _columns_of(rows: Sequence[Any], metrics: tuple[str, ...]) -> ReportColumns:
     table, unread = parsed(bodies, schema)
     if table is not None:
         slow = unread
-        step = _array(table["step"], np.int64, 0)
+        is_read = np.ones(len(rows), dtype=bool)
+        is_read[unread] = False
+        step[is_read] = _array(table["step"], 0)
         read = table["metrics"].combine_chunks()
         for index, name in enumerate(metrics):
-            values[:, index] = _array(read.field(name), np.float64, math.nan)
+            values[is_read, index] = _array(read.field(name), math.nan)
     for index in slow:
         body = json.loads(bodies[index])
         step[index] = body["step"]
@@ -143,10 +145,10 @@ def _columns_of(rows: Sequence[Any], metrics: tuple[str, ...]) -> ReportColumns:
 def parsed(
     bodies: Sequence[str], schema: pa.Schema, *, others: str = "ignore"
 ) -> tuple[pa.Table | None, list[int]]:
-    """Return bodies as an Arrow table, and the indices of those whose row is empty.
+    """Return bodies as an Arrow table, and the indices of those that it leaves out.
 
-    The empty rows have NaN or Infinity, or what looks like them. The table is None if Arrow cannot
-    read the bodies, or there are none.
+    These hold NaN or Infinity, or what looks like them. The table is None if Arrow cannot read the
+    bodies, or there are none.
 
     Args:
         bodies: JSON texts.
@@ -156,11 +158,12 @@ def parsed(
     text = "\n".join(bodies)
     unread: list[int] = []
     if "NaN" in text or "Infinity" in text:
-        texts = list(bodies)
+        texts = []
         for index, body in enumerate(bodies):
             if "NaN" in body or "Infinity" in body:
                 unread.append(index)
-                texts[index] = "{}"
+            else:
+                texts.append(body)
         text = "\n".join(texts)
     if len(unread) == len(bodies):
         return None, unread
@@ -175,6 +178,6 @@ def parsed(
     return table, unread
 
 
-def _array(column: Any, kind: type[Any], missing: float) -> NDArray[Any]:
+def _array(column: Any, missing: float) -> NDArray[Any]:
     """Return an Arrow column as an array, with a number where it has none."""
-    return np.asarray(column.fill_null(missing).to_numpy(zero_copy_only=False), dtype=kind)
+    return np.asarray(column.fill_null(missing))

@@ -98,19 +98,20 @@ def _frame(rows: Sequence[Any], metrics: dict[str, None]) -> pd.DataFrame:
     columns = None if table is None else _arrow_columns(table, metrics)
     if columns is None:
         return _json_frame(rows, range(len(rows)), metrics)
+    left_out = set(unread)
+    indices = [index for index in range(len(rows)) if index not in left_out]
     ordered = {
-        "number": np.array([row.trial for row in rows], np.int64),
-        "epoch": np.array([row.epoch for row in rows], np.int64),
+        "number": np.array([rows[index].trial for index in indices], np.int64),
+        "epoch": np.array([rows[index].epoch for index in indices], np.int64),
         "step": columns.pop("step"),
-        "at": np.array([row.at for row in rows], np.float64),
+        "at": np.array([rows[index].at for index in indices], np.float64),
         "images": columns.pop("images"),
-        "seconds": np.array([row.seconds for row in rows], np.float64),
+        "seconds": np.array([rows[index].seconds for index in indices], np.float64),
     }
-    frame = pd.DataFrame(ordered | columns)
+    frame = pd.DataFrame(ordered | columns, index=indices)
     if not unread:
         return frame
-    others = _json_frame(rows, unread, metrics)
-    return pd.concat([frame.drop(index=unread), others]).sort_index()
+    return pd.concat([frame, _json_frame(rows, unread, metrics)]).sort_index()
 
 
 def _arrow_columns(table: pa.Table, metrics: dict[str, None]) -> dict[str, np.ndarray] | None:

@@ -93,7 +93,7 @@ def _suggest_by_tpe(
         trial = optuna_trials.get(index)
         if trial is None:
             trial = shared(frozen_trial(outcome, searched, distributions))
-            if outcome.state is not OutcomeState.RUNNING:
+            if outcome.state != OutcomeState.RUNNING:
                 optuna_trials[index] = trial
         study.add_trial(trial)
     asked = study.ask(distributions)
