@@ -347,9 +347,18 @@ class TrialConfig:
                 "a trial's hash covers the content of its data: set `fingerprint` "
                 "(Data.fingerprint) first"
             )
-        train = registry.fields_of(self.train)
-        if not self.train.has_correlation:
-            train = {key: value for key, value in train.items() if key not in CORRELATION_FIELDS}
-        content = self.to_dict() | {"train": train, "revision": revision}
-        del content["data"]
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+        return stored_hash(self.to_dict(), revision)
+
+
+def stored_hash(config: Mapping[str, Any], revision: int) -> str:
+    """Return the hash of a mapping that `TrialConfig.to_dict` of this version wrote.
+
+    Raises:
+        KeyError: a field is missing, as in a mapping of an older version.
+    """
+    train = config["train"]
+    if train["correlation_width"] is None and train["factor_table"] is None:
+        train = {key: value for key, value in train.items() if key not in CORRELATION_FIELDS}
+    content = {**config, "train": train, "revision": revision}
+    del content["data"]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -45,3 +46,21 @@ def point(searched: Mapping[str, Space], index: int) -> dict[str, Any]:
         else:
             raise ValueError(f"{path} must have a finite space, got {space}")
     return {path: values[path] for path in searched}
+
+
+def index_of(searched: Mapping[str, Space], params: Mapping[str, Any]) -> int | None:
+    """Return the index of the point with these values, None if a space lacks one; see `point`."""
+    index = 0
+    for path, space in searched.items():
+        value = params[path]
+        if isinstance(space, Grid | Choice):
+            values = [json.dumps(each) for each in space.values]  # a stored tuple is a list
+            value = json.dumps(value)
+        elif isinstance(space, Int | LogInt):
+            values = range(space.low, space.high + 1)
+        else:
+            raise ValueError(f"{path} must have a finite space, got {space}")
+        if value not in values:
+            return None
+        index = index * len(values) + values.index(value)
+    return index

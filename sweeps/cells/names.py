@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+from collections import ChainMap
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -28,29 +29,54 @@ class Bracket(NamedTuple):
         return " ".join([self.entry, *(f"{field}={value}" for field, value in self.fields)])
 
 
-def bracket(spec: SweepSpec, layout: Layout, params: Mapping[str, Any]) -> Bracket:
-    """Return the bracket of a cell. A parameter that a sampler searches is not part of a bracket.
+class _EntryBrackets(NamedTuple):
+    """What the brackets of one entry share."""
 
-    Args:
-        spec: the spec.
-        layout: the layout of the cell.
-        params: path ("objective.beta") -> value of all parameters that were laid out or searched.
-    """
-    index = layout.objective
-    values: dict[str, Any] = {}
+    name: str  # of the entry
+    fields: Sequence[str]  # of `tradeoff.by`
+    constants: dict[str, Any]  # path -> value, or a space where cells differ
+
+
+class Brackets:
+    """The brackets of a sweep. What all cells of an entry share is computed once."""
+
+    def __init__(self, spec: SweepSpec) -> None:
+        self._spec = spec
+        self._entries: dict[int, _EntryBrackets] = {}
+
+    def of(self, layout: Layout, params: Mapping[str, Any]) -> Bracket:
+        """Return the bracket of a cell. A parameter that a sampler searches is not part of it.
+
+        Args:
+            layout: the layout of the cell.
+            params: path ("objective.beta") -> value of all parameters that were laid out or
+                searched.
+        """
+        entry = self._entries.get(layout.objective)
+        if entry is None:
+            entry = self._entries[layout.objective] = _entry_brackets(self._spec, layout.objective)
+        values = ChainMap(dict(params), entry.constants)
+        fields: list[tuple[str, str]] = []
+        for field in entry.fields:
+            path = _path_of(field, values)
+            if path is not None and path not in layout.searched:
+                fields.append((field, _value_text(values[path])))
+        return Bracket(entry.name, tuple(fields))
+
+
+def _entry_brackets(spec: SweepSpec, index: int) -> _EntryBrackets:
+    constants: dict[str, Any] = {}
     for path, default in _default_parameters(spec, index).items():
         if default is not None:
-            values[path] = default
-    values |= given_parameters(spec, index)
-    values |= params
+            constants[path] = default
+    constants |= given_parameters(spec, index)
+    fields = _bracket_fields(spec, index)
+    return _EntryBrackets(entry_name(spec, index, bracket_fields=fields), fields, constants)
 
-    bracket_fields = _bracket_fields(spec, index)
-    fields: list[tuple[str, str]] = []
-    for field in bracket_fields:
-        path = _path_of(field, values)
-        if path is not None and path not in layout.searched:
-            fields.append((field, _value_text(values[path])))
-    return Bracket(entry_name(spec, index, bracket_fields=bracket_fields), tuple(fields))
+
+def bracket(spec: SweepSpec, layout: Layout, params: Mapping[str, Any]) -> Bracket:
+    """Return the bracket of one cell, see `Brackets.of`."""
+    return Brackets(spec).of(layout, params)
 
 
 def _bracket_fields(spec: SweepSpec, index: int) -> Sequence[str]:

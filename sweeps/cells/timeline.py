@@ -61,18 +61,18 @@ def of_config(config: Mapping[str, Any], steps_per_epoch: int) -> Timeline:
     The data set is not read: `steps_per_epoch` is the number of steps of a complete epoch.
     """
     train = registry.construct("train", config["train"], TrainConfig)
-    return of_trial(
-        train,
-        objective_of(config),
-        latents=config["network"]["latents"],
-        steps_per_epoch=steps_per_epoch,
-    )
+    return _of_train(train, config, steps_per_epoch)
 
 
 def on_data(config: Mapping[str, Any], n_data: int) -> Timeline:
     """Return the timeline of a trial from its stored config, on a data set of n_data images."""
     train = registry.construct("train", config["train"], TrainConfig)
-    return of_config(config, train.steps_per_epoch(n_data))
+    return _of_train(train, config, train.steps_per_epoch(n_data))
+
+
+def _of_train(train: TrainConfig, config: Mapping[str, Any], steps_per_epoch: int) -> Timeline:
+    latents = config["network"]["latents"]
+    return of_trial(train, objective_of(config), latents=latents, steps_per_epoch=steps_per_epoch)
 
 
 def objective_of(config: Mapping[str, Any]) -> AbstractObjective:
@@ -102,6 +102,11 @@ def stays_collapsed(timeline: Timeline, reported: Mapping[int, Mapping[str, floa
     last = max(reported, default=0)
     active_units = [reported.get(epoch, {}).get("active_units") for epoch in (last - 1, last)]
     return active_units == [0, 0] and timeline.is_settled(last - 1)
+
+
+def may_have_capacity(config: Mapping[str, Any]) -> bool:
+    """Return whether the objective of a stored config is of a class that defines a capacity."""
+    return OBJECTIVES[config["objective"]["name"]].capacity is not AbstractObjective.capacity
 
 
 def capacity_at(objective: AbstractObjective, timeline: Timeline, step: int) -> float | None:

@@ -9,7 +9,7 @@ from sweeps.cells import timeline
 from sweeps.cells.names import Bracket
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Transaction
-from sweeps.ledger.replay import CellProgress, TrialProgress
+from sweeps.ledger.progress import CellProgress, TrialProgress
 from sweeps.ledger.states import AttemptOutcome, EndReason, TrialState, Verdict
 from sweeps.search import halving
 from sweeps.search.cell_outcome import all_reached, mean_at
@@ -84,14 +84,14 @@ class CellRules:
         for trial in cell.trials:
             if trial.ended or trial.epoch >= trial.epochs:
                 continue
-            if timeline.stays_collapsed(cell.timeline, trial.reported):
+            if timeline.stays_collapsed(cell.timeline, trial.last_reports(2)):
                 why = f"collapsed (epoch {trial.epoch})"
                 self.end(tx, trial, TrialState.PRUNED, EndReason.COLLAPSED, why)
 
     def _park(self, tx: Transaction, trials: Sequence[TrialProgress], epoch: int) -> None:
         """Park the trials that have reached a rung which is not judged yet."""
         for trial in trials:
-            if epoch not in trial.reported:
+            if not trial.has(epoch):
                 continue
             if trial.state is TrialState.RUNNING:
                 self.close_attempt(tx, trial, AttemptOutcome.PARKED)

@@ -25,18 +25,13 @@ from sweeps.errors import SweepError
 from sweeps.failpoints import failpoint
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger, Transaction
-from sweeps.ledger.replay import (
-    CellProgress,
-    TrialProgress,
-    last_line,
-    new_cell,
-    read_cells,
-    read_trials,
-)
+from sweeps.ledger.progress import CellProgress, ReportedMetrics, TrialProgress, kept_metrics
+from sweeps.ledger.replay import last_line, new_cell, read_cells, read_trials
 from sweeps.ledger.reuse import take_reports
+from sweeps.ledger.roster import Roster
 from sweeps.ledger.states import AttemptOutcome, EndReason, TrialState
-from sweeps.search.cell_outcome import cell_outcome
 from sweeps.search.draw_cell import draw_cell
+from sweeps.search.layout_history import SearchHistory
 from sweeps.spec.sweep_spec import SweepSpec
 
 log = logging.getLogger(__name__)
@@ -101,6 +96,10 @@ class Conductor:
         self._assigned: set[int] = set()  # ids of the attempts that were handed out
         self._unclaimed: list[TrialProgress] = []  # with an attempt that was not handed out
         self._rules = CellRules(spec, self._wake)
+        self._brackets = names.Brackets(spec)
+        self._kept_metrics = kept_metrics(spec)
+        self.roster = Roster()
+        self._search = SearchHistory(spec, [])
         self._reload()
 
     def _reload(self) -> None:
@@ -110,8 +109,10 @@ class Conductor:
 
     def _read_ledger(self) -> None:
         """Set trials, cells and turn to what the ledger holds."""
-        self.trials = read_trials(self._ledger, self.spec.name)
+        self.trials = read_trials(self._ledger, self.spec.name, self._kept_metrics)
         self.cells = read_cells(self._ledger, self.spec, self.trials, n_data=self._n_data)
+        self.roster = Roster(self.trials)
+        self._search = SearchHistory(self.spec, self.cells)
         turns = [row["turn"] for row in self._ledger.of(tables.CELL, self.spec.name)]
         self._turn = max(turns, default=-1) + 1
 
@@ -163,7 +164,7 @@ class Conductor:
     def finished(self) -> bool:
         """Whether every cell has been asked and every trial has ended."""
         asked = self._turn >= self.cells_asked
-        return asked and all(trial.ended for trial in self.trials)
+        return asked and self.roster.all_ended
 
     @property
     def cells_to_come(self) -> int:
@@ -187,7 +188,7 @@ class Conductor:
                 self._ask()
                 trial = self._first_waiting()
             if trial is None:
-                return None if any(not trial.ended for trial in self.trials) else "finished"
+                return "finished" if self.roster.all_ended else None
             if trial.state is TrialState.WAITING:
                 self._begin_attempt(trial)
             if trial.state is TrialState.RUNNING:
@@ -233,22 +234,19 @@ class Conductor:
         """Add the next cell and its trials, or give up its turn if its layout has no new cell."""
         turn = self._turn
         layout = self._layouts[turn % len(self._layouts)]
-        history = [
-            cell_outcome(cell, self.spec) for cell in self.cells if cell.layout == layout.position
-        ]
         drawn = draw_cell(
             self.spec,
             self._layouts,
             turn,
-            history,
-            known_hashes={trial.hash for trial in self.trials},
+            self._search.of(layout),
+            known_hashes=self._search.hashes,
             fingerprint=self._fingerprint,
         )
         if drawn is None:
             self._turn = turn + 1
             return
         number = len(self.cells)
-        bracket = names.bracket(self.spec, layout, drawn.params)
+        bracket = self._brackets.of(layout, drawn.params)
         cell = new_cell(
             self.spec,
             number=number,
@@ -275,14 +273,18 @@ class Conductor:
                     cell=number,
                     seed=seed,
                     hash=config.hash,
-                    config=config.to_dict(),
+                    config_json=json.dumps(config.to_dict()),
                     epochs=cell.timeline.epochs,
+                    reports=ReportedMetrics(self._kept_metrics),
                 )
                 self._insert_trial(tx, trial)
                 cell.trials.append(trial)
             self._rules.settle(tx, cell)
         self.cells.append(cell)
+        self._search.add(cell)
         self.trials.extend(cell.trials)
+        for trial in cell.trials:
+            self.roster.add(trial)
         for trial in cell.trials:
             if trial.state is TrialState.WAITING:
                 self._wake(trial)
@@ -298,7 +300,7 @@ class Conductor:
             cell=trial.cell,
             seed=trial.seed,
             hash=trial.hash,
-            config=json.dumps(trial.config),
+            config=trial.config_json,
             epochs=trial.epochs,
             reused_from="",
             asked=time.time(),
@@ -395,7 +397,7 @@ class Conductor:
             self._apply(self._interrupt_all, None)
 
     def _interrupt_all(self) -> None:
-        running = [trial for trial in self.trials if trial.state is TrialState.RUNNING]
+        running = self.roster.in_state(TrialState.RUNNING)
         if not running:
             return
         with self._ledger.transaction() as tx:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,8 @@ from sweeps.cells.cell_count import shortage_notes
 from sweeps.driver.conductor import Conductor
 from sweeps.driver.result import SweepResult
 from sweeps.exports.mlflow_writer import MlflowWriter
-from sweeps.ledger.replay import TrialProgress
+from sweeps.ledger.progress import SHOWN_METRICS, TrialProgress
+from sweeps.ledger.roster import Roster
 from sweeps.ledger.states import TrialState
 from sweeps.spec.rungs import expected_epochs
 
@@ -29,9 +29,6 @@ PERIOD = 0.5
 
 LINE_PERIOD = 15.0
 """Seconds between two lines where there is no terminal."""
-
-METRICS = ("reconstruction", "tc", "mig")
-"""The metrics of the live table."""
 
 
 class LiveView:
@@ -46,6 +43,9 @@ class LiveView:
         self._slots = 0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
+        self._roster: Roster | None = None  # that `_best` has looked at
+        self._looked_at = 0  # number of its ended trials
+        self._best_so_far: tuple[tuple[float, int], tuple[float, TrialProgress]] | None = None
 
     @contextlib.contextmanager
     def showing(self, slots: int) -> Iterator[None]:
@@ -93,16 +93,12 @@ class LiveView:
         conductor = self._conductor
         pruning = conductor.spec.pruning
         reduction = 1.0 if pruning is None else pruning.reduction
-        done = 0.0
-        expected = 0.0
-        for trial in conductor.trials:
+        done = expected = float(conductor.roster.epochs_of_ended)
+        for trial in conductor.roster.open_trials():
             cell = conductor.cells[trial.cell]
+            left = expected_epochs(cell.rungs, cell.promotions, trial.epochs, reduction)
             done += trial.epoch
-            if trial.ended:
-                expected += trial.epoch
-            else:
-                left = expected_epochs(cell.rungs, cell.promotions, trial.epochs, reduction)
-                expected += max(left, trial.epoch)
+            expected += max(left, trial.epoch)
         trials_to_ask = conductor.cells_to_come * len(conductor.spec.seeds)
         if conductor.trials and trials_to_ask:
             # Cells to come are taken to be like the first: spaces of different lengths are rare.
@@ -118,19 +114,24 @@ class LiveView:
         seconds = (total - done) * (time.monotonic() - self._started) / gained
         return f"about {_duration(seconds)} left"
 
-    def _best(self) -> TrialProgress | None:
-        """Return the complete trial with the best last value of the first goal."""
+    def _best(self) -> tuple[float, TrialProgress] | None:
+        """Return the best last value of the first goal, and the complete trial that has it.
+
+        Only the trials that have ended since the last call are looked at.
+        """
         goal = self._conductor.spec.goal[0]
-        scored = [
-            (trial.reported[trial.epoch][goal.metric], trial)
-            for trial in self._conductor.trials
-            if trial.state is TrialState.COMPLETE
-            and goal.metric in trial.reported.get(trial.epoch, {})
-        ]
-        if not scored:
-            return None
-        choose = max if goal.mode == "max" else min
-        return choose(scored, key=lambda pair: pair[0])[1]
+        roster = self._conductor.roster
+        if roster is not self._roster:  # the conductor has read the ledger again
+            self._roster, self._looked_at, self._best_so_far = roster, 0, None
+        for trial in roster.ended[self._looked_at :]:
+            value = trial.last_metrics.get(goal.metric)
+            if trial.state is not TrialState.COMPLETE or value is None:
+                continue
+            rank = (value if goal.mode == "max" else -value, -trial.number)
+            if self._best_so_far is None or rank > self._best_so_far[0]:
+                self._best_so_far = (rank, (value, trial))
+        self._looked_at = len(roster.ended)
+        return None if self._best_so_far is None else self._best_so_far[1]
 
     def _headline(self) -> str:
         counts = self.counts()
@@ -138,14 +139,15 @@ class LiveView:
         best = self._best()
         goal = self._conductor.spec.goal[0].metric
         if best is not None:
-            parts.append(f"best {goal} {best.reported[best.epoch][goal]:.4f} (trial {best.number})")
+            value, trial = best
+            parts.append(f"best {goal} {value:.4f} (trial {trial.number})")
         if self._writer.why_behind():
             parts.append(f"MLflow waits: {self._writer.why_behind()}")
         return " · ".join(parts)
 
     def counts(self) -> dict[str, int]:
         """Return the number of trials by state."""
-        return dict(Counter(trial.state.value for trial in self._conductor.trials))
+        return {state.value: n for state, n in self._conductor.roster.counts.items()}
 
     def _line(self) -> str:
         with self._conductor.lock:
@@ -168,20 +170,18 @@ class LiveView:
 
     def _running_trials(self) -> Table:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for title in ("trial", "cell", "seed", "epoch", *METRICS):
+        for title in ("trial", "cell", "seed", "epoch", *SHOWN_METRICS):
             justify = "left" if title == "cell" else "right"
             table.add_column(title, justify=justify, no_wrap=True)
-        for trial in self._conductor.trials:
-            if trial.state is not TrialState.RUNNING:
-                continue
-            metrics = trial.reported.get(trial.epoch, {})
+        for trial in self._conductor.roster.in_state(TrialState.RUNNING):
+            metrics = trial.last_metrics
             cell = self._conductor.cells[trial.cell]
             table.add_row(
                 str(trial.number),
                 f"{trial.config['objective']['name']} {_parameters(cell.params)}",
                 str(trial.seed),
                 f"{trial.epoch}/{trial.epochs}",
-                *(f"{metrics[key]:.4g}" if key in metrics else "·" for key in METRICS),
+                *(f"{metrics[key]:.4g}" if key in metrics else "·" for key in SHOWN_METRICS),
             )
         return table
 

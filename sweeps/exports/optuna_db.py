@@ -9,7 +9,7 @@ from sweeps.cells import cell_grid
 from sweeps.cells.cell_grid import Layout
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
-from sweeps.ledger.replay import CellProgress
+from sweeps.ledger.progress import CellProgress
 from sweeps.search.cell_outcome import cell_outcome
 from sweeps.search.optuna_trials import frozen_trial
 from sweeps.spec.space import Grid, Space

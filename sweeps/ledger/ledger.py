@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
@@ -116,6 +116,16 @@ class Ledger:
             query = query.order_by(order)
         with self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
+
+    def values(self, query: sa.Executable) -> Sequence[sa.Row[Any]]:
+        """Return the rows of a query as tuples: counts, sums, some columns."""
+        with self._engine.connect() as connection:
+            return connection.execute(query).all()
+
+    def chunks(self, query: sa.Executable, size: int) -> Iterator[Sequence[sa.Row[Any]]]:
+        """Yield the rows of a query, `size` at a time: they need not fit into memory."""
+        with self._engine.connect() as connection:
+            yield from connection.execution_options(yield_per=size).execute(query).partitions()
 
     def sweep(self, name: str) -> Row | None:
         """Return the row of a sweep with its spec as a mapping, None if there is no such sweep."""

@@ -11,11 +11,13 @@ from sweeps.cells.cell_count import count_cells
 from sweeps.errors import SweepError
 from sweeps.ledger import data_identity, tables
 from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.progress import TrialProgress
 from sweeps.ledger.provenance import software
-from sweeps.ledger.replay import TrialProgress, read_trials
+from sweeps.ledger.replay import read_trials
+from sweeps.ledger.report_columns import no_reports
 from sweeps.ledger.states import AttemptOutcome, TrialState
 from sweeps.spec.sweep_spec import SweepSpec
-from vae_core.config import REVISION, TrialConfig
+from vae_core.config import REVISION, TrialConfig, stored_hash
 from vae_core.data import DATASETS
 from vae_core.hyperparameters import registry
 
@@ -141,7 +143,7 @@ def require_same_revision(spec: SweepSpec, ledger: Ledger, *, retry: bool) -> No
     Raises:
         SweepError: trials of another revision, and trials or cells are left to run.
     """
-    trials = read_trials(ledger, spec.name)
+    trials = read_trials(ledger, spec.name, (), reports=no_reports())
     revisions = {_revision(trial) for trial in trials} - {REVISION}
     if not revisions:
         return
@@ -162,8 +164,11 @@ def require_same_revision(spec: SweepSpec, ledger: Ledger, *, retry: bool) -> No
 
 def _revision(trial: TrialProgress) -> int:
     """Return the revision of the numbers of a stored trial, by its hash; 0 if it is not known."""
+    stored = trial.config
     try:
-        config = TrialConfig.from_dict(trial.config)
+        if stored_hash(stored, REVISION) == trial.hash:  # much faster than to build the config
+            return REVISION
+        config = TrialConfig.from_dict(stored)
     except (ValueError, TypeError, KeyError):
         return 0
     for revision in range(REVISION, 0, -1):

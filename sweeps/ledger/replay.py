@@ -1,124 +1,55 @@
-"""The state of a sweep in memory: it holds nothing that the ledger does not hold."""
+"""Reads the state of a sweep from the ledger: the state holds nothing that the ledger does not."""
 
 from __future__ import annotations
 
 import json
 import math
+import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from sweeps.cells import cell_grid, names, timeline
 from sweeps.cells.names import Bracket
-from sweeps.cells.timeline import Timeline
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.progress import SHOWN_METRICS, CellProgress, TrialProgress
+from sweeps.ledger.progress import has_collapsed as has_collapsed  # the exports take it from here
+from sweeps.ledger.report_columns import ReportColumns, add_reports, read_columns
 from sweeps.ledger.states import CHARGED, AttemptOutcome, EndReason, TrialState, Verdict
 from sweeps.spec.sweep_spec import SweepSpec
 
 
-@dataclass
-class TrialProgress:
-    """One trial (a cell with a seed), and how far it is."""
+def read_trials(
+    ledger: Ledger,
+    sweep: str,
+    metrics: tuple[str, ...] = ("active_units",),
+    *,
+    reports: ReportColumns | None = None,
+) -> list[TrialProgress]:
+    """Return the trials of a sweep by number. None of them is RUNNING or PARKED yet.
 
-    number: int
-    cell: int
-    seed: int
-    hash: str
-    config: dict[str, Any]
-    epochs: int  # of the complete trial
-    reused_from: str = ""  # name of the sweep that had trained it before
-    reported: dict[int, dict[str, float]] = field(default_factory=dict)  # epoch -> metrics
-    state: TrialState = TrialState.WAITING
-    end_reason: EndReason | None = None
-    why: str = ""  # the end reason in a sentence
-    charged: int = 0  # attempts that count against `resources.retries`
-    node_losses: int = 0  # attempts whose node died: they count against `resources.node_retries`
-    last_error: tuple[int, str] | None = None  # (epoch, last line) of the last exception
-    attempt: int = 0  # row of the attempt that runs now
-    since: float = 0.0  # monotonic time of its start or last report, for the watchdog
-    seconds: float = 0.0  # spent in `step()`, all epochs together
-    first_steps: int = 0  # optimiser steps of its first epoch, 0 before that is reported
-
-    @property
-    def epoch(self) -> int:
-        """The last reported epoch, 0 if there is none."""
-        return max(self.reported, default=0)
-
-    @property
-    def unbroken(self) -> int:
-        """The last epoch up to which every epoch is reported, 0 if the first one is missing."""
-        epoch = 0
-        while epoch + 1 in self.reported:
-            epoch += 1
-        return epoch
-
-    def add_report(self, epoch: int, metrics: Mapping[str, float], seconds: float) -> None:
-        """Note the report of an epoch."""
-        self.reported[epoch] = dict(metrics)
-        self.seconds += seconds
-
-    @property
-    def ended(self) -> bool:
-        """Whether the trial has an end in the ledger."""
-        return self.state.ended
-
-    @property
-    def collapsed(self) -> bool:
-        """Whether no latent was active at its last report."""
-        return has_collapsed(self.reported.get(self.epoch, {}))
-
-    def at(self, epoch: int) -> dict[str, float] | None:
-        """Return the metrics of an epoch, None before it is reported.
-
-        A collapsed trial keeps its last metrics at later epochs: dropping it would raise the mean
-        of its cell.
-        """
-        if self.end_reason is EndReason.COLLAPSED and epoch > self.epoch:
-            return self.reported.get(self.epoch)
-        return self.reported.get(epoch)
-
-
-@dataclass
-class CellProgress:
-    """A cell (all parameters without the seed) with its trials and verdicts."""
-
-    number: int
-    layout: int
-    params: dict[str, Any]
-    bracket: Bracket
-    timeline: Timeline
-    rungs: dict[int, int]  # index of the rung in `pruning.rungs` -> epoch
-    trials: list[TrialProgress] = field(default_factory=list)
-    verdicts: dict[int, Verdict] = field(default_factory=dict)  # index of the rung -> verdict
-    values: dict[int, float] = field(default_factory=dict)  # index of the rung -> mean over seeds
-
-    @property
-    def promotions(self) -> dict[int, bool]:
-        """Index of each judged rung -> whether it promoted the cell."""
-        return {rung: verdict is Verdict.PROMOTE for rung, verdict in self.verdicts.items()}
-
-
-def read_trials(ledger: Ledger, sweep: str) -> list[TrialProgress]:
-    """Return the trials of a sweep by number. None of them is RUNNING or PARKED yet."""
+    Args:
+        ledger: of the workspace.
+        sweep: its name.
+        metrics: that the trials keep of every report.
+        reports: of the sweep, if they have been read already; then they are what the trials keep.
+    """
     trials = [
         TrialProgress(
             number=row["number"],
             cell=row["cell"],
             seed=row["seed"],
             hash=row["hash"],
-            config=json.loads(row["config"]),
+            config_json=row["config"],
             epochs=row["epochs"],
             reused_from=row["reused_from"],
         )
         for row in ledger.of(tables.TRIAL, sweep)
     ]
-    for row in ledger.of(tables.REPORT, sweep):
-        trial = trials[row["trial"]]
-        body = json.loads(row["body"])
-        trial.add_report(row["epoch"], body["metrics"], row["seconds"])
-        if row["epoch"] == 1:
-            trial.first_steps = body["step"]
+    if reports is None:
+        columns = tuple(dict.fromkeys([*metrics, *SHOWN_METRICS]))
+        reports = read_columns(ledger, sweep, columns)
+    add_reports(trials, reports, metrics)
     for row in ledger.of(tables.ATTEMPT, sweep):
         trial = trials[row["trial"]]
         trial.charged += row["outcome"] in CHARGED
@@ -148,17 +79,23 @@ def read_cells(
         n_data: number of images of the data set.
     """
     layouts = cell_grid.all_layouts(spec)
+    brackets = names.Brackets(spec)
+    equal: dict[Bracket, Bracket] = {}  # cells share equal brackets: a sweep has thousands
+    by_cell: dict[int, list[TrialProgress]] = {}
+    for trial in trials:
+        by_cell.setdefault(trial.cell, []).append(trial)
     cells: list[CellProgress] = []
     for row in ledger.of(tables.CELL, spec.name):
-        cell_trials = [trial for trial in trials if trial.cell == row["number"]]
-        params = json.loads(row["params"])
+        cell_trials = by_cell[row["number"]]
+        params = {sys.intern(path): value for path, value in json.loads(row["params"]).items()}
         layout = layouts[row["layout"]]
+        bracket = brackets.of(layout, params | layout.fixed)
         cell = new_cell(
             spec,
             number=row["number"],
             layout=row["layout"],
             params=params,
-            bracket=names.bracket(spec, layout, params | layout.fixed),
+            bracket=equal.setdefault(bracket, bracket),
             config=cell_trials[0].config,
             n_data=n_data,
         )
@@ -187,11 +124,6 @@ def new_cell(
     if spec.pruning is not None:
         rungs = timeline.settled_rungs(spec.pruning.rungs, cell_timeline)
     return CellProgress(number, layout, params, bracket, cell_timeline, rungs)
-
-
-def has_collapsed(metrics: Mapping[str, float]) -> bool:
-    """Return whether no latent is active at an epoch: all of them are dead."""
-    return metrics.get("active_units") == 0
 
 
 def last_line(text: str) -> str:

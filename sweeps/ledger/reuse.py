@@ -12,7 +12,7 @@ from typing import NamedTuple
 import sqlalchemy as sa
 
 from sweeps.ledger.ledger import Transaction
-from sweeps.ledger.replay import TrialProgress
+from sweeps.ledger.progress import TrialProgress
 from sweeps.ledger.states import TrialState
 from sweeps.ledger.tables import END, REPORT, TRIAL, Row
 

@@ -98,6 +98,8 @@ REPORT = sa.Table(
     sa.Column("seconds", sa.Float, nullable=False),  # spent in `step()`
     sa.Column("body", sa.Text, nullable=False),
     sa.UniqueConstraint("sweep", "trial", "epoch"),
+    # It answers how many reports there are and which are new without reading their bodies.
+    sa.Index("report_seq", "sweep", "seq", "trial", "epoch", "seconds"),
 )
 
 DECISION = sa.Table(

@@ -5,6 +5,7 @@ The report page, its figures, `sweeps runs` and `sweeps export` read these frame
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -20,8 +21,10 @@ from sweeps.cells.timeline import Timeline
 from sweeps.ledger import tables
 from sweeps.ledger.flatten import flatten
 from sweeps.ledger.ledger import Ledger
-from sweeps.ledger.replay import TrialProgress, parked_trials, read_trials
+from sweeps.ledger.progress import TrialProgress
+from sweeps.ledger.replay import parked_trials, read_trials
 from sweeps.ledger.states import TrialState
+from sweeps.results.report_table import read_reports
 from sweeps.spec.objective_settings import LENGTHS
 from sweeps.storage.workspace import TrialPaths
 from vae_core.config import TrainConfig
@@ -81,16 +84,6 @@ class Runs(NamedTuple):
     curves: pd.DataFrame
 
 
-class _Report(NamedTuple):
-    """A report of the ledger with its body parsed."""
-
-    trial: int  # number
-    epoch: int
-    at: float  # unix seconds
-    seconds: float
-    body: dict[str, Any]
-
-
 def load_runs(workspace: Path, name: str) -> Runs:
     """Return a sweep of a workspace's ledger as data frames.
 
@@ -109,9 +102,9 @@ def _read_runs(ledger: Ledger, workspace: Path, sweep: Mapping[str, Any]) -> Run
     """Return a sweep, given by its row of the ledger, as data frames."""
     name, spec = sweep["name"], sweep["spec"]
     attempts = ledger.of(tables.ATTEMPT, name)
-    reports = _read_reports(ledger, name)
+    reports = read_reports(ledger, name)
 
-    trials = read_trials(ledger, name)
+    trials = read_trials(ledger, name, reports=reports.columns("active_units"))
     parked = parked_trials(ledger, name, trials)
     running = {attempt["trial"] for attempt in attempts if attempt["outcome"] is None}
     for trial in trials:
@@ -120,20 +113,23 @@ def _read_runs(ledger: Ledger, workspace: Path, sweep: Mapping[str, Any]) -> Run
         elif trial.number in parked:
             trial.state = TrialState.PARKED
 
-    timelines = _timelines(trials)
+    configs = [trial.config for trial in trials]
+    timelines = _timelines(trials, configs)
     cells = {cell["number"]: cell for cell in ledger.of(tables.CELL, name)}
     attempt_counts = Counter(attempt["trial"] for attempt in attempts)
-    whole_set = _whole_set_columns(reports)
+    whole_set = _whole_set_columns(reports.final_bodies)
     _add_rescored(whole_set, ledger.of(tables.RESCORE, name))
     software = json.loads(sweep["software"])
 
     rows: list[dict[str, Any]] = []
     for trial in trials:
-        row = _identity(trial, cells[trial.cell], spec["tradeoff"].get("by") or (), workspace)
+        config = configs[trial.number]
+        by = spec["tradeoff"].get("by") or ()
+        row = _identity(trial, config, cells[trial.cell], by, workspace)
         row["attempts"] = attempt_counts[trial.number]
         row["rungs"] = json.dumps(_rungs(spec["pruning"], timelines.get(trial.number)))
-        row |= _config_columns(trial.config)
-        row |= trial.reported.get(trial.epoch, {})
+        row |= _config_columns(config)
+        row |= reports.last_metrics.get(trial.number, {})
         if trial.state is TrialState.COMPLETE:
             row |= whole_set.get(trial.number, {})
         row |= _prefixed("software", software)
@@ -142,65 +138,70 @@ def _read_runs(ledger: Ledger, workspace: Path, sweep: Mapping[str, Any]) -> Run
     table = pd.DataFrame()
     if rows:
         table = pd.DataFrame(rows).sort_values("number", ignore_index=True)
-    curves = pd.DataFrame(_curve_rows(reports, trials, timelines))
+    curves = _curves(reports.table, trials, configs, timelines)
     return Runs(name, workspace, spec, sweep["created"], table, curves)
 
 
-def _read_reports(ledger: Ledger, name: str) -> list[_Report]:
-    """Return the reports of a sweep, oldest first."""
-    reports: list[_Report] = []
-    for row in ledger.of(tables.REPORT, name):
-        body = json.loads(row["body"])
-        reports.append(_Report(row["trial"], row["epoch"], row["at"], row["seconds"], body))
-    return reports
-
-
-def _timelines(trials: Sequence[TrialProgress]) -> dict[int, Timeline]:
+def _timelines(
+    trials: Sequence[TrialProgress], configs: Sequence[Mapping[str, Any]]
+) -> dict[int, Timeline]:
     """Return number of a trial -> its timeline, for the trials that have reported an epoch."""
     timelines: dict[int, Timeline] = {}
-    for trial in trials:
+    for trial, config in zip(trials, configs, strict=True):
         if trial.first_steps:
-            timelines[trial.number] = timeline.of_config(trial.config, trial.first_steps)
+            timelines[trial.number] = timeline.of_config(config, trial.first_steps)
     return timelines
 
 
-def _curve_rows(
-    reports: Sequence[_Report],
+def _curves(
+    reports: pd.DataFrame,
     trials: Sequence[TrialProgress],
+    configs: Sequence[Mapping[str, Any]],
     timelines: Mapping[int, Timeline],
-) -> list[dict[str, Any]]:
-    """Return the rows of `Runs.curves`, one per report."""
-    objectives = {trial.number: timeline.objective_of(trial.config) for trial in trials}
-    rows: list[dict[str, Any]] = []
-    for report in reports:
-        number, step = report.trial, report.body["step"]
-        row: dict[str, Any] = {
-            "trial": trials[number].hash,
-            "number": number,
-            "epoch": report.epoch,
-            "step": step,
-            "at": report.at,
-            "images": report.body["images"],
-            "seconds": report.seconds,
-        }
-        row |= report.body["metrics"]
-        row |= _prefixed("train", report.body["train"])
-        row |= _capacity(objectives[number], timelines[number], step)
-        rows.append(row)
-    return rows
+) -> pd.DataFrame:
+    """Return `Runs.curves`: the reports with the hash of the trial and the capacity."""
+    if reports.empty:
+        return reports
+    hashes = pd.Series([trial.hash for trial in trials])
+    curves = reports.copy(deep=False)
+    curves.insert(0, "trial", hashes.take(reports["number"]).array)
+    capacities = _capacities(reports, configs, timelines)
+    if capacities is not None:
+        curves["capacity"] = capacities
+    return curves
 
 
-def _whole_set_columns(reports: Sequence[_Report]) -> dict[int, dict[str, Any]]:
+def _capacities(
+    reports: pd.DataFrame,
+    configs: Sequence[Mapping[str, Any]],
+    timelines: Mapping[int, Timeline],
+) -> list[float] | None:
+    """Return the capacity (nats) at the step of every report, None if no objective has one."""
+    objectives: dict[int, AbstractObjective] = {}
+    for number, config in enumerate(configs):
+        if number in timelines and timeline.may_have_capacity(config):
+            objectives[number] = timeline.objective_of(config)
+    if not objectives:
+        return None
+    capacities: list[float] = []
+    for number, step in zip(reports["number"].tolist(), reports["step"].tolist(), strict=True):
+        capacity = None
+        if number in objectives:
+            capacity = timeline.capacity_at(objectives[number], timelines[number], step)
+        capacities.append(math.nan if capacity is None else capacity)
+    return None if all(math.isnan(capacity) for capacity in capacities) else capacities
+
+
+def _whole_set_columns(
+    final_bodies: Mapping[int, Mapping[str, Any]],
+) -> dict[int, dict[str, Any]]:
     """Return number of a trial -> its columns "final/…", "best/…" and "identity/…"."""
     columns: dict[int, dict[str, Any]] = {}
-    for report in reports:
-        final = report.body.get("final")
-        if not final:
-            continue
-        columns[report.trial] = {
-            **_prefixed("final", final),
-            **_prefixed("best", report.body.get("best") or {}),
-            **_prefixed("identity", report.body.get("identity", {})),
+    for number, body in final_bodies.items():
+        columns[number] = {
+            **_prefixed("final", body["final"]),
+            **_prefixed("best", body.get("best") or {}),
+            **_prefixed("identity", body.get("identity", {})),
         }
     return columns
 
@@ -238,16 +239,20 @@ def _config_columns(config: Mapping[str, Any]) -> dict[str, Any]:
     A stored config does not have the fields of training that were added to the code later. They
     get their defaults.
     """
-    train = registry.fields_of(TrainConfig(epochs=1))
-    for length in LENGTHS:
-        del train[length]
-    train |= config["train"]
+    train = _default_train() | config["train"]
 
     columns: dict[str, Any] = {}
     for key, value in flatten({**config, "train": train}).items():
         if key != "seed":
             columns[key] = json.dumps(value) if isinstance(value, list | dict) else value
     return columns
+
+
+@functools.cache
+def _default_train() -> dict[str, Any]:
+    """Return the default of every field of training but its length."""
+    fields = registry.fields_of(TrainConfig(epochs=1))
+    return {name: value for name, value in fields.items() if name not in LENGTHS}
 
 
 def strength(
@@ -279,10 +284,14 @@ def strength(
 
 
 def _identity(
-    trial: TrialProgress, cell: Mapping[str, Any], by: Sequence[str], workspace: Path
+    trial: TrialProgress,
+    config: Mapping[str, Any],
+    cell: Mapping[str, Any],
+    by: Sequence[str],
+    workspace: Path,
 ) -> dict[str, Any]:
     """Return the columns that say which trial a row is and how far the trial is."""
-    strength_name, strength_value = strength(trial.config, json.loads(cell["params"]), by)
+    strength_name, strength_value = strength(config, json.loads(cell["params"]), by)
     return {
         "trial": trial.hash,
         "number": trial.number,
@@ -290,7 +299,7 @@ def _identity(
         "bracket": cell["bracket"],
         "entry": cell["entry"],
         "bracket_fields": cell["fields"],
-        "objective": trial.config["objective"]["name"],
+        "objective": config["objective"]["name"],
         "strength_name": strength_name,
         "strength": strength_value,
         "seed": trial.seed,
@@ -311,11 +320,3 @@ def _rungs(pruning: Mapping[str, Any] | None, trial_timeline: Timeline | None) -
     if pruning is None or trial_timeline is None:
         return []
     return list(timeline.settled_rungs(pruning["rungs"], trial_timeline).values())
-
-
-def _capacity(
-    objective: AbstractObjective, trial_timeline: Timeline, step: int
-) -> dict[str, float]:
-    """Return the capacity (nats) at a step as a column, {} if the objective has none."""
-    capacity = timeline.capacity_at(objective, trial_timeline, step)
-    return {} if capacity is None else {"capacity": capacity}

@@ -24,7 +24,8 @@ from sweeps.failpoints import failpoint
 from sweeps.ledger import provenance, tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.ownership import held_sweep
-from sweeps.ledger.replay import TrialProgress, read_trials
+from sweeps.ledger.progress import TrialProgress
+from sweeps.ledger.replay import read_trials
 from sweeps.ledger.states import TrialState
 from sweeps.scoring import codes_file
 from sweeps.scoring.codes_file import CodesFile, CodesFileError

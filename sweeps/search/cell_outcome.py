@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sweeps.ledger.replay import CellProgress, TrialProgress
+from sweeps.ledger.progress import CellProgress, TrialProgress
 from sweeps.ledger.states import TrialState
 from sweeps.spec.sweep_spec import SweepSpec
 
@@ -32,20 +32,22 @@ class CellOutcome(NamedTuple):
     intermediate: Mapping[int, float]  # epoch -> mean of the pruning metric
 
 
-def cell_outcome(cell: CellProgress, spec: SweepSpec) -> CellOutcome:
+def cell_outcome(cell: CellProgress, spec: SweepSpec, *, last_only: bool = False) -> CellOutcome:
     """Return the outcome of a cell: means over the seeds that did not fail.
 
     Values exist only if a seed is complete, at the last epoch. A collapsed seed counts with its
     last metrics, as at a rung.
+
+    Args:
+        cell: the cell.
+        spec: of its sweep.
+        last_only: whether of the intermediate values the last one is enough, as for a sampler.
     """
     trials = [trial for trial in cell.trials if trial.state is not TrialState.FAILED]
     curve: dict[int, float] = {}
     if spec.pruning is not None:
-        for epoch in sorted({epoch for trial in trials for epoch in trial.reported}):
-            value = mean_at(trials, epoch, spec.pruning.metric)
-            if all_reached(trials, epoch) and math.isfinite(value):
-                curve[epoch] = value
-    if not all(trial.ended for trial in cell.trials):
+        curve = _curve(trials, spec.pruning.metric, last_only=last_only)
+    if not cell.ended:
         return CellOutcome(cell.params, OutcomeState.RUNNING, (), curve)
     states = {trial.state for trial in cell.trials}
     if TrialState.COMPLETE not in states:
@@ -58,6 +60,19 @@ def cell_outcome(cell: CellProgress, spec: SweepSpec) -> CellOutcome:
     if not all(math.isfinite(value) for value in values):
         return CellOutcome(cell.params, OutcomeState.FAILED, (), curve)
     return CellOutcome(cell.params, OutcomeState.COMPLETE, values, curve)
+
+
+def _curve(trials: Sequence[TrialProgress], metric: str, *, last_only: bool) -> dict[int, float]:
+    """Return epoch -> mean of a metric, of the epochs that all trials have reached."""
+    epochs = sorted({epoch for trial in trials for epoch in trial.reports.epochs})
+    curve: dict[int, float] = {}
+    for epoch in reversed(epochs):
+        value = mean_at(trials, epoch, metric)
+        if all_reached(trials, epoch) and math.isfinite(value):
+            curve[epoch] = value
+            if last_only:
+                break
+    return dict(sorted(curve.items()))
 
 
 def all_reached(trials: Sequence[TrialProgress], epoch: int) -> bool:

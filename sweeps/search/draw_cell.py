@@ -10,19 +10,14 @@ import numpy as np
 
 from sweeps.cells import cell_grid, finite_points
 from sweeps.cells.cell_grid import Layout
-from sweeps.search.cell_outcome import CellOutcome
-from sweeps.search.suggest import draw_seed, suggest
+from sweeps.search.layout_history import LISTED, LayoutHistory
+from sweeps.search.suggest import READS_HISTORY, draw_seed, suggest
 from sweeps.spec.space import Space, from_unit
 from sweeps.spec.sweep_spec import SweepSpec
 from vae_core.config import TrialConfig
 
 REDRAWS = 20
 """How often a sampler may repeat earlier cells before a new cell is drawn without it."""
-
-LISTED = 100_000
-"""Points up to which a finite space is gone through for a new cell; in a larger one as many random
-points are tried.
-"""
 
 
 class DrawnCell(NamedTuple):
@@ -36,7 +31,7 @@ def draw_cell(
     spec: SweepSpec,
     layouts: Sequence[Layout],
     turn: int,
-    history: Sequence[CellOutcome],
+    history: LayoutHistory,
     *,
     known_hashes: Collection[str],
     fingerprint: str,
@@ -50,7 +45,8 @@ def draw_cell(
         spec: the spec.
         layouts: all layouts of the spec; turns go round them.
         turn: from 0.
-        history: the earlier cells of the layout of this turn.
+        history: the earlier cells of the layout of this turn; the points that prove to be taken are
+            noted in it.
         known_hashes: hashes of the trials that the sweep has.
         fingerprint: of the data.
     """
@@ -67,55 +63,56 @@ def draw_cell(
             return None
         return DrawnCell(params, configs)
 
-    def points() -> Iterator[dict[str, Any]]:
+    def random_cell() -> DrawnCell | None:
+        """Return a random new cell, None if there is none."""
         number = turn // len(layouts)
-        return _random_points(layout, history, seed=spec.search.seed, number=number)
+        rng = np.random.default_rng(draw_seed(spec.search.seed, layout.position, number, -2))
+        if history.n_points is None:
+            cells = (cell_of(searched) for searched in _random_points(layout, history, rng))
+            return next((cell for cell in cells if cell is not None), None)
+        for index in history.free_points(rng.permutation(history.n_points)):
+            cell = cell_of(finite_points.point(layout.searched, index))
+            if cell is not None:
+                return cell
+            history.take(index)  # another layout has this cell
+        return None
 
-    n_points = finite_points.count(layout.searched)
-    if n_points is not None and n_points <= len(known_hashes):
-        # The space may be used up, and then the sampler would be asked in vain.
-        cells = (cell_of(searched) for searched in points())
-        if next((cell for cell in cells if cell is not None), None) is None:
-            return None
+    may_be_used_up = history.n_points is not None and history.n_points <= len(known_hashes)
+    if may_be_used_up and random_cell() is None:  # else the sampler would be asked in vain
+        return None
+    outcomes = history.outcomes() if spec.search.name in READS_HISTORY else []
     for redraw in range(REDRAWS):
         searched = suggest(
             spec.search.name,
             layout.searched,
-            history,
+            outcomes,
             seed=spec.search.seed,
             layout=layout.position,
             number=turn // len(layouts) + redraw * cells_total,
             directions=[goal.mode for goal in spec.goal],
+            optuna_trials=history.optuna_trials,
         )
         cell = cell_of(searched)
         if cell is not None:
             return cell
-    cells = (cell_of(searched) for searched in points())
-    return next((cell for cell in cells if cell is not None), None)
+    return random_cell()
 
 
 def _random_points(
-    layout: Layout, history: Sequence[CellOutcome], *, seed: int, number: int
+    layout: Layout, history: LayoutHistory, rng: np.random.Generator
 ) -> Iterator[dict[str, Any]]:
-    """Yield points of a layout's space in random order, without those of earlier cells.
-
-    They depend on nothing but (search seed, layout, number, history), as suggestions do.
+    """Yield random points of a space with too many points to list, without those of earlier
+    cells.
     """
-    rng = np.random.default_rng(draw_seed(seed, layout.position, number, -2))
-    earlier = {_key(layout.searched, outcome.params) for outcome in history}
+    earlier = {_key(layout.searched, params) for params in history.params()}
     n_points = finite_points.count(layout.searched)
-    if n_points is None:
-        drawn = (
-            {path: from_unit(space, rng.random()) for path, space in layout.searched.items()}
-            for _ in range(LISTED)
-        )
-    elif n_points <= LISTED:
-        drawn = (finite_points.point(layout.searched, int(i)) for i in rng.permutation(n_points))
-    else:
-        drawn = (
-            finite_points.point(layout.searched, int(rng.integers(n_points))) for _ in range(LISTED)
-        )
-    for searched in drawn:
+    for _ in range(LISTED):
+        if n_points is None:
+            searched = {
+                path: from_unit(space, rng.random()) for path, space in layout.searched.items()
+            }
+        else:
+            searched = finite_points.point(layout.searched, int(rng.integers(n_points)))
         if _key(layout.searched, searched) not in earlier:
             yield searched
 

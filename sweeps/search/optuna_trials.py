@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -28,7 +30,12 @@ def distribution(space: Space) -> Any:
     return distributions.CategoricalDistribution([json.dumps(value) for value in space.values])
 
 
-def frozen_trial(outcome: CellOutcome, searched: Mapping[str, Space], **attributes: Any) -> Any:
+def frozen_trial(
+    outcome: CellOutcome,
+    searched: Mapping[str, Space],
+    distributions: Mapping[str, Any] | None = None,
+    **attributes: Any,
+) -> Any:
     """Return a cell as an Optuna trial.
 
     It is complete only if the cell trained its whole length. Its intermediate values are the curve
@@ -37,6 +44,7 @@ def frozen_trial(outcome: CellOutcome, searched: Mapping[str, Space], **attribut
     Args:
         outcome: of the cell.
         searched: path -> space of the parameters to tell Optuna.
+        distributions: path -> Optuna distribution of these spaces; None makes them.
         attributes: user attributes of the trial.
     """
     from optuna.trial import TrialState, create_trial
@@ -48,14 +56,40 @@ def frozen_trial(outcome: CellOutcome, searched: Mapping[str, Space], **attribut
         OutcomeState.FAILED: TrialState.FAIL,
     }
     complete = outcome.state == OutcomeState.COMPLETE
+    if distributions is None:
+        distributions = {path: distribution(space) for path, space in searched.items()}
     return create_trial(
         state=states[outcome.state],
         params={path: to_optuna(space, outcome.params[path]) for path, space in searched.items()},
-        distributions={path: distribution(space) for path, space in searched.items()},
+        distributions=dict(distributions),
         values=list(outcome.values) if complete else None,
         intermediate_values={} if len(outcome.values) > 1 else dict(outcome.intermediate),
         user_attrs=attributes,
     )
+
+
+def shared(trial: Any) -> Any:
+    """Return the Optuna trial, so changed that a study does not copy it in depth.
+
+    Nothing changes a trial that was added to a study, and the copies of thousands of trials take
+    longer than the suggestion.
+    """
+    trial.__class__ = _shared_type()
+    return trial
+
+
+@functools.cache
+def _shared_type() -> type[Any]:
+    from optuna.trial import FrozenTrial
+
+    class SharedTrial(FrozenTrial):
+        """A trial that shares its parameters with its copies."""
+
+        def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
+            del memo
+            return copy.copy(self)
+
+    return SharedTrial
 
 
 def to_optuna(space: Space, value: Any) -> Any:

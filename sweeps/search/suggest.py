@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from typing import Any, Literal
 
 import numpy as np
 from scipy.stats import qmc
 
-from sweeps.search.cell_outcome import CellOutcome
-from sweeps.search.optuna_trials import distribution, from_optuna, frozen_trial
+from sweeps.search import tpe_history
+from sweeps.search.cell_outcome import CellOutcome, OutcomeState
+from sweeps.search.optuna_trials import distribution, from_optuna, frozen_trial, shared
 from sweeps.spec.space import Space, from_unit
+
+READS_HISTORY = ("tpe",)
+"""The samplers whose suggestions depend on the earlier cells."""
 
 
 def suggest(
@@ -29,12 +33,13 @@ def suggest(
     layout: int,
     number: int,
     directions: Sequence[Literal["max", "min"]],
+    optuna_trials: MutableMapping[int, Any] | None = None,
 ) -> dict[str, Any]:
     """Return path -> value of the searched parameters of one cell.
 
     `random` draws from a generator keyed by (seed, layout, number). `qmc` takes point `number` of
     the scrambled Sobol sequence keyed by (seed, layout). `tpe` asks Optuna's TPESampler, seeded
-    anew per cell and given all of the history.
+    anew per cell and given the history; of a long one the cells of `tpe_history.selected`.
 
     Args:
         name: of the sampler.
@@ -44,6 +49,8 @@ def suggest(
         layout: index of the layout.
         number: of the cell within its layout, from 0.
         directions: the better end of each goal.
+        optuna_trials: index of an ended cell in the history -> its Optuna trial, as far as an
+            earlier call with the same cells has made it; those of this call are added.
     """
     if not searched:
         return {}
@@ -57,7 +64,8 @@ def suggest(
             engine.fast_forward(number)
         point = engine.random(1)[0]
     else:
-        return _suggest_by_tpe(searched, history, key % 2**32, directions)
+        made = {} if optuna_trials is None else optuna_trials
+        return _suggest_by_tpe(searched, history, key % 2**32, directions, made)
     return {
         path: from_unit(space, float(u))
         for (path, space), u in zip(searched.items(), point, strict=True)
@@ -68,9 +76,10 @@ def _suggest_by_tpe(
     searched: Mapping[str, Space],
     history: Sequence[CellOutcome],
     seed: int,
-    directions: Sequence[str],
+    directions: Sequence[Literal["max", "min"]],
+    optuna_trials: MutableMapping[int, Any],
 ) -> dict[str, Any]:
-    """Return the suggestion of a TPESampler that is given the whole history."""
+    """Return the suggestion of a TPESampler that is given the history."""
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -79,10 +88,16 @@ def _suggest_by_tpe(
         sampler=optuna.samplers.TPESampler(seed=seed),
     )
     distributions = {path: distribution(space) for path, space in searched.items()}
-    for outcome in history:
-        study.add_trial(frozen_trial(outcome, searched))
-    trial = study.ask(distributions)
-    return {path: from_optuna(space, trial.params[path]) for path, space in searched.items()}
+    for index in tpe_history.selected(history, directions):
+        outcome = history[index]
+        trial = optuna_trials.get(index)
+        if trial is None:
+            trial = shared(frozen_trial(outcome, searched, distributions))
+            if outcome.state != OutcomeState.RUNNING:
+                optuna_trials[index] = trial
+        study.add_trial(trial)
+    asked = study.ask(distributions)
+    return {path: from_optuna(space, asked.params[path]) for path, space in searched.items()}
 
 
 def draw_seed(*parts: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 from sweeps.driver.conductor import Assignment, Conductor
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
-from sweeps.ledger.replay import TrialProgress
+from sweeps.ledger.progress import TrialProgress
 from sweeps.spec.load import spec_from_mapping
 from sweeps.spec.sweep_spec import SweepSpec
 

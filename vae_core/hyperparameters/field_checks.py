@@ -10,6 +10,7 @@ value by it, and the check of a spec and its JSON schema are derived from it.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import operator
 from types import UnionType
@@ -36,23 +37,28 @@ def check(instance: Any) -> None:
     Raises:
         ValueError: some fields break their annotations; the message names all of them.
     """
-    hints = get_type_hints(type(instance), include_extras=True)
     problems: list[str] = []
-    for field in dataclasses.fields(instance):
-        value = getattr(instance, field.name)
-        kinds, bounds = _unfold(hints[field.name])
-        problem = _value_problem(field.name, value, kinds, bounds)
+    for name, (kinds, bounds) in _rules(type(instance)).items():
+        value = getattr(instance, name)
+        problem = _value_problem(name, value, kinds, bounds)
         if problem is not None:
             field_problems = [problem]
         elif value is None:
             field_problems = []
         else:
-            field_problems = _item_problems(field.name, value, kinds)
+            field_problems = _item_problems(name, value, kinds)
         problems += field_problems
         if not field_problems and float in kinds and isinstance(value, int):
-            object.__setattr__(instance, field.name, float(value))  # the dataclass is frozen
+            object.__setattr__(instance, name, float(value))  # the dataclass is frozen
     if problems:
         raise ValueError("; ".join(problems))
+
+
+@functools.cache  # a driver builds thousands of instances of a few classes
+def _rules(cls: type[Any]) -> dict[str, tuple[_Hints, _Hints]]:
+    """Return name of each field -> its kinds and its bounds, as `_unfold` does."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {field.name: _unfold(hints[field.name]) for field in dataclasses.fields(cls)}
 
 
 def _value_problem(name: str, value: object, kinds: _Hints, bounds: _Hints) -> str | None:
