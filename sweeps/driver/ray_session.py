@@ -68,7 +68,7 @@ def _connected(run: DriverRun, address: str | None, stopper: Stopper) -> Iterato
     import ray
 
     from cluster import connect
-    from cluster.processes import LocalRay, orphans_adopted
+    from cluster.processes import LocalRay, groups_apart, orphans_adopted
     from cluster.reachable import RemoteRay
 
     local = LocalRay() if address in (None, "local") else None
@@ -77,7 +77,7 @@ def _connected(run: DriverRun, address: str | None, stopper: Stopper) -> Iterato
             stack.enter_context(orphans_adopted())
             stopper.end_children = local.end
         try:
-            with _kept_signal_handlers():
+            with _kept_signal_handlers(), groups_apart():
                 note = connect.connect(address)
         except (ValueError, ConnectionError) as error:
             raise SweepError(str(error)) from error
