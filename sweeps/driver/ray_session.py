@@ -87,7 +87,7 @@ def _connected(run: DriverRun, address: str | None, stopper: Stopper) -> Iterato
         try:
             if local is not None:
                 local.started()
-            watched, period = (local, PERIOD) if local else (RemoteRay(), REMOTE_PERIOD)
+            watched, period = (local, PERIOD) if local else (RemoteRay.connected(), REMOTE_PERIOD)
             with watching(watched, stopper, period=period):
                 yield
         finally:
