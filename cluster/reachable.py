@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections.abc import Mapping
 
 import ray
 
@@ -20,16 +21,23 @@ TIMEOUT = 2.0
 class RemoteRay:
     """The two processes of a cluster on which its driver depends."""
 
-    def __init__(self) -> None:
-        """Read the addresses of the connected cluster."""
+    def __init__(self, addresses: Mapping[str, tuple[str, int]]) -> None:
+        """Take name -> host and port of each process."""
+        self._addresses = dict(addresses)
+        self._away_since: dict[str, float] = {}
+
+    @classmethod
+    def connected(cls) -> RemoteRay:
+        """Return the processes of the cluster to which this process is connected."""
         context = ray.get_runtime_context()
         node_id = context.get_node_id()
         node = next(node for node in ray.nodes() if node["NodeID"] == node_id)
-        self._addresses = {
-            "Ray's head process (GCS)": _parts(context.gcs_address),
-            "the driver's node (raylet)": (node["NodeManagerAddress"], node["NodeManagerPort"]),
-        }
-        self._away_since: dict[str, float] = {}
+        return cls(
+            {
+                "Ray's head process (GCS)": _parts(context.gcs_address),
+                "the driver's node (raylet)": (node["NodeManagerAddress"], node["NodeManagerPort"]),
+            }
+        )
 
     def failure(self) -> str:
         """Return which process is away, in words; "" if all answer or may answer again."""

@@ -69,7 +69,7 @@ def _connected(run: DriverRun, address: str | None, stopper: Stopper) -> Iterato
     import ray
 
     from cluster import connect
-    from cluster.processes import LocalRay, orphans_adopted
+    from cluster.processes import LocalRay, groups_apart, orphans_adopted
     from cluster.reachable import RemoteRay
 
     local = LocalRay() if address in (None, "local") else None
@@ -78,7 +78,7 @@ def _connected(run: DriverRun, address: str | None, stopper: Stopper) -> Iterato
             stack.enter_context(orphans_adopted())
             stopper.end_children = local.end
         try:
-            with _kept_signal_handlers():
+            with _kept_signal_handlers(), groups_apart():
                 note = connect.connect(address)
         except (ValueError, ConnectionError) as error:
             raise SweepError(str(error)) from error
@@ -88,7 +88,7 @@ def _connected(run: DriverRun, address: str | None, stopper: Stopper) -> Iterato
         try:
             if local is not None:
                 local.started()
-            watched, period = (local, PERIOD) if local else (RemoteRay(), REMOTE_PERIOD)
+            watched, period = (local, PERIOD) if local else (RemoteRay.connected(), REMOTE_PERIOD)
             with watching(watched, stopper, period=period):
                 yield
         finally:
