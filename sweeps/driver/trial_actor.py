@@ -198,21 +198,21 @@ class TrialActor(tune.Trainable):
         if report.final is not None:
             files |= final_artifacts(self._config, self._data, report)
         if files:  # save before the checkpoint: a resumed trial skips this epoch
-            self._stored(self._store.save_artifacts.remote(trial_hash, files))
+            self._write(self._store.save_artifacts, trial_hash, files)
         if self._checkpoint_due(report):
             started = time.monotonic()
             blob = checkpoint.dumps(self._config, report, report.state)
             failpoint("trial.before_checkpoint")
-            self._stored(self._store.save_checkpoint.remote(trial_hash, report.epoch, blob))
+            self._write(self._store.save_checkpoint, trial_hash, report.epoch, blob)
             self._saved_at = time.monotonic()
             self._save_seconds = self._saved_at - started
         failpoint("trial.checkpointed")
         return checkpoint.report_dict(report)
 
-    def _stored(self, reference: Any) -> None:
-        """Wait until the store has written; raise StorageError if it cannot."""
+    def _write(self, method: Any, *arguments: Any) -> None:
+        """Let the store write, and wait for it; raise StorageError if it cannot."""
         try:
-            ray.get(reference)
+            ray.get(method.remote(*arguments))
         except OSError as error:  # of the store: Ray raises it here, with the store's traceback
             cause = getattr(error, "cause", error)
             raise StorageError(
