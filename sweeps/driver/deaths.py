@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Literal, NamedTuple
+
+import ray
+from ray.exceptions import RayError
 
 from sweeps.driver.worker_log import shortened
 
@@ -12,6 +16,10 @@ OUT_OF_MEMORY = "running low on memory"
 
 MESSAGE = 20_000
 """Characters of Ray's message that are kept."""
+
+
+PROBE = 2.0
+"""Seconds that a node gets to accept a connection."""
 
 
 class Death(NamedTuple):
@@ -47,8 +55,33 @@ def cause_of_death(message: str, *, timeout: float | None, node: str, node_is_go
         )
     else:
         sentence = (
-            "its process died: it crashed, or it was killed, for instance by the kernel because "
-            "the node had no memory left"
+            "its process died or lost Ray: it crashed, or it was killed, for instance by the "
+            "kernel because the node had no memory left"
         )
     text = shortened(message.strip(), MESSAGE)
     return Death(kind, f"{text}\n{sentence}" if text else sentence)
+
+
+def node_is_gone(node: str) -> bool:
+    """Return whether a node that has been part of the cluster is dead.
+
+    Ray takes about fifteen seconds to notice that a node does not answer, and the processes there
+    die at once. So the node is asked for a connection, too.
+
+    Args:
+        node: Ray's id of the node, "" if it is not known.
+    """
+    if not node:
+        return False
+    try:
+        listed = [each for each in ray.nodes() if each["NodeID"] == node and each["Alive"]]
+    except RayError:
+        return False  # the head of the cluster does not answer: nothing is known
+    if not listed:
+        return True
+    address = (listed[0]["NodeManagerAddress"], listed[0]["NodeManagerPort"])
+    try:
+        socket.create_connection(address, timeout=PROBE).close()
+    except OSError:
+        return True
+    return False

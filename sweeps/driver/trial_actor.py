@@ -2,7 +2,7 @@
 
 An actor outlives its trials (`reuse_actors`). It imports neither Optuna nor MLflow nor the ledger,
 and never touches the workspace. It reports every failure of a trial, so that for Tune only the
-death of a process is an error.
+death of a process and a failure of Ray are errors.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import Any
 import ray
 import torch
 from ray import cloudpickle, tune
+from ray.exceptions import RayError, RayTaskError
 
 from sweeps.driver.artifacts import final_artifacts, snapshot_artifacts
 from sweeps.driver.data_guard import DataChangedError, DataGuard, FileStamp
@@ -73,7 +74,11 @@ class TrialActor(tune.Trainable):
         self._free()
 
     def step(self) -> dict[str, Any]:
-        """Train one epoch, or report the failure that stopped it, as {"report": JSON}."""
+        """Train one epoch, or report the failure that stopped it, as {"report": JSON}.
+
+        Raises:
+            RayError: Ray itself fails under this process, mostly because the node dies.
+        """
         started = time.monotonic()
         self._enlist()  # again in each epoch: the store may have been started anew
         try:
@@ -86,7 +91,9 @@ class TrialActor(tune.Trainable):
             body = self._failure("data", str(error))
         except StorageError as error:
             body = self._failure("storage", str(error))
-        except Exception:
+        except Exception as error:
+            if isinstance(error, RayError) and not isinstance(error, RayTaskError):
+                raise  # not the fault of the trial: the driver finds out why this process is lost
             body = self._failure("error", traceback.format_exc())
         body |= {
             "number": self._assigned["number"],
@@ -191,21 +198,21 @@ class TrialActor(tune.Trainable):
         if report.final is not None:
             files |= final_artifacts(self._config, self._data, report)
         if files:  # save before the checkpoint: a resumed trial skips this epoch
-            self._stored(self._store.save_artifacts.remote(trial_hash, files))
+            self._write(self._store.save_artifacts, trial_hash, files)
         if self._checkpoint_due(report):
             started = time.monotonic()
             blob = checkpoint.dumps(self._config, report, report.state)
             failpoint("trial.before_checkpoint")
-            self._stored(self._store.save_checkpoint.remote(trial_hash, report.epoch, blob))
+            self._write(self._store.save_checkpoint, trial_hash, report.epoch, blob)
             self._saved_at = time.monotonic()
             self._save_seconds = self._saved_at - started
         failpoint("trial.checkpointed")
         return checkpoint.report_dict(report)
 
-    def _stored(self, reference: Any) -> None:
-        """Wait until the store has written; raise StorageError if it cannot."""
+    def _write(self, method: Any, *arguments: Any) -> None:
+        """Let the store write, and wait for it; raise StorageError if it cannot."""
         try:
-            ray.get(reference)
+            ray.get(method.remote(*arguments))
         except OSError as error:  # of the store: Ray raises it here, with the store's traceback
             cause = getattr(error, "cause", error)
             raise StorageError(

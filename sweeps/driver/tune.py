@@ -14,16 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import ray
 from pyarrow import fs
 from ray import tune
-from ray.exceptions import RayError
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 from ray.tune.search import Searcher
 
 from sweeps.driver.conductor import Assignment, Conductor
 from sweeps.driver.data_guard import file_stamp
-from sweeps.driver.deaths import cause_of_death
+from sweeps.driver.deaths import cause_of_death, node_is_gone
 from sweeps.driver.desk import Desk
 from sweeps.driver.stopping import Stopper
 from sweeps.driver.trial_actor import TrialActor
@@ -113,7 +111,7 @@ class CellScheduler(FIFOScheduler):
             path.read_text(errors="replace") if path is not None and path.exists() else "",
             timeout=limit if attempt in desk.expired else None,
             node=node,
-            node_is_gone=_is_gone(node),
+            node_is_gone=node_is_gone(node),
         )
         trial_hash = desk.conductor.trials[number].hash
         if desk.conductor.trials[number].attempt == attempt:
@@ -162,16 +160,6 @@ def _write(desk: Desk, trial_hash: str, name: str, text: str) -> None:
         desk.files.write(path, text.encode())
     except OSError as error:
         desk.say(f"warning: {path} cannot be written: {error}")
-
-
-def _is_gone(node: str) -> bool:
-    """Return whether a node that has been part of the cluster is dead."""
-    if not node:
-        return False
-    try:
-        return not any(each["NodeID"] == node and each["Alive"] for each in ray.nodes())
-    except RayError:
-        return False
 
 
 class EarlyStop(tune.Stopper):

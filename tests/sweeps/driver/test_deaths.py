@@ -1,8 +1,12 @@
 """Why a process died, from Ray's own words."""
 
-import pytest
+import socket
 
-from sweeps.driver.deaths import cause_of_death
+import pytest
+from ray.exceptions import RaySystemError
+
+from sweeps.driver import deaths
+from sweeps.driver.deaths import cause_of_death, node_is_gone
 from sweeps.ledger.replay import last_line
 
 # Messages of Ray 2.60, seen after SIGKILL of a process, SIGKILL of a raylet, and with the memory
@@ -62,3 +66,31 @@ def test_a_long_message_keeps_its_beginning_and_the_sentence():
     assert len(result.message) < 21_000
     assert result.message.startswith("begin")
     assert "its process died" in last_line(result.message)
+
+
+def test_a_node_is_gone_if_ray_says_so_or_if_it_refuses_a_connection(monkeypatch):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        nodes = [
+            {
+                "NodeID": name,
+                "Alive": alive,
+                "NodeManagerAddress": "127.0.0.1",
+                "NodeManagerPort": port,
+            }
+            for name, alive in (("up", True), ("down", False))
+        ]
+        monkeypatch.setattr(deaths.ray, "nodes", lambda: nodes)
+        assert not node_is_gone("up")
+        assert node_is_gone("down")
+        assert node_is_gone("never listed")
+        assert not node_is_gone("")
+    assert node_is_gone("up")  # its raylet is dead, and Ray has not noticed yet
+
+
+def test_nothing_is_known_of_nodes_if_ray_does_not_answer(monkeypatch):
+    def fail():
+        raise RaySystemError("no connection")
+
+    monkeypatch.setattr(deaths.ray, "nodes", fail)
+    assert not node_is_gone("up")

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import torch
 from local_actor import FakeStore, LocalStore, actor, fake_ray, step
+from ray.exceptions import LocalRayletDiedError
 
 from sweeps.driver import trial_actor
 from sweeps.storage import retries
@@ -239,3 +240,15 @@ def test_a_store_that_cannot_write_stops_the_sweep_and_is_not_the_fault_of_the_t
     assert report["message"].startswith(
         "the files of trials cannot be written: [Errno 28] No space left on device; make space"
     )
+
+
+def test_a_failure_of_ray_is_not_a_failure_of_the_trial():
+    store = FakeStore()
+
+    def fail(*_):
+        raise LocalRayletDiedError
+
+    store.save_checkpoint.remote = fail
+    made = actor(store)
+    with pytest.raises(LocalRayletDiedError):
+        step(made)

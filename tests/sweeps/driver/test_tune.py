@@ -13,8 +13,6 @@ from sweeps.ledger import tables
 from sweeps.storage.files import LocalFiles
 from sweeps.storage.workspace import TrialPaths
 
-NODES = [{"NodeID": "alive", "Alive": True}, {"NodeID": "dead", "Alive": False}]
-
 
 @pytest.fixture
 def desk(tmp_path, monkeypatch):
@@ -23,7 +21,7 @@ def desk(tmp_path, monkeypatch):
     desk = Desk(conductor, LocalFiles(tmp_path), 2, 0.0, set(), set(), said.append)
     desk.said = said
     monkeypatch.setitem(tune._DESKS, "mini", desk)
-    monkeypatch.setattr(tune.ray, "nodes", lambda: NODES)
+    monkeypatch.setattr(tune, "node_is_gone", lambda node: node == "dead")
     return desk
 
 
