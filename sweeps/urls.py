@@ -259,10 +259,7 @@ def _dialect(url: str) -> str:
 def _hidden_userinfo(dialect: str, userinfo: str) -> str:
     """Return `user:password` with every part that is a secret hidden; `${NAME}` is none."""
     user, colon, password = userinfo.partition(":")
-    if colon:
-        hide_user = dialect in _KEYS_AS_USER
-    else:
-        hide_user = dialect not in _NAMED_USER
+    hide_user = dialect in _KEYS_AS_USER if colon else dialect not in _NAMED_USER
     parts = [_hidden_part(user) if hide_user else user]
     if colon:
         parts.append(_hidden_part(password))

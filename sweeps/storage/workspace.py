@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from sweeps import urls
@@ -55,6 +58,30 @@ def workspace_path(value: str | Path) -> Path:
     if is_file:
         raise SweepError(f"workspace must be a folder, got {text!r}, which is a file")
     return path
+
+
+def require_writable(workspace: Path) -> None:
+    """Create the folder of a workspace if it does not exist, and check that files can be written.
+
+    Raises:
+        SweepError: they cannot be written.
+    """
+    with writing(workspace):
+        workspace.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=workspace).close()
+
+
+@contextlib.contextmanager
+def writing(workspace: Path) -> Iterator[None]:
+    """Turn an error of the file system into a SweepError while a command writes to a workspace."""
+    try:
+        yield
+    except OSError as error:
+        path = f" at {str(error.filename)!r}" if error.filename else ""
+        raise SweepError(
+            f"workspace must be a folder that can be written to, got {str(workspace)!r} "
+            f"({error.strerror or error}{path}); name another with --workspace"
+        ) from error
 
 
 class WorkspacePaths:
