@@ -82,13 +82,16 @@ def _sqlite_path(url: str) -> str | None:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
-        raise ValueError(f"is not a URL of a database ({error}), got {url!r}") from error
+        text = redacted(str(error), url)
+        raise ValueError(f"is not a URL of a database ({text}), got {redacted_url(url)!r}") from error
     if parsed.get_backend_name() != "sqlite":
         return None
     address, question_mark, _ = url.partition("?")
     unknown = [option for option in parsed.query if option not in _SQLITE_OPTIONS]
     if unknown or (question_mark and not parsed.query):
-        raise ValueError(f"must write ? in a path as %3F, and % as %25, got {url!r}")
+        raise ValueError(
+            f"must write ? in a path as %3F, and % as %25, got {redacted_url(url)!r}"
+        )
     # Decoded here, because SQLAlchemy decodes the path only since its version 2.1.
     path = urllib.parse.unquote(address.partition("://")[2].removeprefix("/"))
     return None if parsed.query or path in ("", ":memory:") else path

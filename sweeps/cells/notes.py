@@ -15,6 +15,7 @@ from sweeps.spec.errors import spell
 from sweeps.spec.objective_settings import LENGTHS
 from sweeps.spec.sections import PruningSpec
 from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.urls import has_secret
 from vae_core.config import TrainConfig
 from vae_core.hyperparameters import registry
 from vae_core.networks import NETWORKS
@@ -43,7 +44,29 @@ def spec_notes(spec: SweepSpec) -> list[str]:
     notes += _batch_notes(spec)
     notes += _best_notes(spec)
     notes += _published_notes(spec)
+    notes += _password_notes(spec)
     return notes
+
+
+def _password_notes(spec: SweepSpec) -> Iterator[str]:
+    """Yield a note for each URL that holds a password: the file of a spec is read by others."""
+    for field, url in (
+        ("ledger", spec.store.ledger),
+        ("mlflow", spec.store.mlflow),
+        ("files", spec.store.files),
+    ):
+        if url is not None and has_secret(url):
+            remembered = {
+                "ledger": "ledger.url in the workspace keeps it, readable by its owner only",
+                "mlflow": "it is not stored, so `sweeps report` and `rescore` must find it elsewhere"
+                " (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)",
+                "files": "it is not stored, so `sweeps rescore` must find it elsewhere"
+                " (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)",
+            }
+            yield (
+                f"store.{field} holds a password; write ${{NAME}} in its place and set that "
+                f"environment variable, so that the spec can be shared; {remembered[field]}"
+            )
 
 
 def _network_notes(spec: SweepSpec) -> Iterator[str]:
