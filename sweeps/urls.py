@@ -83,15 +83,15 @@ def _sqlite_path(url: str) -> str | None:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
         text = redacted(str(error), url)
-        raise ValueError(f"is not a URL of a database ({text}), got {redacted_url(url)!r}") from error
+        raise ValueError(
+            f"is not a URL of a database ({text}), got {redacted_url(url)!r}"
+        ) from None
     if parsed.get_backend_name() != "sqlite":
         return None
     address, question_mark, _ = url.partition("?")
     unknown = [option for option in parsed.query if option not in _SQLITE_OPTIONS]
     if unknown or (question_mark and not parsed.query):
-        raise ValueError(
-            f"must write ? in a path as %3F, and % as %25, got {redacted_url(url)!r}"
-        )
+        raise ValueError(f"must write ? in a path as %3F, and % as %25, got {redacted_url(url)!r}")
     # Decoded here, because SQLAlchemy decodes the path only since its version 2.1.
     path = urllib.parse.unquote(address.partition("://")[2].removeprefix("/"))
     return None if parsed.query or path in ("", ":memory:") else path

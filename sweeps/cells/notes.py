@@ -50,22 +50,18 @@ def spec_notes(spec: SweepSpec) -> list[str]:
 
 def _password_notes(spec: SweepSpec) -> Iterator[str]:
     """Yield a note for each URL that holds a password: the file of a spec is read by others."""
-    for field, url in (
-        ("ledger", spec.store.ledger),
-        ("mlflow", spec.store.mlflow),
-        ("files", spec.store.files),
-    ):
+    not_stored = "it is stored nowhere, so `sweeps report` and `sweeps rescore` cannot use it"
+    consequences = {
+        "ledger": "ledger.url in the workspace keeps it, readable by its owner only",
+        "mlflow": not_stored,
+        "files": not_stored,
+    }
+    for field, consequence in consequences.items():
+        url: str | None = getattr(spec.store, field)
         if url is not None and has_secret(url):
-            remembered = {
-                "ledger": "ledger.url in the workspace keeps it, readable by its owner only",
-                "mlflow": "it is not stored, so `sweeps report` and `rescore` must find it elsewhere"
-                " (MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD)",
-                "files": "it is not stored, so `sweeps rescore` must find it elsewhere"
-                " (AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY)",
-            }
             yield (
                 f"store.{field} holds a password; write ${{NAME}} in its place and set that "
-                f"environment variable, so that the spec can be shared; {remembered[field]}"
+                f"environment variable, so that the spec can be shared; {consequence}"
             )
 
 

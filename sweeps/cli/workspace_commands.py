@@ -9,7 +9,7 @@ import typer
 
 from sweeps.cli.arguments import DEFAULT_WORKSPACE, AsJson, SweepName, Workspace, write_file
 from sweeps.console import printing
-from sweeps.urls import home_expanded
+from sweeps.urls import home_expanded, redacted
 
 
 def status(
@@ -68,10 +68,11 @@ def report(name: SweepName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     from sweeps.exports.mlflow_report import log_report
     from sweeps.report.page import write_report
     from sweeps.results.run_table import load_runs
-    from sweeps.storage.workspace import WorkspacePaths
+    from sweeps.storage.workspace import WorkspacePaths, writing
 
     sweep_runs = load_runs(workspace, name)
-    page = write_report(sweep_runs)
+    with writing(workspace):
+        page = write_report(sweep_runs)
     typer.echo(str(page))
     server = sweep_runs.spec.get("store", {}).get("mlflow")
     if server is None and not WorkspacePaths(workspace).mlflow.exists():
@@ -79,7 +80,7 @@ def report(name: SweepName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     try:
         log_report(name, workspace, server, page.parent)
     except Exception as error:  # a server that is away may raise anything; the report is written
-        typer.echo(f"MLflow did not take the report: {error}", err=True)
+        typer.echo(f"MLflow did not take the report: {redacted(str(error), server)}", err=True)
 
 
 def export(

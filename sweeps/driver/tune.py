@@ -28,6 +28,7 @@ from sweeps.ledger.states import TrialState
 from sweeps.spec.yaml_writer import dump
 from sweeps.storage.files import AbstractFiles
 from sweeps.storage.workspace import TrialPaths
+from sweeps.urls import redacted
 from vae_core.types import Data
 
 
@@ -121,6 +122,7 @@ class CellScheduler(FIFOScheduler):
         number = trial.config["number"]
         path = Path(trial.error_file) if trial.error_file else None
         message = path.read_text() if path is not None and path.exists() else "the process died"
+        message = redacted(message)
         kind = "timeout" if number in desk.expired else "lost"
         folder = TrialPaths(desk.conductor.trials[number].hash)
         desk.files.write(folder.artifact("failure.txt"), f"{kind}\n{message}".encode())

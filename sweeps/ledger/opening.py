@@ -20,6 +20,7 @@ from sqlalchemy.exc import ArgumentError
 from sweeps.errors import SweepError
 from sweeps.ledger.connecting import connect
 from sweeps.ledger.tables import SWEEP
+from sweeps.storage.real_urls import real_url
 from sweeps.storage.workspace import WorkspacePaths, require_writable
 from sweeps.urls import absolute_url, expanded, redacted, sqlite_file, variables
 
@@ -41,10 +42,9 @@ class LedgerLocation(NamedTuple):
         Raises:
             SweepError: a variable is not set.
         """
-        try:
-            return expanded(self.url)
-        except ValueError as error:
-            raise SweepError(f"{self.title} {error}") from None
+        url = real_url(self.url, "ledger", title=self.title)
+        assert url is not None
+        return url
 
     @property
     def shown(self) -> str:

@@ -184,9 +184,9 @@ class StoreSpec(Section):
 
     mlflow: Annotated[str | None, AfterValidator(store_urls.check_server)] = None
     ledger: Annotated[str | None, AfterValidator(store_urls.check_database)] = None
-    files: Annotated[
-        Annotated[str, MinLen(1)] | None, AfterValidator(store_urls.check_files)
-    ] = None
+    files: Annotated[Annotated[str, MinLen(1)] | None, AfterValidator(store_urls.check_files)] = (
+        None
+    )
 
     @field_serializer("mlflow", "ledger", "files")
     def _hide_secrets(self, url: str | None) -> str | None:
@@ -287,7 +287,5 @@ def _sweep_name(value: str) -> str:
 Name = Annotated[
     str,
     AfterValidator(_sweep_name),
-    WithJsonSchema(
-        {"type": "string", "pattern": "^[A-Za-z0-9._-]+$", "maxLength": LONGEST_NAME}
-    ),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9._-]+$", "maxLength": LONGEST_NAME}),
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -71,17 +72,50 @@ def require_writable(workspace: Path) -> None:
         tempfile.TemporaryFile(dir=workspace).close()
 
 
+def require_folder(workspace: Path) -> None:
+    """Check that a workspace can be created or written to, without writing anything.
+
+    Raises:
+        SweepError: it cannot.
+    """
+    folder = workspace
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
+        return
+    why = "cannot be written to" if folder.is_dir() else "is no folder"
+    raise SweepError(
+        f"workspace must be a folder that can be written to, got {str(workspace)!r} "
+        f"({str(folder)!r} {why}); make it writable, or name another with --workspace"
+    )
+
+
 @contextlib.contextmanager
 def writing(workspace: Path) -> Iterator[None]:
-    """Turn an error of the file system into a SweepError while a command writes to a workspace."""
+    """Turn an error of the file system into a SweepError while a command writes to a workspace.
+
+    An error of other files, or of a network, stays as it is.
+    """
     try:
         yield
     except OSError as error:
+        if not _is_of(workspace, error):
+            raise
         path = f" at {str(error.filename)!r}" if error.filename else ""
         raise SweepError(
             f"workspace must be a folder that can be written to, got {str(workspace)!r} "
-            f"({error.strerror or error}{path}); name another with --workspace"
+            f"({error.strerror or error}{path}); make it writable, or name another with --workspace"
         ) from error
+
+
+def _is_of(workspace: Path, error: OSError) -> bool:
+    """Return whether an error is about a file of the workspace, or its file system."""
+    if not workspace.exists():
+        return True
+    if isinstance(error.filename, str):
+        path = Path(os.path.realpath(error.filename))
+        return path.is_relative_to(os.path.realpath(workspace))
+    return error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
 
 
 class WorkspacePaths:
