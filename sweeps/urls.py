@@ -344,8 +344,8 @@ def expanded(text: str) -> str:
         verb = "is" if len(unset) == 1 else "are"
         raise ValueError(
             f"must name variables of the environment that are set; {' and '.join(unset)} {verb} "
-            f"not set or empty, got {redacted_url(text)!r}; set it before the command "
-            f"(export {unset[0]}=…), or write $${{ for the text ${{"
+            f"not set or empty, got {redacted_url(text)!r}; set what is "
+            "missing before the command (`export NAME=VALUE`), or write $${ for the text ${"
         )
     start, end = _userinfo(text) if not text.startswith("${") else (0, 0)
     options = text.find("?", end) if "://" in text else -1

@@ -13,7 +13,7 @@ from sweeps.ledger.registration import require_same_data, require_same_spec
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.storage.file_checks import open_checked_files
 from sweeps.storage.real_urls import real_url, require_variables
-from sweeps.storage.workspace import require_folder
+from sweeps.storage.workspace import require_folder, writing
 from vae_core.types import Data
 
 
@@ -40,7 +40,8 @@ def require_resumable(spec: SweepSpec, workspace: Path) -> str:
             loaded; or the ledger, the workspace or the files cannot be opened.
     """
     require_variables(spec.store)
-    require_folder(workspace)
+    with writing(workspace):
+        require_folder(workspace)
     engine = opening.open_existing(workspace, spec.store.ledger)
     require_mlflow_database(workspace, spec.store.mlflow)
     open_checked_files(workspace, real_url(spec.store.files, "files"), write=False)

@@ -23,6 +23,7 @@ from sweeps.errors import SweepError
 from sweeps.ledger.connect_errors import cause, remedy
 from sweeps.ledger.tables import META
 from sweeps.ledger.upgrade import ADDED, upgrade
+from sweeps.storage.workspace import require_folder
 from sweeps.urls import opened_url, redacted, sqlite_file
 
 CONNECT_SECONDS = 10
@@ -56,6 +57,7 @@ def connect(url: str, *, title: str, create: bool = True) -> sa.Engine | None:
         engine = _engine(url, title)
         try:
             statements = _missing_tables(engine, title, shown)
+            _make_durable(engine)  # not before the check: it changes the file
             has_tables = len(statements) < len(_creation())
             if not has_tables and not create:
                 engine.dispose()
@@ -134,15 +136,27 @@ def _engine(url: str, title: str) -> sa.Engine:
         raise ModuleNotFoundError("there is no package psycopg")
     engine = sa.create_engine(parsed, connect_args=arguments)
     if dialect.name == "sqlite":
-        event.listen(engine, "connect", _make_sqlite_durable)
+        event.listen(engine, "connect", _wait_for_writers)
     return engine
+
+
+def _wait_for_writers(connection: Any, _record: Any) -> None:
+    cursor = connection.cursor()
+    cursor.execute("PRAGMA busy_timeout=60000")
+    cursor.close()
+
+
+def _make_durable(engine: sa.Engine) -> None:
+    """Let a SQLite file keep what is committed, on every connection from now on."""
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _make_sqlite_durable)
+        engine.dispose()
 
 
 def _make_sqlite_durable(connection: Any, _record: Any) -> None:
     # WAL lets the MLflow writer read while the driver writes. FULL makes a commit survive a power
     # cut, not only a kill.
     cursor = connection.cursor()
-    cursor.execute("PRAGMA busy_timeout=60000")  # first, as the next line may have to wait too
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=FULL")
     cursor.close()
@@ -267,6 +281,8 @@ def _prepare_file(file: Path, title: str, *, create: bool) -> bool:
         )
     if create:
         _create_file(file)
+    else:
+        require_folder(file.parent)
     return create
 
 

@@ -76,7 +76,7 @@ def _check_scheme(value: str, known: tuple[str, ...], rule: str) -> str:
     dialect = scheme.partition("+")[0]
     if dialect in known:
         return dialect
-    near = nearest(dialect, known, cutoff=0.6)
+    near = nearest(dialect, known, cutoff=0.5)
     hint = f"; did you mean {near}://?" if near else ""
     raise ValueError(f"{rule}, got {redacted_url(value)!r}{hint}")
 

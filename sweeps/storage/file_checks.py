@@ -9,6 +9,7 @@ from typing import Any
 
 from sweeps.errors import SweepError
 from sweeps.storage.files import AbstractFiles, LocalFiles, open_files
+from sweeps.storage.workspace import require_folder
 from sweeps.urls import redacted
 
 ANSWER_SECONDS = 30.0
@@ -37,7 +38,9 @@ def open_checked_files(workspace: Path, uri: str | None, *, write: bool = True) 
         if write:
             files.write(_TRIAL_FILE, b"")
             files.delete(_TRIAL_FILE)
-        elif not isinstance(files, LocalFiles):
+        elif isinstance(files, LocalFiles):
+            require_folder(files.root)
+        else:
             files.names("trials")
         return files
 

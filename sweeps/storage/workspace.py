@@ -72,22 +72,19 @@ def require_writable(workspace: Path) -> None:
         tempfile.TemporaryFile(dir=workspace).close()
 
 
-def require_folder(workspace: Path) -> None:
-    """Check that a workspace can be created or written to, without writing anything.
+def require_folder(path: Path) -> None:
+    """Check that a folder can be created or written to, without writing anything.
 
     Raises:
-        SweepError: it cannot.
+        OSError: it cannot.
     """
-    folder = workspace
+    folder = path
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
-    if folder.is_dir() and os.access(folder, os.W_OK | os.X_OK):
-        return
-    why = "cannot be written to" if folder.is_dir() else "is no folder"
-    raise SweepError(
-        f"workspace must be a folder that can be written to, got {str(workspace)!r} "
-        f"({str(folder)!r} {why}); make it writable, or name another with --workspace"
-    )
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
 
 
 @contextlib.contextmanager
@@ -110,7 +107,7 @@ def writing(workspace: Path) -> Iterator[None]:
 
 def _is_of(workspace: Path, error: OSError) -> bool:
     """Return whether an error is about a file of the workspace, or its file system."""
-    if not workspace.exists():
+    if not workspace.is_dir():
         return True
     if isinstance(error.filename, str):
         path = Path(os.path.realpath(error.filename))
