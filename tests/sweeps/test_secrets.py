@@ -7,14 +7,18 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from local_actor import FakeStore, actor, fake_ray, step
 from mini_sweep import MINI, conductor, play, spec
 from postgres_server import PostgresServer, free_port, why_missing
 from stored_codes import PLAIN, finished
@@ -22,7 +26,7 @@ from typer.testing import CliRunner
 
 from sweeps.cells.notes import spec_notes
 from sweeps.cli.app import app
-from sweeps.driver.tune import CellScheduler
+from sweeps.driver import trial_actor
 from sweeps.errors import SweepError
 from sweeps.exports.mlflow_writer import MlflowWriter
 from sweeps.ledger import tables
@@ -134,10 +138,13 @@ def test_a_resume_may_change_the_password_and_the_section_store(tmp_path: Path) 
 # ---- what is printed and raised
 
 
-def test_mlflow_errors_hide_the_password(tmp_path: Path) -> None:
+def test_mlflow_errors_hide_the_password(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     play(conductor(spec(seeds=1), tmp_path), stop_after=1)
     url = f"http://u:{SECRET}@127.0.0.1:{free_port()}"
-    writer = MlflowWriter("mini", Ledger.of_workspace(tmp_path), LocalFiles(tmp_path), tmp_path, url, {})
+    writer = MlflowWriter(
+        "mini", Ledger.of_workspace(tmp_path), LocalFiles(tmp_path), tmp_path, url, {}
+    )
     writer.start()
     assert not writer.finish(120)
     assert "u:***@127.0.0.1" in writer.why_behind()  # the error names the URL
@@ -195,11 +202,21 @@ def test_a_sweep_error_hides_passwords_whoever_raises_it() -> None:
     assert SECRET not in str(SweepError(f"cannot open {STORE['ledger']}"))
 
 
-def test_a_failure_of_a_trial_is_stored_without_passwords(tmp_path: Path) -> None:
-    from local_actor import failing_report
+def test_a_failure_of_a_trial_is_reported_without_passwords(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(trial_actor, "ray", fake_ray())
+    store = FakeStore()
 
-    assert SECRET not in json.dumps(failing_report(f"cannot open {STORE['files']}", tmp_path))
-    assert CellScheduler is not None
+    def fails(_: str) -> None:
+        print(f"opening {STORE['files']}")
+        raise OSError(f"cannot open {STORE['files']}")
+
+    monkeypatch.setattr(store, "newest_checkpoint", SimpleNamespace(remote=fails))
+    monkeypatch.setattr(trial_actor, "log_tail", lambda start: f"opening {STORE['files']}")
+    report = step(actor(store))
+    assert "cannot open s3://***:***@bucket" in report["message"]
+    assert SECRET not in json.dumps(report)
 
 
 # ---- where a password comes from
@@ -276,7 +293,8 @@ def test_a_real_sweep_leaves_its_password_in_ledger_url_alone(
     (tmp_path / "mini.yaml").write_text(dump({**MINI, **changes, "store": store}))
     workspace = tmp_path / "results"
     environment = {**os.environ, "SWEEPS_WORKSPACE": str(workspace), "STORE_PASSWORD": SECRET}
-    environment["RAY_TMPDIR"] = str(tmp_path / "ray")
+    ray_folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # the path of a socket is short
+    environment["RAY_TMPDIR"] = ray_folder
     output = ""
     commands = (
         ["run", str(tmp_path / "mini.yaml")],
@@ -305,4 +323,6 @@ def test_a_real_sweep_leaves_its_password_in_ledger_url_alone(
     assert "mini" in ledger
     assert "mini" in mlflow
     assert SECRET not in ledger + mlflow
-    assert not files_with(SECRET, tmp_path / "ray")  # the logs of Ray
+    assert files_with("mini", Path(ray_folder))  # Ray's logs are there
+    assert files_with(SECRET, Path(ray_folder)) == []
+    shutil.rmtree(ray_folder, ignore_errors=True)

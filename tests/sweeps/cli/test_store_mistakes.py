@@ -263,7 +263,7 @@ LEDGERS = {
     "another database": ("mysql://u:{secret}@host/db", "must be a sqlite:///… or postgresql://…"),
     "unset variable": (
         "postgresql+psycopg://u:${{NOT_SET}}@host/db",
-        "NOT_SET is not set or empty",
+        "NOT_SET is not set",
     ),
     "no variable": ("postgresql+psycopg://u:${{}}@host/db", "names of environment variables"),
     "hidden": ("postgresql+psycopg://u:***@host/db", "must have its password"),
@@ -352,7 +352,8 @@ FILES = {
     "unknown scheme": ("ftp://u:{secret}@host/x", "must be a folder or a URI that pyarrow"),
     "near scheme": ("s4://u:{secret}@host/x", "did you mean s3://?"),
     "refused": (
-        "s3://KEY:{secret}@bucket/x?endpoint_override=127.0.0.1:{port}&scheme=http&region=x",
+        "gs://KEY:{secret}@bucket/x?endpoint_override=127.0.0.1:{port}&scheme=http"
+        "&retry_limit_seconds=0.5",
         "see that the bucket exists",
     ),
     "option": ("s3://KEY:{secret}@bucket/x?colour=red", "correct the URI"),
