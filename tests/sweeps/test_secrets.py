@@ -277,16 +277,14 @@ def rows_of(url: str) -> str:
 
 @pytest.mark.slow
 @pytest.mark.skipif(bool(why_missing()), reason=why_missing() or "it is here")
-@pytest.mark.parametrize("password", ["literal", "variable"])
 def test_a_real_sweep_leaves_its_password_in_ledger_url_alone(
-    tmp_path: Path, server: PostgresServer, password: str
+    tmp_path: Path, server: PostgresServer
 ) -> None:
-    """Ledger and MLflow are in PostgreSQL; the trials run in Ray."""
+    """Ledger (by password) and MLflow (by variable) are in PostgreSQL; the trials run in Ray."""
     server.execute('CREATE DATABASE "mlflow"')
-    written = SECRET if password == "literal" else "${STORE_PASSWORD}"
     store = {
-        "ledger": server.url(password=written),
-        "mlflow": server.url(password=written, database="mlflow"),
+        "ledger": server.url(),
+        "mlflow": server.url(password="${STORE_PASSWORD}", database="mlflow"),
     }
     changes = {**PLAIN, "objectives": [{"name": "beta_vae", "beta": 1}], "seeds": 1}
     changes["train"] = {"epochs": 1, "batch_size": 32}
@@ -298,11 +296,9 @@ def test_a_real_sweep_leaves_its_password_in_ledger_url_alone(
     output = ""
     commands = (
         ["run", str(tmp_path / "mini.yaml")],
-        ["run", str(tmp_path / "mini.yaml"), "--dry-run", "--json"],
         ["status", "--json"],
         ["runs", "mini", "--json"],
         ["report", "mini"],
-        ["export", "mini", "--to", str(workspace / "runs.csv")],
     )
     for command in commands:
         done = subprocess.run(
@@ -316,8 +312,7 @@ def test_a_real_sweep_leaves_its_password_in_ledger_url_alone(
         output += done.stdout + done.stderr
         assert done.returncode == 0, output
     assert SECRET not in output
-    expected = ["ledger.url"] if password == "literal" else []
-    assert files_with(SECRET, workspace) == expected
+    assert files_with(SECRET, workspace) == ["ledger.url"]
     assert (workspace / "ledger.url").stat().st_mode & 0o777 == 0o600
     ledger, mlflow = rows_of(server.url()), rows_of(server.url(database="mlflow"))
     assert "mini" in ledger

@@ -5,10 +5,13 @@ Every command that opens a workspace is tried with every damage that it can meet
 
 from __future__ import annotations
 
+import http.server
+import os
 import re
 import shutil
 import socket
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -21,11 +24,14 @@ from typer.testing import CliRunner
 
 import sweeps
 from sweeps.cli.app import app
+from sweeps.driver.start_checks import load_data
 from sweeps.errors import SweepError
 from sweeps.ledger import connecting
 from sweeps.ledger.ledger import Ledger
+from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.spec.yaml_writer import dump
 from sweeps.storage import file_checks
+from vae_core.types import Data
 
 SECRET = "hunter2-Qx7"
 NAME = "mini"
@@ -386,6 +392,46 @@ def test_files_that_never_answer_are_given_up(
         assert "has not answered in 1 seconds" in message
 
 
+class ReadOnlyBucket(http.server.BaseHTTPRequestHandler):
+    """A bucket of S3 that lists no object and takes none. Its refusal repeats the key."""
+
+    def do_GET(self) -> None:
+        self._answer(200, "<ListBucketResult><KeyCount>0</KeyCount></ListBucketResult>")
+
+    def do_HEAD(self) -> None:
+        self._answer(200 if self.path.count("/") == 1 else 404, "")
+
+    def do_PUT(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        message = f"no access for {SECRET}"
+        self._answer(403, f"<Error><Code>AccessDenied</Code><Message>{message}</Message></Error>")
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Print nothing."""
+
+    def _answer(self, status: int, body: str) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", "application/xml")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body.encode())
+
+
+def test_a_bucket_that_is_read_only_is_refused_before_the_sweep_begins(workspace: Path) -> None:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), ReadOnlyBucket) as bucket:
+        threading.Thread(target=bucket.serve_forever, daemon=True).start()
+        address = f"endpoint_override=127.0.0.1:{bucket.server_port}&scheme=http&region=x"
+        write_spec(files=f"s3://KEY:{SECRET}@bucket/x?{address}")
+        message = refused(command("run", "mini.yaml", workspace=workspace))
+        new = workspace.parent / "new"
+        assert command("run", "mini.yaml", "--dry-run", workspace=new).exit_code == 0
+        bucket.shutdown()
+    assert "s3://***:***@bucket" in message
+    assert "ACCESS_DENIED" in message
+    assert "give keys that may write there" in message
+
+
 @pytest.mark.parametrize(
     "server", ["http://", "htp://u:{}@host", "http://u:{}@host:port", "postgresql+foo://u:{}@h/d"]
 )
@@ -455,6 +501,32 @@ def test_a_workspace_that_vanishes_during_a_report_is_an_error_of_the_user(
 
     monkeypatch.setattr(run_table, "load_runs", vanishing)
     assert "workspace must be a folder" in refused(command("report", NAME, workspace=workspace))
+
+
+def test_a_workspace_that_vanishes_during_a_run_is_an_error_of_the_user(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def vanishing(spec: SweepSpec) -> Data:
+        shutil.rmtree(workspace)
+        return load_data(spec)
+
+    monkeypatch.setattr("sweeps.driver.run.load_data", vanishing)
+    message = refused(command("run", "mini.yaml", "--set", "name=new", workspace=workspace))
+    assert "the ledger of workspace" in message
+    assert "can no longer be read or written" in message
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.parametrize("arguments", [*READERS, *WRITERS], ids=" ".join)
+def test_a_workspace_that_is_read_only_is_refused(
+    workspace: Path, arguments: Sequence[str]
+) -> None:
+    workspace.chmod(0o555)
+    try:
+        message = refused(command(*arguments, workspace=workspace))
+    finally:
+        workspace.chmod(0o755)
+    assert "that can be written to" in message
 
 
 def test_the_python_interface_raises_sweep_errors(workspace: Path) -> None:
