@@ -14,6 +14,11 @@ _REMEDIES: tuple[tuple[tuple[str, ...], str], ...] = (
         ("password authentication failed", "no password supplied", "pg_hba.conf", 'role "'),
         "correct user and password: in the URL as ${NAME}, in PGPASSWORD or in ~/.pgpass",
     ),
+    (
+        ("permission denied for",),
+        "let this user create tables there (GRANT CREATE ON SCHEMA public TO USER)",
+    ),
+    (("read-only transaction",), "name a server that takes writes, not its replica"),
     (("does not exist",), "create the database (createdb NAME), or correct its name"),
     (
         ("connection refused", "no such file or directory\n\tis the server"),

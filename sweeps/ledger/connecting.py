@@ -23,7 +23,6 @@ from sweeps.errors import SweepError
 from sweeps.ledger.connect_errors import cause, remedy
 from sweeps.ledger.tables import META
 from sweeps.ledger.upgrade import ADDED, upgrade
-from sweeps.storage.workspace import require_folder
 from sweeps.urls import opened_url, redacted, sqlite_file
 
 CONNECT_SECONDS = 10
@@ -281,8 +280,6 @@ def _prepare_file(file: Path, title: str, *, create: bool) -> bool:
         )
     if create:
         _create_file(file)
-    else:
-        require_folder(file.parent)
     return create
 
 

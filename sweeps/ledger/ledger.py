@@ -55,9 +55,7 @@ class Ledger:
         """
         engine = opening.open_existing(workspace)
         if engine is None:
-            raise LookupError(
-                f"no sweeps in {workspace}: it has no ledger; name another with --workspace"
-            )
+            raise LookupError(opening.why_missing(workspace))
         return cls(engine)
 
     @classmethod

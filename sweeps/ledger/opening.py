@@ -21,7 +21,7 @@ from sweeps.errors import SweepError
 from sweeps.ledger.connecting import connect
 from sweeps.ledger.tables import SWEEP
 from sweeps.storage.real_urls import real_url
-from sweeps.storage.workspace import WorkspacePaths, require_writable
+from sweeps.storage.workspace import WorkspacePaths, require_folder, require_writable
 from sweeps.urls import absolute_url, expanded, redacted, sqlite_file, variables
 
 _IN_WORKSPACE = "sqlite:///{workspace}/"
@@ -90,7 +90,35 @@ def open_existing(workspace: Path, url: str | None = None) -> sa.Engine | None:
     location = find_ledger(workspace, url)
     if url is not None:
         _require_same_ledger(location)
-    return _connect(location, create=False)
+    engine = _connect(location, create=False)
+    if engine is None and url is not None:
+        _require_folder(location)
+    return engine
+
+
+def why_missing(workspace: Path) -> str:
+    """Return the message for a workspace that has no ledger."""
+    remembered = _remembered_location(workspace)
+    if remembered is None:
+        return f"no sweeps in {workspace}: it has no ledger; name another with --workspace"
+    return (
+        f"no sweeps in {workspace}: {remembered.title} holds none ({remembered.shown}); put it "
+        "back there, or name another workspace with --workspace"
+    )
+
+
+def _require_folder(location: LedgerLocation) -> None:
+    """Raise a SweepError if the file of a SQLite ledger could not be created."""
+    file = sqlite_file(location.real_url)
+    try:
+        if file is not None:
+            require_folder(file.parent)
+    except OSError as error:
+        raise SweepError(
+            f"{location.title} must be a database that can be opened, got {str(file)!r}: "
+            f"{error.strerror} at {error.filename!r}; name a file in a folder that can be written "
+            "to"
+        ) from None
 
 
 def _connect(location: LedgerLocation, *, create: bool) -> sa.Engine | None:

@@ -76,7 +76,8 @@ def test_no_byte_of_a_workspace_holds_a_password(tmp_path: Path) -> None:
     assert SECRET not in output
     assert files_with(SECRET, tmp_path) == []
     (stored,) = workspace.glob("artifacts/mini/*/artifacts/spec.json")
-    assert json.loads(stored.read_text())["store"] == {
+    in_mlflow = json.loads(stored.read_text())["store"]
+    assert {field: in_mlflow[field] for field in STORE} == {
         "ledger": "postgresql+psycopg://u:***@127.0.0.1:1/db?sslpassword=***",
         "mlflow": "http://u:***@127.0.0.1:1/mlflow?token=***",
         "files": "s3://***:***@bucket/x?endpoint_override=127.0.0.1:1&scheme=http",
@@ -98,7 +99,7 @@ def test_variables_are_stored_as_they_are_and_read_back_as_an_equal_spec() -> No
         "files": "s3://${KEY}:${SECRET}@bucket/x",
     }
     sweep = spec(store=store)
-    assert sweep.to_dict()["store"] == store
+    assert store.items() <= sweep.to_dict()["store"].items()
     assert spec_from_mapping(sweep.to_dict()) == sweep
     assert not any("holds a password" in note for note in spec_notes(sweep))
 

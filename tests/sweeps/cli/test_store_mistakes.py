@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from click.testing import Result
 from mini_sweep import MINI
 from postgres_server import PostgresServer, free_port, why_missing
@@ -28,6 +29,7 @@ from sweeps.driver.start_checks import load_data
 from sweeps.errors import SweepError
 from sweeps.ledger import connecting
 from sweeps.ledger.ledger import Ledger
+from sweeps.spec.load import load_spec
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.spec.yaml_writer import dump
 from sweeps.storage import file_checks
@@ -336,6 +338,16 @@ def test_another_ledger_is_refused_while_the_workspace_has_sweeps(workspace: Pat
     assert Ledger.existing(workspace).sweep_names() == [NAME]
 
 
+def test_a_remembered_file_that_is_gone_is_named(workspace: Path) -> None:
+    other = workspace.parent / "elsewhere.db"
+    new = workspace.parent / "new"
+    Ledger.of_workspace(new, f"sqlite:///{other}").close()
+    remove(workspace.parent, "elsewhere.db")
+    message = refused(command("status", workspace=new))
+    assert f"new/ledger.url' names holds none ({other})" in message
+    assert "put it back there" in message
+
+
 def test_a_moved_ledger_that_has_all_sweeps_is_accepted(workspace: Path) -> None:
     with sqlite3.connect(workspace / "ledger.db") as connection:
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
@@ -424,8 +436,8 @@ def test_a_bucket_that_is_read_only_is_refused_before_the_sweep_begins(workspace
         address = f"endpoint_override=127.0.0.1:{bucket.server_port}&scheme=http&region=x"
         write_spec(files=f"s3://KEY:{SECRET}@bucket/x?{address}")
         message = refused(command("run", "mini.yaml", workspace=workspace))
-        new = workspace.parent / "new"
-        assert command("run", "mini.yaml", "--dry-run", workspace=new).exit_code == 0
+        uri = load_spec("mini.yaml").store.files
+        file_checks.open_checked_files(workspace, uri, write=False)  # reading is enough to rescore
         bucket.shutdown()
     assert "s3://***:***@bucket" in message
     assert "ACCESS_DENIED" in message
@@ -570,6 +582,22 @@ def test_a_wrong_password_and_a_missing_database_are_refused(
             assert message.startswith("store.ledger must be a database that can be opened")
             assert remedy in message
         assert not (new / "ledger.url").exists()
+
+
+@needs_postgres
+def test_a_user_without_rights_and_a_foreign_table_are_refused(
+    workspace: Path, server: PostgresServer
+) -> None:
+    server.execute("CREATE ROLE guest LOGIN PASSWORD 'guest-pw'")
+    write_spec(ledger=server.url(password="guest-pw").replace(f"//{server.user}:", "//guest:"))
+    message = refused(command("run", "mini.yaml", workspace=workspace.parent / "new"))
+    assert "GRANT CREATE ON SCHEMA" in message
+    server.execute('CREATE DATABASE "foreign"')
+    with sa.create_engine(server.url(database="foreign")).begin() as connection:
+        connection.execute(sa.text("CREATE TABLE sweep (id INTEGER, broom TEXT)"))
+    write_spec(ledger=server.url(database="foreign"))
+    message = refused(command("run", "mini.yaml", workspace=workspace.parent / "new"))
+    assert "whose table 'sweep' is of another program" in message
 
 
 @needs_postgres
