@@ -29,8 +29,13 @@ from vae_core.hyperparameters.registry import unknown_name
 class Ledger:
     """Transactions and queries on the ledger of one workspace."""
 
-    def __init__(self, engine: sa.Engine) -> None:
-        self._engine = engine
+    def __init__(self, database: sa.Engine | str) -> None:
+        """Take the connections to a database, or connect to its URL and create what it lacks.
+
+        Raises:
+            SweepError: the database cannot be opened.
+        """
+        self._engine = opening.as_engine(database)
 
     @classmethod
     def of_workspace(cls, workspace: Path, url: str | None = None) -> Ledger:

@@ -82,6 +82,15 @@ def open_ledger(workspace: Path, url: str | None = None) -> sa.Engine:
     return engine
 
 
+def as_engine(database: sa.Engine | str) -> sa.Engine:
+    """Return the connections to a database that is given as such, or by its URL."""
+    if isinstance(database, sa.Engine):
+        return database
+    engine = connect(database, title="the ledger")
+    assert engine is not None, "a ledger that is to be created exists"
+    return engine
+
+
 def open_existing(workspace: Path, url: str | None = None) -> sa.Engine | None:
     """Return the connections to the ledger of a workspace, None if it has none; nothing is created.
 
