@@ -67,7 +67,7 @@ def load_runs(workspace: str | Path, name: str) -> pd.DataFrame:
 
     Raises:
         LookupError: the workspace has no ledger, or no sweep of this name.
-        SweepError: the workspace is no folder of this machine.
+        SweepError: the workspace is no folder of this machine, or its ledger cannot be opened.
     """
     from sweeps.results import run_table
     from sweeps.storage.workspace import workspace_path
@@ -82,10 +82,13 @@ def write_report(workspace: str | Path, name: str) -> Path:
 
     Raises:
         LookupError: the workspace has no ledger, or no sweep of this name.
-        SweepError: the workspace is no folder of this machine.
+        SweepError: the workspace is no folder of this machine, or its ledger cannot be opened.
     """
     from sweeps.report import page
     from sweeps.results import run_table
-    from sweeps.storage.workspace import workspace_path
+    from sweeps.storage.workspace import workspace_path, writing
 
-    return page.write_report(run_table.load_runs(workspace_path(workspace), name))
+    folder = workspace_path(workspace)
+    runs = run_table.load_runs(folder, name)
+    with writing(folder):
+        return page.write_report(runs)

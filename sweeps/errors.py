@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from sweeps.urls import redacted
+
 
 class SweepError(Exception):
-    """An error of the user that can only be known when the sweep starts; exit code 2."""
+    """An error of the user that can only be known when the sweep starts; exit code 2.
+
+    Passwords in its message are hidden.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(redacted(str(message)))
 
 
 class LeaseLostError(SweepError):

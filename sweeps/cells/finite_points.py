@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sweeps.spec.space import Choice, Grid, Int, LogInt, Space
@@ -52,7 +52,8 @@ def index_of(searched: Mapping[str, Space], params: Mapping[str, Any]) -> int | 
     """Return the index of the point with these values, None if a space lacks one; see `point`."""
     index = 0
     for path, space in searched.items():
-        value = params[path]
+        value: Any = params[path]
+        values: Sequence[Any]
         if isinstance(space, Grid | Choice):
             values = [json.dumps(each) for each in space.values]  # a stored tuple is a list
             value = json.dumps(value)

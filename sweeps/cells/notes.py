@@ -15,6 +15,7 @@ from sweeps.spec.errors import spell
 from sweeps.spec.objective_settings import LENGTHS
 from sweeps.spec.sections import PruningSpec
 from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.urls import has_secret
 from vae_core.config import TrainConfig
 from vae_core.hyperparameters import registry
 from vae_core.networks import NETWORKS
@@ -43,7 +44,25 @@ def spec_notes(spec: SweepSpec) -> list[str]:
     notes += _batch_notes(spec)
     notes += _best_notes(spec)
     notes += _published_notes(spec)
+    notes += _password_notes(spec)
     return notes
+
+
+def _password_notes(spec: SweepSpec) -> Iterator[str]:
+    """Yield a note for each URL that holds a password: the file of a spec is read by others."""
+    not_stored = "it is stored nowhere, so `sweeps report` and `sweeps rescore` cannot use it"
+    consequences = {
+        "ledger": "ledger.url in the workspace keeps it, readable by its owner only",
+        "mlflow": not_stored,
+        "files": not_stored,
+    }
+    for field, consequence in consequences.items():
+        url: str | None = getattr(spec.store, field)
+        if url is not None and has_secret(url):
+            yield (
+                f"store.{field} holds a password; write ${{NAME}} in its place and set that "
+                f"environment variable, so that the spec can be shared; {consequence}"
+            )
 
 
 def _network_notes(spec: SweepSpec) -> Iterator[str]:

@@ -9,7 +9,8 @@ import typer
 
 from sweeps.cli.arguments import DEFAULT_WORKSPACE, AsJson, SweepName, Workspace, write_file
 from sweeps.console import printing
-from sweeps.urls import home_expanded
+from sweeps.errors import SweepError
+from sweeps.urls import home_expanded, redacted
 
 
 def status(
@@ -65,21 +66,26 @@ def runs(
 
 def report(name: SweepName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     """Write the report of a sweep: HTML, figures and the run table."""
+    from sweeps.exports.mlflow_database import require_mlflow_database
     from sweeps.exports.mlflow_report import log_report
     from sweeps.report.page import write_report
     from sweeps.results.run_table import load_runs
-    from sweeps.storage.workspace import WorkspacePaths
+    from sweeps.storage.workspace import WorkspacePaths, writing
 
     sweep_runs = load_runs(workspace, name)
-    page = write_report(sweep_runs)
-    typer.echo(str(page))
     server = sweep_runs.spec.get("store", {}).get("mlflow")
+    require_mlflow_database(workspace, server)
+    with writing(workspace):
+        page = write_report(sweep_runs)
+    typer.echo(str(page))
     if server is None and not WorkspacePaths(workspace).mlflow.exists():
         return
     try:
         log_report(name, workspace, server, page.parent)
+    except SweepError:
+        raise
     except Exception as error:  # a server that is away may raise anything; the report is written
-        typer.echo(f"MLflow did not take the report: {error}", err=True)
+        typer.echo(f"MLflow did not take the report: {redacted(str(error), server)}", err=True)
 
 
 def export(

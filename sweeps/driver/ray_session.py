@@ -19,6 +19,7 @@ from sweeps.driver.stopping import SIGNALS, Stopper, bounded
 from sweeps.errors import SweepError
 from sweeps.failpoints import failpoint
 from sweeps.spec.sweep_spec import SweepSpec
+from sweeps.storage.real_urls import real_url
 
 SHUTDOWN_PATIENCE = 10.0
 """Seconds that Ray may take to end its processes; then they are killed."""
@@ -136,7 +137,8 @@ def _start_store(run: DriverRun) -> Any:
         "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False),
     }
     actor = ray.remote(Store).options(**options)
-    return actor.remote(run.workspace.resolve(), run.spec.store.files)
+    # The values of variables are known here only: the actor may have another environment.
+    return actor.remote(run.workspace.resolve(), real_url(run.spec.store.files, "files"))
 
 
 def _slots(spec: SweepSpec, nodes: Sequence[Any], console: Console) -> tuple[int, float]:

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from rich.console import Console
-from sqlalchemy.exc import OperationalError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 
 from sweeps.driver.conductor import Conductor
 from sweeps.driver.driver_run import DriverRun, say_note
@@ -23,10 +23,13 @@ from sweeps.driver.start_checks import load_data
 from sweeps.driver.stopping import Stopper
 from sweeps.errors import SweepError
 from sweeps.exports import optuna_db
+from sweeps.exports.mlflow_database import require_mlflow_database
 from sweeps.exports.mlflow_writer import EXPORT_PATIENCE, MlflowWriter
 from sweeps.failpoints import failpoint
 from sweeps.ledger import tables
+from sweeps.ledger.connecting import ledger_errors
 from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.opening import title_of
 from sweeps.ledger.ownership import held_sweep, release
 from sweeps.ledger.provenance import software
 from sweeps.ledger.registration import (
@@ -38,7 +41,10 @@ from sweeps.ledger.registration import (
 from sweeps.ledger.states import EndReason
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.storage.checkpoints import Checkpoints
-from sweeps.storage.files import AbstractFiles, open_files
+from sweeps.storage.file_checks import open_checked_files
+from sweeps.storage.files import AbstractFiles
+from sweeps.storage.real_urls import real_url, require_variables
+from sweeps.storage.workspace import writing
 from vae_core.data import store_floor
 from vae_core.types import Data
 
@@ -67,15 +73,23 @@ def run_sweep(
     Raises:
         SweepError: the sweep cannot run as asked: another driver runs it, it began with another
             spec, other data or in a version with other numbers, the data cannot be loaded, no node
-            has the resources of a trial, or a GPU is required and there is none.
+            has the resources of a trial, or a GPU is required and there is none; or workspace,
+            ledger or files cannot be opened or written to.
     """
     console = console or Console(stderr=True)
     stopper = stopper or Stopper(ends_process=False)
     failpoint("driver.start")
-    ledger = _open_ledger(spec, workspace)
+    require_variables(spec.store)
+    ledger = Ledger.of_workspace(workspace, spec.store.ledger)
     try:
         say = functools.partial(say_note, console)
-        with held_sweep(spec.name, workspace, ledger, say=say):
+        with (
+            ledger_errors("store.ledger" if spec.store.ledger else title_of(workspace)),
+            writing(workspace),
+            held_sweep(spec.name, workspace, ledger, say=say),
+        ):
+            require_mlflow_database(workspace, spec.store.mlflow)
+            files = open_checked_files(workspace, real_url(spec.store.files, "files"))
             require_same_spec(spec, ledger)  # before the data are loaded, which may take minutes
             data = _load_data(spec, console)
             failpoint("driver.data_loaded")
@@ -85,31 +99,13 @@ def run_sweep(
             require_same_revision(spec, ledger, retry=retry)
             if retry:
                 retry_failed(ledger, spec.name)
-            run = _begin(spec, ledger, data, workspace, console)
+            run = _begin(spec, ledger, data, files, workspace, console)
             failpoint("driver.registered")
             return _drive(run, address, stopper)
     finally:
         stopper.hold()
         ledger.close()
         stopper.over()
-
-
-def _open_ledger(spec: SweepSpec, workspace: Path) -> Ledger:
-    """Return the ledger of the workspace; create it if there is none.
-
-    Raises:
-        SweepError: the workspace or the database cannot be written to.
-    """
-    try:
-        return Ledger.of_workspace(workspace, spec.store.ledger)
-    except OSError as error:
-        raise SweepError(
-            f"workspace must be a folder that can be written to, got {str(workspace)!r} ({error}); "
-            "name another with --workspace"
-        ) from error
-    except OperationalError as error:
-        path = "store.ledger" if spec.store.ledger else "the ledger of the workspace"
-        raise SweepError(f"{path} cannot be opened: {error.orig}; workspace {workspace}") from error
 
 
 def _load_data(spec: SweepSpec, console: Console) -> Data:
@@ -125,13 +121,14 @@ def _load_data(spec: SweepSpec, console: Console) -> Data:
 
 
 def _begin(
-    spec: SweepSpec, ledger: Ledger, data: Data, workspace: Path, console: Console
+    spec: SweepSpec,
+    ledger: Ledger,
+    data: Data,
+    files: AbstractFiles,
+    workspace: Path,
+    console: Console,
 ) -> DriverRun:
     """Write the row of this driver run, and read the sweep from the ledger."""
-    try:
-        files = open_files(workspace, spec.store.files)
-    except (OSError, ValueError) as error:
-        raise SweepError(f"store.files cannot be opened: {error}") from error
     spent = seconds_spent(ledger, spec.name)
     now = time.time()
     with ledger.transaction() as tx:
@@ -168,7 +165,12 @@ def _drive(run: DriverRun, address: str | None, stopper: Stopper) -> SweepResult
     """Run the trials that are left, then bring the exports up to date."""
     spec, conductor = run.spec, run.conductor
     writer = MlflowWriter(
-        spec.name, run.ledger, run.files, run.workspace, spec.store.mlflow, software()
+        spec.name,
+        run.ledger,
+        run.files,
+        run.workspace,
+        real_url(spec.store.mlflow, "mlflow"),
+        software(),
     )
     writer.start()
     view = LiveView(conductor, writer, run.console)

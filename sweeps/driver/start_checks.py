@@ -5,10 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from sweeps.errors import SweepError
+from sweeps.exports.mlflow_database import require_mlflow_database
+from sweeps.ledger import opening
+from sweeps.ledger.connecting import ledger_errors
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.registration import require_same_data, require_same_spec
 from sweeps.spec.sweep_spec import SweepSpec
-from sweeps.storage.workspace import WorkspacePaths
+from sweeps.storage.file_checks import open_checked_files
+from sweeps.storage.real_urls import real_url, require_variables
+from sweeps.storage.workspace import require_folder, writing
 from vae_core.types import Data
 
 
@@ -25,23 +30,29 @@ def load_data(spec: SweepSpec) -> Data:
 
 
 def require_resumable(spec: SweepSpec, workspace: Path) -> str:
-    """Check that a sweep which began in a workspace may resume; return a note, "" if there is none.
+    """Check that a sweep may begin or resume in a workspace; return a note, "" if there is none.
 
     The data are loaded only if the workspace has a sweep of this name. Nothing is written but the
     columns that opening a ledger of an older version adds.
 
     Raises:
         SweepError: the sweep began with another spec or with other data, or the data cannot be
-            loaded.
+            loaded; or the ledger, the workspace or the files cannot be opened.
     """
-    paths = WorkspacePaths(workspace)
-    if not paths.ledger.exists() and not paths.ledger_url.exists():
+    require_variables(spec.store)
+    with writing(workspace):
+        require_folder(workspace)
+    engine = opening.open_existing(workspace, spec.store.ledger)
+    require_mlflow_database(workspace, spec.store.mlflow)
+    open_checked_files(workspace, real_url(spec.store.files, "files"), write=False)
+    if engine is None:
         return ""
-    ledger = Ledger.existing(workspace)
+    ledger = Ledger(engine)
     try:
-        if ledger.sweep(spec.name) is None:
-            return ""
-        require_same_spec(spec, ledger)
-        return require_same_data(spec, ledger, fingerprint=load_data(spec).fingerprint)
+        with ledger_errors("store.ledger" if spec.store.ledger else opening.title_of(workspace)):
+            if ledger.sweep(spec.name) is None:
+                return ""
+            require_same_spec(spec, ledger)
+            return require_same_data(spec, ledger, fingerprint=load_data(spec).fingerprint)
     finally:
         ledger.close()

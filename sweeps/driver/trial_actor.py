@@ -25,6 +25,7 @@ from sweeps.driver.artifacts import final_artifacts, snapshot_artifacts
 from sweeps.driver.data_guard import DataChangedError, DataGuard, FileStamp
 from sweeps.driver.worker_log import log_starts, log_tail, shortened
 from sweeps.failpoints import failpoint
+from sweeps.urls import redacted
 from vae_core import checkpoint
 from vae_core.config import TrialConfig
 from vae_core.errors import Diverged
@@ -231,8 +232,8 @@ class TrialActor(tune.Trainable):
         return since >= self._assigned["checkpoint_seconds"] or self._save_seconds < CHEAP * since
 
     def _failure(self, kind: str, message: str) -> dict[str, Any]:
-        message = shortened(message, MESSAGE)
-        return {"failure": kind, "message": message, "log": log_tail(self._log_start)}
+        message = redacted(shortened(message, MESSAGE))
+        return {"failure": kind, "message": message, "log": redacted(log_tail(self._log_start))}
 
     def _free(self) -> None:
         self._epochs = None

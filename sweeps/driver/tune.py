@@ -31,6 +31,7 @@ from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.spec.yaml_writer import dump
 from sweeps.storage.files import AbstractFiles
 from sweeps.storage.workspace import TrialPaths
+from sweeps.urls import redacted
 from vae_core.types import Data
 
 _DESKS: dict[str, Desk] = {}
@@ -104,11 +105,14 @@ class CellScheduler(FIFOScheduler):
             return  # the driver stops, or Ray is gone: not the fault of this trial
         number, attempt = trial.config["number"], trial.config["attempt"]
         path = Path(trial.error_file) if trial.error_file else None
+        message = ""
+        if path is not None and path.exists():
+            message = path.read_text(errors="replace")
         actor = desk.actors.get(attempt)
         node = "" if actor is None else actor.node
         limit = desk.conductor.spec.resources.trial_timeout
         death = cause_of_death(
-            path.read_text(errors="replace") if path is not None and path.exists() else "",
+            redacted(message),
             timeout=limit if attempt in desk.expired else None,
             node=node,
             node_is_gone=node_is_gone(node),

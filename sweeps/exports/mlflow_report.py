@@ -5,9 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from sweeps.exports.mlflow_client import connect, log_folder
+from sweeps.exports.mlflow_database import require_mlflow_database
 from sweeps.exports.mlflow_experiment import KnownRuns, find_experiment, is_deleted
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
+from sweeps.storage.real_urls import real_url
 
 
 def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> None:
@@ -17,13 +19,14 @@ def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> Non
     Args:
         name: of the sweep.
         workspace: the folder of the sweep.
-        uri: of MLflow's server; None for the database in the workspace.
+        uri: of MLflow's server, as the stored spec has it; None for the database in the workspace.
         folder: with the files.
 
     Raises:
         LookupError: MLflow has no run of the sweep, not even a deleted one.
     """
-    client = connect(workspace, uri, name)
+    require_mlflow_database(workspace, uri)
+    client = connect(workspace, real_url(uri, "mlflow"), name)
     experiment = find_experiment(client, name, _known_runs(name, workspace))
     if experiment is not None and is_deleted(experiment):
         client.restore_experiment(experiment.experiment_id)
@@ -37,9 +40,6 @@ def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> Non
 
 def _known_runs(name: str, workspace: Path) -> list[str]:
     """Return the ids of the runs that the ledger names, for an experiment without a tag."""
-    ledger = Ledger.existing(workspace)
-    try:
+    with Ledger.opened(workspace) as ledger:
         rows = ledger.of(tables.EXPORT, name)
-    finally:
-        ledger.close()
     return [row["run"] for row in rows if row["target"] == "mlflow"]

@@ -22,6 +22,7 @@ from sweeps.ledger.states import ENDS, ExportState, TrialState
 from sweeps.ledger.tables import Row
 from sweeps.storage.files import AbstractFiles
 from sweeps.storage.workspace import TrialPaths
+from sweeps.urls import redacted
 
 LONGEST_CAUSE = 300
 """Characters of an error of MLflow in a sentence for the user."""
@@ -312,8 +313,10 @@ class TrialRun:
 
 
 def cause(error: Exception) -> str:
-    """Return the first line of an error, without the code that MLflow puts before it."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """Return the first line of an error, without passwords of URLs and without the code that MLflow
+    puts before it.
+    """
+    lines = [line.strip() for line in redacted(str(error)).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
     code, _, rest = text.partition(": ")
     if rest and code.isupper() and " " not in code:

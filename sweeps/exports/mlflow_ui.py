@@ -8,6 +8,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError
 
+from sweeps.exports.mlflow_database import require_mlflow_database
 from sweeps.exports.mlflow_locations import correct_workspace
 from sweeps.storage.workspace import WorkspacePaths
 
@@ -17,12 +18,14 @@ def serve(workspace: Path, port: int = 5000, *, host: str = "127.0.0.1") -> None
 
     Raises:
         LookupError: no sweep has run in the workspace.
+        SweepError: `mlflow.db` is no database of MLflow.
     """
     paths = WorkspacePaths(workspace.resolve())
     if not paths.mlflow.exists():
         raise LookupError(
             f"no runs in {workspace}: it has no mlflow.db; name another with --workspace"
         )
+    require_mlflow_database(workspace)
     try:
         correct_workspace(workspace)
     except DBAPIError as error:  # the folder may be read-only: its pages are worth serving as it is

@@ -26,6 +26,7 @@ from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.states import ExportState, TrialState
 from sweeps.ledger.tables import Row
 from sweeps.storage.files import AbstractFiles
+from sweeps.urls import redacted
 
 log = logging.getLogger(__name__)
 
@@ -92,9 +93,11 @@ class MlflowWriter(threading.Thread):
 
     def why_behind(self) -> str:
         """Return what MLflow does not have and why; "" if nothing is known to be missing."""
-        if self.error is not None:
-            return self.error
-        return problems_text(run.problem for run in list(self._runs.values()) if run.problem)
+        problem = self.error
+        if problem is None:
+            runs = list(self._runs.values())
+            problem = problems_text(run.problem for run in runs if run.problem)
+        return redacted(problem, self._uri)
 
     # ---- one pass
 

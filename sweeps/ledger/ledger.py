@@ -16,41 +16,32 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, unquote
 
 import sqlalchemy as sa
-from sqlalchemy import event
-from sqlalchemy.schema import CreateIndex, CreateTable
 
+from sweeps.ledger import opening
+from sweeps.ledger.connecting import ledger_errors
 from sweeps.ledger.lease import Lease
 from sweeps.ledger.states import EndReason, TrialState, Verdict
-from sweeps.ledger.tables import DECISION, END, META, ORDER, REPORT, SWEEP, Row
-from sweeps.ledger.upgrade import upgrade
-from sweeps.storage.workspace import WorkspacePaths
-from sweeps.urls import absolute_url, opened_url, sqlite_file, sqlite_text, sqlite_url
+from sweeps.ledger.tables import DECISION, END, ORDER, REPORT, SWEEP, Row
 from vae_core.hyperparameters.registry import unknown_name
 
-BUSY_MS = 60_000
 DRIVER_BUSY_MS = 3_000
-"""Milliseconds that a transaction waits for another writer of SQLite: at most, and in a driver."""
+"""Milliseconds that a transaction of a driver waits for another writer of SQLite."""
 
 
 class Ledger:
     """Transactions and queries on the ledger of one workspace."""
 
-    def __init__(self, url: str | sa.URL) -> None:
+    def __init__(self, database: sa.Engine | str) -> None:
+        """Take the connections to a database, or connect to its URL and create what it lacks.
+
+        Raises:
+            SweepError: the database cannot be opened.
+        """
         self.lease: Lease | None = None
         """If it is set, every transaction checks that this process still holds the sweep."""
-        self._engine = sa.create_engine(url)
-        if self._engine.dialect.name == "sqlite":
-            event.listen(self._engine, "connect", _make_sqlite_durable)
-        # Not `create_all`: it looks first and creates afterwards, so two processes may collide.
-        with self._engine.begin() as connection:
-            for table in META.sorted_tables:
-                connection.execute(CreateTable(table, if_not_exists=True))
-                for index in table.indexes:
-                    connection.execute(CreateIndex(index, if_not_exists=True))
-        upgrade(self._engine)
+        self._engine = opening.as_engine(database)
 
     @classmethod
     def of_workspace(cls, workspace: Path, url: str | None = None) -> Ledger:
@@ -58,17 +49,12 @@ class Ledger:
 
         Args:
             workspace: the folder.
-            url: of a database elsewhere; it is remembered in the workspace.
+            url: the spec's `store.ledger`; the workspace remembers it.
+
+        Raises:
+            SweepError: see `opening.open_ledger`.
         """
-        paths = WorkspacePaths(workspace)
-        workspace.mkdir(parents=True, exist_ok=True)
-        if url is not None:
-            url = absolute_url(url)
-            paths.ledger_url.touch(mode=0o600)  # a URL may hold a password
-            paths.ledger_url.write_text(_remembered(url, workspace.resolve()))
-        elif paths.ledger_url.exists():
-            url = _recalled(paths.ledger_url.read_text().strip(), workspace.resolve())
-        return cls(opened_url(url) if url else sqlite_url(paths.ledger.resolve()))
+        return cls(opening.open_ledger(workspace, url))
 
     @classmethod
     def existing(cls, workspace: Path) -> Ledger:
@@ -76,13 +62,28 @@ class Ledger:
 
         Raises:
             LookupError: the workspace has no ledger.
+            SweepError: see `opening.open_ledger`.
         """
-        paths = WorkspacePaths(workspace)
-        if not paths.ledger.exists() and not paths.ledger_url.exists():
-            raise LookupError(
-                f"no sweeps in {workspace}: it has no ledger; name another with --workspace"
-            )
-        return cls.of_workspace(workspace)
+        engine = opening.open_existing(workspace)
+        if engine is None:
+            raise LookupError(opening.why_missing(workspace))
+        return cls(engine)
+
+    @classmethod
+    @contextmanager
+    def opened(cls, workspace: Path) -> Iterator[Ledger]:
+        """Open the ledger of a workspace, as `existing` does, and close it after the block.
+
+        Raises:
+            LookupError: the workspace has no ledger.
+            SweepError: see `opening.open_ledger`; or the database fails during the block.
+        """
+        ledger = cls.existing(workspace)
+        try:
+            with ledger_errors(opening.title_of(workspace)):
+                yield ledger
+        finally:
+            ledger.close()
 
     @property
     def engine(self) -> sa.Engine:
@@ -117,12 +118,12 @@ class Ledger:
         with self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 
-    def values(self, query: sa.Executable) -> Sequence[sa.Row[Any]]:
+    def values(self, query: sa.Executable) -> Sequence[tuple[Any, ...]]:
         """Return the rows of a query as tuples: counts, sums, some columns."""
         with self._engine.connect() as connection:
-            return connection.execute(query).all()
+            return [tuple(row) for row in connection.execute(query)]
 
-    def chunks(self, query: sa.Executable, size: int) -> Iterator[Sequence[sa.Row[Any]]]:
+    def chunks(self, query: sa.Executable, size: int) -> Iterator[Sequence[Any]]:
         """Yield the rows of a query, `size` at a time: they need not fit into memory."""
         with self._engine.connect() as connection:
             yield from connection.execution_options(yield_per=size).execute(query).partitions()
@@ -233,37 +234,8 @@ class Transaction:
         return [dict(row) for row in self._connection.execute(query).mappings()]
 
 
-_IN_WORKSPACE = "sqlite:///{workspace}/"
-"""How the remembered URL of a SQLite file inside the workspace begins: it moves with the folder."""
-
-
-def _remembered(url: str, workspace: Path) -> str:
-    """Return the text of `ledger.url`: a file inside the workspace is named relative to it."""
-    file = sqlite_file(url)
-    if file is None or not file.resolve().is_relative_to(workspace):
-        return url
-    return _IN_WORKSPACE + quote(file.resolve().relative_to(workspace).as_posix())
-
-
-def _recalled(text: str, workspace: Path) -> str:
-    """Return the URL that `_remembered` wrote, for the workspace where it lies now."""
-    if not text.startswith(_IN_WORKSPACE):
-        return text
-    return sqlite_text(workspace / unquote(text.removeprefix(_IN_WORKSPACE)))
-
-
 def _stored(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return column values with enumerations as texts: database drivers treat them differently."""
     return {
         name: value.value if isinstance(value, StrEnum) else value for name, value in values.items()
     }
-
-
-def _make_sqlite_durable(connection: Any, _record: Any) -> None:
-    # WAL lets the MLflow writer read while the driver writes. FULL makes a commit survive a power
-    # cut, not only a kill.
-    cursor = connection.cursor()
-    cursor.execute(f"PRAGMA busy_timeout={BUSY_MS}")  # first, as the next line may have to wait too
-    cursor.execute("PRAGMA journal_mode=WAL")
-    cursor.execute("PRAGMA synchronous=FULL")
-    cursor.close()

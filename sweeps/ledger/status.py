@@ -31,15 +31,13 @@ def sweep_status(workspace: Path, name: str | None = None) -> list[dict[str, Any
 
     Raises:
         LookupError: the workspace has no ledger, or no sweep of this name.
+        SweepError: the ledger cannot be opened or read.
     """
-    ledger = Ledger.existing(workspace)
-    try:
+    with Ledger.opened(workspace) as ledger:
         if name is not None:
             ledger.require_sweep(name)
         names = ledger.sweep_names() if name is None else [name]
         return [_status_of(ledger, workspace, sweep) for sweep in names]
-    finally:
-        ledger.close()
 
 
 def _status_of(ledger: Ledger, workspace: Path, name: str) -> dict[str, Any]:

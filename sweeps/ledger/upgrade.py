@@ -2,7 +2,8 @@
 beside them.
 
 Versions before these columns stored the bracket of a cell and the end reason of a trial only as a
-text. The texts are parsed here, once, and nowhere else.
+text. The texts are parsed here, once, and nowhere else. Versions before `${NAME}` stored passwords
+of URLs with the spec.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sqlalchemy.exc import DBAPIError
 
 from sweeps.ledger.states import EndReason, TrialState
 from sweeps.ledger.tables import CELL, END, SWEEP
+from sweeps.urls import redacted_url
 
 ADDED: dict[sa.Table, tuple[sa.Column[Any], ...]] = {
     SWEEP: (SWEEP.c.fingerprint, SWEEP.c.cells),  # the next start of the sweep fills them
@@ -41,6 +43,22 @@ def upgrade(engine: sa.Engine) -> None:
             connection.execute(
                 END.update().where(END.c.seq == row["seq"]).values(reason=reason.value)
             )
+        _hide_passwords(connection)
+
+
+def _hide_passwords(connection: sa.Connection) -> None:
+    """Hide the passwords that an older version stored with the spec of a sweep."""
+    may_have_one = SWEEP.c.spec.like("%://%@%") | SWEEP.c.spec.like("%://%?%=%")
+    for row in connection.execute(sa.select(SWEEP).where(may_have_one)).mappings():
+        spec = json.loads(row["spec"])
+        store = {
+            field: redacted_url(value) if isinstance(value, str) else value
+            for field, value in (spec.get("store") or {}).items()
+        }
+        if store != spec.get("store"):
+            hidden = json.dumps({**spec, "store": store})
+            where = SWEEP.c.name == row["name"]
+            connection.execute(SWEEP.update().where(where).values(spec=hidden))
 
 
 def parse_bracket(text: str) -> tuple[str, list[list[str]]]:

@@ -89,13 +89,10 @@ def load_runs(workspace: Path, name: str) -> Runs:
 
     Raises:
         LookupError: the workspace does not have a ledger, or the ledger does not have this sweep.
+        SweepError: the ledger cannot be opened or read.
     """
-    ledger = Ledger.existing(workspace)
-    try:
-        sweep = ledger.require_sweep(name)
-        return _read_runs(ledger, workspace, sweep)
-    finally:
-        ledger.close()
+    with Ledger.opened(workspace) as ledger:
+        return _read_runs(ledger, workspace, ledger.require_sweep(name))
 
 
 def _read_runs(ledger: Ledger, workspace: Path, sweep: Mapping[str, Any]) -> Runs:

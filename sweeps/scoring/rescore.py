@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import metrics
 from metrics import Score
 from sweeps.console import progress_bar
+from sweeps.exports.mlflow_database import require_mlflow_database
 from sweeps.failpoints import failpoint
 from sweeps.ledger import provenance, tables
 from sweeps.ledger.ledger import Ledger
@@ -30,8 +31,10 @@ from sweeps.ledger.states import TrialState
 from sweeps.scoring import codes_file
 from sweeps.scoring.codes_file import CodesFile, CodesFileError
 from sweeps.scoring.score_codes import ScoreError, failure_text, has_weights, missing_keys
-from sweeps.storage.files import AbstractFiles, open_files
-from sweeps.storage.workspace import TrialPaths
+from sweeps.storage.file_checks import open_checked_files
+from sweeps.storage.files import AbstractFiles
+from sweeps.storage.real_urls import real_url
+from sweeps.storage.workspace import TrialPaths, require_writable
 from vae_core.evaluation.final_scores import flat_numbers
 
 log = logging.getLogger(__name__)
@@ -113,16 +116,19 @@ def rescore_sweep(name: str, requested: Sequence[str], workspace: Path) -> Resco
     Raises:
         LookupError: there is no such sweep, or it has no complete trial.
         ScoreError: a metric is unknown, or no trial has the codes that it needs.
-        SweepError: another process runs or rescores the sweep.
+        SweepError: another process runs or rescores the sweep; or the ledger, the workspace or
+            the stored files cannot be opened.
     """
     names = list(dict.fromkeys(requested))
     _check_names(names)
-    ledger = Ledger.existing(workspace)
-    try:
+    with Ledger.opened(workspace) as ledger:
         row = ledger.require_sweep(name)
         store = row["spec"].get("store") or {}
+        require_writable(workspace)
+        require_mlflow_database(workspace, store.get("mlflow"))
+        files = open_checked_files(workspace, real_url(store.get("files"), "files"), write=False)
         with held_sweep(name, workspace, ledger, say=log.warning):
-            sweep = _read_sweep(name, ledger, open_files(workspace, store.get("files")))
+            sweep = _read_sweep(name, ledger, files)
             if not sweep.complete:
                 raise LookupError(f"sweep {name!r} has no complete trial, so no codes to score")
             stored = _StoredCodes(sweep.files)
@@ -130,7 +136,12 @@ def rescore_sweep(name: str, requested: Sequence[str], workspace: Path) -> Resco
             from sweeps.exports.mlflow_writer import EXPORT_PATIENCE, MlflowWriter
 
             writer = MlflowWriter(
-                name, ledger, sweep.files, workspace, store.get("mlflow"), provenance.software()
+                name,
+                ledger,
+                sweep.files,
+                workspace,
+                real_url(store.get("mlflow"), "mlflow"),
+                provenance.software(),
             )
             writer.start()
             try:
@@ -139,8 +150,6 @@ def rescore_sweep(name: str, requested: Sequence[str], workspace: Path) -> Resco
             finally:
                 exported = writer.finish(EXPORT_PATIENCE)
             return Rescored(name, outcomes, exported, writer.why_behind())
-    finally:
-        ledger.close()
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -9,13 +9,15 @@ import dataclasses
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from sweeps.urls import redacted
+
 SpecPath = tuple[str | int, ...]
 """Keys and indices from the top of a spec to a value: `("objectives", 1, "beta")`."""
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a spec.
+    """One thing that is wrong with a spec. Passwords in its texts are hidden.
 
     Args:
         line: line in the file, from 1; None if it is not known or the value is not from the file.
@@ -28,6 +30,11 @@ class Problem:
     path: SpecPath
     message: str
     origin: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "message", redacted(self.message))
+        if self.origin is not None:
+            object.__setattr__(self, "origin", redacted(self.origin))
 
 
 class Problems:

@@ -16,10 +16,12 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     WithJsonSchema,
+    field_serializer,
     model_validator,
 )
 
-from sweeps.urls import absolute_url, local_path
+from sweeps.spec import store_urls
+from sweeps.urls import redacted_url
 from vae_core.epoch_metrics import COMMON_METRICS, EPOCH_METRICS
 
 Mode = Literal["max", "min"]
@@ -178,42 +180,29 @@ class CheckpointSpec(Section):
     min_seconds: Annotated[float, Ge(0)] = 30.0
 
 
-def _server(value: str | None) -> str | None:
-    if value is not None and ("://" not in value or value.startswith("file:")):
-        rule = "must be a server or a database (http://…, sqlite:///…, postgresql://…)"
-        reason = "MLflow's folder of files loses metrics"
-        remedy = "leave it null to keep the runs in the workspace"
-        raise ValueError(f"{rule}, got {value!r}; {reason}, {remedy}")
-    return absolute_url(value) if value is not None and value.startswith("sqlite") else value
-
-
-def _database(value: str | None) -> str | None:
-    if value is None:
-        return None
-    scheme = value.partition(":")[0].partition("+")[0]
-    if "://" not in value or scheme not in ("sqlite", "postgresql"):
-        raise ValueError(f"must be a sqlite:///… or postgresql://… URL, got {value!r}")
-    return absolute_url(value)
-
-
-def _file_store(value: str | None) -> str | None:
-    """Return a URI as it is given, and a path as an absolute one: later commands must find it."""
-    if value is None:
-        return None
-    path = local_path(value)
-    return value if path is None else str(path.absolute())
-
-
 class StoreSpec(Section):
     """Where MLflow's runs, the ledger and files are kept; null: inside the workspace.
 
-    `patience` is how long a sweep waits for a ledger that is away, or for space on a full disk.
+    `${NAME}` in a URL is an environment variable, read when the connection is opened. Passwords of
+    a URL are hidden in every text that is made of this section: `model_dump`, `repr`. `patience` is
+    how long a sweep waits for a ledger that is away, or for space on a full disk.
     """
 
-    mlflow: Annotated[str | None, AfterValidator(_server)] = None
-    ledger: Annotated[str | None, AfterValidator(_database)] = None
-    files: Annotated[Annotated[str, MinLen(1)] | None, AfterValidator(_file_store)] = None
+    mlflow: Annotated[str | None, AfterValidator(store_urls.check_server)] = None
+    ledger: Annotated[str | None, AfterValidator(store_urls.check_database)] = None
+    files: Annotated[Annotated[str, MinLen(1)] | None, AfterValidator(store_urls.check_files)] = (
+        None
+    )
     patience: Duration = 600.0
+
+    @field_serializer("mlflow", "ledger", "files")
+    def _hide_secrets(self, url: str | None) -> str | None:
+        return None if url is None else redacted_url(url)
+
+    def __repr__(self) -> str:
+        return f"StoreSpec({self.model_dump()})"
+
+    __str__ = __repr__
 
 
 SEED_LIMIT = 2**31
@@ -282,15 +271,28 @@ def _none_to_null(value: Any) -> Any:
 Pruning = Annotated[PruningSpec | None, BeforeValidator(_none_to_null)]
 
 
+LONGEST_NAME = 249
+"""Bytes of the longest name of a sweep.
+
+File systems take names of 255 bytes, and the file that a driver locks is `.NAME.lock`: 6 more.
+"""
+
+
 def _sweep_name(value: str) -> str:
     if not re.fullmatch(r"[A-Za-z0-9._-]+", value) or value in (".", ".."):
         rule = "must be letters, digits, - _ . only"
-        raise ValueError(f"{rule}, got {value!r}; it names a folder and an experiment")
+        raise ValueError(f"{rule}, got {value[:80]!r}; it names a folder and an experiment")
+    if len(value) > LONGEST_NAME:
+        raise ValueError(
+            f"must have at most {LONGEST_NAME} characters, got {len(value)} ({value[:20]!r}…): it "
+            "names folders and a lock file, and file systems take no longer names; use a shorter "
+            "one"
+        )
     return value
 
 
 Name = Annotated[
     str,
     AfterValidator(_sweep_name),
-    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9._-]+$"}),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9._-]+$", "maxLength": LONGEST_NAME}),
 ]

@@ -71,7 +71,11 @@ class SweepSpec(BaseModel):
         )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the JSON-ready mapping that `spec_from_mapping` reads back as an equal spec."""
+        """Return the JSON-ready mapping that `spec_from_mapping` reads back as an equal spec.
+
+        It is stored, shown and logged, so passwords in `store` are hidden: a spec with a password
+        cannot be read back.
+        """
         return {
             "name": self.name,
             "data": registry.describe(self.data, DATASETS),
@@ -106,4 +110,4 @@ class SweepSpec(BaseModel):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, SweepSpec):
             return NotImplemented
-        return self.to_dict() == other.to_dict()
+        return self.store == other.store and self.to_dict() == other.to_dict()

@@ -6,11 +6,12 @@ import abc
 import contextlib
 import os
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
 
 from pyarrow import fs
 
-from sweeps.urls import local_path
+from sweeps.urls import local_path, redacted
 from vae_core.atomic_files import write_atomically
 
 
@@ -73,30 +74,54 @@ class RemoteFiles(AbstractFiles):
     """
 
     def __init__(self, uri: str) -> None:
-        self._fs, self._root = fs.FileSystem.from_uri(uri)
+        self._uri = uri
+        with self._secrets_hidden():
+            self._fs, self._root = fs.FileSystem.from_uri(uri)
+
+    def __repr__(self) -> str:
+        return f"RemoteFiles({redacted(self._uri, self._uri)!r})"
 
     def write(self, path: str, content: bytes) -> None:
         target = f"{self._root}/{path}"
-        self._fs.create_dir(target.rsplit("/", 1)[0], recursive=True)
-        # An object store shows an object only when its upload is complete. The rename serves file
-        # systems, which show parts of a file.
-        aside = f"{target}.{uuid.uuid4().hex}.part"  # two sweeps may write the same file at once
-        with self._fs.open_output_stream(aside) as stream:
-            stream.write(content)
-        self._fs.move(aside, target)
+        with self._secrets_hidden():
+            self._fs.create_dir(target.rsplit("/", 1)[0], recursive=True)
+            # An object store shows an object only when its upload is complete. The rename serves
+            # file systems, which show parts of a file.
+            aside = f"{target}.{uuid.uuid4().hex}.part"
+            with self._fs.open_output_stream(aside) as stream:
+                stream.write(content)
+            self._fs.move(aside, target)
 
     def read(self, path: str) -> bytes:
-        with self._fs.open_input_stream(f"{self._root}/{path}") as stream:
+        with (
+            self._secrets_hidden(),
+            self._fs.open_input_stream(f"{self._root}/{path}") as stream,
+        ):
             return stream.read()
 
     def names(self, folder: str) -> list[str]:
         selector = fs.FileSelector(f"{self._root}/{folder}", allow_not_found=True)
-        files = [info for info in self._fs.get_file_info(selector) if info.is_file]
+        with self._secrets_hidden():
+            files = [info for info in self._fs.get_file_info(selector) if info.is_file]
         return sorted(file.base_name for file in files if not file.base_name.endswith(".part"))
 
     def delete(self, path: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError), self._secrets_hidden():
             self._fs.delete_file(f"{self._root}/{path}")
+
+    @contextlib.contextmanager
+    def _secrets_hidden(self) -> Iterator[None]:
+        """Raise an error of pyarrow anew if its text repeats a key of the URI."""
+        try:
+            yield
+        except (OSError, ValueError) as error:
+            text = str(error)
+            if redacted(text, self._uri) == text:
+                raise
+            kind = FileNotFoundError if isinstance(error, FileNotFoundError) else OSError
+            raise (ValueError if isinstance(error, ValueError) else kind)(
+                redacted(text, self._uri)
+            ) from None
 
 
 def open_files(workspace: Path, uri: str | None) -> AbstractFiles:
@@ -104,7 +129,7 @@ def open_files(workspace: Path, uri: str | None) -> AbstractFiles:
 
     Args:
         workspace: the folder.
-        uri: a path, a `file://` URI or a URI that pyarrow can reach.
+        uri: a path, a `file://` URI or a URI that pyarrow can reach, with its secrets.
 
     Raises:
         ValueError: pyarrow cannot read the URI.

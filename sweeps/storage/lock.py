@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from sweeps.errors import SweepError
-from sweeps.storage.workspace import WorkspacePaths
+from sweeps.storage.workspace import WorkspacePaths, writing
 
 
 class HeldLock(NamedTuple):
@@ -31,8 +31,10 @@ def one_driver(name: str, workspace: Path) -> Iterator[HeldLock]:
     Raises:
         SweepError: another process holds the lock.
     """
-    workspace.mkdir(parents=True, exist_ok=True)
-    with open(WorkspacePaths(workspace).lock(name), "a+") as file:
+    with writing(workspace):
+        workspace.mkdir(parents=True, exist_ok=True)
+        lock = open(WorkspacePaths(workspace).lock(name), "a+")  # noqa: SIM115 (closed below)
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from sweeps import urls
@@ -55,6 +59,60 @@ def workspace_path(value: str | Path) -> Path:
     if is_file:
         raise SweepError(f"workspace must be a folder, got {text!r}, which is a file")
     return path
+
+
+def require_writable(workspace: Path) -> None:
+    """Create the folder of a workspace if it does not exist, and check that files can be written.
+
+    Raises:
+        SweepError: they cannot be written.
+    """
+    with writing(workspace):
+        workspace.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=workspace).close()
+
+
+def require_folder(path: Path) -> None:
+    """Check that a folder can be created or written to, without writing anything.
+
+    Raises:
+        OSError: it cannot.
+    """
+    folder = path
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    if not folder.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder))
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(folder))
+
+
+@contextlib.contextmanager
+def writing(workspace: Path) -> Iterator[None]:
+    """Turn an error of the file system into a SweepError while a command writes to a workspace.
+
+    An error of other files, or of a network, stays as it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if not _is_of(workspace, error):
+            raise
+        path = f" at {str(error.filename)!r}" if error.filename else ""
+        raise SweepError(
+            f"workspace must be a folder that can be written to, got {str(workspace)!r} "
+            f"({error.strerror or error}{path}); make it writable, or name another with --workspace"
+        ) from error
+
+
+def _is_of(workspace: Path, error: OSError) -> bool:
+    """Return whether an error is about a file of the workspace, or its file system."""
+    if not workspace.is_dir():
+        return True
+    if isinstance(error.filename, str):
+        path = Path(os.path.realpath(error.filename))
+        return path.is_relative_to(os.path.realpath(workspace))
+    return error.errno in (errno.ENOSPC, errno.EROFS, errno.EDQUOT)
 
 
 class WorkspacePaths:

@@ -384,7 +384,8 @@ def test_an_error_of_one_run_costs_that_run_only(
 def test_a_run_of_an_earlier_ledger_is_not_taken_for_a_trial(unexported: Exported) -> None:
     assert export(unexported.workspace) == ""
     earlier = {run.info.run_id for run in unexported.runs().values()}
-    (unexported.workspace / "ledger.db").unlink()
+    for file in unexported.workspace.glob("ledger.db*"):
+        file.unlink()
     play(conductor(spec(**{**SHORT, "seeds": [7, 8]}), unexported.workspace))
     assert export(unexported.workspace) == ""
     runs = unexported.client.search_runs([unexported.experiment], "tags.seed = '7'")
