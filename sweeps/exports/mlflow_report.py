@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sweeps.exports.mlflow_client import connect, log_folder
+from sweeps.exports import mlflow_client
 from sweeps.exports.mlflow_experiment import KnownRuns, find_experiment, is_deleted
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
@@ -23,7 +23,7 @@ def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> Non
     Raises:
         LookupError: MLflow has no run of the sweep, not even a deleted one.
     """
-    client = connect(workspace, uri, name)
+    client = mlflow_client.connect(workspace, uri, name)
     experiment = find_experiment(client, name, _known_runs(name, workspace))
     if experiment is not None and is_deleted(experiment):
         client.restore_experiment(experiment.experiment_id)
@@ -32,7 +32,7 @@ def log_report(name: str, workspace: Path, uri: str | None, folder: Path) -> Non
         raise LookupError(f"it has no run of sweep {name!r}; `sweeps run` makes it again")
     if is_deleted(run.info):
         client.restore_run(run.info.run_id)
-    log_folder(client, run.info.run_id, folder, "report")
+    mlflow_client.log_folder(client, run.info.run_id, folder, "report")
 
 
 def _known_runs(name: str, workspace: Path) -> list[str]:

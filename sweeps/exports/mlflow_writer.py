@@ -77,10 +77,10 @@ class MlflowWriter(threading.Thread):
         pause = PERIOD
         while True:
             last = self._finish.is_set()
-            pause = PERIOD if self._pass(last=last) else min(2 * pause, LONGEST_PAUSE)
+            pause = PERIOD if self.step(last=last) else min(2 * pause, LONGEST_PAUSE)
             if last:
                 if self.error is not None:
-                    self._pass(last=True)  # the experiment may have been deleted meanwhile
+                    self.step(last=True)  # the experiment may have been deleted meanwhile
                 return
             self._finish.wait(pause)
 
@@ -98,8 +98,14 @@ class MlflowWriter(threading.Thread):
 
     # ---- one pass
 
-    def _pass(self, *, last: bool) -> bool:
-        """Write what is new; return whether MLflow could be reached."""
+    def step(self, *, last: bool = False) -> bool:
+        """Write what is new, once, in the calling thread; return whether MLflow could be reached.
+
+        The writer's thread calls it again and again. A writer without a thread is stepped instead.
+
+        Args:
+            last: whether the sweep is over: also close the runs of trials that have not ended.
+        """
         try:
             self._write_new(last=last)
             self.error = None

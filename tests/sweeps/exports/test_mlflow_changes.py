@@ -256,26 +256,26 @@ def test_a_run_deleted_while_it_trains_gets_its_later_epochs(tmp_path: Path) -> 
     assert isinstance(second, Assignment)
     for assignment in (first, second):
         sweep.record(assignment.trial.number, body(assignment.trial, 1, 0.1))
-    assert writer._pass(last=False), writer.error
+    assert writer.step(last=False), writer.error
     delete_runs("0")(exported)
     for assignment in (first, second):
         sweep.record(assignment.trial.number, body(assignment.trial, 2, 0.2))
-    assert writer._pass(last=False), writer.error
+    assert writer.step(last=False), writer.error
     assert writer.why_behind() == ""
     # The same for a run that is gone, and for the experiment.
     third = sweep.next()
     assert isinstance(third, Assignment)
     sweep.record(third.trial.number, body(third.trial, 1, 0.1))
-    assert writer._pass(last=False), writer.error
+    assert writer.step(last=False), writer.error
     delete_runs("2")(exported)
     gc(exported)
     sweep.record(third.trial.number, body(third.trial, 2, 0.2))
-    assert writer._pass(last=False), writer.error
+    assert writer.step(last=False), writer.error
     delete_experiment(exported)
     play(sweep)
-    assert not writer._pass(last=False)
+    assert not writer.step(last=False)
     assert writer.error == "the experiment 'mini' was deleted"
-    assert writer._pass(last=True), writer.error
+    assert writer.step(last=True), writer.error
     assert writer.why_behind() == ""
     contents = exported.contents()
     for number in "0123":
