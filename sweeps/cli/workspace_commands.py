@@ -20,13 +20,18 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Print the state of each sweep, and how far the exports lag behind the ledger."""
+    from sweeps.exports.left_out import left_out_text
     from sweeps.ledger.status import sweep_status
 
     rows = sweep_status(workspace, name)
+    notes = {row["name"]: left_out_text(row["left_out"]) for row in rows}
     if not as_json:
         rows = [{**row, **_texts(row)} for row in rows]
     columns = ["name", "state", "cells", "trials", "reports", "epochs", "wall_seconds", "exports"]
     printing.show(rows, columns, as_json=as_json)
+    for sweep, note in notes.items():
+        if note and not as_json:
+            typer.echo(f"MLflow does not take everything of {sweep}: {note}")
 
 
 def _texts(row: dict[str, Any]) -> dict[str, str]:

@@ -4,7 +4,7 @@ It writes in batches, with the times of the ledger. Writing again changes nothin
 its id or its tags before one is created, and MLflow keeps one of several equal points (run, key,
 value, time, step). A tracking server that is away stops no training: what it lacks waits in the
 ledger. A run that is deleted, or that MLflow refuses, does not keep the other runs from being
-written.
+written. What MLflow never takes is left out, and the ledger notes it.
 """
 
 from __future__ import annotations
@@ -18,25 +18,36 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from sweeps.exports import mlflow_client, mlflow_experiment
-from sweeps.exports.mlflow_experiment import PARENT_TAG, KnownRuns
-from sweeps.exports.mlflow_trial import Target, TrialRun, cause, problems_text
+from sqlalchemy.exc import SQLAlchemyError
+
+from sweeps.errors import SweepError
+from sweeps.exports import left_out, mlflow_client, mlflow_experiment
+from sweeps.exports.mlflow_errors import cause, is_lasting
+from sweeps.exports.mlflow_experiment import KnownRuns
+from sweeps.exports.mlflow_parent import ParentRun
+from sweeps.exports.mlflow_trial import Target, TrialRun
+from sweeps.exports.patience import EXPORT_PATIENCE, Patience, wait_for
 from sweeps.ledger import replay, tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.states import ExportState, TrialState
 from sweeps.ledger.tables import Row
 from sweeps.storage.files import AbstractFiles
 
-log = logging.getLogger(__name__)
+__all__ = ["EXPORT_PATIENCE", "MlflowWriter"]
 
-EXPORT_PATIENCE = 120.0
-"""Seconds that a finished sweep waits for MLflow to take the rest."""
+log = logging.getLogger(__name__)
 
 PERIOD = 1.0
 """Seconds between two passes while MLflow answers."""
 
 LONGEST_PAUSE = 60.0
 """Longest pause in seconds between two passes while the server is away."""
+
+LAST_TRIES = 10.0
+"""Seconds in which a finished sweep tries again to reach a server that is away."""
+
+MOST_FAILURES = 3
+"""Runs in succession that cannot be written, after which a pass ends: the server is in trouble."""
 
 SOUGHT_RUNS = 100
 """The most runs by which an experiment is sought that has another name and no tag."""
@@ -66,35 +77,74 @@ class MlflowWriter(threading.Thread):
         self._uri = uri
         self._tags = dict(tags)
         self._finish = threading.Event()
+        self._deadline: float | None = None  # monotonic time at which `finish` returns
+        self._patience = Patience()
         self._last_report = 0  # `seq` of the last report that was read
         self._last_rescore = 0  # `seq` of the last score of stored codes that was read
         self._runs: dict[int, TrialRun] = {}  # number of a trial -> its run
+        self._parent = ParentRun()
+        self._failures = 0  # runs in succession that could not be written in this pass
         self._known: tuple[Target, KnownRuns] | None = None  # None until MLflow answers
+        self._stopped = False  # whether this driver may write no more
+        self._lasting = False  # whether another pass would fail as the last one did
         self.error: str | None = None  # why the last pass failed as a whole
 
     def run(self) -> None:
         """Write what is new once a second; pause longer and longer while the server is away."""
         pause = PERIOD
-        while True:
-            last = self._finish.is_set()
-            pause = PERIOD if self.step(last=last) else min(2 * pause, LONGEST_PAUSE)
-            if last:
-                if self.error is not None:
-                    self.step(last=True)  # the experiment may have been deleted meanwhile
+        while not self._finish.is_set():
+            pause = PERIOD if self.step() else min(2 * pause, LONGEST_PAUSE)
+            if self._stopped:
                 return
             self._finish.wait(pause)
+        self._write_rest()
+
+    def _write_rest(self) -> None:
+        """Write what is left. Try again, for a short time, if MLflow is away."""
+        began = time.monotonic()
+        pause = 0.0  # at first: the experiment may have been deleted meanwhile
+        tries = 0
+        while not self.step(last=True) and not self._stopped:
+            tries += 1
+            is_late = time.monotonic() + pause - began > LAST_TRIES or self._is_late()
+            if tries > 1 and (is_late or self._lasting):
+                return
+            time.sleep(pause)
+            pause = 2 * pause or PERIOD
 
     def finish(self, timeout: float) -> bool:
-        """Write the rest; return whether all of it was written in time."""
+        """Write the rest; return whether MLflow has everything that it takes.
+
+        It returns within `timeout`, also if a call to MLflow has no answer; the thread then ends
+        before it writes another run. Of a server it waits no longer than `SILENCE` for one answer.
+
+        Args:
+            timeout: seconds.
+        """
+        self._deadline = time.monotonic() + timeout
         self._finish.set()
-        self.join(timeout)
-        return not self.is_alive() and not self.why_behind()
+        if self.ident is None:  # never started
+            return self.step(last=True) and not self.why_behind()
+        patience = Patience() if self._uri is None else self._patience
+        if not wait_for(self, patience, timeout):
+            self._deadline = time.monotonic()
+            return False
+        return not self.why_behind()
 
     def why_behind(self) -> str:
-        """Return what MLflow does not have and why; "" if nothing is known to be missing."""
+        """Return what MLflow does not have yet and why; "" if nothing is known to be missing.
+
+        What MLflow never takes is not part of it.
+        """
         if self.error is not None:
             return self.error
-        return problems_text(run.problem for run in list(self._runs.values()) if run.problem)
+        runs = [self._parent, *list(self._runs.values())]
+        return left_out.first_texts(run.problem for run in runs)
+
+    def left_out(self) -> str:
+        """Return what MLflow never takes and why; "" if it takes everything."""
+        runs = [self._parent, *list(self._runs.values())]
+        return left_out.first_texts(run.omission for run in runs)
 
     # ---- one pass
 
@@ -113,12 +163,19 @@ class MlflowWriter(threading.Thread):
             self.error = f"{type(error).__name__}: {cause(error)}"
             if isinstance(error, ExportStoppedError):
                 self.error = cause(error)
+            self._stopped = isinstance(error, SweepError)  # another driver has taken over
+            origin = error.__cause__ if isinstance(error, ExportStoppedError) else error
+            self._lasting = isinstance(origin, Exception) and is_lasting(origin)
             self._known = None
             log.debug("MLflow export failed", exc_info=True)
         return self.error is None
 
+    def _is_late(self) -> bool:
+        return self._deadline is not None and time.monotonic() > self._deadline
+
     def _write_new(self, *, last: bool) -> None:
         """Write everything that MLflow lacks; `last` also closes the runs of unfinished trials."""
+        self._failures = 0
         if self._known is None or last:
             self._known = self._read_runs()
         # Read ends, then reports, then trials: every row read then refers to rows that exist.
@@ -127,17 +184,30 @@ class MlflowWriter(threading.Thread):
         reports = self._rows_after(tables.REPORT, self._last_report)
         rescored = self._rows_after(tables.RESCORE, self._last_rescore)
         new_reports, new_scores = _by_trial(reports), _by_trial(rescored)
-        for row in self._ledger.of(tables.TRIAL, self._sweep):
+        trials = self._ledger.of(tables.TRIAL, self._sweep)
+        if any(row["number"] not in self._runs for row in trials):
+            self._add_runs(trials, exports)
+        # Runs that failed come last, so that they keep no other from being written.
+        trials.sort(key=lambda row: bool(self._runs[row["number"]].problem))
+        for row in trials:
             number = row["number"]
-            if number not in self._runs:
-                self._runs[number] = _as_exported(row, exports.get(number))
-            run = self._runs[number]
             news = (new_reports.get(number, []), new_scores.get(number, []))
-            self._write_trial(run, ends.get(number), *news, now=last)
+            self._write_trial(self._runs[number], ends.get(number), *news, now=last)
         self._last_report = max((row["seq"] for row in reports), default=self._last_report)
         self._last_rescore = max((row["seq"] for row in rescored), default=self._last_rescore)
         if last:
             self._close_unfinished(ends)
+
+    def _add_runs(self, trials: Iterable[Row], exports: Mapping[int, Row]) -> None:
+        """Add the runs of new trials, as the ledger knows them."""
+        omitted = left_out.read(self._ledger, self._sweep)
+        for row in trials:
+            number = row["number"]
+            if number not in self._runs:
+                run = _as_exported(row, exports.get(number))
+                run.left_out = omitted.get(number, {})
+                run.saved_left_out = dict(run.left_out)
+                self._runs[number] = run
 
     def _rows_after(self, table: Any, seq: int) -> list[Row]:
         """Return the rows of this sweep that were written after a given one."""
@@ -154,7 +224,9 @@ class MlflowWriter(threading.Thread):
 
     def _read_runs(self) -> tuple[Target, KnownRuns]:
         """Find or create the experiment and the parent run; read which runs MLflow has."""
-        client = mlflow_client.connect(self._workspace, self._uri, self._sweep)
+        client = self._patience.watch(
+            mlflow_client.connect(self._workspace, self._uri, self._sweep)
+        )
         run_ids = [row["run"] for row in self._exports().values()]
         experiment = mlflow_experiment.require_experiment(
             client,
@@ -164,13 +236,16 @@ class MlflowWriter(threading.Thread):
             itertools.islice(run_ids, SOUGHT_RUNS),
         )
         known_runs = KnownRuns(client, experiment)
-        parent = self._require_parent(client, experiment, known_runs)
+        self._parent.require(
+            client, experiment, known_runs, self._ledger.require_sweep(self._sweep), self._tags
+        )
+        self._save_parent()
         for run in self._runs.values():
             run.attached = False
         target = Target(
             client=client,
             experiment=experiment,
-            parent=parent,
+            parent=self._parent.run,
             sweep=self._sweep,
             ledger=self._ledger,
             files=self._files,
@@ -178,25 +253,11 @@ class MlflowWriter(threading.Thread):
         )
         return target, known_runs
 
-    def _require_parent(self, client: Any, experiment: str, known_runs: KnownRuns) -> str:
-        """Return the id of the parent run; find, restore or create it."""
-        sweep = self._ledger.require_sweep(self._sweep)
-        tags = {PARENT_TAG: self._sweep, **self._tags}
-        run = known_runs.parent(self._sweep)
-        if run is None:
-            parent = mlflow_client.create_run(
-                client, experiment, self._sweep, created=sweep["created"], tags=tags
-            )
-        else:
-            parent = run.info.run_id
-            if mlflow_experiment.is_deleted(run.info):
-                client.restore_run(parent)
-            for key, text in tags.items():
-                if key not in run.data.tags:
-                    client.set_tag(parent, key, text)
-        client.update_run(parent, status="RUNNING")
-        mlflow_client.log_document(client, parent, "spec.json", sweep["spec"])
-        return parent
+    def _save_parent(self) -> None:
+        """Write to the ledger what MLflow never takes of the parent run."""
+        things = self._parent.left_out
+        if left_out.read(self._ledger, self._sweep).get(left_out.PARENT, {}) != things:
+            left_out.write(self._ledger, self._sweep, left_out.PARENT, things)
 
     def _require_experiment(self, target: Target) -> None:
         """Raise ExportStoppedError unless the server answers and has the experiment."""
@@ -227,16 +288,23 @@ class MlflowWriter(threading.Thread):
             scores: its new scores of stored codes.
             now: whether to try although it failed a moment ago.
         """
+        if run.given_up:
+            return
         has_ended_since = end is not None and run.state != end["state"]
         if run.attached and not (reports or scores or run.missed or has_ended_since):
             return
         if not now and time.monotonic() < run.retry_at:
             run.missed = run.missed or bool(reports or scores)
             return
+        if self._is_late():
+            raise ExportStoppedError("there was no time left to write everything")
         target, known_runs = self._require_runs()
 
         def write() -> None:
             if not run.attached:
+                if run.stale:
+                    known_runs.look_again(self._sweep, run.trial, run.run)
+                    run.stale = False
                 run.attach(target, known_runs)
             if run.missed:
                 run.log_reports(target, self._rows_of(tables.REPORT, run))
@@ -261,23 +329,40 @@ class MlflowWriter(threading.Thread):
         try:
             try:
                 write()
+            except (SweepError, SQLAlchemyError):  # of our ledger
+                raise
             except Exception:
                 self._require_experiment(target)
                 known_runs.look_again(self._sweep, run.trial, run.run)
                 run.attached = False
                 run.missed = True
                 write()
-        except ExportStoppedError:
+        except (ExportStoppedError, SweepError, SQLAlchemyError):
             raise
         except Exception as error:
             self._require_experiment(target)
             log.debug("MLflow did not take trial %s", run.trial["number"], exc_info=True)
+            if is_lasting(error) and not self._is_deleted(target, run):
+                run.give_up(target, error)
+                return
             run.put_off(error)
+            self._failures += 1
+            if self._failures >= MOST_FAILURES:
+                raise ExportStoppedError(run.problem) from error
             return
+        self._failures = 0
         run.error = ""
         if run.refused:
             self._require_experiment(target)
             run.put_off()
+
+    def _is_deleted(self, target: Target, run: TrialRun) -> bool:
+        """Return whether the run of a trial was deleted meanwhile, so that it can be restored."""
+        try:
+            known = mlflow_experiment.get_run(target.client, run.run)
+        except Exception:  # it is forbidden
+            return False
+        return known is not None and mlflow_experiment.is_deleted(known.info)
 
     def _require_runs(self) -> tuple[Target, KnownRuns]:
         assert self._known is not None, "the runs were not read"
@@ -301,17 +386,22 @@ class MlflowWriter(threading.Thread):
             run.close(target, ExportState.INTERRUPTED, why, time.time(), collapsed=False)
 
         for number, run in self._runs.items():
-            if number not in ends and run.state != ExportState.INTERRUPTED and not run.error:
+            is_open = number not in ends and run.state != ExportState.INTERRUPTED
+            if is_open and not run.error and not run.given_up:
                 self._attempt(run, lambda run=run: close(run))
         status = "FINISHED" if len(ends) == len(self._runs) else "KILLED"
-        target.client.set_terminated(target.parent, status)
+        self._parent.close(target.client, status)
+        self._save_parent()
 
     def _has_collapsed(self, run: TrialRun) -> bool:
         """Return whether a trial had no active unit at the last report that was sent."""
         report, number = tables.REPORT.c, run.trial["number"]
         where = (report.sweep == self._sweep, report.trial == number, report.epoch == run.epoch)
         rows = self._ledger.rows(tables.REPORT, *where)
-        return any(replay.has_collapsed(json.loads(row["body"])["metrics"]) for row in rows)
+        try:
+            return any(replay.has_collapsed(json.loads(row["body"])["metrics"]) for row in rows)
+        except (ValueError, TypeError, LookupError, AttributeError):  # it cannot be read
+            return False
 
 
 def _by_trial(rows: Iterable[Row]) -> dict[int, list[Row]]:
@@ -324,7 +414,7 @@ def _by_trial(rows: Iterable[Row]) -> dict[int, list[Row]]:
 
 def _as_exported(trial: Row, export: Row | None) -> TrialRun:
     """Return the run of a trial as the ledger knows it; `export` is None if it knows none."""
-    run = TrialRun(trial)
+    run = TrialRun(trial=trial)
     if export is not None:
         run.run, run.state = export["run"], export["state"]
         run.epoch = run.complete_epoch = export["epoch"]

@@ -15,9 +15,14 @@ from sweeps.storage.lock import is_locked
 
 EXPORTS = ("mlflow", "optuna")
 
+WHOLE_RUN = "run"
+"""What the ledger calls a trial of which MLflow takes nothing (`LEFT_OUT.thing`)."""
+
 
 def sweep_status(workspace: Path, name: str | None = None) -> list[dict[str, Any]]:
     """Return one mapping per sweep: cells, trials by state, epochs, driver, lag of the exports.
+
+    `left_out` lists what MLflow never takes; trial -1 is the parent run.
 
     `cells` counts those that have begun, `cells_total` those that the sweep can have (None for a
     sweep of an older version).
@@ -74,27 +79,43 @@ def _status_of(ledger: Ledger, workspace: Path, name: str) -> dict[str, Any]:
         "slots": driver["slots"] if driver else 0,
         "driver": {key: driver[key] for key in driver_fields} if driver else None,
         "exports": {target: _lag(ledger, name, target, ends, reports) for target in EXPORTS},
+        "left_out": [
+            {key: row[key] for key in ("trial", "thing", "why")}
+            for row in ledger.of(tables.LEFT_OUT, name)
+        ],
     }
 
 
 def _lag(
     ledger: Ledger, name: str, target: str, ends: dict[int, str], reports: Sequence[Row]
 ) -> dict[str, int]:
-    """Return how many reports, ends and scores of stored codes an export does not have yet."""
+    """Return how many reports, ends and scores of stored codes an export does not have yet.
+
+    What MLflow never takes is not counted.
+    """
     exported = {
         row["trial"]: row for row in ledger.of(tables.EXPORT, name) if row["target"] == target
     }
     reports_behind = 0
     rescored_behind = 0
+    refused: set[int] = set()  # trials of which MLflow takes nothing
     if target == "mlflow":  # Optuna gets ended trials only, and no scores of stored codes
+        left_out = ledger.of(tables.LEFT_OUT, name)
+        refused = {row["trial"] for row in left_out if row["thing"] == WHOLE_RUN}
         for report in reports:
+            if report["trial"] in refused:
+                continue
             row = exported.get(report["trial"])
             reports_behind += row is None or report["epoch"] > row["epoch"]
         for rescored in ledger.of(tables.RESCORE, name):
+            if rescored["trial"] in refused:
+                continue
             row = exported.get(rescored["trial"])
             rescored_behind += rescored["run"] != (None if row is None else row["run"])
     ends_behind = 0
     for trial, state in ends.items():
+        if trial in refused:
+            continue
         ends_behind += trial not in exported or exported[trial]["state"] != state
     return {
         "reports_behind": reports_behind,

@@ -52,11 +52,13 @@ class Fault(StrEnum):
     REFUSED = "400"
 
 
-FaultOf = Callable[[str, tuple[Any, ...]], Fault | None]
-"""Return the fault that hits a call, given its method and positional arguments."""
+FaultOf = Callable[[str, tuple[Any, ...], Mapping[str, Any]], Fault | None]
+"""fault(method, positional arguments, options): the fault that hits a call, None for none."""
 
 
-def no_fault(_method: str, _arguments: tuple[Any, ...]) -> Fault | None:
+def no_fault(
+    _method: str, _arguments: tuple[Any, ...], _options: Mapping[str, Any]
+) -> Fault | None:
     """Return no fault for any call."""
     return None
 
@@ -127,10 +129,7 @@ class FakeMlflow:
         self.away = False
         self.refused_keys: set[str] = set()  # of metrics, parameters and tags: 400
         self.forbidden_runs: set[str] = set()  # ids or names: 403
-        self.fault: Callable[[str, tuple[Any, ...]], Fault | None] = lambda _method, _arguments: (
-            None
-        )
-        """Return the fault that hits a call, given its method and positional arguments."""
+        self.fault: FaultOf = no_fault
 
     def connect(self) -> FakeMlflow:
         """Return a client, as `mlflow_client.connect` does; raise if the server is away."""
@@ -143,14 +142,19 @@ class FakeMlflow:
     ) -> Fault | None:
         """Count a call; raise the fault that hits it before it is done, return the one after."""
         self.calls.append((method, arguments))
-        fault = Fault.AWAY if self.away else self.fault(method, arguments)
+        fault = Fault.AWAY if self.away else self.fault(method, arguments, options)
         if fault is not None and fault is not Fault.LOST:
             raise _error_of(fault)
         run = self.runs.get(arguments[0]) if arguments and isinstance(arguments[0], str) else None
-        names = {run.run_id, run.run_name} if run is not None else {options.get("run_name")}
-        if names & self.forbidden_runs:
+        run_id = "" if run is None else run.run_id
+        if {run_id, self.run_name(arguments, options)} & self.forbidden_runs:
             raise _error_of(Fault.FORBIDDEN)
         return fault
+
+    def run_name(self, arguments: tuple[Any, ...], options: Mapping[str, Any]) -> str:
+        """Return the name of the run that a call is about, "" if it is about none."""
+        run = self.runs.get(arguments[0]) if arguments and isinstance(arguments[0], str) else None
+        return options.get("run_name", "") if run is None else run.run_name
 
     # ---- experiments
 

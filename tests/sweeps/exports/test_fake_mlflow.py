@@ -222,7 +222,7 @@ def test_faults_hit_before_or_after_the_call_is_done() -> None:
     server = FakeMlflow()
     experiment = experiment_of(server)
     faults = [Fault.LOST, Fault.ERROR, None]
-    server.fault = lambda method, _: faults.pop(0) if method == "create_run" else None
+    server.fault = lambda method, *_: faults.pop(0) if method == "create_run" else None
     for _ in range(2):
         with pytest.raises(MlflowException):
             server.create_run(experiment, run_name="t0")
