@@ -70,7 +70,7 @@ def runs(
 
 def report(name: SweepName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     """Write the report of a sweep: HTML, figures and the run table."""
-    from sweeps.exports.mlflow_report import log_report
+    from sweeps.exports.mlflow_report import log_report_in_time
     from sweeps.report.page import write_report
     from sweeps.results.run_table import load_runs
     from sweeps.storage.workspace import WorkspacePaths
@@ -81,10 +81,12 @@ def report(name: SweepName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     server = sweep_runs.spec.get("store", {}).get("mlflow")
     if server is None and not WorkspacePaths(workspace).mlflow.exists():
         return
-    try:
-        log_report(name, workspace, server, page.parent)
-    except Exception as error:  # a server that is away may raise anything; the report is written
-        typer.echo(f"MLflow did not take the report: {error}", err=True)
+    why = log_report_in_time(name, workspace, server, page.parent)
+    if why:
+        typer.echo(
+            f"MLflow does not have the report: {why}; `sweeps report {name}` sends it again",
+            err=True,
+        )
 
 
 def export(

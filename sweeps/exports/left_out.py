@@ -34,6 +34,7 @@ def write(ledger: Ledger, sweep: str, trial: int, things: Mapping[str, str]) -> 
 
 def lacks_text(things: Mapping[str, str]) -> str:
     """Return `metric a, metric b and 2 more: why`, for each reason; "" if there are no things."""
+    things = dict(sorted(things.items()))
     texts: list[str] = []
     for why in dict.fromkeys(things.values()):
         names = [thing for thing, reason in things.items() if reason == why]

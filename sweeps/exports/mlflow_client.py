@@ -50,18 +50,9 @@ def connect(workspace: Path, server: str | None, sweep: str) -> Any:
         server: the spec's `store.mlflow`: a server, or a database that other workspaces may share.
         sweep: the sweep whose runs are read or written.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    # The client would block for minutes when a server is away, and as long as the server asks for
-    # with `Retry-After`; the writer has its own patience. It would also create a run twice when the
-    # answer is lost, while the writer looks for the run before it creates one.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
-    os.environ.setdefault("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "false")
+    load()
     import mlflow
 
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     paths = WorkspacePaths(workspace.resolve())
     uri = paths.tracking_uri(server)
     if is_database(server):
@@ -72,10 +63,31 @@ def connect(workspace: Path, server: str | None, sweep: str) -> Any:
     return mlflow.MlflowClient(uri)
 
 
+def load() -> None:
+    """Import MLflow's client, which takes seconds, with its settings."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    # The client would block for minutes when a server is away, and as long as the server asks for
+    # with `Retry-After`; the writer has its own patience. It would also create a run twice when the
+    # answer is lost, while the writer looks for the run before it creates one.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "false")
+    import mlflow  # noqa: F401
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
 def is_database(server: str | None) -> bool:
     """Return whether MLflow's runs are in a database that this process opens itself."""
     scheme = "sqlite" if server is None else server.partition(":")[0].partition("+")[0]
     return scheme in ("sqlite", "postgresql", "mysql", "mssql")
+
+
+def is_local(server: str | None) -> bool:
+    """Return whether MLflow's runs are in a file of this machine, so that no server answers."""
+    return server is None or server.startswith("sqlite")
 
 
 def _create_tables(uri: str, artifacts: Path) -> None:

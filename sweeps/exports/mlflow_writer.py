@@ -125,7 +125,7 @@ class MlflowWriter(threading.Thread):
         self._finish.set()
         if self.ident is None:  # never started
             return self.step(last=True) and not self.why_behind()
-        patience = Patience() if self._uri is None else self._patience
+        patience = Patience() if mlflow_client.is_local(self._uri) else self._patience
         if not wait_for(self, patience, timeout):
             self._deadline = time.monotonic()
             return False
