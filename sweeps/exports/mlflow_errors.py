@@ -29,7 +29,12 @@ _LASTING_ERRNOS = frozenset(
 )
 """Codes of files that are missing or cannot be read."""
 
-_STATUS_IN_TEXT = re.compile(r"failed with error code (\d{3})\b")
+_STATUS_IN_TEXT = re.compile(r"failed with error code (\d{3})\b|too many (\d{3}) error responses")
+_FAILED_CALL = re.compile(r"API request to (https?://[^/\s]+)\S* failed with")
+_NO_ANSWER = re.compile(
+    r"Connection refused|timed out|Failed to resolve|Connection reset|Remote end closed|"
+    r"too many \d{3} error responses"
+)
 _STATUS_KEYS = ("error_code", "status_code", "statusCode", "status", "code")
 
 
@@ -54,12 +59,13 @@ def is_lasting(error: Exception) -> bool:
 def may_be_of_one_element(error: Exception) -> bool:
     """Return whether one element of a batch may be the cause, so that the others may be taken."""
     import requests
+    from mlflow.exceptions import MlflowException
 
     status = http_status(error)
     if status is not None:
         return status in CONTENT_STATUSES
-    no_answer = requests.RequestException | json.JSONDecodeError | RunDeletedError
-    return not isinstance(error, no_answer)
+    no_answer = MlflowException | requests.RequestException | json.JSONDecodeError
+    return not isinstance(error, no_answer | RunDeletedError)
 
 
 def http_status(error: Exception) -> int | None:
@@ -80,7 +86,7 @@ def http_status(error: Exception) -> int | None:
     # A proxy in front of the server may answer with codes that MLflow does not know.
     in_text = _STATUS_IN_TEXT.search(error.message)
     if in_text is not None:
-        return int(in_text[1])
+        return int(in_text[1] or in_text[2])
     if isinstance(error, RestException):
         return _status_in(error.json)
     return None if error.message.startswith("API request to") else status
@@ -99,6 +105,10 @@ def cause(error: Exception) -> str:
     """Return the first line of an error, without the code that MLflow puts before it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
+    call = _FAILED_CALL.match(text)
+    reason = _NO_ANSWER.search(text)
+    if call is not None and reason is not None:
+        return f"{call[1]} does not answer ({reason[0]})"
     code, _, rest = text.partition(": ")
     if rest and code.isupper() and " " not in code:
         text = rest

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.exports import mlflow_client
+from sweeps.exports.mlflow_errors import is_lasting
 from sweeps.ledger.tables import Row
 
 EXPERIMENT_TAG = "sweep.name"
@@ -39,7 +40,12 @@ def find_experiment(client: Any, sweep: str, runs: Iterable[str] = ()) -> Any:
     if tagged:
         return next((each for each in tagged if not is_deleted(each)), tagged[0])
     for run in runs:
-        known = get_run(client, run)
+        try:
+            known = get_run(client, run)
+        except Exception as error:
+            if is_lasting(error):  # a run that is forbidden
+                continue
+            raise
         if known is not None:
             return client.get_experiment(known.info.experiment_id)
     return client.get_experiment_by_name(sweep)
@@ -109,6 +115,7 @@ class KnownRuns:
             if run.data.tags.get(TRIAL_TAG, "").startswith(f"{sweep}/")
             and run.data.tags.get(CHILD_TAG) in self._runs
         )
+        tagged.sort(key=lambda run: -named[run.info.run_id])
         candidates = [*tagged, *(self._runs[run] for run, _ in named.most_common(1))]
         active = [run for run in candidates if not is_deleted(run.info)]
         return next(iter([*active, *candidates]), None)

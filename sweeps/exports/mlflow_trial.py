@@ -7,6 +7,7 @@ artifact that cannot be read) is left out and noted, and everything else of the 
 from __future__ import annotations
 
 import json
+import logging
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -32,6 +33,8 @@ from sweeps.ledger.status import WHOLE_RUN
 from sweeps.ledger.tables import Row
 from sweeps.storage.files import AbstractFiles
 from sweeps.storage.workspace import TrialPaths
+
+log = logging.getLogger(__name__)
 
 CUT_LENGTH = 250
 """The shortest length to which a server cuts the value of a parameter."""
@@ -221,7 +224,11 @@ class TrialRun(Sender):
 
     def _check_artifacts(self, target: Target) -> None:
         """Let the run be closed again if it lost artifacts."""
-        self.artifacts = {file.path for file in target.client.list_artifacts(self.run)}
+        self.artifacts.clear()
+        try:
+            self.artifacts |= {file.path for file in target.client.list_artifacts(self.run)}
+        except Exception:  # artifacts may be on another server than the numbers
+            log.debug("the artifacts of run %s cannot be listed", self.run, exc_info=True)
         if not self.artifacts.issuperset(self._artifact_names(target)):
             self.state = TrialState.RUNNING.value
 

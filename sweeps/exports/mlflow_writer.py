@@ -9,28 +9,18 @@ written. What MLflow never takes is left out, and the ledger notes it.
 
 from __future__ import annotations
 
-import itertools
-import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
-
-from sqlalchemy.exc import SQLAlchemyError
 
 from sweeps.errors import SweepError
-from sweeps.exports import left_out, mlflow_client, mlflow_experiment
+from sweeps.exports import left_out, mlflow_client
 from sweeps.exports.mlflow_errors import cause, is_lasting
-from sweeps.exports.mlflow_experiment import KnownRuns
-from sweeps.exports.mlflow_parent import ParentRun
-from sweeps.exports.mlflow_trial import Target, TrialRun
+from sweeps.exports.mlflow_exporter import Exporter, ExportStoppedError
 from sweeps.exports.patience import EXPORT_PATIENCE, Patience, wait_for
-from sweeps.ledger import replay, tables
 from sweeps.ledger.ledger import Ledger
-from sweeps.ledger.states import ExportState, TrialState
-from sweeps.ledger.tables import Row
 from sweeps.storage.files import AbstractFiles
 
 __all__ = ["EXPORT_PATIENCE", "MlflowWriter"]
@@ -46,16 +36,6 @@ LONGEST_PAUSE = 60.0
 LAST_TRIES = 10.0
 """Seconds in which a finished sweep tries again to reach a server that is away."""
 
-MOST_FAILURES = 3
-"""Runs in succession that cannot be written, after which a pass ends: the server is in trouble."""
-
-SOUGHT_RUNS = 100
-"""The most runs by which an experiment is sought that has another name and no tag."""
-
-
-class ExportStoppedError(Exception):
-    """Nothing can be written now: the server is away, or the experiment is gone."""
-
 
 class MlflowWriter(threading.Thread):
     """Writes to MLflow what is new in the ledger, until `finish()`."""
@@ -70,21 +50,9 @@ class MlflowWriter(threading.Thread):
         tags: Mapping[str, str],
     ) -> None:
         super().__init__(name="mlflow-writer", daemon=True)
-        self._sweep = name
-        self._ledger = ledger
-        self._files = files
-        self._workspace = workspace.resolve()
-        self._uri = uri
-        self._tags = dict(tags)
+        self.exporter = Exporter(name, ledger, files, workspace, uri, tags)
+        self._is_local = mlflow_client.is_local(uri)
         self._finish = threading.Event()
-        self._deadline: float | None = None  # monotonic time at which `finish` returns
-        self._patience = Patience()
-        self._last_report = 0  # `seq` of the last report that was read
-        self._last_rescore = 0  # `seq` of the last score of stored codes that was read
-        self._runs: dict[int, TrialRun] = {}  # number of a trial -> its run
-        self._parent = ParentRun()
-        self._failures = 0  # runs in succession that could not be written in this pass
-        self._known: tuple[Target, KnownRuns] | None = None  # None until MLflow answers
         self._stopped = False  # whether this driver may write no more
         self._lasting = False  # whether another pass would fail as the last one did
         self.error: str | None = None  # why the last pass failed as a whole
@@ -106,7 +74,7 @@ class MlflowWriter(threading.Thread):
         tries = 0
         while not self.step(last=True) and not self._stopped:
             tries += 1
-            is_late = time.monotonic() + pause - began > LAST_TRIES or self._is_late()
+            is_late = time.monotonic() + pause - began > LAST_TRIES or self.exporter.is_late
             if tries > 1 and (is_late or self._lasting):
                 return
             time.sleep(pause)
@@ -121,13 +89,13 @@ class MlflowWriter(threading.Thread):
         Args:
             timeout: seconds.
         """
-        self._deadline = time.monotonic() + timeout
+        self.exporter.deadline = time.monotonic() + timeout
         self._finish.set()
         if self.ident is None:  # never started
             return self.step(last=True) and not self.why_behind()
-        patience = Patience() if mlflow_client.is_local(self._uri) else self._patience
+        patience = Patience() if self._is_local else self.exporter.patience
         if not wait_for(self, patience, timeout):
-            self._deadline = time.monotonic()
+            self.exporter.deadline = time.monotonic()
             return False
         return not self.why_behind()
 
@@ -138,13 +106,11 @@ class MlflowWriter(threading.Thread):
         """
         if self.error is not None:
             return self.error
-        runs = [self._parent, *list(self._runs.values())]
-        return left_out.first_texts(run.problem for run in runs)
+        return left_out.first_texts(run.problem for run in self.exporter.runs)
 
     def left_out(self) -> str:
         """Return what MLflow never takes and why; "" if it takes everything."""
-        runs = [self._parent, *list(self._runs.values())]
-        return left_out.first_texts(run.omission for run in runs)
+        return left_out.first_texts(run.omission for run in self.exporter.runs)
 
     # ---- one pass
 
@@ -157,7 +123,7 @@ class MlflowWriter(threading.Thread):
             last: whether the sweep is over: also close the runs of trials that have not ended.
         """
         try:
-            self._write_new(last=last)
+            self.exporter.write_new(last=last)
             self.error = None
         except Exception as error:  # an error of the server must not stop the sweep
             self.error = f"{type(error).__name__}: {cause(error)}"
@@ -166,257 +132,6 @@ class MlflowWriter(threading.Thread):
             self._stopped = isinstance(error, SweepError)  # another driver has taken over
             origin = error.__cause__ if isinstance(error, ExportStoppedError) else error
             self._lasting = isinstance(origin, Exception) and is_lasting(origin)
-            self._known = None
+            self.exporter.forget_runs()
             log.debug("MLflow export failed", exc_info=True)
         return self.error is None
-
-    def _is_late(self) -> bool:
-        return self._deadline is not None and time.monotonic() > self._deadline
-
-    def _write_new(self, *, last: bool) -> None:
-        """Write everything that MLflow lacks; `last` also closes the runs of unfinished trials."""
-        self._failures = 0
-        if self._known is None or last:
-            self._known = self._read_runs()
-        # Read ends, then reports, then trials: every row read then refers to rows that exist.
-        exports = self._exports()
-        ends = {row["trial"]: row for row in self._ledger.of(tables.END, self._sweep)}
-        reports = self._rows_after(tables.REPORT, self._last_report)
-        rescored = self._rows_after(tables.RESCORE, self._last_rescore)
-        new_reports, new_scores = _by_trial(reports), _by_trial(rescored)
-        trials = self._ledger.of(tables.TRIAL, self._sweep)
-        if any(row["number"] not in self._runs for row in trials):
-            self._add_runs(trials, exports)
-        # Runs that failed come last, so that they keep no other from being written.
-        trials.sort(key=lambda row: bool(self._runs[row["number"]].problem))
-        for row in trials:
-            number = row["number"]
-            news = (new_reports.get(number, []), new_scores.get(number, []))
-            self._write_trial(self._runs[number], ends.get(number), *news, now=last)
-        self._last_report = max((row["seq"] for row in reports), default=self._last_report)
-        self._last_rescore = max((row["seq"] for row in rescored), default=self._last_rescore)
-        if last:
-            self._close_unfinished(ends)
-
-    def _add_runs(self, trials: Iterable[Row], exports: Mapping[int, Row]) -> None:
-        """Add the runs of new trials, as the ledger knows them."""
-        omitted = left_out.read(self._ledger, self._sweep)
-        for row in trials:
-            number = row["number"]
-            if number not in self._runs:
-                run = _as_exported(row, exports.get(number))
-                run.left_out = omitted.get(number, {})
-                run.saved_left_out = dict(run.left_out)
-                self._runs[number] = run
-
-    def _rows_after(self, table: Any, seq: int) -> list[Row]:
-        """Return the rows of this sweep that were written after a given one."""
-        return self._ledger.rows(
-            table, table.c.sweep == self._sweep, table.c.seq > seq, order=table.c.seq
-        )
-
-    def _exports(self) -> dict[int, Row]:
-        """Return number of a trial -> how far the ledger says that its run is."""
-        rows = self._ledger.of(tables.EXPORT, self._sweep)
-        return {row["trial"]: row for row in rows if row["target"] == "mlflow"}
-
-    # ---- experiment and parent run
-
-    def _read_runs(self) -> tuple[Target, KnownRuns]:
-        """Find or create the experiment and the parent run; read which runs MLflow has."""
-        client = self._patience.watch(
-            mlflow_client.connect(self._workspace, self._uri, self._sweep)
-        )
-        run_ids = [row["run"] for row in self._exports().values()]
-        experiment = mlflow_experiment.require_experiment(
-            client,
-            self._sweep,
-            self._workspace,
-            self._uri,
-            itertools.islice(run_ids, SOUGHT_RUNS),
-        )
-        known_runs = KnownRuns(client, experiment)
-        self._parent.require(
-            client, experiment, known_runs, self._ledger.require_sweep(self._sweep), self._tags
-        )
-        self._save_parent()
-        for run in self._runs.values():
-            run.attached = False
-        target = Target(
-            client=client,
-            experiment=experiment,
-            parent=self._parent.run,
-            sweep=self._sweep,
-            ledger=self._ledger,
-            files=self._files,
-            tags=self._tags,
-        )
-        return target, known_runs
-
-    def _save_parent(self) -> None:
-        """Write to the ledger what MLflow never takes of the parent run."""
-        things = self._parent.left_out
-        if left_out.read(self._ledger, self._sweep).get(left_out.PARENT, {}) != things:
-            left_out.write(self._ledger, self._sweep, left_out.PARENT, things)
-
-    def _require_experiment(self, target: Target) -> None:
-        """Raise ExportStoppedError unless the server answers and has the experiment."""
-        try:
-            experiment = target.client.get_experiment(target.experiment)
-        except Exception as error:
-            raise ExportStoppedError(f"{type(error).__name__}: {cause(error)}") from error
-        if mlflow_experiment.is_deleted(experiment):
-            raise ExportStoppedError(f"the experiment {experiment.name!r} was deleted")
-
-    # ---- runs of trials
-
-    def _write_trial(
-        self,
-        run: TrialRun,
-        end: Row | None,
-        reports: Sequence[Row],
-        scores: Sequence[Row],
-        *,
-        now: bool,
-    ) -> None:
-        """Write what is new of one trial.
-
-        Args:
-            run: of the trial.
-            end: the row of its end, None if it has not ended.
-            reports: its new reports.
-            scores: its new scores of stored codes.
-            now: whether to try although it failed a moment ago.
-        """
-        if run.given_up:
-            return
-        has_ended_since = end is not None and run.state != end["state"]
-        if run.attached and not (reports or scores or run.missed or has_ended_since):
-            return
-        if not now and time.monotonic() < run.retry_at:
-            run.missed = run.missed or bool(reports or scores)
-            return
-        if self._is_late():
-            raise ExportStoppedError("there was no time left to write everything")
-        target, known_runs = self._require_runs()
-
-        def write() -> None:
-            if not run.attached:
-                if run.stale:
-                    known_runs.look_again(self._sweep, run.trial, run.run)
-                    run.stale = False
-                run.attach(target, known_runs)
-            if run.missed:
-                run.log_reports(target, self._rows_of(tables.REPORT, run))
-                run.log_rescored(target, self._rows_of(tables.RESCORE, run))
-            else:
-                run.log_reports(target, reports)
-                run.log_rescored(target, scores)
-            run.missed = False
-            if end is not None and run.state != end["state"]:
-                collapsed = self._has_collapsed(run)
-                state = TrialState(end["state"])
-                run.close(target, state, end["why"], end["at"], collapsed=collapsed)
-
-        self._attempt(run, write)
-
-    def _attempt(self, run: TrialRun, write: Callable[[], None]) -> None:
-        """Write something of a run. An error is kept as that of this run, unless it is of all.
-
-        The run may have been deleted since the runs were read. So it is looked for once more.
-        """
-        target, known_runs = self._require_runs()
-        try:
-            try:
-                write()
-            except (SweepError, SQLAlchemyError):  # of our ledger
-                raise
-            except Exception:
-                self._require_experiment(target)
-                known_runs.look_again(self._sweep, run.trial, run.run)
-                run.attached = False
-                run.missed = True
-                write()
-        except (ExportStoppedError, SweepError, SQLAlchemyError):
-            raise
-        except Exception as error:
-            self._require_experiment(target)
-            log.debug("MLflow did not take trial %s", run.trial["number"], exc_info=True)
-            if is_lasting(error) and not self._is_deleted(target, run):
-                run.give_up(target, error)
-                return
-            run.put_off(error)
-            self._failures += 1
-            if self._failures >= MOST_FAILURES:
-                raise ExportStoppedError(run.problem) from error
-            return
-        self._failures = 0
-        run.error = ""
-        if run.refused:
-            self._require_experiment(target)
-            run.put_off()
-
-    def _is_deleted(self, target: Target, run: TrialRun) -> bool:
-        """Return whether the run of a trial was deleted meanwhile, so that it can be restored."""
-        try:
-            known = mlflow_experiment.get_run(target.client, run.run)
-        except Exception:  # it is forbidden
-            return False
-        return known is not None and mlflow_experiment.is_deleted(known.info)
-
-    def _require_runs(self) -> tuple[Target, KnownRuns]:
-        assert self._known is not None, "the runs were not read"
-        return self._known
-
-    def _rows_of(self, table: Any, run: TrialRun) -> list[Row]:
-        """Return all rows of one trial."""
-        of_trial = table.c.trial == run.trial["number"]
-        return self._ledger.rows(
-            table, table.c.sweep == self._sweep, of_trial, order=tables.ORDER[table]
-        )
-
-    def _close_unfinished(self, ends: Mapping[int, Row]) -> None:
-        """Mark the runs of trials that have not ended as interrupted, and close the parent run."""
-        why = "the driver stopped; the same command resumes the sweep"
-        target, known_runs = self._require_runs()
-
-        def close(run: TrialRun) -> None:
-            if not run.attached:
-                run.attach(target, known_runs)
-            run.close(target, ExportState.INTERRUPTED, why, time.time(), collapsed=False)
-
-        for number, run in self._runs.items():
-            is_open = number not in ends and run.state != ExportState.INTERRUPTED
-            if is_open and not run.error and not run.given_up:
-                self._attempt(run, lambda run=run: close(run))
-        status = "FINISHED" if len(ends) == len(self._runs) else "KILLED"
-        self._parent.close(target.client, status)
-        self._save_parent()
-
-    def _has_collapsed(self, run: TrialRun) -> bool:
-        """Return whether a trial had no active unit at the last report that was sent."""
-        report, number = tables.REPORT.c, run.trial["number"]
-        where = (report.sweep == self._sweep, report.trial == number, report.epoch == run.epoch)
-        rows = self._ledger.rows(tables.REPORT, *where)
-        try:
-            return any(replay.has_collapsed(json.loads(row["body"])["metrics"]) for row in rows)
-        except (ValueError, TypeError, LookupError, AttributeError):  # it cannot be read
-            return False
-
-
-def _by_trial(rows: Iterable[Row]) -> dict[int, list[Row]]:
-    """Return number of a trial -> its rows, in their order."""
-    grouped: dict[int, list[Row]] = {}
-    for row in rows:
-        grouped.setdefault(row["trial"], []).append(row)
-    return grouped
-
-
-def _as_exported(trial: Row, export: Row | None) -> TrialRun:
-    """Return the run of a trial as the ledger knows it; `export` is None if it knows none."""
-    run = TrialRun(trial=trial)
-    if export is not None:
-        run.run, run.state = export["run"], export["state"]
-        run.epoch = run.complete_epoch = export["epoch"]
-        run.saved = (run.run, run.complete_epoch, run.state)
-    return run

@@ -34,6 +34,9 @@ class MlflowProxy:
     - `slow`: passes a call on after `delay` seconds;
     - `lost`: passes every second write on and loses its answer.
 
+    A call whose path or body has `forbidden` in it is answered as MLflow's basic authentication
+    does: 403, with a text that is no JSON.
+
     `close` makes it refuse connections, `open` brings it back on the same port.
     """
 
@@ -41,6 +44,7 @@ class MlflowProxy:
         self.target = target
         self.mode = mode
         self.delay = delay
+        self.forbidden = b""
         self.answers: Counter[str] = Counter()  # mode -> calls
         self.port = 0
         self._writes = 0
@@ -85,8 +89,15 @@ class MlflowProxy:
             handler.close_connection = True
             return
         mode = self.mode
+        if self.forbidden and self.forbidden in handler.path.encode() + body:
+            mode = "403"
         self.answers[mode] += 1
-        if mode in ("500", "429"):
+        if mode == "403":
+            handler.send_response(403)
+            handler.send_header("Content-Length", "17")
+            handler.end_headers()
+            handler.wfile.write(b"Permission denied")
+        elif mode in ("500", "429"):
             handler.send_response(int(mode))
             handler.send_header("Retry-After", "3600")
             handler.send_header("Content-Length", "0")

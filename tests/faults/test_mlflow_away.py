@@ -149,7 +149,6 @@ def assert_every_number_once(sweep: Sweep, server: MlflowServer) -> None:
     """Check that MLflow has one run per trial, and every metric of every epoch once."""
     import mlflow
 
-    os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "2"
     client = mlflow.MlflowClient(server.url)
     experiment = client.get_experiment_by_name(sweep.name)
     assert experiment is not None

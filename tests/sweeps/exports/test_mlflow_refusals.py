@@ -299,7 +299,7 @@ def test_an_error_that_passes_is_behind_and_is_tried_again(
     exported.server.fault = lambda *_: None
     assert writer.step()
     assert writer.why_behind()  # its time has not come
-    writer._runs[1].retry_at = 0.0
+    writer.exporter.trial_runs[1].retry_at = 0.0
     assert writer.step()
     assert writer.why_behind() == ""
     assert exported.steps()[BAD] == [1, 2]

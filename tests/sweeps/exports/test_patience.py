@@ -187,8 +187,3 @@ def test_an_answer_or_an_error_of_the_work_comes_through() -> None:
         answer_in_time(fail)
     with pytest.raises(NoAnswerError):
         answer_in_time(lambda _: time.sleep(FOR_EVER), seconds=0.1)
-
-
-def test_a_workspace_without_a_server_says_why_a_report_is_not_logged(workspace: Path) -> None:
-    why = log_report_in_time("mini", workspace, None, workspace)
-    assert why == "it has no run of sweep 'mini'; `sweeps run` makes it again"
