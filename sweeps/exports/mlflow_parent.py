@@ -48,7 +48,7 @@ class ParentRun(Sender):
             self._create(client, experiment, sweep, tags)
         else:
             self.run = run.info.run_id
-            self._unless_refused(lambda: self._repair(client, run, tags))
+            self._unless_refused(lambda: self._repair(client, known_runs, run, tags))
         self._unless_refused(lambda: client.update_run(self.run, status="RUNNING"))
         try:
             mlflow_client.log_document(client, self.run, "spec.json", sweep["spec"])
@@ -77,9 +77,13 @@ class ParentRun(Sender):
         )
         self.set_tags(client, {key: text for key, text in tags.items() if key not in identity})
 
-    def _repair(self, client: Any, run: Any, tags: Mapping[str, str]) -> None:
+    def _repair(
+        self, client: Any, known_runs: KnownRuns, run: Any, tags: Mapping[str, str]
+    ) -> None:
         if is_deleted(run.info):
             client.restore_run(self.run)
+        for double in known_runs.parent_doubles(tags[PARENT_TAG], self.run):
+            client.delete_run(double)
         present = run.data.tags
         self.set_tags(client, {key: text for key, text in tags.items() if key not in present})
 

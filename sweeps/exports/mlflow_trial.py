@@ -149,6 +149,8 @@ class TrialRun(Sender):
                 self._start_again(run.info.run_id)
             if is_deleted(run.info):
                 client.restore_run(self.run)
+            for double in known_runs.doubles(target.sweep, self.trial, self.run):
+                client.delete_run(double)
             parameters = run.data.params
             self._restore_tags(client, tags, run.data.tags)
         self._log_parameters(client, parameters)

@@ -355,6 +355,18 @@ def test_a_lost_answer_makes_no_second_run(exported: Exported) -> None:
     assert len(exported.server.runs) == 5
 
 
+def test_a_run_that_a_late_call_created_twice_is_deleted(exported: Exported) -> None:
+    writer = exported.writer()
+    assert writer.step()
+    runs = {run.run_name: run for run in exported.server.runs.values()}
+    for name in (BAD, "mini"):
+        exported.server.create_run("1", start_time=1, tags=runs[name].tags, run_name=name)
+    assert writer.step(last=True)
+    active = [run for run in exported.server.runs.values() if run.lifecycle_stage == "active"]
+    assert {run.run_id for run in active} == {run.run_id for run in runs.values()}
+    assert {run.status for run in active} == {"FINISHED"}
+
+
 def test_the_parent_run_costs_nothing_else(exported: Exported) -> None:
     assert exported.writer().step()
     exported.server.forbidden_runs = {"mini"}
