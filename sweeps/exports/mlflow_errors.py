@@ -31,10 +31,11 @@ _LASTING_ERRNOS = frozenset(
 
 _STATUS_IN_TEXT = re.compile(r"failed with error code (\d{3})\b|too many (\d{3}) error responses")
 _FAILED_CALL = re.compile(r"API request to (https?://[^/\s]+)\S* failed with")
-_NO_ANSWER = re.compile(
-    r"Connection refused|timed out|Failed to resolve|Connection reset|Remote end closed|"
-    r"too many \d{3} error responses"
+_REASON = re.compile(
+    "Connection refused|timed out|Failed to resolve|Connection reset|Remote end closed|"
+    "Network is unreachable|No route to host"
 )
+_TOO_MANY = re.compile(r"too many (\d{3}) error responses")
 _STATUS_KEYS = ("error_code", "status_code", "statusCode", "status", "code")
 
 
@@ -105,11 +106,28 @@ def cause(error: Exception) -> str:
     """Return the first line of an error, without the code that MLflow puts before it."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     text = lines[0] if lines else type(error).__name__
-    call = _FAILED_CALL.match(text)
-    reason = _NO_ANSWER.search(text)
-    if call is not None and reason is not None:
-        return f"{call[1]} does not answer ({reason[0]})"
+    if has_no_answer(error):
+        return _no_answer_text(text)
     code, _, rest = text.partition(": ")
     if rest and code.isupper() and " " not in code:
         text = rest
     return text if len(text) <= LONGEST_CAUSE else f"{text[: LONGEST_CAUSE - 1]}…"
+
+
+def described(error: Exception) -> str:
+    """Return an error in one line: its kind, unless it is that a server does not answer."""
+    return cause(error) if has_no_answer(error) else f"{type(error).__name__}: {cause(error)}"
+
+
+def has_no_answer(error: Exception) -> bool:
+    """Return whether a call to a server had no answer, or only one of a server in trouble."""
+    return _FAILED_CALL.match(str(error)) is not None
+
+
+def _no_answer_text(text: str) -> str:
+    """Return the server and the reason of a call that had no answer."""
+    call, reason, status = (pattern.search(text) for pattern in (_FAILED_CALL, _REASON, _TOO_MANY))
+    server = "the server" if call is None else call[1]
+    if status is not None:
+        return f"{server} answers with error {status[1]}"
+    return f"{server} does not answer" + ("" if reason is None else f" ({reason[0].lower()})")

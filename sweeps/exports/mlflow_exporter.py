@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from sweeps.errors import SweepError
 from sweeps.exports import left_out, mlflow_client, mlflow_experiment
-from sweeps.exports.mlflow_errors import cause, is_lasting
+from sweeps.exports.mlflow_errors import described, is_lasting
 from sweeps.exports.mlflow_experiment import KnownRuns
 from sweeps.exports.mlflow_parent import ParentRun
 from sweeps.exports.mlflow_trial import Target, TrialRun
@@ -176,7 +176,7 @@ class Exporter:
         try:
             experiment = target.client.get_experiment(target.experiment)
         except Exception as error:
-            raise ExportStoppedError(f"{type(error).__name__}: {cause(error)}") from error
+            raise ExportStoppedError(described(error)) from error
         if mlflow_experiment.is_deleted(experiment):
             raise ExportStoppedError(f"the experiment {experiment.name!r} was deleted")
 

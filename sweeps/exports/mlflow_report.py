@@ -6,7 +6,7 @@ import contextlib
 from pathlib import Path
 
 from sweeps.exports import mlflow_client
-from sweeps.exports.mlflow_errors import cause
+from sweeps.exports.mlflow_errors import described
 from sweeps.exports.mlflow_experiment import KnownRuns, find_experiment, is_deleted
 from sweeps.exports.patience import NoAnswerError, Patience, answer_in_time
 from sweeps.ledger import tables
@@ -28,7 +28,7 @@ def log_report_in_time(name: str, workspace: Path, uri: str | None, folder: Path
     except (NoAnswerError, LookupError) as error:
         return str(error)
     except Exception as error:  # a server that is away may raise anything; the report is written
-        return f"{type(error).__name__}: {cause(error)}"
+        return described(error)
     return ""
 
 

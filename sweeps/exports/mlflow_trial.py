@@ -6,10 +6,11 @@ artifact that cannot be read) is left out and noted, and everything else of the 
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -246,7 +247,7 @@ class TrialRun(Sender):
             return
         client = target.client
         if self.state != TrialState.RUNNING:
-            client.update_run(self.run, status="RUNNING")
+            self._set_status(client, "RUNNING", client.update_run)
             self.set_tags(client, {"state": TrialState.RUNNING.value})
             self.state = TrialState.RUNNING.value
         points: list[Point] = []
@@ -309,12 +310,18 @@ class TrialRun(Sender):
         if why:
             tags["why"] = why
         complete = self.set_tags(client, tags)
-        client.set_terminated(self.run, RUN_STATUS[state], mlflow_client.milliseconds(at))
+        end = mlflow_client.milliseconds(at)
+        terminate = functools.partial(client.set_terminated, end_time=end)
+        complete = self._set_status(client, RUN_STATUS[state], terminate) and complete
         if state is not ExportState.INTERRUPTED:
             complete = self._log_artifacts(target) and complete
         if complete:
             self.state = state.value
         self.save(target)
+
+    def _set_status(self, client: Any, status: str, call: Callable[..., None]) -> bool:
+        """Set the status by a call; return whether that is not left to do."""
+        return self.send("status", [status], lambda _: call(self.run, status=status), client)
 
     def save(self, target: Target) -> None:
         """Write to the ledger how far the run is, unless it says so already."""

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from sweeps.errors import SweepError
 from sweeps.exports import left_out, mlflow_client
-from sweeps.exports.mlflow_errors import cause, is_lasting
+from sweeps.exports.mlflow_errors import cause, described, has_no_answer, is_lasting
 from sweeps.exports.mlflow_exporter import Exporter, ExportStoppedError
 from sweeps.exports.patience import EXPORT_PATIENCE, Patience, wait_for
 from sweeps.ledger.ledger import Ledger
@@ -54,6 +54,7 @@ class MlflowWriter(threading.Thread):
         self._is_local = mlflow_client.is_local(uri)
         self._finish = threading.Event()
         self._stopped = False  # whether this driver may write no more
+        self._unanswered = False  # whether the last pass failed because of no answer
         self._lasting = False  # whether another pass would fail as the last one did
         self.error: str | None = None  # why the last pass failed as a whole
 
@@ -75,7 +76,8 @@ class MlflowWriter(threading.Thread):
         while not self.step(last=True) and not self._stopped:
             tries += 1
             is_late = time.monotonic() + pause - began > LAST_TRIES or self.exporter.is_late
-            if tries > 1 and (is_late or self._lasting):
+            is_second = tries > 1 or self._unanswered
+            if is_second and (is_late or self._lasting):
                 return
             time.sleep(pause)
             pause = 2 * pause or PERIOD
@@ -126,12 +128,13 @@ class MlflowWriter(threading.Thread):
             self.exporter.write_new(last=last)
             self.error = None
         except Exception as error:  # an error of the server must not stop the sweep
-            self.error = f"{type(error).__name__}: {cause(error)}"
+            self.error = described(error)
             if isinstance(error, ExportStoppedError):
                 self.error = cause(error)
             self._stopped = isinstance(error, SweepError)  # another driver has taken over
             origin = error.__cause__ if isinstance(error, ExportStoppedError) else error
             self._lasting = isinstance(origin, Exception) and is_lasting(origin)
+            self._unanswered = isinstance(origin, Exception) and has_no_answer(origin)
             self.exporter.forget_runs()
             log.debug("MLflow export failed", exc_info=True)
         return self.error is None
