@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -58,12 +59,21 @@ class Exported(NamedTuple):
         return sweep_status(self.workspace, "mini")[0]
 
 
-@pytest.fixture
-def exported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Exported:
-    sweep = conductor(spec(**SHORT), tmp_path)
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the workspace of a finished sweep with one artifact per trial."""
+    workspace = tmp_path_factory.mktemp("played")
+    sweep = conductor(spec(**SHORT), workspace)
     play(sweep)
     for trial in sweep.trials:
-        LocalFiles(tmp_path).write(TrialPaths(trial.hash).artifact("config.yaml"), b"seed: 0\n")
+        LocalFiles(workspace).write(TrialPaths(trial.hash).artifact("config.yaml"), b"seed: 0\n")
+    return workspace
+
+
+@pytest.fixture
+def exported(played: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Exported:
+    """Return a copy of the sweep, and a server that has nothing of it."""
+    shutil.copytree(played, tmp_path, dirs_exist_ok=True)
     server = FakeMlflow()
     monkeypatch.setattr(mlflow_client, "connect", lambda *_: server.connect())
     return Exported(tmp_path, server)
