@@ -12,6 +12,8 @@ import json
 import re
 from typing import Any
 
+from sqlalchemy.exc import DataError, SQLAlchemyError
+
 LONGEST_CAUSE = 300
 """Characters of an error of MLflow in a sentence for the user."""
 
@@ -81,6 +83,8 @@ def http_status(error: Exception) -> int | None:
         return error.response.status_code
     if not isinstance(error, MlflowException):
         return None
+    if isinstance(error.__cause__, SQLAlchemyError):  # MLflow's own database, in this process
+        return 400 if isinstance(error.__cause__, DataError) else 503
     status = error.get_http_status_code()
     if status != 500:
         return status

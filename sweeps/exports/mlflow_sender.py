@@ -47,7 +47,8 @@ class Sender:
         not_finite: set[str] = set()
         for point in points:
             if not isinstance(point.value, int | float):
-                self.left_out[f"metric {point.key}"] = f"{point.value!r} is not a number"
+                thing = f"metric {point.key} of epoch {point.epoch}"
+                self.left_out[thing] = f"{point.value!r} is not a number"
             elif abs(point.value) <= mlflow_client.LARGEST_NUMBER:
                 by_key.setdefault(point.key, []).append(point)
             else:
@@ -58,7 +59,7 @@ class Sender:
             mlflow_client.log_points(client, self.run, chosen)
 
         settled = self.send("metric", list(by_key), send, client)
-        self.note_renamed(client, by_key)
+        settled = self.note_renamed(client, by_key) and settled
         if not_finite <= self.not_finite:
             return settled
         earlier = client.get_run(self.run).data.tags.get("not_finite", "")
@@ -68,12 +69,17 @@ class Sender:
             self.not_finite |= not_finite
         return settled and noted
 
-    def note_renamed(self, client: Any, keys: Sequence[str] | Mapping[str, Any]) -> None:
-        """Set a tag with the whole key for each key that MLflow shows in another form."""
+    def note_renamed(self, client: Any, keys: Sequence[str] | Mapping[str, Any]) -> bool:
+        """Set a tag with the whole key for each key that MLflow shows in another form.
+
+        Returns:
+            Whether no tag is left to set.
+        """
         changed = {key for key in keys if accepted_key(key) != key} - self.renamed
-        if changed:
-            self.set_tags(client, {f"key.{key_hash(key)}": key for key in sorted(changed)})
+        noted = self.set_tags(client, {f"key.{key_hash(key)}": key for key in sorted(changed)})
+        if noted:
             self.renamed |= changed
+        return noted
 
     def send(self, kind: str, keys: Sequence[str], send: Send, client: Any) -> bool:
         """Send things together or, if that fails, in parts; note those that are refused.

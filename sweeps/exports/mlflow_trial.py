@@ -246,14 +246,15 @@ class TrialRun(Sender):
         if not rows:
             return
         client = target.client
+        settled = True
         if self.state != TrialState.RUNNING:
-            self._set_status(client, "RUNNING", client.update_run)
-            self.set_tags(client, {"state": TrialState.RUNNING.value})
-            self.state = TrialState.RUNNING.value
+            settled = self._set_status(client, "RUNNING", client.update_run)
+            settled = self.set_tags(client, {"state": TrialState.RUNNING.value}) and settled
+            self.state = TrialState.RUNNING.value if settled else self.state
         points: list[Point] = []
         for row in rows:
             points.extend(self._points_of(row))
-        settled = self.log_points(client, points)
+        settled = self.log_points(client, points) and settled
         last_body = self._body_of(rows[-1])
         hosts = {key: str(last_body[key]) for key in ("device", "host") if last_body.get(key)}
         settled = self.set_tags(client, hosts) and settled

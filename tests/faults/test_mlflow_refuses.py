@@ -80,7 +80,8 @@ def test_bad_rows_of_one_trial_cost_these_rows(tmp_path: Path, server: MlflowSer
     assert writer.finish(300), writer.why_behind()
     status = sweep_status(tmp_path, "bad")[0]
     assert {(row["trial"], row["thing"]) for row in status["left_out"]} == {
-        (1, "metric none"),
+        (1, "metric none of epoch 1"),
+        (1, "metric none of epoch 2"),
         (1, "artifact codes.npz"),
     }
     assert status["exports"]["mlflow"] == NOTHING_BEHIND

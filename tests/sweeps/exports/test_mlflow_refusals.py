@@ -152,6 +152,7 @@ def artifact(name: str) -> Callable[[Exported], None]:
 
 
 LONG = "information/" + 260 * "x"
+ODD = {"metric odd of epoch 1", "metric odd of epoch 2"}
 FAULTS: dict[str, tuple[Callable[[Exported], None], set[str]]] = {
     # Keys that become acceptable: nothing is left out.
     "a key of 260 characters": (metric(LONG), set()),
@@ -180,8 +181,8 @@ FAULTS: dict[str, tuple[Callable[[Exported], None], set[str]]] = {
         {"metric tc", "metric train/loss", "metric final/mig", "parameter train.epochs"},
     ),
     "a tag that MLflow refuses": (refuse("state", "torch"), {"tag state", "tag torch"}),
-    "a value that is no number": (metric("odd", "high"), {"metric odd"}),
-    "a value that is missing": (metric("odd", None), {"metric odd"}),
+    "a value that is no number": (metric("odd", "high"), ODD),
+    "a value that is missing": (metric("odd", None), ODD),
     "a report that cannot be read": (
         lambda exported: set_text(exported, tables.REPORT, "body", "{"),
         {"report of epoch 1", "report of epoch 2"},
@@ -294,6 +295,44 @@ def test_a_parameter_that_exists_with_another_value_is_left_out(exported: Export
         f"trial 1 ({BAD}) lacks parameter seed: the run has it already, with '77'"
     )
     assert run.params["seed"] == "77"
+
+
+def test_a_number_that_is_missing_at_one_epoch_costs_that_epoch(exported: Exported) -> None:
+    metric("odd", 0.5)(exported)
+    ledger = Ledger.of_workspace(exported.workspace)
+    (row,) = ledger.rows(tables.REPORT, tables.REPORT.c.trial == 1, tables.REPORT.c.epoch == 1)
+    with ledger.transaction() as tx:
+        text = row["body"].replace('"odd": 0.5', '"odd": null')
+        tx.update(tables.REPORT, tables.REPORT.c.seq == row["seq"], body=text)
+    writer = exported.writer()
+    assert writer.step(last=True)
+    assert exported.steps("odd")[BAD] == [2]
+    assert "metric odd of epoch 1: None is not a number" in writer.left_out()
+
+
+TAGS = ["state", "host", "key.", "not_finite", "collapsed"]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_a_tag_that_cannot_be_set_for_a_while_is_set_later(exported: Exported, tag: str) -> None:
+    change_reports(exported, lambda body: body.update(host="node-1", device="cpu"))
+    change_reports(exported, lambda body: body["metrics"].update({"a(b)": 1.0, "x": math.nan}))
+    server = exported.server
+
+    def hit(method: str, arguments: tuple[Any, ...], options: Any) -> Fault | None:
+        is_bad = server.run_name(arguments, options) == BAD
+        return Fault.ERROR if is_bad and method == "set_tag" and tag in arguments[1] else None
+
+    server.fault = hit
+    writer = exported.writer()
+    assert writer.step()
+    assert f"tag {tag}" in writer.why_behind()
+    server.fault = lambda *_: None
+    writer.exporter.trial_runs[1].retry_at = 0.0
+    assert writer.step()
+    assert writer.why_behind() == ""
+    assert any(tag in key for key in exported.run().tags)
+    assert exported.status()["exports"]["mlflow"] == NOTHING_BEHIND
 
 
 @pytest.mark.parametrize("fault", [Fault.ERROR, Fault.BUSY, Fault.TIMEOUT])
