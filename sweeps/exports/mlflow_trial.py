@@ -232,7 +232,11 @@ class TrialRun(Sender):
             self.artifacts |= {file.path for file in target.client.list_artifacts(self.run)}
         except Exception:  # artifacts may be on another server than the numbers
             log.debug("the artifacts of run %s cannot be listed", self.run, exc_info=True)
-        if not self.artifacts.issuperset(self._artifact_names(target)):
+        names = self._artifact_names(target)
+        for thing in [thing for thing in self.left_out if thing.startswith("artifact ")]:
+            if thing.removeprefix("artifact ") not in names:
+                del self.left_out[thing]  # the file is gone
+        if not self.artifacts.issuperset(names):
             self.state = TrialState.RUNNING.value
 
     def _artifact_names(self, target: Target) -> list[str]:

@@ -255,6 +255,16 @@ def test_a_run_that_is_allowed_again_gets_everything(exported: Exported) -> None
     assert exported.status()["left_out"] == []
 
 
+def test_an_artifact_that_is_gone_is_left_out_no_more(exported: Exported) -> None:
+    artifact("codes.npz")(exported)
+    assert exported.writer().step(last=True)
+    assert len(exported.status()["left_out"]) == 1
+    trial = Ledger.of_workspace(exported.workspace).of(tables.TRIAL, "mini")[1]
+    (exported.workspace / TrialPaths(trial["hash"]).artifact("codes.npz")).rmdir()
+    assert exported.writer().step(last=True)
+    assert exported.status()["left_out"] == []
+
+
 def test_a_changed_key_is_the_same_in_every_driver_run_and_names_the_whole_key(
     exported: Exported,
 ) -> None:
