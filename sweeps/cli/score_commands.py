@@ -208,10 +208,12 @@ def rescore(
     _print_reasons(result, metric_names)
     if not result.exported:
         typer.echo(
-            f"MLflow does not have everything yet: {result.error}; "
+            f"MLflow does not have everything yet: {result.error or 'it takes too long'}; "
             "run the same command again to send the rest",
             err=True,
         )
+    if result.left_out:
+        typer.echo(f"MLflow does not take everything: {result.left_out}", err=True)
     raise typer.Exit(result.exit_code)
 
 

@@ -9,8 +9,7 @@ import typer
 
 from sweeps.cli.arguments import DEFAULT_WORKSPACE, AsJson, SweepName, Workspace, write_file
 from sweeps.console import printing
-from sweeps.errors import SweepError
-from sweeps.urls import home_expanded, redacted
+from sweeps.urls import home_expanded
 
 
 def status(
@@ -21,13 +20,18 @@ def status(
     as_json: AsJson = False,
 ) -> None:
     """Print the state of each sweep, and how far the exports lag behind the ledger."""
+    from sweeps.exports.left_out import left_out_text
     from sweeps.ledger.status import sweep_status
 
     rows = sweep_status(workspace, name)
+    notes = {row["name"]: left_out_text(row["left_out"]) for row in rows}
     if not as_json:
         rows = [{**row, **_texts(row)} for row in rows]
     columns = ["name", "state", "cells", "trials", "reports", "epochs", "wall_seconds", "exports"]
     printing.show(rows, columns, as_json=as_json)
+    for sweep, note in notes.items():
+        if note and not as_json:
+            typer.echo(f"MLflow does not take everything of {sweep}: {note}")
 
 
 def _texts(row: dict[str, Any]) -> dict[str, str]:
@@ -67,7 +71,7 @@ def runs(
 def report(name: SweepName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     """Write the report of a sweep: HTML, figures and the run table."""
     from sweeps.exports.mlflow_database import require_mlflow_database
-    from sweeps.exports.mlflow_report import log_report
+    from sweeps.exports.mlflow_report import log_report_in_time
     from sweeps.report.page import write_report
     from sweeps.results.run_table import load_runs
     from sweeps.storage.workspace import WorkspacePaths, writing
@@ -80,12 +84,12 @@ def report(name: SweepName, workspace: Workspace = DEFAULT_WORKSPACE) -> None:
     typer.echo(str(page))
     if server is None and not WorkspacePaths(workspace).mlflow.exists():
         return
-    try:
-        log_report(name, workspace, server, page.parent)
-    except SweepError:
-        raise
-    except Exception as error:  # a server that is away may raise anything; the report is written
-        typer.echo(f"MLflow did not take the report: {redacted(str(error), server)}", err=True)
+    why = log_report_in_time(name, workspace, server, page.parent)
+    if why:
+        typer.echo(
+            f"MLflow does not have the report: {why}; `sweeps report {name}` sends it again",
+            err=True,
+        )
 
 
 def export(

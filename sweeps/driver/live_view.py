@@ -213,6 +213,11 @@ class LiveView:
                 f"MLflow does not have everything yet: {export_error or 'it takes too long'}; "
                 "the same command tries again"
             )
+        if self._writer.left_out():
+            say(
+                f"MLflow does not take everything: {self._writer.left_out()}; the ledger has it, "
+                f"and `sweeps status {result.name} --json` lists all of it"
+            )
 
 
 def _parameters(parameters: dict[str, Any]) -> str:

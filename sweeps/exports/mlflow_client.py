@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sweeps.exports.mlflow_keys import accepted_key
 from sweeps.exports.mlflow_locations import correct_locations
 from sweeps.storage.files import AbstractFiles, LocalFiles
 from sweeps.storage.workspace import TrialPaths, WorkspacePaths
@@ -24,6 +25,12 @@ from vae_core.atomic_files import write_atomically
 PARAMETERS_PER_BATCH = 100
 METRICS_PER_BATCH = 1000
 """MLflow's limits for one call of `log_batch`."""
+
+LONGEST_TAG = 5000
+"""Characters of a tag's text that every server takes."""
+
+LARGEST_NUMBER = 1.7976931348623157e308
+"""The largest finite number of 64 bits."""
 
 
 class Point(NamedTuple):
@@ -43,15 +50,9 @@ def connect(workspace: Path, server: str | None, sweep: str) -> Any:
         server: the spec's `store.mlflow`: a server, or a database that other workspaces may share.
         sweep: the sweep whose runs are read or written.
     """
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
-    # By default one call blocks for minutes when a server is away; the writer has its own patience.
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    load()
     import mlflow
 
-    logging.getLogger("mlflow").setLevel(logging.WARNING)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
     paths = WorkspacePaths(workspace.resolve())
     uri = paths.tracking_uri(server)
     if is_database(server):
@@ -62,10 +63,31 @@ def connect(workspace: Path, server: str | None, sweep: str) -> Any:
     return mlflow.MlflowClient(uri)
 
 
+def load() -> None:
+    """Import MLflow's client, which takes seconds, with its settings."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
+    # The client would block for minutes when a server is away, and as long as the server asks for
+    # with `Retry-After`; the writer has its own patience. It would also create a run twice when the
+    # answer is lost, while the writer looks for the run before it creates one.
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
+    os.environ.setdefault("MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER", "false")
+    import mlflow  # noqa: F401
+
+    logging.getLogger("mlflow").setLevel(logging.WARNING)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
 def is_database(server: str | None) -> bool:
     """Return whether MLflow's runs are in a database that this process opens itself."""
     scheme = "sqlite" if server is None else server.partition(":")[0].partition("+")[0]
     return scheme in ("sqlite", "postgresql", "mysql", "mssql")
+
+
+def is_local(server: str | None) -> bool:
+    """Return whether MLflow's runs are in a file of this machine, so that no server answers."""
+    return server is None or server.startswith("sqlite")
 
 
 def _create_tables(uri: str, artifacts: Path) -> None:
@@ -83,10 +105,24 @@ def create_run(
     client: Any, experiment: str, name: str, *, created: float, tags: Mapping[str, str]
 ) -> str:
     """Create a run that began at `created` (unix seconds), and return its id."""
-    run = client.create_run(
-        experiment, start_time=int(1000 * created), tags=dict(tags), run_name=name
-    )
+    texts = {key: short_text(text) for key, text in tags.items()}
+    run = client.create_run(experiment, start_time=milliseconds(created), tags=texts, run_name=name)
     return run.info.run_id
+
+
+def set_tag(client: Any, run: str, key: str, text: str) -> None:
+    """Set a tag; a text that is too long for MLflow is cut."""
+    client.set_tag(run, key, short_text(text))
+
+
+def short_text(text: str) -> str:
+    """Return the text of a tag, cut where MLflow would refuse it."""
+    return text if len(text) <= LONGEST_TAG else f"{text[: LONGEST_TAG - 1]}…"
+
+
+def milliseconds(seconds: float) -> int:
+    """Return a time as MLflow takes it: whole, and not before 1970."""
+    return max(0, int(1000 * seconds)) if math.isfinite(seconds) else 0
 
 
 def require_experiment(client: Any, name: str, workspace: Path, server: str | None) -> str:
@@ -106,35 +142,24 @@ def require_experiment(client: Any, name: str, workspace: Path, server: str | No
 
 
 def log_parameters(client: Any, run: str, parameters: Mapping[str, str]) -> None:
-    """Log parameters in batches."""
+    """Log parameters in batches, under keys that MLflow takes."""
     from mlflow.entities import Param
 
-    params = [Param(key, text) for key, text in parameters.items()]
+    params = [Param(accepted_key(key), text) for key, text in parameters.items()]
     for start in range(0, len(params), PARAMETERS_PER_BATCH):
         client.log_batch(run, params=params[start : start + PARAMETERS_PER_BATCH])
 
 
 def log_points(client: Any, run: str, points: Iterable[Point]) -> None:
-    """Log numbers in batches. Keys with a value that is not finite are listed in the tag
-    `not_finite`.
-
-    MLflow stores infinity as 1.8e308, which spoils every maximum.
-    """
+    """Log finite numbers in batches, under keys that MLflow takes."""
     from mlflow.entities import Metric
 
-    metrics: list[Any] = []
-    not_finite: set[str] = set()
-    for key, value, at, epoch in points:
-        if math.isfinite(value):
-            metrics.append(Metric(key, value, int(1000 * at), epoch))
-        else:
-            not_finite.add(key)
+    metrics = [
+        Metric(accepted_key(key), value, milliseconds(at), epoch)
+        for key, value, at, epoch in points
+    ]
     for start in range(0, len(metrics), METRICS_PER_BATCH):
         client.log_batch(run, metrics=metrics[start : start + METRICS_PER_BATCH])
-    if not_finite:
-        earlier = client.get_run(run).data.tags.get("not_finite", "")
-        not_finite.update(key for key in earlier.split(", ") if key)
-        client.set_tag(run, "not_finite", ", ".join(sorted(not_finite)))
 
 
 def log_artifacts(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.exports import mlflow_client
+from sweeps.exports.mlflow_errors import is_lasting
 from sweeps.ledger.tables import Row
 
 EXPERIMENT_TAG = "sweep.name"
@@ -39,7 +40,12 @@ def find_experiment(client: Any, sweep: str, runs: Iterable[str] = ()) -> Any:
     if tagged:
         return next((each for each in tagged if not is_deleted(each)), tagged[0])
     for run in runs:
-        known = get_run(client, run)
+        try:
+            known = get_run(client, run)
+        except Exception as error:
+            if is_lasting(error):  # a run that is forbidden
+                continue
+            raise
         if known is not None:
             return client.get_experiment(known.info.experiment_id)
     return client.get_experiment_by_name(sweep)
@@ -97,6 +103,33 @@ class KnownRuns:
         active = [each for each in candidates if not is_deleted(each.info)]
         return next(iter([*active, *candidates]), None)
 
+    def doubles(self, sweep: str, trial: Row, run: str) -> list[str]:
+        """Return the ids of other active runs of a trial that nothing was ever written to.
+
+        A run is created twice if the server gets the first call after its answer was given up.
+
+        Args:
+            sweep: the name.
+            trial: its row in the ledger.
+            run: the id of its run.
+        """
+        return [
+            each.info.run_id
+            for each in self._by_tag.get(f"{sweep}/{trial['number']}", [])
+            if each.data.tags.get(HASH_TAG) == trial["hash"] and _is_double(each, run)
+        ]
+
+    def parent_doubles(self, sweep: str, run: str) -> list[str]:
+        """Return the ids of other active parent runs that no run of a trial names."""
+        parents = {each.data.tags.get(CHILD_TAG) for each in self._runs.values()}
+        return [
+            each.info.run_id
+            for each in self._runs.values()
+            if each.data.tags.get(PARENT_TAG) == sweep
+            and each.info.run_id not in parents
+            and _is_double(each, run)
+        ]
+
     def parent(self, sweep: str) -> Any:
         """Return the parent run of a sweep, deleted or not; None if there is none.
 
@@ -109,6 +142,7 @@ class KnownRuns:
             if run.data.tags.get(TRIAL_TAG, "").startswith(f"{sweep}/")
             and run.data.tags.get(CHILD_TAG) in self._runs
         )
+        tagged.sort(key=lambda run: -named[run.info.run_id])
         candidates = [*tagged, *(self._runs[run] for run, _ in named.most_common(1))]
         active = [run for run in candidates if not is_deleted(run.info)]
         return next(iter([*active, *candidates]), None)
@@ -132,6 +166,12 @@ class KnownRuns:
         tags = run.data.tags
         self._by_tag.setdefault(tags.get(TRIAL_TAG, ""), []).append(run)
         self._by_hash.setdefault(tags.get(HASH_TAG, ""), []).append(run)
+
+
+def _is_double(other: Any, run: str) -> bool:
+    """Return whether another run than the given one is active and empty."""
+    is_empty = not other.data.metrics and not other.data.params
+    return other.info.run_id != run and is_empty and not is_deleted(other.info)
 
 
 def get_run(client: Any, run: str) -> Any:

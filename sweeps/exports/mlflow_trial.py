@@ -6,26 +6,39 @@ artifact that cannot be read) is left out and noted, and everything else of the 
 
 from __future__ import annotations
 
+import functools
 import json
+import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from sweeps.exports import mlflow_client, mlflow_content
+from sweeps.exports import left_out, mlflow_client, mlflow_content
 from sweeps.exports.mlflow_client import Point
-from sweeps.exports.mlflow_experiment import CHILD_TAG, TRIAL_TAG, KnownRuns, is_deleted
+from sweeps.exports.mlflow_errors import RunDeletedError, cause, is_lasting
+from sweeps.exports.mlflow_experiment import (
+    CHILD_TAG,
+    HASH_TAG,
+    TRIAL_TAG,
+    KnownRuns,
+    is_deleted,
+)
+from sweeps.exports.mlflow_keys import accepted_key
+from sweeps.exports.mlflow_sender import Sender
 from sweeps.failpoints import failpoint
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.states import ENDS, ExportState, TrialState
+from sweeps.ledger.status import WHOLE_RUN
 from sweeps.ledger.tables import Row
 from sweeps.storage.files import AbstractFiles
 from sweeps.storage.workspace import TrialPaths
-from sweeps.urls import redacted
 
-LONGEST_CAUSE = 300
-"""Characters of an error of MLflow in a sentence for the user."""
+log = logging.getLogger(__name__)
+
+CUT_LENGTH = 250
+"""The shortest length to which a server cuts the value of a parameter."""
 
 FIRST_PAUSE = 2.0
 LONGEST_PAUSE = 60.0
@@ -53,21 +66,22 @@ class Target(NamedTuple):
 
 
 @dataclass
-class TrialRun:
+class TrialRun(Sender):
     """The run of one trial, and how far it is."""
 
-    trial: Row  # of the ledger
-    run: str = ""  # id; "" before the first `attach`
+    trial: Row = field(kw_only=True)  # of the ledger
     state: str = TrialState.RUNNING.value  # a TrialState or ExportState
     epoch: int = 0  # the last one that was sent
-    complete_epoch: int = 0  # the last one up to which MLflow took everything; the ledger has it
+    complete_epoch: int = 0  # the last one up to which everything was taken or left out
     attached: bool = False
+    stale: bool = False  # whether MLflow must be asked again what the run has
+    given_up: bool = False  # whether MLflow takes nothing of this trial
     missed: bool = False  # whether rows of the ledger were read and not sent
     artifacts: set[str] = field(default_factory=set[str])  # names that the run has
     rescored: set[int] = field(default_factory=set[int])  # `seq` of the scores that were sent
-    refused: dict[str, str] = field(default_factory=dict[str, str])  # what was refused -> why
     error: str = ""  # why the trial could not be written at all
     saved: tuple[str, int, str] | None = None  # run, complete_epoch and state in the ledger
+    saved_left_out: dict[str, str] = field(default_factory=dict[str, str])  # in the ledger
     retry_at: float = 0.0  # monotonic time
     pause: float = FIRST_PAUSE
 
@@ -78,26 +92,44 @@ class TrialRun:
 
     @property
     def problem(self) -> str:
-        """What MLflow lacks of this trial and why, as one sentence; "" if it lacks nothing."""
-        trial = f"trial {self.trial['number']} ({self.name})"
+        """What MLflow does not have yet of this trial and why; "" if it waits for nothing."""
         if self.error:
-            return f"{trial} is not written: {self.error}"
-        causes: list[str] = []
-        refused = dict(self.refused)  # a copy: the writer may change it meanwhile
-        for why in dict.fromkeys(refused.values()):
-            things = [thing for thing, cause in refused.items() if cause == why]
-            more = f" and {len(things) - 3} more" if len(things) > 3 else ""
-            causes.append(f"{', '.join(things[:3])}{more}: {why}")
-        return f"{trial} lacks {'; '.join(causes)}" if causes else ""
+            return f"{self._title} is not written: {self.error}"
+        return left_out.trial_text(self._title, dict(self.refused))  # the writer may change it
+
+    @property
+    def omission(self) -> str:
+        """What MLflow never takes of this trial and why, as one sentence; "" for nothing."""
+        return left_out.trial_text(self._title, dict(self.left_out))
+
+    @property
+    def _title(self) -> str:
+        return f"trial {self.trial['number']} ({self.name})"
+
+    # ---- errors
 
     def put_off(self, error: Exception | None = None) -> None:
         """Note that the trial is not written completely, and when to try again."""
         if error is not None:
             self.error = cause(error)
-            self.attached = False
-            self.missed = True
+        self._rewind()
         self.retry_at = time.monotonic() + self.pause
         self.pause = min(2 * self.pause, LONGEST_PAUSE)
+
+    def _rewind(self) -> None:
+        """Let everything that is not known to be complete be sent again."""
+        self.attached = False
+        self.stale = True
+        self.missed = True
+        self.epoch = self.complete_epoch
+
+    def give_up(self, target: Target, error: Exception) -> None:
+        """Note that MLflow takes nothing of this trial. The next driver run tries it once more."""
+        self.error = ""
+        self.refused.clear()
+        self.given_up = True
+        self.left_out[WHOLE_RUN] = cause(error)
+        self._save_left_out(target)
 
     # ---- the run
 
@@ -111,60 +143,100 @@ class TrialRun:
         run = known_runs.run_of_trial(target.sweep, self.trial, self.run)
         parameters: Mapping[str, str] = {}
         if run is None:
-            created = self.trial["asked"]
             tags["state"] = TrialState.RUNNING.value
-            self._start_again(
-                mlflow_client.create_run(
-                    client, target.experiment, self.name, created=created, tags=tags
-                )
-            )
+            self._start_again(self._create(target, tags))
         else:
             if run.info.run_id != self.run:
                 self._start_again(run.info.run_id)
             if is_deleted(run.info):
                 client.restore_run(self.run)
+            for double in known_runs.doubles(target.sweep, self.trial, self.run):
+                client.delete_run(double)
             parameters = run.data.params
             self._restore_tags(client, tags, run.data.tags)
         self._log_parameters(client, parameters)
         if self.state in ENDS:
             self._check_artifacts(target)
+        self.left_out.pop(WHOLE_RUN, None)
         self.save(target)
         self.attached = True
+
+    def _create(self, target: Target, tags: Mapping[str, str]) -> str:
+        """Create the run and return its id; a tag that is refused is left out."""
+        client, experiment = target.client, target.experiment
+        created = self.trial["asked"]
+        try:
+            return mlflow_client.create_run(
+                client, experiment, self.name, created=created, tags=tags
+            )
+        except Exception as error:
+            if not is_lasting(error):
+                raise
+        # The run is found again by these tags, so it is not made without them.
+        identity = {key: tags[key] for key in (CHILD_TAG, TRIAL_TAG, HASH_TAG)}
+        self.run = mlflow_client.create_run(
+            client, experiment, self.name, created=created, tags=identity
+        )
+        self.set_tags(client, {key: text for key, text in tags.items() if key not in identity})
+        return self.run
 
     def _start_again(self, run: str) -> None:
         """Take another run as that of the trial: everything is sent to it again."""
         self.run, self.state = run, TrialState.RUNNING.value
         self.epoch = self.complete_epoch = 0
-        self.artifacts.clear()
-        self.rescored.clear()
+        for known in (self.artifacts, self.rescored, self.not_finite, self.renamed):
+            known.clear()
+        self.left_out.clear()
         self.missed = True
 
     def _restore_tags(
         self, client: Any, tags: Mapping[str, str], present: Mapping[str, str]
     ) -> None:
         """Set the tags that the run lost, and those by which it is found again."""
+        missing: dict[str, str] = {}
         for key, text in tags.items():
             if key not in present or (key in (CHILD_TAG, TRIAL_TAG) and present[key] != text):
-                client.set_tag(self.run, key, text)
+                missing[key] = text
         if "state" not in present:
-            client.set_tag(self.run, "state", self.state)
-        if self.state in ENDS and not {"state", "collapsed"} <= present.keys():
+            missing["state"] = self.state
+        self.set_tags(client, missing)
+        lost = {"state", "collapsed"} - present.keys()
+        if self.state in ENDS and any(f"tag {key}" not in self.left_out for key in lost):
             self.state = TrialState.RUNNING.value  # so that the run is closed again, with its tags
 
     def _log_parameters(self, client: Any, present: Mapping[str, str]) -> None:
-        """Log the parameters that the run does not have."""
+        """Log the parameters that the run does not have.
+
+        One that it has with another value keeps it: MLflow changes no parameter.
+        """
         texts = mlflow_content.parameters(self.trial)
-        missing = {key: text for key, text in texts.items() if key not in present}
+        missing: dict[str, str] = {}
+        for key, text in texts.items():
+            kept = present.get(accepted_key(key))
+            if kept is None:
+                missing[key] = text
+            elif kept != text and not (len(kept) >= CUT_LENGTH and text.startswith(kept)):
+                shown = kept if len(kept) <= 40 else f"{kept[:39]}…"
+                self.left_out[f"parameter {key}"] = f"the run has it already, with {shown!r}"
 
         def send(keys: Sequence[str]) -> None:
             mlflow_client.log_parameters(client, self.run, {key: missing[key] for key in keys})
 
-        self._send("parameter", list(missing), send, client)
+        self.send("parameter", list(missing), send, client)
+        self.note_renamed(client, texts)
 
     def _check_artifacts(self, target: Target) -> None:
         """Let the run be closed again if it lost artifacts."""
-        self.artifacts = {file.path for file in target.client.list_artifacts(self.run)}
-        if not self.artifacts.issuperset(self._artifact_names(target)):
+        self.artifacts.clear()
+        try:
+            self.artifacts |= {file.path for file in target.client.list_artifacts(self.run)}
+        except Exception:  # artifacts may be on another server than the numbers
+            log.debug("the artifacts of run %s cannot be listed", self.run, exc_info=True)
+        names = self._artifact_names(target)
+        for thing in [thing for thing in self.left_out if thing.startswith("artifact ")]:
+            if thing.removeprefix("artifact ") not in names:
+                del self.left_out[thing]  # the file is gone
+        if not self.artifacts.issuperset(names):
             self.state = TrialState.RUNNING.value
 
     def _artifact_names(self, target: Target) -> list[str]:
@@ -178,22 +250,35 @@ class TrialRun:
         if not rows:
             return
         client = target.client
+        settled = True
         if self.state != TrialState.RUNNING:
-            client.update_run(self.run, status="RUNNING")
-            client.set_tag(self.run, "state", TrialState.RUNNING.value)
-            self.state = TrialState.RUNNING.value
+            settled = self._set_status(client, "RUNNING", client.update_run)
+            settled = self.set_tags(client, {"state": TrialState.RUNNING.value}) and settled
+            self.state = TrialState.RUNNING.value if settled else self.state
         points: list[Point] = []
         for row in rows:
-            points.extend(mlflow_content.report_points(row))
-        taken = self._log_points(client, points)
-        last_body = json.loads(rows[-1]["body"])
-        for key in ("device", "host"):
-            if last_body.get(key):
-                client.set_tag(self.run, key, str(last_body[key]))
-        if taken and self.epoch == self.complete_epoch:
+            points.extend(self._points_of(row))
+        settled = self.log_points(client, points) and settled
+        last_body = self._body_of(rows[-1])
+        hosts = {key: str(last_body[key]) for key in ("device", "host") if last_body.get(key)}
+        settled = self.set_tags(client, hosts) and settled
+        if settled and self.epoch == self.complete_epoch:
             self.complete_epoch = rows[-1]["epoch"]
         self.epoch = rows[-1]["epoch"]
         self.save(target)
+
+    def _points_of(self, row: Row) -> list[Point]:
+        """Return the numbers of a report; leave it out if it cannot be read."""
+        try:
+            return list(mlflow_content.report_points(row))
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
+            self.left_out[f"report of epoch {row['epoch']}"] = cause(error)
+            return []
+
+    def _body_of(self, row: Row) -> Mapping[str, Any]:
+        if f"report of epoch {row['epoch']}" in self.left_out:
+            return {}
+        return json.loads(row["body"])
 
     def log_rescored(self, target: Target, rows: Sequence[Row]) -> None:
         """Log the scores of stored codes that the run does not have yet.
@@ -206,10 +291,10 @@ class TrialRun:
 
     def _log_score(self, target: Target, row: Row) -> None:
         failpoint("track.before_rescored")
-        taken = self._log_points(target.client, mlflow_content.score_points(row))
+        settled = self.log_points(target.client, mlflow_content.score_points(row))
         failpoint("track.rescored")
-        self.rescored.add(row["seq"])
-        if taken:
+        if settled:
+            self.rescored.add(row["seq"])
             with target.ledger.transaction() as tx:
                 tx.update(tables.RESCORE, tables.RESCORE.c.seq == row["seq"], run=self.run)
 
@@ -224,20 +309,28 @@ class TrialRun:
     ) -> None:
         """Set state and status; an ended trial also gets its artifacts."""
         client = target.client
-        complete = True
+        tags = {"state": state.value}
         if state is not ExportState.INTERRUPTED:
-            complete = self._log_artifacts(target)
-            client.set_tag(self.run, "collapsed", str(collapsed).lower())
-        client.set_tag(self.run, "state", state.value)
+            tags["collapsed"] = str(collapsed).lower()
         if why:
-            client.set_tag(self.run, "why", why[:5000])
-        client.set_terminated(self.run, RUN_STATUS[state], int(1000 * at))
+            tags["why"] = why
+        complete = self.set_tags(client, tags)
+        end = mlflow_client.milliseconds(at)
+        terminate = functools.partial(client.set_terminated, end_time=end)
+        complete = self._set_status(client, RUN_STATUS[state], terminate) and complete
+        if state is not ExportState.INTERRUPTED:
+            complete = self._log_artifacts(target) and complete
         if complete:
             self.state = state.value
         self.save(target)
 
+    def _set_status(self, client: Any, status: str, call: Callable[..., None]) -> bool:
+        """Set the status by a call; return whether that is not left to do."""
+        return self.send("status", [status], lambda _: call(self.run, status=status), client)
+
     def save(self, target: Target) -> None:
         """Write to the ledger how far the run is, unless it says so already."""
+        self._save_left_out(target)
         now = (self.run, self.complete_epoch, self.state)
         if now == self.saved:
             return
@@ -257,9 +350,16 @@ class TrialRun:
             )
         self.saved = now
 
+    def _save_left_out(self, target: Target) -> None:
+        if self.left_out != self.saved_left_out:
+            left_out.write(target.ledger, target.sweep, self.trial["number"], self.left_out)
+            self.saved_left_out = dict(self.left_out)
+
     def _log_artifacts(self, target: Target) -> bool:
-        """Log the artifacts that the run lacks; return whether it has all of them now."""
+        """Log the artifacts that the run lacks; return whether none of them is left to send."""
         missing = [name for name in self._artifact_names(target) if name not in self.artifacts]
+        for thing in [thing for thing in self.left_out if thing.startswith("artifact ")]:
+            del self.left_out[thing]  # a file that could not be read may be whole now
 
         def send(names: Sequence[str]) -> None:
             mlflow_client.log_artifacts(
@@ -267,65 +367,15 @@ class TrialRun:
             )
             self.artifacts.update(names)
 
-        return self._send("artifact", missing, send, target.client)
-
-    def _log_points(self, client: Any, points: Sequence[Point]) -> bool:
-        """Log numbers; return whether MLflow took all of them."""
-        by_key: dict[str, list[Point]] = {}
-        for point in points:
-            by_key.setdefault(point.key, []).append(point)
-
-        def send(keys: Sequence[str]) -> None:
-            chosen = [point for key in keys for point in by_key[key]]
-            mlflow_client.log_points(client, self.run, chosen)
-
-        return self._send("metric", list(by_key), send, client)
-
-    def _send(
-        self, kind: str, keys: Sequence[str], send: Callable[[Sequence[str]], None], client: Any
-    ) -> bool:
-        """Send things together or, if that fails, each on its own; note those that are refused.
-
-        Returns:
-            Whether all of them were taken.
-
-        Raises:
-            Exception: the run is deleted or out of reach, so nothing can be said of the keys.
-        """
-        for key in keys:
-            self.refused.pop(f"{kind} {key}", None)
-        if not keys:
-            return True
         try:
-            send(keys)
-            return True
-        except Exception:
-            if is_deleted(client.get_run(self.run).info):
+            return self.send("artifact", missing, send, target.client)
+        except RunDeletedError:
+            raise
+        except Exception as error:  # artifacts may be on another server than the numbers
+            if is_deleted(target.client.get_run(self.run).info):
                 raise
-        taken = True
-        for key in keys:
-            try:
-                send([key])
-            except Exception as error:
-                self.refused[f"{kind} {key}"] = cause(error)
-                taken = False
-        return taken
-
-
-def cause(error: Exception) -> str:
-    """Return the first line of an error, without passwords of URLs and without the code that MLflow
-    puts before it.
-    """
-    lines = [line.strip() for line in redacted(str(error)).splitlines() if line.strip()]
-    text = lines[0] if lines else type(error).__name__
-    code, _, rest = text.partition(": ")
-    if rest and code.isupper() and " " not in code:
-        text = rest
-    return text if len(text) <= LONGEST_CAUSE else f"{text[: LONGEST_CAUSE - 1]}…"
-
-
-def problems_text(problems: Iterable[str]) -> str:
-    """Return the problems of trials as one text, the first three of them in full."""
-    listed = list(problems)
-    more = [f"and {len(listed) - 3} more trials"] if len(listed) > 3 else []
-    return "; ".join([*listed[:3], *more])
+            things = self.left_out if is_lasting(error) else self.refused
+            for name in missing:
+                if name not in self.artifacts:
+                    things[f"artifact {name}"] = cause(error)
+            return is_lasting(error)

@@ -4,34 +4,29 @@ It writes in batches, with the times of the ledger. Writing again changes nothin
 its id or its tags before one is created, and MLflow keeps one of several equal points (run, key,
 value, time, step). A tracking server that is away stops no training: what it lacks waits in the
 ledger. A run that is deleted, or that MLflow refuses, does not keep the other runs from being
-written.
+written. What MLflow never takes is left out, and the ledger notes it.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
-from sweeps.exports import mlflow_client, mlflow_experiment
-from sweeps.exports.mlflow_experiment import PARENT_TAG, KnownRuns
-from sweeps.exports.mlflow_trial import Target, TrialRun, cause, problems_text
-from sweeps.ledger import replay, tables
+from sweeps.errors import SweepError
+from sweeps.exports import left_out, mlflow_client
+from sweeps.exports.mlflow_errors import cause, described, has_no_answer, is_lasting
+from sweeps.exports.mlflow_exporter import Exporter, ExportStoppedError
+from sweeps.exports.patience import EXPORT_PATIENCE, Patience, wait_for
 from sweeps.ledger.ledger import Ledger
-from sweeps.ledger.states import ExportState, TrialState
-from sweeps.ledger.tables import Row
 from sweeps.storage.files import AbstractFiles
 from sweeps.urls import redacted
 
-log = logging.getLogger(__name__)
+__all__ = ["EXPORT_PATIENCE", "MlflowWriter"]
 
-EXPORT_PATIENCE = 120.0
-"""Seconds that a finished sweep waits for MLflow to take the rest."""
+log = logging.getLogger(__name__)
 
 PERIOD = 1.0
 """Seconds between two passes while MLflow answers."""
@@ -39,12 +34,8 @@ PERIOD = 1.0
 LONGEST_PAUSE = 60.0
 """Longest pause in seconds between two passes while the server is away."""
 
-SOUGHT_RUNS = 100
-"""The most runs by which an experiment is sought that has another name and no tag."""
-
-
-class ExportStoppedError(Exception):
-    """Nothing can be written now: the server is away, or the experiment is gone."""
+LAST_TRIES = 10.0
+"""Seconds in which a finished sweep tries again to reach a server that is away."""
 
 
 class MlflowWriter(threading.Thread):
@@ -60,270 +51,94 @@ class MlflowWriter(threading.Thread):
         tags: Mapping[str, str],
     ) -> None:
         super().__init__(name="mlflow-writer", daemon=True)
-        self._sweep = name
-        self._ledger = ledger
-        self._files = files
-        self._workspace = workspace.resolve()
+        self.exporter = Exporter(name, ledger, files, workspace, uri, tags)
         self._uri = uri
-        self._tags = dict(tags)
+        self._is_local = mlflow_client.is_local(uri)
         self._finish = threading.Event()
-        self._last_report = 0  # `seq` of the last report that was read
-        self._last_rescore = 0  # `seq` of the last score of stored codes that was read
-        self._runs: dict[int, TrialRun] = {}  # number of a trial -> its run
-        self._known: tuple[Target, KnownRuns] | None = None  # None until MLflow answers
+        self._stopped = False  # whether this driver may write no more
+        self._unanswered = False  # whether the last pass failed because of no answer
+        self._lasting = False  # whether another pass would fail as the last one did
         self.error: str | None = None  # why the last pass failed as a whole
 
     def run(self) -> None:
         """Write what is new once a second; pause longer and longer while the server is away."""
         pause = PERIOD
-        while True:
-            last = self._finish.is_set()
-            pause = PERIOD if self._pass(last=last) else min(2 * pause, LONGEST_PAUSE)
-            if last:
-                if self.error is not None:
-                    self._pass(last=True)  # the experiment may have been deleted meanwhile
+        while not self._finish.is_set():
+            pause = PERIOD if self.step() else min(2 * pause, LONGEST_PAUSE)
+            if self._stopped:
                 return
             self._finish.wait(pause)
+        self._write_rest()
+
+    def _write_rest(self) -> None:
+        """Write what is left. Try again, for a short time, if MLflow is away."""
+        began = time.monotonic()
+        pause = 0.0  # at first: the experiment may have been deleted meanwhile
+        tries = 0
+        while not self.step(last=True) and not self._stopped:
+            tries += 1
+            is_late = time.monotonic() + pause - began > LAST_TRIES or self.exporter.is_late
+            is_second = tries > 1 or self._unanswered
+            if is_second and (is_late or self._lasting):
+                return
+            time.sleep(pause)
+            pause = 2 * pause or PERIOD
 
     def finish(self, timeout: float) -> bool:
-        """Write the rest; return whether all of it was written in time."""
+        """Write the rest; return whether MLflow has everything that it takes.
+
+        It returns within `timeout`, also if a call to MLflow has no answer; the thread then ends
+        before it writes another run. Of a server it waits no longer than `SILENCE` for one answer.
+
+        Args:
+            timeout: seconds.
+        """
+        self.exporter.deadline = time.monotonic() + timeout
         self._finish.set()
-        self.join(timeout)
-        return not self.is_alive() and not self.why_behind()
+        if self.ident is None:  # never started
+            return self.step(last=True) and not self.why_behind()
+        patience = Patience() if self._is_local else self.exporter.patience
+        if not wait_for(self, patience, timeout):
+            self.exporter.deadline = time.monotonic()
+            return False
+        return not self.why_behind()
 
     def why_behind(self) -> str:
-        """Return what MLflow does not have and why; "" if nothing is known to be missing."""
+        """Return what MLflow does not have yet and why; "" if nothing is known to be missing.
+
+        What MLflow never takes is not part of it.
+        """
         problem = self.error
         if problem is None:
-            runs = list(self._runs.values())
-            problem = problems_text(run.problem for run in runs if run.problem)
+            problem = left_out.first_texts(run.problem for run in self.exporter.runs)
         return redacted(problem, self._uri)
+
+    def left_out(self) -> str:
+        """Return what MLflow never takes and why; "" if it takes everything."""
+        text = left_out.first_texts(run.omission for run in self.exporter.runs)
+        return redacted(text, self._uri)
 
     # ---- one pass
 
-    def _pass(self, *, last: bool) -> bool:
-        """Write what is new; return whether MLflow could be reached."""
-        try:
-            self._write_new(last=last)
-            self.error = None
-        except Exception as error:  # an error of the server must not stop the sweep
-            self.error = f"{type(error).__name__}: {cause(error)}"
-            if isinstance(error, ExportStoppedError):
-                self.error = cause(error)
-            self._known = None
-            log.debug("MLflow export failed", exc_info=True)
-        return self.error is None
+    def step(self, *, last: bool = False) -> bool:
+        """Write what is new, once, in the calling thread; return whether MLflow could be reached.
 
-    def _write_new(self, *, last: bool) -> None:
-        """Write everything that MLflow lacks; `last` also closes the runs of unfinished trials."""
-        if self._known is None or last:
-            self._known = self._read_runs()
-        # Read ends, then reports, then trials: every row read then refers to rows that exist.
-        exports = self._exports()
-        ends = {row["trial"]: row for row in self._ledger.of(tables.END, self._sweep)}
-        reports = self._rows_after(tables.REPORT, self._last_report)
-        rescored = self._rows_after(tables.RESCORE, self._last_rescore)
-        new_reports, new_scores = _by_trial(reports), _by_trial(rescored)
-        for row in self._ledger.of(tables.TRIAL, self._sweep):
-            number = row["number"]
-            if number not in self._runs:
-                self._runs[number] = _as_exported(row, exports.get(number))
-            run = self._runs[number]
-            news = (new_reports.get(number, []), new_scores.get(number, []))
-            self._write_trial(run, ends.get(number), *news, now=last)
-        self._last_report = max((row["seq"] for row in reports), default=self._last_report)
-        self._last_rescore = max((row["seq"] for row in rescored), default=self._last_rescore)
-        if last:
-            self._close_unfinished(ends)
-
-    def _rows_after(self, table: Any, seq: int) -> list[Row]:
-        """Return the rows of this sweep that were written after a given one."""
-        return self._ledger.rows(
-            table, table.c.sweep == self._sweep, table.c.seq > seq, order=table.c.seq
-        )
-
-    def _exports(self) -> dict[int, Row]:
-        """Return number of a trial -> how far the ledger says that its run is."""
-        rows = self._ledger.of(tables.EXPORT, self._sweep)
-        return {row["trial"]: row for row in rows if row["target"] == "mlflow"}
-
-    # ---- experiment and parent run
-
-    def _read_runs(self) -> tuple[Target, KnownRuns]:
-        """Find or create the experiment and the parent run; read which runs MLflow has."""
-        client = mlflow_client.connect(self._workspace, self._uri, self._sweep)
-        run_ids = [row["run"] for row in self._exports().values()]
-        experiment = mlflow_experiment.require_experiment(
-            client,
-            self._sweep,
-            self._workspace,
-            self._uri,
-            itertools.islice(run_ids, SOUGHT_RUNS),
-        )
-        known_runs = KnownRuns(client, experiment)
-        parent = self._require_parent(client, experiment, known_runs)
-        for run in self._runs.values():
-            run.attached = False
-        target = Target(
-            client=client,
-            experiment=experiment,
-            parent=parent,
-            sweep=self._sweep,
-            ledger=self._ledger,
-            files=self._files,
-            tags=self._tags,
-        )
-        return target, known_runs
-
-    def _require_parent(self, client: Any, experiment: str, known_runs: KnownRuns) -> str:
-        """Return the id of the parent run; find, restore or create it."""
-        sweep = self._ledger.require_sweep(self._sweep)
-        tags = {PARENT_TAG: self._sweep, **self._tags}
-        run = known_runs.parent(self._sweep)
-        if run is None:
-            parent = mlflow_client.create_run(
-                client, experiment, self._sweep, created=sweep["created"], tags=tags
-            )
-        else:
-            parent = run.info.run_id
-            if mlflow_experiment.is_deleted(run.info):
-                client.restore_run(parent)
-            for key, text in tags.items():
-                if key not in run.data.tags:
-                    client.set_tag(parent, key, text)
-        client.update_run(parent, status="RUNNING")
-        mlflow_client.log_document(client, parent, "spec.json", sweep["spec"])
-        return parent
-
-    def _require_experiment(self, target: Target) -> None:
-        """Raise ExportStoppedError unless the server answers and has the experiment."""
-        try:
-            experiment = target.client.get_experiment(target.experiment)
-        except Exception as error:
-            raise ExportStoppedError(f"{type(error).__name__}: {cause(error)}") from error
-        if mlflow_experiment.is_deleted(experiment):
-            raise ExportStoppedError(f"the experiment {experiment.name!r} was deleted")
-
-    # ---- runs of trials
-
-    def _write_trial(
-        self,
-        run: TrialRun,
-        end: Row | None,
-        reports: Sequence[Row],
-        scores: Sequence[Row],
-        *,
-        now: bool,
-    ) -> None:
-        """Write what is new of one trial.
+        The writer's thread calls it again and again. A writer without a thread is stepped instead.
 
         Args:
-            run: of the trial.
-            end: the row of its end, None if it has not ended.
-            reports: its new reports.
-            scores: its new scores of stored codes.
-            now: whether to try although it failed a moment ago.
+            last: whether the sweep is over: also close the runs of trials that have not ended.
         """
-        has_ended_since = end is not None and run.state != end["state"]
-        if run.attached and not (reports or scores or run.missed or has_ended_since):
-            return
-        if not now and time.monotonic() < run.retry_at:
-            run.missed = run.missed or bool(reports or scores)
-            return
-        target, known_runs = self._require_runs()
-
-        def write() -> None:
-            if not run.attached:
-                run.attach(target, known_runs)
-            if run.missed:
-                run.log_reports(target, self._rows_of(tables.REPORT, run))
-                run.log_rescored(target, self._rows_of(tables.RESCORE, run))
-            else:
-                run.log_reports(target, reports)
-                run.log_rescored(target, scores)
-            run.missed = False
-            if end is not None and run.state != end["state"]:
-                collapsed = self._has_collapsed(run)
-                state = TrialState(end["state"])
-                run.close(target, state, end["why"], end["at"], collapsed=collapsed)
-
-        self._attempt(run, write)
-
-    def _attempt(self, run: TrialRun, write: Callable[[], None]) -> None:
-        """Write something of a run. An error is kept as that of this run, unless it is of all.
-
-        The run may have been deleted since the runs were read. So it is looked for once more.
-        """
-        target, known_runs = self._require_runs()
         try:
-            try:
-                write()
-            except Exception:
-                self._require_experiment(target)
-                known_runs.look_again(self._sweep, run.trial, run.run)
-                run.attached = False
-                run.missed = True
-                write()
-        except ExportStoppedError:
-            raise
-        except Exception as error:
-            self._require_experiment(target)
-            log.debug("MLflow did not take trial %s", run.trial["number"], exc_info=True)
-            run.put_off(error)
-            return
-        run.error = ""
-        if run.refused:
-            self._require_experiment(target)
-            run.put_off()
-
-    def _require_runs(self) -> tuple[Target, KnownRuns]:
-        assert self._known is not None, "the runs were not read"
-        return self._known
-
-    def _rows_of(self, table: Any, run: TrialRun) -> list[Row]:
-        """Return all rows of one trial."""
-        of_trial = table.c.trial == run.trial["number"]
-        return self._ledger.rows(
-            table, table.c.sweep == self._sweep, of_trial, order=tables.ORDER[table]
-        )
-
-    def _close_unfinished(self, ends: Mapping[int, Row]) -> None:
-        """Mark the runs of trials that have not ended as interrupted, and close the parent run."""
-        why = "the driver stopped; the same command resumes the sweep"
-        target, known_runs = self._require_runs()
-
-        def close(run: TrialRun) -> None:
-            if not run.attached:
-                run.attach(target, known_runs)
-            run.close(target, ExportState.INTERRUPTED, why, time.time(), collapsed=False)
-
-        for number, run in self._runs.items():
-            if number not in ends and run.state != ExportState.INTERRUPTED and not run.error:
-                self._attempt(run, lambda run=run: close(run))
-        status = "FINISHED" if len(ends) == len(self._runs) else "KILLED"
-        target.client.set_terminated(target.parent, status)
-
-    def _has_collapsed(self, run: TrialRun) -> bool:
-        """Return whether a trial had no active unit at the last report that was sent."""
-        report, number = tables.REPORT.c, run.trial["number"]
-        where = (report.sweep == self._sweep, report.trial == number, report.epoch == run.epoch)
-        rows = self._ledger.rows(tables.REPORT, *where)
-        return any(replay.has_collapsed(json.loads(row["body"])["metrics"]) for row in rows)
-
-
-def _by_trial(rows: Iterable[Row]) -> dict[int, list[Row]]:
-    """Return number of a trial -> its rows, in their order."""
-    grouped: dict[int, list[Row]] = {}
-    for row in rows:
-        grouped.setdefault(row["trial"], []).append(row)
-    return grouped
-
-
-def _as_exported(trial: Row, export: Row | None) -> TrialRun:
-    """Return the run of a trial as the ledger knows it; `export` is None if it knows none."""
-    run = TrialRun(trial)
-    if export is not None:
-        run.run, run.state = export["run"], export["state"]
-        run.epoch = run.complete_epoch = export["epoch"]
-        run.saved = (run.run, run.complete_epoch, run.state)
-    return run
+            self.exporter.write_new(last=last)
+            self.error = None
+        except Exception as error:  # an error of the server must not stop the sweep
+            self.error = described(error)
+            if isinstance(error, ExportStoppedError):
+                self.error = cause(error)
+            self._stopped = isinstance(error, SweepError)  # another driver has taken over
+            origin = error.__cause__ if isinstance(error, ExportStoppedError) else error
+            self._lasting = isinstance(origin, Exception) and is_lasting(origin)
+            self._unanswered = isinstance(origin, Exception) and has_no_answer(origin)
+            self.exporter.forget_runs()
+            log.debug("MLflow export failed", exc_info=True)
+        return self.error is None

@@ -6,6 +6,7 @@ The database counts: no row of a trial or report is fetched, so a million report
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,19 @@ import sqlalchemy as sa
 
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
-from sweeps.ledger.tables import CELL, END, EXPORT, REPORT, RESCORE, TRIAL
+from sweeps.ledger.tables import CELL, END, EXPORT, LEFT_OUT, REPORT, RESCORE, TRIAL
 from sweeps.storage.lock import is_locked
 
 EXPORTS = ("mlflow", "optuna")
 
+WHOLE_RUN = "run"
+"""What the ledger calls a trial of which MLflow takes nothing (`LEFT_OUT.thing`)."""
+
 
 def sweep_status(workspace: Path, name: str | None = None) -> list[dict[str, Any]]:
     """Return one mapping per sweep: cells, trials by state, epochs, driver, lag of the exports.
+
+    `left_out` lists what MLflow never takes; trial -1 is the parent run.
 
     `cells` counts those that have begun, `cells_total` those that the sweep can have (None for a
     sweep of an older version).
@@ -73,6 +79,10 @@ def _status_of(ledger: Ledger, workspace: Path, name: str) -> dict[str, Any]:
         "slots": driver["slots"] if driver else 0,
         "driver": {key: driver[key] for key in driver_fields} if driver else None,
         "exports": {target: _lag(ledger, name, target) for target in EXPORTS},
+        "left_out": [
+            {key: row[key] for key in ("trial", "thing", "why")}
+            for row in ledger.of(tables.LEFT_OUT, name)
+        ],
     }
 
 
@@ -100,21 +110,28 @@ def _reports(ledger: Ledger, name: str) -> tuple[int, float]:
 
 
 def _lag(ledger: Ledger, name: str, target: str) -> dict[str, int]:
-    """Return how many reports, ends and scores of stored codes an export does not have yet."""
+    """Return how many reports, ends and scores of stored codes an export does not have yet.
+
+    What MLflow never takes is not counted.
+    """
     reports_behind = 0
     rescored_behind = 0
+    refused: list[int] = []  # trials of which MLflow takes nothing
     if target == "mlflow":  # Optuna gets ended trials only, and no scores of stored codes
-        reports_behind = _reports_behind(ledger, name, target)
+        refused = _refused(ledger, name)
+        reports_behind = _reports_behind(ledger, name, target, refused)
         exported = _exported(RESCORE, target)
         missing = EXPORT.c.run.is_(None) | (EXPORT.c.run != RESCORE.c.run)
         query = sa.select(RESCORE.c.seq).join(EXPORT, exported, isouter=True)
-        rescored_behind = _count(ledger, query.where(RESCORE.c.sweep == name, missing))
+        query = query.where(RESCORE.c.sweep == name, missing, RESCORE.c.trial.not_in(refused))
+        rescored_behind = _count(ledger, query)
     exported = _exported(END, target)
     missing = EXPORT.c.state.is_(None) | (EXPORT.c.state != END.c.state)
     query = sa.select(END.c.seq).join(EXPORT, exported, isouter=True)
+    query = query.where(END.c.sweep == name, missing, END.c.trial.not_in(refused))
     return {
         "reports_behind": reports_behind,
-        "ends_behind": _count(ledger, query.where(END.c.sweep == name, missing)),
+        "ends_behind": _count(ledger, query),
         "rescored_behind": rescored_behind,
     }
 
@@ -125,7 +142,13 @@ def _exported(table: sa.Table, target: str) -> sa.ColumnElement[bool]:
     return same_trial & (EXPORT.c.target == target)
 
 
-def _reports_behind(ledger: Ledger, name: str, target: str) -> int:
+def _refused(ledger: Ledger, name: str) -> list[int]:
+    """Return the numbers of the trials of which MLflow takes nothing."""
+    rows = ledger.rows(LEFT_OUT, LEFT_OUT.c.sweep == name, LEFT_OUT.c.thing == WHOLE_RUN)
+    return [row["trial"] for row in rows]
+
+
+def _reports_behind(ledger: Ledger, name: str, target: str, refused: Sequence[int]) -> int:
     """Return how many reports an export lacks.
 
     Reports are counted per trial, and only those after the last exported one are looked at: an
@@ -144,7 +167,7 @@ def _reports_behind(ledger: Ledger, name: str, target: str) -> int:
         sa.select(sa.func.sum(later))
         .select_from(TRIAL)
         .join(EXPORT, of_trial & (EXPORT.c.target == target), isouter=True)
-        .where(TRIAL.c.sweep == name)
+        .where(TRIAL.c.sweep == name, TRIAL.c.number.not_in(refused))
     )
     ((behind,),) = ledger.values(query)
     return int(behind or 0)

@@ -152,6 +152,15 @@ EXPORT = sa.Table(  # how far each trial is exported; if it is lost, everything 
     sa.Column("state", sa.String, nullable=False),
 )
 
+LEFT_OUT = sa.Table(  # what MLflow never takes, so that it is said and not sent again
+    "left_out",
+    META,
+    sa.Column("sweep", sa.String, primary_key=True),
+    sa.Column("trial", sa.Integer, primary_key=True),  # -1: the parent run
+    sa.Column("thing", sa.String, primary_key=True),  # "metric tc", "artifact codes.npz", "run"
+    sa.Column("why", sa.Text, nullable=False),
+)
+
 ORDER: dict[sa.Table, sa.Column[Any]] = {
     DRIVER_RUN: DRIVER_RUN.c.id,
     CELL: CELL.c.number,
@@ -162,6 +171,7 @@ ORDER: dict[sa.Table, sa.Column[Any]] = {
     END: END.c.seq,
     RESCORE: RESCORE.c.seq,
     EXPORT: EXPORT.c.trial,
+    LEFT_OUT: LEFT_OUT.c.trial,
 }
 """The column that orders the rows of a table, oldest first."""
 

@@ -70,6 +70,7 @@ class Rescored(NamedTuple):
     outcomes: list[Outcome]
     exported: bool  # MLflow has all scores
     error: str  # why MLflow does not have them
+    left_out: str = ""  # what MLflow never takes, and why
 
     @property
     def exit_code(self) -> int:
@@ -149,7 +150,7 @@ def rescore_sweep(name: str, requested: Sequence[str], workspace: Path) -> Resco
                     outcomes = list(_outcomes(sweep, names, stored, bar))
             finally:
                 exported = writer.finish(EXPORT_PATIENCE)
-            return Rescored(name, outcomes, exported, writer.why_behind())
+            return Rescored(name, outcomes, exported, writer.why_behind(), writer.left_out())
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -16,6 +16,7 @@ from mini_sweep import body, conductor, play, spec
 
 from sweeps.driver.conductor import Assignment
 from sweeps.exports.mlflow_experiment import find_experiment
+from sweeps.exports.mlflow_keys import accepted_key, key_hash
 from sweeps.exports.mlflow_report import log_report
 from sweeps.exports.mlflow_writer import MlflowWriter
 from sweeps.ledger import tables
@@ -256,26 +257,26 @@ def test_a_run_deleted_while_it_trains_gets_its_later_epochs(tmp_path: Path) -> 
     assert isinstance(second, Assignment)
     for assignment in (first, second):
         sweep.record(assignment.trial.number, body(assignment.trial, 1, 0.1))
-    assert writer._pass(last=False), writer.error
+    assert writer.step(last=False), writer.error
     delete_runs("0")(exported)
     for assignment in (first, second):
         sweep.record(assignment.trial.number, body(assignment.trial, 2, 0.2))
-    assert writer._pass(last=False), writer.error
+    assert writer.step(last=False), writer.error
     assert writer.why_behind() == ""
     # The same for a run that is gone, and for the experiment.
     third = sweep.next()
     assert isinstance(third, Assignment)
     sweep.record(third.trial.number, body(third.trial, 1, 0.1))
-    assert writer._pass(last=False), writer.error
+    assert writer.step(last=False), writer.error
     delete_runs("2")(exported)
     gc(exported)
     sweep.record(third.trial.number, body(third.trial, 2, 0.2))
-    assert writer._pass(last=False), writer.error
+    assert writer.step(last=False), writer.error
     delete_experiment(exported)
     play(sweep)
-    assert not writer._pass(last=False)
+    assert not writer.step(last=False)
     assert writer.error == "the experiment 'mini' was deleted"
-    assert writer._pass(last=True), writer.error
+    assert writer.step(last=True), writer.error
     assert writer.why_behind() == ""
     contents = exported.contents()
     for number in "0123":
@@ -316,23 +317,42 @@ def rename_metric(workspace: Path, trial: int, old: str, new: str) -> None:
             tx.update(tables.REPORT, report.seq == row["seq"], body=text)
 
 
-def test_a_metric_that_mlflow_refuses_costs_that_metric_of_that_trial(unexported: Exported) -> None:
-    rename_metric(unexported.workspace, 1, "tc", "tc (nats)!")
-    for _ in range(2):  # it is tried again the next time
-        why = export(unexported.workspace)
-        assert why.startswith("trial 1 (beta_vae-000-s1) lacks metric tc (nats)!: Invalid value")
-        assert "\n" not in why
-        assert behind(unexported.workspace) == {**NOTHING_BEHIND, "reports_behind": 2}
+@pytest.mark.parametrize("key", ["tc (nats)!", "information/" + 260 * "x"])
+def test_a_metric_whose_key_mlflow_refuses_gets_a_similar_one(
+    unexported: Exported, key: str
+) -> None:
+    rename_metric(unexported.workspace, 1, "tc", key)
+    assert export(unexported.workspace) == ""
+    assert behind(unexported.workspace) == NOTHING_BEHIND
     contents = unexported.contents()
     for number in "0123":
         status, tags, _, histories, artifacts = contents[number]
         assert (status, tags["state"], artifacts) == ("FINISHED", "COMPLETE", {"config.yaml"})
-        assert {"mig", "reconstruction", "train/loss", "final/mig"} <= set(histories)
+        shown = accepted_key(key) if number == "1" else "tc"
+        assert {"mig", "reconstruction", "train/loss", "final/mig", shown} <= set(histories)
+        assert [step for step, _, _ in histories[shown]] == [1, 2]
         assert ("tc" in histories) == (number != "1")
-        assert [step for step, _, _ in histories["mig"]] == [1, 2]
-    rename_metric(unexported.workspace, 1, "tc (nats)!", "tc")
-    assert export(unexported.workspace) == ""
-    assert [step for step, _, _ in unexported.contents()["1"][3]["tc"]] == [1, 2]
+    assert contents["1"][1][f"key.{key_hash(key)}"] == key
+
+
+def test_a_parameter_that_a_user_logged_before_keeps_its_value(unexported: Exported) -> None:
+    writer = writer_of(unexported.workspace)
+    assert writer.step()
+    run = unexported.runs()["1"].info.run_id
+    unexported.client.log_param(run, "seed_of_user", "7")
+    ledger = Ledger.of_workspace(unexported.workspace)
+    (trial,) = ledger.rows(tables.TRIAL, tables.TRIAL.c.number == 1)
+    with ledger.transaction() as tx:
+        config = json.dumps({**json.loads(trial["config"]), "seed_of_user": 8, "notes": 9000 * "n"})
+        tx.update(tables.TRIAL, tables.TRIAL.c.number == 1, config=config)
+    again = writer_of(unexported.workspace)
+    assert again.step(last=True)
+    assert again.why_behind() == ""
+    assert again.left_out() == (
+        "trial 1 (beta_vae-000-s1) lacks parameter seed_of_user: the run has it already, with '7'"
+    )
+    assert unexported.contents()["1"][2]["seed_of_user"] == "7"
+    assert unexported.contents()["1"][2]["notes"].startswith("nnn")
     assert behind(unexported.workspace) == NOTHING_BEHIND
 
 
@@ -341,17 +361,19 @@ def test_an_artifact_that_cannot_be_read_costs_that_artifact(unexported: Exporte
     folder = unexported.workspace / TrialPaths(trial["hash"]).artifacts
     (folder / "codes.npz").mkdir()  # no permission stops a test that runs as root
     (folder / "weights.pt").write_bytes(b"w")
-    why = export(unexported.workspace)
-    assert why.startswith("trial 2 (beta_vae-001-s0) lacks artifact codes.npz: ")
-    assert "Is a directory" in why
+    assert export(unexported.workspace) == ""
+    (row,) = sweep_status(unexported.workspace, "mini")[0]["left_out"]
+    assert (row["trial"], row["thing"]) == (2, "artifact codes.npz")
+    assert "Is a directory" in row["why"]
     contents = unexported.contents()
     assert contents["2"][4] == {"config.yaml", "weights.pt"}
     assert {contents[number][1]["state"] for number in "0123"} == {"COMPLETE"}
-    assert behind(unexported.workspace) == {**NOTHING_BEHIND, "ends_behind": 1}
+    assert behind(unexported.workspace) == NOTHING_BEHIND
     (folder / "codes.npz").rmdir()
     (folder / "codes.npz").write_bytes(b"c")
     assert export(unexported.workspace) == ""
     assert unexported.contents()["2"][4] == {"config.yaml", "weights.pt", "codes.npz"}
+    assert sweep_status(unexported.workspace, "mini")[0]["left_out"] == []
 
 
 @pytest.mark.parametrize("method", ["create_run", "log_batch", "set_tag", "set_terminated"])
