@@ -104,7 +104,7 @@ def _random_points(
     rng = np.random.default_rng(draw_seed(seed, layout.position, number, -2))
     earlier = {_key(layout.searched, outcome.params) for outcome in history}
     n_points = finite_points.count(layout.searched)
-    if n_points is None:
+    if n_points is None or n_points >= 2**63:  # more than numpy can draw a whole number from
         drawn = (
             {path: from_unit(space, rng.random()) for path, space in layout.searched.items()}
             for _ in range(LISTED)

@@ -10,6 +10,7 @@ value by it, and the check of a spec and its JSON schema are derived from it.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import operator
 from types import UnionType
@@ -36,23 +37,28 @@ def check(instance: Any) -> None:
     Raises:
         ValueError: some fields break their annotations; the message names all of them.
     """
-    hints = get_type_hints(type(instance), include_extras=True)
     problems: list[str] = []
-    for field in dataclasses.fields(instance):
-        value = getattr(instance, field.name)
-        kinds, bounds = _unfold(hints[field.name])
-        problem = _value_problem(field.name, value, kinds, bounds)
+    for name, (kinds, bounds) in _rules_by_field(type(instance)).items():
+        value = getattr(instance, name)
+        problem = _value_problem(name, value, kinds, bounds)
         if problem is not None:
             field_problems = [problem]
         elif value is None:
             field_problems = []
         else:
-            field_problems = _item_problems(field.name, value, kinds)
+            field_problems = _item_problems(name, value, kinds)
         problems += field_problems
         if not field_problems and float in kinds and isinstance(value, int):
-            object.__setattr__(instance, field.name, float(value))  # the dataclass is frozen
+            object.__setattr__(instance, name, float(value))  # the dataclass is frozen
     if problems:
         raise ValueError("; ".join(problems))
+
+
+@functools.cache
+def _rules_by_field(cls: type[Any]) -> dict[str, tuple[_Hints, _Hints]]:
+    """Return the kinds and bounds of each field of a dataclass."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {field.name: _unfold(hints[field.name]) for field in dataclasses.fields(cls)}
 
 
 def _value_problem(name: str, value: object, kinds: _Hints, bounds: _Hints) -> str | None:
@@ -61,9 +67,13 @@ def _value_problem(name: str, value: object, kinds: _Hints, bounds: _Hints) -> s
 
 
 def _bound_problem(name: str, value: object, bounds: _Hints) -> str | None:
-    """Return the bound that a number breaks, in words ("beta must be >= 0, got -1"), or None."""
+    """Return the bound that a number or a list breaks ("beta must be >= 0, got -1"), or None."""
+    if isinstance(value, tuple | list):
+        return _length_problem(name, len(value), bounds)  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None  # a tensor of a fused trial, a string or None: bounds are about numbers
+    if isinstance(value, int) and value.bit_length() > 63:
+        return f"{name} must fit 64 bits, got a whole number of {value.bit_length()} bits"
     if not math.isfinite(value):
         return f"{name} must be finite, got {value}"
     for bound in bounds:
@@ -71,6 +81,17 @@ def _bound_problem(name: str, value: object, bounds: _Hints) -> str | None:
             limit = getattr(bound, attribute, None)
             if limit is not None and not holds(value, limit):
                 return f"{name} must be {sign} {limit}, got {value}"
+    return None
+
+
+def _length_problem(name: str, length: int, bounds: _Hints) -> str | None:
+    """Return the bound on its length that a list breaks, in words, or None."""
+    for bound in bounds:
+        least, most = getattr(bound, "min_length", 0), getattr(bound, "max_length", None)
+        if length < least:
+            return f"{name} must be a list of at least {least}, got {length} items"
+        if most is not None and length > most:
+            return f"{name} must be a list of at most {most}, got {length} items"
     return None
 
 
