@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-
 LONGEST_NAME = 100
 """Characters of the longest name that is compared with the known ones: no known name is longer."""
 

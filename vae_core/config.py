@@ -96,9 +96,7 @@ class TrainConfig:
     likelihood: LikelihoodName = "bernoulli"
     sigma: Annotated[float, Gt(0)] = 1.0
     initialisation: Initialisation | None = None
-    correlated: (
-        Annotated[tuple[tuple[str, str], ...], MaxLen(limits.PAIRS)] | tuple[str, str]
-    ) = ()
+    correlated: Annotated[tuple[tuple[str, str], ...], MaxLen(limits.PAIRS)] | tuple[str, str] = ()
     correlation_width: Annotated[float, Gt(0)] | None = None
     factor_table: str | None = None
 

@@ -28,29 +28,47 @@ class Bracket(NamedTuple):
         return " ".join([self.entry, *(f"{field}={value}" for field, value in self.fields)])
 
 
+class Brackets:
+    """Names the brackets of the cells of a sweep; what the cells of an entry share is kept."""
+
+    def __init__(self, spec: SweepSpec) -> None:
+        self._spec = spec
+        self._entries: dict[int, tuple[str, Sequence[str], dict[str, Any]]] = {}
+
+    def of_cell(self, layout: Layout, params: Mapping[str, Any]) -> Bracket:
+        """Return the bracket of a cell. A parameter that a sampler searches is not part of it.
+
+        Args:
+            layout: the layout of the cell.
+            params: path ("objective.beta") -> value of all parameters that were laid out or
+                searched.
+        """
+        entry, bracket_fields, values_of_entry = self._entry(layout.objective)
+        values = {**values_of_entry, **params}
+        fields: list[tuple[str, str]] = []
+        for field in bracket_fields:
+            path = _path_of(field, values)
+            if path is not None and path not in layout.searched:
+                fields.append((field, _value_text(values[path])))
+        return Bracket(entry, tuple(fields))
+
+    def _entry(self, index: int) -> tuple[str, Sequence[str], dict[str, Any]]:
+        """Return the name of an entry, its bracket fields, and its values before the layout."""
+        if index not in self._entries:
+            values: dict[str, Any] = {}
+            for path, default in _default_parameters(self._spec, index).items():
+                if default is not None:
+                    values[path] = default
+            values |= given_parameters(self._spec, index)
+            fields = _bracket_fields(self._spec, index)
+            name = entry_name(self._spec, index, bracket_fields=fields)
+            self._entries[index] = (name, fields, values)
+        return self._entries[index]
+
+
 def bracket(spec: SweepSpec, layout: Layout, params: Mapping[str, Any]) -> Bracket:
-    """Return the bracket of a cell. A parameter that a sampler searches is not part of a bracket.
-
-    Args:
-        spec: the spec.
-        layout: the layout of the cell.
-        params: path ("objective.beta") -> value of all parameters that were laid out or searched.
-    """
-    index = layout.objective
-    values: dict[str, Any] = {}
-    for path, default in _default_parameters(spec, index).items():
-        if default is not None:
-            values[path] = default
-    values |= given_parameters(spec, index)
-    values |= params
-
-    bracket_fields = _bracket_fields(spec, index)
-    fields: list[tuple[str, str]] = []
-    for field in bracket_fields:
-        path = _path_of(field, values)
-        if path is not None and path not in layout.searched:
-            fields.append((field, _value_text(values[path])))
-    return Bracket(entry_name(spec, index, bracket_fields=bracket_fields), tuple(fields))
+    """Return the bracket of one cell; see `Brackets`."""
+    return Brackets(spec).of_cell(layout, params)
 
 
 def _bracket_fields(spec: SweepSpec, index: int) -> Sequence[str]:

@@ -42,29 +42,32 @@ def run(
 
     sweep = load.load_spec(source, overrides=overrides or ())
     if dry_run:
-        _print_plan(sweep, workspace, as_json=as_json)
+        _print_plan(sweep, workspace, address, as_json=as_json)
     else:
         _run(sweep, workspace, address, retry=retry_failed, as_json=as_json)
 
 
-def _print_plan(sweep: SweepSpec, workspace: Path, *, as_json: bool) -> None:
-    """Print the plan of a sweep, or why the sweep cannot resume in its workspace."""
+def _print_plan(sweep: SweepSpec, workspace: Path, address: str | None, *, as_json: bool) -> None:
+    """Print the plan of a sweep, or why the sweep cannot run here or resume in its workspace."""
     from sweeps.cells import plan
+    from sweeps.cells.memory import in_words, runs_elsewhere
     from sweeps.driver.start_checks import require_resumable
 
     try:
         note = require_resumable(sweep, workspace)
+        sweep_plan = plan.plan_sweep(sweep, elsewhere=runs_elsewhere(sweep, address))
     except SweepError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    sweep_plan = plan.plan_sweep(sweep)
     if note:
         sweep_plan = sweep_plan._replace(notes=[*sweep_plan.notes, note])
     if as_json:
         printing.show_json(sweep_plan._asdict())
         return
     for key, value in sweep_plan._asdict().items():
-        if key not in ("floors", "notes"):
+        if key == "memory_per_trial":
+            typer.echo(f"memory per trial: about {in_words(value)}, beside data and process")
+        elif key not in ("floors", "notes"):
             typer.echo(f"{key.replace('_', ' ')}: {value}")
     for sentence in sweep_plan.floors:
         typer.echo(f"floor: {sentence}")

@@ -19,7 +19,7 @@ from sweeps.driver.conductor import Conductor
 from sweeps.driver.heartbeat import Heartbeat, seconds_spent
 from sweeps.driver.live_view import LiveView
 from sweeps.driver.result import SweepResult
-from sweeps.driver.start_checks import load_data
+from sweeps.driver.start_checks import load_data, require_memory_here
 from sweeps.errors import SweepError
 from sweeps.exports import optuna_db
 from sweeps.exports.mlflow_writer import EXPORT_PATIENCE, MlflowWriter
@@ -61,9 +61,11 @@ def run_sweep(
     Raises:
         SweepError: the sweep cannot run as asked: another driver runs it, it began with another
             spec, other data or in a version with other numbers, the data cannot be loaded, no node
-            has the resources of a trial, or a GPU is required and there is none.
+            has the resources of a trial, a GPU is required and there is none, or this machine has
+            not the memory of a trial.
     """
     console = console or Console(stderr=True)
+    require_memory_here(spec, address)
     ledger = _open_ledger(spec, workspace)
     try:
         with one_driver(spec.name, workspace):

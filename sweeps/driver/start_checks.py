@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sweeps.cells.memory import entry_memories, require_memory, runs_elsewhere
 from sweeps.errors import SweepError
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.registration import require_same_data, require_same_spec
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.storage.workspace import WorkspacePaths
 from vae_core.types import Data
+
+
+def require_memory_here(spec: SweepSpec, address: str | None) -> None:
+    """Raise if trials run on this machine, and it has not the memory of one of them.
+
+    Raises:
+        SweepError: it says what a trial needs, by an estimate from shapes.
+    """
+    if not runs_elsewhere(spec, address):
+        require_memory(spec, entry_memories(spec))
 
 
 def load_data(spec: SweepSpec) -> Data:

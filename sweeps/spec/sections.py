@@ -106,9 +106,7 @@ class PruningSpec(Section):
     name: Literal["asha"] = "asha"
     metric: MetricName
     mode: Mode
-    rungs: Annotated[
-        tuple[float, ...], MaxLen(limits.RUNGS), AfterValidator(_increasing)
-    ] = (0.5,)
+    rungs: Annotated[tuple[float, ...], MaxLen(limits.RUNGS), AfterValidator(_increasing)] = (0.5,)
     reduction: Annotated[float, Ge(2), Le(limits.CELLS)] = 2
     stop_collapsed: bool = False
 
@@ -282,9 +280,7 @@ def _goal_list(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-Goals = Annotated[
-    tuple[Goal, ...], BeforeValidator(_goal_list), MinLen(1), MaxLen(limits.GOALS)
-]
+Goals = Annotated[tuple[Goal, ...], BeforeValidator(_goal_list), MinLen(1), MaxLen(limits.GOALS)]
 
 
 def _none_to_null(value: Any) -> Any:

@@ -10,7 +10,13 @@ from vae_core.networks.locatello import Locatello, LocatelloK4
 from vae_core.networks.mlp import MLP, ChenMLP
 from vae_core.networks.simple_conv import SimpleConv
 from vae_core.networks.trento import Trento
-from vae_core.networks.trial_networks import Networks, Widths, build_networks, load_weights
+from vae_core.networks.trial_networks import (
+    Networks,
+    Widths,
+    build_networks,
+    load_weights,
+    shaped_networks,
+)
 
 NETWORKS: dict[str, type[AbstractNetwork]] = {
     "burgess": Burgess,
@@ -44,4 +50,5 @@ __all__ = [
     "Widths",
     "build_networks",
     "load_weights",
+    "shaped_networks",
 ]
