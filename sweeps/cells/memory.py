@@ -12,7 +12,7 @@ from sweeps.errors import SweepError
 from sweeps.spec import registry_blocks
 from sweeps.spec.errors import spell
 from sweeps.spec.sweep_spec import SweepSpec
-from vae_core.config import EvaluationConfig, TrainConfig
+from vae_core.config import EvaluationConfig, TrainConfig, TrialConfig
 from vae_core.hyperparameters import registry
 from vae_core.likelihood import likelihood
 from vae_core.networks import NETWORKS, AbstractNetwork, shaped_networks
@@ -54,7 +54,7 @@ def entry_memories(spec: SweepSpec) -> list[EntryMemory]:
     candidates: dict[Any, tuple[int, EntrySizes]] = {}  # the first entry of each kind
     for index in range(len(spec.objectives)):
         for sizes in _largest_sizes(spec, index):
-            candidates.setdefault(_kind(sizes), (index, sizes))
+            candidates.setdefault(kind_of_trial(sizes), (index, sizes))
     pixels = math.prod(spec.data.outline().shape)
     ordered = sorted(
         candidates.values(),
@@ -204,14 +204,14 @@ def _structure(objective: AbstractObjective) -> tuple[Any, ...]:
     return (type(objective), *texts)
 
 
-def _kind(sizes: EntrySizes) -> tuple[Any, ...]:
-    """Return what two entries have in common if their trials need the same memory."""
-    train = sizes.train
+def kind_of_trial(trial: EntrySizes | TrialConfig) -> tuple[Any, ...]:
+    """Return what two trials have in common if they need the same memory and time per step."""
+    train = trial.train
     return (
-        _structure(sizes.objective),
-        sizes.network,
+        _structure(trial.objective),
+        trial.network,
         train.batch_size,
         train.optimiser,
         train.likelihood,
-        sizes.evaluation,
+        trial.evaluation,
     )

@@ -14,6 +14,7 @@ import torch
 
 from metrics import Factors
 from sweeps.cells import cell_grid
+from sweeps.cells.memory import kind_of_trial
 from sweeps.spec.errors import shortened, spell
 from sweeps.spec.space import from_unit
 from sweeps.spec.sweep_spec import SweepSpec
@@ -22,7 +23,7 @@ from vae_core.data.abstract import Outline
 from vae_core.errors import Diverged
 from vae_core.objectives import AbstractAlternating
 from vae_core.objectives.abstract import AbstractObjective
-from vae_core.training_loop import train
+from vae_core.training_loop import seconds_of_epoch
 from vae_core.trial_memory import TrialMemory, estimate
 from vae_core.types import Data
 
@@ -33,10 +34,10 @@ PROBE_BYTES = 2**29
 """Memory that a measurement may take. A larger trial is measured at a smaller batch or not at all.
 """
 
-PROBE_FLOPS = 6e10
+PROBE_FLOPS = 4e10
 """Multiplications and additions of a measurement: a few seconds of one core."""
 
-PROBE_SECONDS = 3.0
+PROBE_SECONDS = 2.0
 """After this time no further entry is measured."""
 
 PROBE_ASSIGNED = 256
@@ -70,17 +71,23 @@ def training_speeds(spec: SweepSpec, entries: Sequence[int]) -> Speeds:
     """Return the speed of the first trial of some entries.
 
     Entries that are too large for a measurement, or that are left after `PROBE_SECONDS`, get the
-    speed that their arithmetic has at the rate of the measured ones; a note says so. A trial that
-    diverges on noise, or fails, gets a note too.
+    speed that their arithmetic has at the rate of the measured ones; a note says so. After that
+    time entries that differ from a measured one in numbers only get its speed. A trial that diverges on noise, or fails, gets a
+    note too.
     """
     speeds: dict[int, float] = {}
     rates: list[float] = []  # multiplications and additions per second
     unmeasured: dict[int, float | None] = {}  # entry -> multiplications and additions per image
     notes: list[str] = []
+    measured: dict[Any, int] = {}  # kind of trial -> the entry that was measured
     started = time.monotonic()
     for index in entries:
+        kind = kind_of_trial(_first_trial(spec, index))
         if time.monotonic() - started > PROBE_SECONDS:
-            unmeasured[index] = None
+            if kind in measured:
+                speeds[index] = speeds[measured[kind]]
+            else:
+                unmeasured[index] = None
             continue
         probe, flops = _probe(spec, index)
         if probe is None:
@@ -88,7 +95,9 @@ def training_speeds(spec: SweepSpec, entries: Sequence[int]) -> Speeds:
             continue
         speeds[index], problem = _measure(spec, probe)
         rates.append(speeds[index] * flops)
-        if problem:
+        if not problem:
+            measured[kind] = index
+        else:
             notes.append(f"{_entry(spec, index)}: {problem}")
     rate = statistics.median(rates) if rates else USUAL_RATE
     usual = statistics.median(speeds.values()) if speeds else float(PROBE_IMAGES)
@@ -101,8 +110,10 @@ def training_speeds(spec: SweepSpec, entries: Sequence[int]) -> Speeds:
     return Speeds(speeds, notes)
 
 
-def first_trial(spec: SweepSpec, layout: cell_grid.Layout) -> TrialConfig:
-    """Return the config of one trial of a layout; searched values lie at the low end."""
+def _first_trial(spec: SweepSpec, index: int) -> TrialConfig:
+    """Return the config of the first trial of an entry; searched values lie at the low end."""
+    layouts = cell_grid.all_layouts(spec)
+    layout = layouts[layouts.positions(index).start]
     searched = {path: from_unit(space, 0.0) for path, space in layout.searched.items()}
     return cell_grid.trial_config(spec, layout, {**layout.fixed, **searched}, spec.seeds[0], "plan")
 
@@ -113,23 +124,19 @@ def _entry(spec: SweepSpec, index: int) -> str:
 
 def _probe(spec: SweepSpec, index: int) -> tuple[_Probe | None, float]:
     """Return what to measure of an entry, None if it is too large, and its work per image."""
-    layouts = cell_grid.all_layouts(spec)
-    config = first_trial(spec, layouts[layouts.positions(index).start])
+    config = _first_trial(spec, index)
     outline = spec.data.outline()
     whole = _memory(config, outline, config.train.batch_size)
     flops = whole.flops / config.train.batch_size
     batch = config.train.batch_size
     if isinstance(config.objective, AbstractAlternating):
         batch = min(batch, PROBE_ASSIGNED)
-    while batch > 2:
-        memory = _memory(config, outline, batch) if batch != config.train.batch_size else whole
-        if _fits(memory, outline, batch):
-            break
-        batch //= 2
-    batch = max(batch, 2)
-    memory = _memory(config, outline, batch)
-    if not _fits(memory, outline, batch):
-        return None, flops
+    memory = whole if batch == config.train.batch_size else _memory(config, outline, batch)
+    while not _fits(memory, outline, batch):
+        if batch == 2:
+            return None, flops
+        batch = max(2, batch // 4)
+        memory = _memory(config, outline, batch)
     steps = max(2, min(12, PROBE_IMAGES // batch, int(PROBE_FLOPS / max(memory.flops, 1.0))))
     return _Probe(_probe_config(config, outline, batch), steps, flops), flops
 
@@ -159,19 +166,16 @@ def _measure(spec: SweepSpec, probe: _Probe) -> tuple[float, str]:
     plan. The time up to then still tells the speed.
     """
     outline = spec.data.outline()
-    images = min(outline.images, probe.images)
-    data = _noise(outline, images, probe.config.objective)
-    problem = ""
+    data = _noise(outline, min(outline.images, probe.images), probe.config.objective)
+    batch = probe.config.train.batch_size
+    images = len(data) // batch * batch
     started = time.monotonic()
     with _threads(spec):
         try:
-            for report in train(probe.config, data):
-                return report.images / report.seconds["train"], ""
-        except Diverged as error:
-            problem = f"a trial run of a few steps on noise failed: {shortened(str(error))}"
+            return images / seconds_of_epoch(probe.config, data), ""
         except Exception as error:
-            kind = type(error).__name__
-            problem = f"a trial run of a few steps on noise failed: {kind}: {shortened(str(error))}"
+            kind = "" if isinstance(error, Diverged) else f"{type(error).__name__}: "
+            problem = f"a trial run of a few steps on noise failed: {kind}{shortened(str(error))}"
     return images / max(time.monotonic() - started, 1e-3), problem
 
 

@@ -99,6 +99,7 @@ def _run(
 def validate(source: SpecSource, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Check a spec: print every problem with its line, or the size of the sweep."""
     from sweeps.cells.floors import floor_sentences
+    from sweeps.cells.memory import entry_memories, memory_notes
     from sweeps.cells.notes import spec_notes
     from sweeps.cli import catalogue
     from sweeps.spec import load
@@ -116,9 +117,10 @@ def validate(source: SpecSource, overrides: Overrides = None, as_json: AsJson = 
         raise typer.Exit(2) from error
     size = catalogue.size(sweep)
     floors = floor_sentences(sweep)
+    notes = [*spec_notes(sweep), *memory_notes(sweep, entry_memories(sweep), 1, here=False)]
     if as_json:
         report = {"ok": True, "name": sweep.name, **size, "floors": floors}
-        printing.show_json({**report, "notes": spec_notes(sweep)})
+        printing.show_json({**report, "notes": notes})
     else:
         cells = f"{size['cells']} cells"
         if size["cells"] < size["cells_asked"]:
@@ -126,7 +128,7 @@ def validate(source: SpecSource, overrides: Overrides = None, as_json: AsJson = 
         typer.echo(f"ok: {cells}, {size['trials']} trials")
         for sentence in floors:
             typer.echo(f"floor: {sentence}")
-        _print_notes(spec_notes(sweep))
+        _print_notes(notes)
 
 
 def _print_notes(notes: Sequence[str]) -> None:

@@ -37,6 +37,10 @@ MOST_CHARACTERS = 2000
 """Characters of a message. A longer one, with a long value in it, is shortened in the middle."""
 
 
+VALUE_CHARACTERS = 200
+"""Characters of an override in a message, and of a value."""
+
+
 class TooManyProblemsError(Exception):
     """There are more problems than are looked for; it has those that are known."""
 
@@ -116,15 +120,15 @@ MORE_PROBLEMS = f"there are more than {MOST_PROBLEMS} problems; mend these first
 
 def _shortened(problem: Problem) -> Problem:
     """Return a problem whose message and origin can be read, however long its value is."""
-    origin = None if problem.origin is None else shortened(problem.origin)
+    origin = None if problem.origin is None else shortened(problem.origin, VALUE_CHARACTERS)
     return dataclasses.replace(problem, message=shortened(problem.message), origin=origin)
 
 
-def shortened(text: str) -> str:
-    """Return a text of at most `MOST_CHARACTERS` characters: its beginning and its end."""
-    if len(text) <= MOST_CHARACTERS:
+def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
+    """Return a text, or if it has more than `most` characters its beginning and its end."""
+    if len(text) <= most:
         return text
-    half = MOST_CHARACTERS // 2
+    half = most // 2
     return f"{text[:half]} … ({len(text) - 2 * half} more characters) … {text[-half:]}"
 
 

@@ -1,4 +1,4 @@
-"""Reads the bytes of a spec file, or says why it cannot be read: never forever, never all of it."""
+"""Reads the bytes of a file that a user names, within limits of time and size."""
 
 from __future__ import annotations
 
@@ -14,8 +14,13 @@ PIPE_SECONDS = 5.0
 """How long a pipe may take to give a spec, as in `sweeps run <(make-spec)`."""
 
 
-def read_bytes(file: Path) -> bytes:
+def read_bytes(file: Path, *, most: int = limits.BYTES, what: str = "a spec") -> bytes:
     """Return the content of a file or of a pipe.
+
+    Args:
+        file: the file.
+        most: bytes that it may have.
+        what: what messages call its content.
 
     Raises:
         OSError: the system refuses.
@@ -27,27 +32,27 @@ def read_bytes(file: Path) -> bytes:
     try:
         mode = os.fstat(descriptor).st_mode
         if stat.S_ISDIR(mode):
-            raise ValueError("is a folder; a spec is a YAML file")
+            raise ValueError(f"is a folder; {what} is a file of text")
         if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-            raise ValueError("is a device; a spec is a YAML file")
-        return _read_all(descriptor)
+            raise ValueError(f"is a device; {what} is a file of text")
+        return _read_all(descriptor, most, what)
     finally:
         os.close(descriptor)
 
 
-def _read_all(descriptor: int) -> bytes:
-    """Return what can be read up to the end, at most the largest size of a spec."""
+def _read_all(descriptor: int, most: int, what: str) -> bytes:
+    """Return what can be read up to the end, at most `most` bytes."""
     end = time.monotonic() + PIPE_SECONDS
     content = b""
-    while len(content) <= limits.BYTES:
+    while len(content) <= most:
         ready, _, _ = select.select([descriptor], [], [], max(0.0, end - time.monotonic()))
         if not ready:
             raise ValueError(f"gives no end of its text within {PIPE_SECONDS:g} s; name a file")
-        part = os.read(descriptor, limits.BYTES + 1 - len(content))
+        part = os.read(descriptor, most + 1 - len(content))
         if not part:
             return content
         content += part
     raise ValueError(
-        f"must have at most {limits.BYTES} bytes, got more; a spec is a short YAML file, and data "
-        "are named in it by their path"
+        f"must have at most {most} bytes, got more; {what} is a short text, and data are named in "
+        "a spec by their path"
     )

@@ -111,7 +111,7 @@ def test_a_file_that_cannot_be_read_is_a_spec_error(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"name: x\n\xff\xfe")
     with pytest.raises(SpecError, match=r"binary\.yaml:2: is not UTF-8 text: .*; save it as UTF-8"):
         yaml_reader.read(tmp_path / "binary.yaml")
-    with pytest.raises(SpecError, match="is a folder; a spec is a YAML file"):
+    with pytest.raises(SpecError, match="is a folder; a spec is a file of text"):
         yaml_reader.read(tmp_path)
     with pytest.raises(SpecError, match="cannot be read: No such file"):
         yaml_reader.read(tmp_path / "none.yaml")
