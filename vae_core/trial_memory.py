@@ -60,7 +60,6 @@ class _Counts(NamedTuple):
 
     saved: int  # kept for the gradients
     largest: int  # the largest tensor that a layer returns
-    flops: int
 
 
 def estimate(
@@ -94,9 +93,9 @@ def estimate(
         widths=input_widths(objective.wiring, outline),
     ).to("meta")
     counts = [_count_step(nets, objective, outline, size) for size in _BATCHES]
-    saved, largest, flops = (
-        _extrapolated([getattr(each, field) for each in counts], rows) for field in _Counts._fields
-    )
+    saved = _extrapolated([each.saved for each in counts], rows)
+    largest = _extrapolated([each.largest for each in counts], rows)
+    flops = _flops_of_step(nets, objective, outline, _BATCHES[0]) / _BATCHES[0] * rows
     players = nets.players()
     numbers = {player: sum(each.numel() for each in players[player]) for player in players}
     all_weights = sum(numbers.values())
@@ -178,20 +177,38 @@ def _count_step(
     leaves = [module for module in nets.modules() if not list(module.children())]
     hooks = [module.register_forward_hook(measure) for module in leaves]
     try:
-        with FlopCounterMode(display=False) as flops:
-            if isinstance(objective, AbstractAlternating):
-                with torch.no_grad():
-                    objective.cost(nets, batch, noise, ctx)
-            with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-                objective.terms(nets, batch, noise, ctx)
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            _step(nets, objective, batch, noise, ctx)
     finally:
         for hook in hooks:
             hook.remove()
-    return _Counts(
-        saved=sum(tensor.untyped_storage().nbytes() // FLOAT for tensor in saved.values()),
-        largest=largest,
-        flops=flops.get_total_flops(),
-    )
+    numbers = sum(tensor.untyped_storage().nbytes() // FLOAT for tensor in saved.values())
+    return _Counts(saved=numbers, largest=largest)
+
+
+def _flops_of_step(
+    nets: Networks, objective: AbstractObjective, outline: Outline, rows: int
+) -> int:
+    """Return the multiplications and additions of the layers in the way there of one step."""
+    batch, noise = _meta_batch(nets, objective.wiring, outline, rows)
+    with FlopCounterMode(display=False) as flops, torch.no_grad():
+        _step(nets, objective, batch, noise, _context(objective, outline, rows))
+    return flops.get_total_flops()
+
+
+def _step(
+    nets: Networks, objective: AbstractObjective, batch: Batch, noise: Noise, ctx: Context
+) -> None:
+    """Compute what one step of training computes, up to the gradients."""
+    if isinstance(objective, AbstractAlternating):
+        with torch.no_grad():
+            objective.cost(nets, batch, noise, ctx)
+    objective.terms(nets, batch, noise, ctx)
+
+
+def _context(objective: AbstractObjective, outline: Outline, rows: int) -> Context:
+    memory = torch.empty(len(objective.memory), device="meta")
+    return Context(0, 1, max(outline.images, rows), memory)
 
 
 def _squared_slope(nets: Networks, images: Tensor) -> Tensor:

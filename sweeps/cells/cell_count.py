@@ -16,7 +16,7 @@ from sweeps.cells.cell_grid import Layout
 from sweeps.spec.errors import spell
 from sweeps.spec.sweep_spec import SweepSpec
 
-MOST_LOOKED_AT = 100_000
+MOST_LOOKED_AT = 30_000
 """Points that are looked at for repeated cells. Cells beyond them are taken for new ones."""
 
 

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import metrics
 from sweeps.cells import cell_grid, timeline
-from sweeps.cells.cell_count import count_cells, shortage_notes
+from sweeps.cells.cell_count import CellCount, count_cells, shortage_notes
 from sweeps.cells.timeline import Timeline
 from sweeps.spec import objective_settings, published, registry_blocks, rungs
 from sweeps.spec.errors import spell
@@ -34,8 +34,13 @@ See docs/decisions.md.
 """
 
 
-def spec_notes(spec: SweepSpec) -> list[str]:
-    """Return the notes on a spec: its data, its networks, its entries in their order, the rest."""
+def spec_notes(spec: SweepSpec, count: CellCount | None = None) -> list[str]:
+    """Return the notes on a spec: its data, its networks, its entries in their order, the rest.
+
+    Args:
+        spec: the spec.
+        count: its cells, if they are counted already.
+    """
     notes = [f"data: {note}" for note in spec.data.notes()]
     notes += _network_notes(spec)
     for index, entry in enumerate(spec.objectives):
@@ -45,7 +50,7 @@ def spec_notes(spec: SweepSpec) -> list[str]:
         if spec.pruning is not None:
             notes += _rung_notes(where, timelines, spec.pruning)
             notes += _stop_notes(where, timelines, spec.pruning)
-    notes += shortage_notes(spec, count_cells(spec))
+    notes += shortage_notes(spec, count or count_cells(spec))
     notes += _decay_notes(spec)
     notes += _batch_notes(spec)
     notes += _best_notes(spec)

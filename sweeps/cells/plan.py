@@ -100,7 +100,7 @@ def plan_sweep(spec: SweepSpec, *, elsewhere: bool = False) -> Plan:
         hours_here=round(seconds / slots / 3600, 3),
         floors=floor_sentences(spec),
         notes=[
-            *spec_notes(spec),
+            *spec_notes(spec, count),
             *memory_notes(spec, memories, slots, here=not elsewhere),
             *speeds.notes,
         ],

@@ -72,8 +72,8 @@ def training_speeds(spec: SweepSpec, entries: Sequence[int]) -> Speeds:
 
     Entries that are too large for a measurement, or that are left after `PROBE_SECONDS`, get the
     speed that their arithmetic has at the rate of the measured ones; a note says so. After that
-    time entries that differ from a measured one in numbers only get its speed. A trial that diverges on noise, or fails, gets a
-    note too.
+    time an entry that differs from a measured one in numbers only gets its speed. A trial that
+    diverges on noise, or fails, gets a note too.
     """
     speeds: dict[int, float] = {}
     rates: list[float] = []  # multiplications and additions per second

@@ -98,6 +98,7 @@ def _run(
 
 def validate(source: SpecSource, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Check a spec: print every problem with its line, or the size of the sweep."""
+    from sweeps.cells.cell_count import count_cells
     from sweeps.cells.floors import floor_sentences
     from sweeps.cells.memory import entry_memories, memory_notes
     from sweeps.cells.notes import spec_notes
@@ -115,9 +116,10 @@ def validate(source: SpecSource, overrides: Overrides = None, as_json: AsJson = 
         ]
         printing.show_json({"ok": False, "problems": problems})
         raise typer.Exit(2) from error
-    size = catalogue.size(sweep)
+    count = count_cells(sweep)
+    size = catalogue.size_of(sweep, count)
     floors = floor_sentences(sweep)
-    notes = [*spec_notes(sweep), *memory_notes(sweep, entry_memories(sweep), 1, here=False)]
+    notes = [*spec_notes(sweep, count), *memory_notes(sweep, entry_memories(sweep), 1, here=False)]
     if as_json:
         report = {"ok": True, "name": sweep.name, **size, "floors": floors}
         printing.show_json({**report, "notes": notes})

@@ -47,7 +47,7 @@ SPACE_VALUES = 1000
 CELLS = 10_000
 """Cells of a sweep."""
 
-SEEDS = 10_000
+SEEDS = 1000
 """Seeds of a sweep."""
 
 TRIALS = 100_000
