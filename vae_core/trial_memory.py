@@ -155,9 +155,7 @@ def _count_step(
 ) -> _Counts:
     """Return the counts of one step on the meta device."""
     batch, noise = _meta_batch(nets, objective.wiring, outline, rows)
-    ctx = Context(
-        0, 1, max(outline.images, rows), torch.empty(len(objective.memory), device="meta")
-    )
+    ctx = _context(objective, outline, rows)
     largest = 0
     saved: dict[int, Tensor] = {}  # by storage, kept alive so that no address is used twice
     weights = {parameter.untyped_storage()._cdata for parameter in nets.parameters()}
