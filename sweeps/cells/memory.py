@@ -155,6 +155,7 @@ def _parts(memory: TrialMemory) -> str:
         "optimisers": memory.optimisers,
         "activations of a step": memory.activations,
         "evaluation": memory.evaluation,
+        "checkpoint": memory.checkpoint,
     }
     ordered = sorted(parts.items(), key=lambda part: -part[1])
     return ", ".join(f"{name} {in_words(size)}" for name, size in ordered)
