@@ -158,7 +158,7 @@ def _count_step(
     ctx = _context(objective, outline, rows)
     largest = 0
     saved: dict[int, Tensor] = {}  # by storage, kept alive so that no address is used twice
-    weights = {parameter.untyped_storage()._cdata for parameter in nets.parameters()}
+    weights = {_storage(parameter) for parameter in nets.parameters()}
 
     def measure(_module: nn.Module, _inputs: Any, output: Any) -> None:
         nonlocal largest
@@ -166,9 +166,8 @@ def _count_step(
             largest = max(largest, output.numel())
 
     def keep(tensor: Tensor) -> Tensor:
-        storage = tensor.untyped_storage()._cdata
-        if storage not in weights:
-            saved[storage] = tensor
+        if _storage(tensor) not in weights:
+            saved[_storage(tensor)] = tensor
         return tensor
 
     nets.squared_slope = functools.partial(_squared_slope, nets)  # pyright: ignore[reportAttributeAccessIssue]
@@ -182,6 +181,11 @@ def _count_step(
             hook.remove()
     numbers = sum(tensor.untyped_storage().nbytes() // FLOAT for tensor in saved.values())
     return _Counts(saved=numbers, largest=largest)
+
+
+def _storage(tensor: Tensor) -> int:
+    """Return what tells storages apart; on the meta device every `data_ptr()` is 0."""
+    return int(tensor.untyped_storage()._cdata)  # pyright: ignore[reportPrivateUsage]
 
 
 def _flops_of_step(

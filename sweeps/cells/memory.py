@@ -38,7 +38,7 @@ class EntrySizes(NamedTuple):
 class EntryMemory(NamedTuple):
     """The memory of the largest trial of one entry."""
 
-    index: int  # of the entry
+    entry: int  # index in `objectives`
     sizes: EntrySizes
     memory: TrialMemory
 
@@ -139,9 +139,9 @@ def _too_large(spec: SweepSpec, memories: Sequence[EntryMemory]) -> Iterator[str
     machine = machine_memory()
     for one in memories:
         if one.memory.total > machine:
-            name = spec.objectives[one.index]["name"]
+            name = spec.objectives[one.entry]["name"]
             yield (
-                f"{spell(('objectives', one.index))} {name}: a trial needs about "
+                f"{spell(('objectives', one.entry))} {name}: a trial needs about "
                 f"{in_words(one.memory.total)} of memory ({_parts(one.memory)}), and this machine "
                 f"has {in_words(machine)}; make the network or train.batch_size smaller, or run it "
                 "on a larger machine (--address)"

@@ -16,20 +16,22 @@ from typer.core import TyperGroup
 
 from sweeps.cli import listing_commands, score_commands, spec_commands, workspace_commands
 from sweeps.cli.data_commands import data
+from sweeps.errors import SweepError
 from sweeps.spec.errors import SpecError
 
 
 class UserErrors(TyperGroup):
     """A group of commands that prints an error of the user on stderr and exits with 2.
 
-    Errors of the user are `SpecError` and `LookupError`; they get no traceback. A KeyError or an
-    IndexError is a LookupError too, but a defect of this package: it keeps its traceback.
+    Errors of the user are `SpecError`, `SweepError` and `LookupError`; they get no traceback. A
+    KeyError or an IndexError is a LookupError too, but a defect of this package: it keeps its
+    traceback.
     """
 
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
-        except SpecError as error:
+        except (SpecError, SweepError) as error:
             message = str(error)
         except LookupError as error:
             if type(error) is not LookupError:

@@ -24,6 +24,7 @@ from sweeps.errors import SweepError
 from sweeps.exports import optuna_db
 from sweeps.exports.mlflow_writer import EXPORT_PATIENCE, MlflowWriter
 from sweeps.ledger import tables
+from sweeps.ledger.damage import naming_damage
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.provenance import software
 from sweeps.ledger.registration import (
@@ -69,15 +70,18 @@ def run_sweep(
     ledger = _open_ledger(spec, workspace)
     try:
         with one_driver(spec.name, workspace):
-            require_same_spec(spec, ledger)  # before the data are loaded, which may take minutes
+            with naming_damage(ledger):
+                require_same_spec(spec, ledger)  # before the data are loaded: that takes minutes
             data = _load_data(spec, console)
-            note = register_sweep(spec, ledger, fingerprint=data.fingerprint)
+            with naming_damage(ledger):
+                note = register_sweep(spec, ledger, fingerprint=data.fingerprint)
             if note:
                 _say(console, f"note: {note}")
-            require_same_revision(spec, ledger, retry=retry)
-            if retry:
-                retry_failed(ledger, spec.name)
-            run = _begin(spec, ledger, data, workspace, console)
+            with naming_damage(ledger):
+                require_same_revision(spec, ledger, retry=retry)
+                if retry:
+                    retry_failed(ledger, spec.name)
+                run = _begin(spec, ledger, data, workspace, console)
             return _drive(run, address)
     finally:
         ledger.close()

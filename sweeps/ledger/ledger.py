@@ -20,8 +20,10 @@ from urllib.parse import quote, unquote
 
 import sqlalchemy as sa
 from sqlalchemy import event
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.schema import CreateIndex, CreateTable
 
+from sweeps.errors import LedgerDamagedError
 from sweeps.ledger.states import EndReason, TrialState, Verdict
 from sweeps.ledger.tables import DECISION, END, META, ORDER, REPORT, SWEEP, TRIAL, Row
 from sweeps.ledger.upgrade import upgrade
@@ -61,7 +63,15 @@ class Ledger:
             paths.ledger_url.write_text(_remembered(url, workspace.resolve()))
         elif paths.ledger_url.exists():
             url = _recalled(paths.ledger_url.read_text().strip(), workspace.resolve())
-        return cls(opened_url(url) if url else sqlite_url(paths.ledger.resolve()))
+        try:
+            return cls(opened_url(url) if url else sqlite_url(paths.ledger.resolve()))
+        except OperationalError:  # locked, away, or not to be written
+            raise
+        except DatabaseError as error:
+            raise LedgerDamagedError(
+                f"the ledger cannot be read: {error.orig}; restore ledger.db from a copy, or name "
+                "another workspace with --workspace"
+            ) from error
 
     @classmethod
     def existing(cls, workspace: Path) -> Ledger:

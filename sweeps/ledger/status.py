@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from sweeps.ledger import tables
+from sweeps.ledger.damage import naming_damage
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.tables import Row
 from sweeps.storage.lock import is_locked
@@ -28,13 +29,15 @@ def sweep_status(workspace: Path, name: str | None = None) -> list[dict[str, Any
 
     Raises:
         LookupError: the workspace has no ledger, or no sweep of this name.
+        LedgerDamagedError: rows of the ledger are damaged.
     """
     ledger = Ledger.existing(workspace)
     try:
-        if name is not None:
-            ledger.require_sweep(name)
-        names = ledger.sweep_names() if name is None else [name]
-        return [_status_of(ledger, workspace, sweep) for sweep in names]
+        with naming_damage(ledger):
+            if name is not None:
+                ledger.require_sweep(name)
+            names = ledger.sweep_names() if name is None else [name]
+            return [_status_of(ledger, workspace, sweep) for sweep in names]
     finally:
         ledger.close()
 

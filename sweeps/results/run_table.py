@@ -18,6 +18,7 @@ import pandas as pd
 from sweeps.cells import timeline
 from sweeps.cells.timeline import Timeline
 from sweeps.ledger import tables
+from sweeps.ledger.damage import naming_damage
 from sweeps.ledger.flatten import flatten
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.replay import TrialProgress, parked_trials, read_trials
@@ -96,11 +97,13 @@ def load_runs(workspace: Path, name: str) -> Runs:
 
     Raises:
         LookupError: the workspace does not have a ledger, or the ledger does not have this sweep.
+        LedgerDamagedError: rows of the ledger are damaged.
     """
     ledger = Ledger.existing(workspace)
     try:
-        sweep = ledger.require_sweep(name)
-        return _read_runs(ledger, workspace, sweep)
+        with naming_damage(ledger):
+            sweep = ledger.require_sweep(name)
+            return _read_runs(ledger, workspace, sweep)
     finally:
         ledger.close()
 

@@ -42,7 +42,8 @@ def name_list_problems(option: str, names: Any) -> list[str]:
     """Return the problems with an option that must be a list of distinct names."""
     if not _is_list_of_text(names):
         return [f"{option} must be a list of names, got {names!r}"]
-    repeated = sorted(name for name, times in Counter(names).items() if times > 1)
+    counts: Counter[str] = Counter(names)
+    repeated = sorted(name for name, times in counts.items() if times > 1)
     if repeated:
         return [f"{option} must give a name once, got {', '.join(repeated)} more than once"]
     return []
