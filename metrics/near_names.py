@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST_NAME = 100
+"""Characters of the longest name that is compared with the known ones: no known name is longer."""
+
 
 def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | None:
     """Return the known name that is most similar to an unknown one, None if no name is near.
@@ -14,6 +17,8 @@ def nearest(name: str, known: Iterable[str], *, cutoff: float = 0.6) -> str | No
         known: the names to choose from.
         cutoff: least similarity, in [0, 1], as in `difflib.get_close_matches`.
     """
+    if len(name) > LONGEST_NAME:
+        return None
     matches = difflib.get_close_matches(name, known, n=1, cutoff=cutoff)
     return matches[0] if matches else None
 

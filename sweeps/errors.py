@@ -15,6 +15,10 @@ class SweepError(Exception):
         super().__init__(redacted(str(message)))
 
 
+class LedgerDamagedError(SweepError):
+    """Rows of the ledger are not as this package writes them; the message names them."""
+
+
 class LeaseLostError(SweepError):
     """Another driver has taken the sweep over: this one may not write any more."""
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt, Le, MaxLen
 from numpy.typing import NDArray
 
 import metrics
@@ -20,7 +20,7 @@ from metrics import Factors
 from vae_core import correlation
 from vae_core.data import DATASETS
 from vae_core.data.abstract import AbstractDataset
-from vae_core.hyperparameters import field_checks, registry, schedules
+from vae_core.hyperparameters import field_checks, limits, registry, schedules
 from vae_core.likelihood import LikelihoodName
 from vae_core.networks import NETWORKS, AbstractNetwork
 from vae_core.networks.initialise import Initialisation
@@ -85,18 +85,18 @@ class TrainConfig:
             path of a CSV file, or its text; in `TrainConfig` its text.
     """
 
-    epochs: Annotated[int, Ge(1)] | None = None
-    steps: Annotated[int, Ge(1)] | None = None
-    images_per_epoch: Annotated[int, Ge(1)] | None = None
-    batch_size: Annotated[int, Ge(2)] = 128
+    epochs: Annotated[int, Ge(1), Le(limits.EPOCHS)] | None = None
+    steps: Annotated[int, Ge(1), Le(limits.STEPS)] | None = None
+    images_per_epoch: Annotated[int, Ge(1), Le(limits.IMAGES)] | None = None
+    batch_size: Annotated[int, Ge(2), Le(limits.IMAGES)] = 128
     optimiser: Literal["adam", "adagrad", "sgd"] = "adam"
     learning_rate: Annotated[float, Gt(0)] = 1e-3
     learning_rate_decay: Annotated[float, Gt(0), Le(1)] = 1.0
-    decay_every: Annotated[float, Gt(0)] = 1.0
+    decay_every: limits.PositiveLength = 1.0
     likelihood: LikelihoodName = "bernoulli"
     sigma: Annotated[float, Gt(0)] = 1.0
     initialisation: Initialisation | None = None
-    correlated: tuple[tuple[str, str], ...] | tuple[str, str] = ()
+    correlated: Annotated[tuple[tuple[str, str], ...], MaxLen(limits.PAIRS)] | tuple[str, str] = ()
     correlation_width: Annotated[float, Gt(0)] | None = None
     factor_table: str | None = None
 
@@ -245,10 +245,10 @@ class EvaluationConfig:
             marked so. Every epoch counts, also those in which a schedule still runs.
     """
 
-    images: Annotated[int, Ge(2)] = 4096
-    samples: Annotated[int, Ge(2)] = 512
+    images: Annotated[int, Ge(2), Le(limits.IMAGES)] = 4096
+    samples: Annotated[int, Ge(2), Le(limits.SAMPLES)] = 512
     seed: Annotated[int, Ge(0), Le(2**32 - 1)] = 0
-    final: tuple[str, ...] = ("mig",)
+    final: Annotated[tuple[str, ...], MaxLen(limits.FINAL_METRICS)] = ("mig",)
     best: str | None = None
 
     def __post_init__(self) -> None:

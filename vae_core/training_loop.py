@@ -118,6 +118,20 @@ def train(
     return _epochs(trial, completed_epochs, completed_steps)
 
 
+def seconds_of_epoch(
+    config: TrialConfig, data: Data, *, device: torch.device | str = "cpu"
+) -> float:
+    """Return how long the steps of the first epoch take, without its evaluation.
+
+    Raises:
+        ValueError, Diverged: as `train`.
+    """
+    trial = _prepare(config, data, None, torch.device(device))
+    started = time.perf_counter()
+    _train_epoch(trial, 1, 0, trial.length.steps_per_epoch)
+    return time.perf_counter() - started
+
+
 def finish(
     config: TrialConfig, data: Data, state: TrainState, *, device: torch.device | str = "cpu"
 ) -> Final:

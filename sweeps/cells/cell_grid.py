@@ -8,10 +8,11 @@ gets the same number of cells, and cells never compete across β.
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeGuard
+import bisect
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeGuard, overload
 
+from sweeps.cells import finite_points
 from sweeps.spec.space import Choice, Grid, Space
 from sweeps.spec.sweep_spec import SweepSpec
 from vae_core.config import TrialConfig
@@ -28,27 +29,62 @@ class Layout(NamedTuple):
     searched: dict[str, Space]  # path -> space that a sampler fills in
 
 
-def all_layouts(spec: SweepSpec) -> list[Layout]:
-    """Return every layout: the entries in their order, then the product of their grids.
+class Layouts(Sequence[Layout]):
+    """Every layout of a sweep: the entries in their order, then the product of their grids.
 
     The product runs over network, train and objective in this order. The last field changes
-    fastest, as in `itertools.product`.
+    fastest, as in `itertools.product`. A layout is made when it is asked for, and the number of
+    layouts is a product of sizes: no list of them exists.
     """
-    layouts: list[Layout] = []
-    for entry_index in range(len(spec.objectives)):
-        grids: dict[str, Grid | Choice] = {}
-        searched: dict[str, Space] = {}
-        for path, value in given_parameters(spec, entry_index).items():
-            if not isinstance(value, Space):
-                continue
-            if _is_laid_out(value, spec):
-                grids[path] = value
-            else:
-                searched[path] = value
-        for values in itertools.product(*(grid.values for grid in grids.values())):
-            fixed = dict(zip(grids, values, strict=True))
-            layouts.append(Layout(len(layouts), entry_index, fixed, searched))
-    return layouts
+
+    def __init__(self, spec: SweepSpec) -> None:
+        self._grids: list[dict[str, Grid | Choice]] = []  # of each entry
+        self._searched: list[dict[str, Space]] = []
+        self._starts = [0]  # position of the first layout of each entry, then the number of all
+        for entry_index in range(len(spec.objectives)):
+            grids: dict[str, Grid | Choice] = {}
+            searched: dict[str, Space] = {}
+            for path, value in given_parameters(spec, entry_index).items():
+                if not isinstance(value, Space):
+                    continue
+                if _is_laid_out(value, spec):
+                    grids[path] = value
+                else:
+                    searched[path] = value
+            self._grids.append(grids)
+            self._searched.append(searched)
+            self._starts.append(self._starts[-1] + finite_points.count(grids))
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    @overload
+    def __getitem__(self, index: int) -> Layout: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[Layout]: ...
+    def __getitem__(self, index: int | slice) -> Layout | list[Layout]:
+        """Return the layout at a position, or those of a slice."""
+        if isinstance(index, slice):
+            return [self[position] for position in range(*index.indices(len(self)))]
+        position = index + len(self) if index < 0 else index
+        if not 0 <= position < len(self):
+            raise IndexError(f"layout index out of range: {index} of {len(self)}")
+        entry = bisect.bisect_right(self._starts, position) - 1
+        fixed = finite_points.point(self._grids[entry], position - self._starts[entry])
+        return Layout(position, entry, fixed, self._searched[entry])
+
+    def searched(self, entry_index: int) -> dict[str, Space]:
+        """Return path -> space that a sampler fills in, of one entry."""
+        return self._searched[entry_index]
+
+    def positions(self, entry_index: int) -> range:
+        """Return the positions of the layouts of one entry."""
+        return range(self._starts[entry_index], self._starts[entry_index + 1])
+
+
+def all_layouts(spec: SweepSpec) -> Layouts:
+    """Return every layout of a sweep."""
+    return Layouts(spec)
 
 
 def cells_per_layout(spec: SweepSpec) -> int:
@@ -78,7 +114,7 @@ def trial_config(
 def given_parameters(spec: SweepSpec, entry_index: int) -> dict[str, Any]:
     """Return path -> value or space of all fields that were given for an entry's trials.
 
-    The order is that of the product in `all_layouts`.
+    The order is that of the product in `Layouts`.
     """
     parts = spec.parts(entry_index)
     sections = {"network": parts.network, "train": parts.train, "objective": parts.objective}

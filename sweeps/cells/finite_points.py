@@ -5,11 +5,15 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, overload
 
 from sweeps.spec.space import Choice, Grid, Int, LogInt, Space
 
 
+@overload
+def count(searched: Mapping[str, Grid | Choice]) -> int: ...
+@overload
+def count(searched: Mapping[str, Space]) -> int | None: ...
 def count(searched: Mapping[str, Space]) -> int | None:
     """Return the number of points of a product of spaces; None if one of them is an interval of
     real numbers.

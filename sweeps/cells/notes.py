@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeVar
 
 import metrics
 from sweeps.cells import cell_grid, timeline
-from sweeps.cells.cell_count import count_cells, shortage_notes
+from sweeps.cells.cell_count import CellCount, count_cells, shortage_notes
 from sweeps.cells.timeline import Timeline
-from sweeps.spec import objective_settings, published, registry_blocks, rungs, space
+from sweeps.spec import objective_settings, published, registry_blocks, rungs
 from sweeps.spec.errors import spell
 from sweeps.spec.objective_settings import LENGTHS
 from sweeps.spec.sections import PruningSpec
@@ -21,6 +23,11 @@ from vae_core.hyperparameters import registry
 from vae_core.networks import NETWORKS
 from vae_core.objectives import OBJECTIVES, AbstractAlternating
 
+T = TypeVar("T")
+
+SAMPLED = 20
+"""Values of each of three parameters, at most, that the notes on schedules look at together."""
+
 LARGEST_CHEAP_BATCH = 512
 """Largest batch, in images, for which the assignment of CascadeVAE takes less than 0.1 seconds.
 
@@ -28,8 +35,13 @@ See docs/decisions.md.
 """
 
 
-def spec_notes(spec: SweepSpec) -> list[str]:
-    """Return the notes on a spec: its data, its networks, its entries in their order, the rest."""
+def spec_notes(spec: SweepSpec, count: CellCount | None = None) -> list[str]:
+    """Return the notes on a spec: its data, its networks, its entries in their order, the rest.
+
+    Args:
+        spec: the spec.
+        count: its cells, if they are counted already.
+    """
     notes = [f"data: {note}" for note in spec.data.notes()]
     notes += _network_notes(spec)
     for index, entry in enumerate(spec.objectives):
@@ -39,7 +51,7 @@ def spec_notes(spec: SweepSpec) -> list[str]:
         if spec.pruning is not None:
             notes += _rung_notes(where, timelines, spec.pruning)
             notes += _stop_notes(where, timelines, spec.pruning)
-    notes += shortage_notes(spec, count_cells(spec))
+    notes += shortage_notes(spec, count or count_cells(spec))
     notes += _decay_notes(spec)
     notes += _batch_notes(spec)
     notes += _best_notes(spec)
@@ -96,7 +108,10 @@ def _timelines(spec: SweepSpec, index: int) -> list[Timeline]:
         lengths[train.epochs, train.steps, train.steps_per_epoch(images)] = train
 
     timelines: list[Timeline] = []
-    for length, objective, n_latents in itertools.product(lengths, objectives, latents):
+    combinations = itertools.product(
+        _some_of(list(lengths)), _some_of(objectives), _some_of(sorted(latents))
+    )
+    for length, objective, n_latents in combinations:
         _, _, steps_per_epoch = length
         timelines.append(
             timeline.of_trial(
@@ -104,6 +119,13 @@ def _timelines(spec: SweepSpec, index: int) -> list[Timeline]:
             )
         )
     return list(dict.fromkeys(timelines))
+
+
+def _some_of(items: Sequence[T]) -> list[T]:
+    """Return at most `SAMPLED` items, evenly spread, with the first and the last one."""
+    if len(items) <= SAMPLED:
+        return list(items)
+    return [items[round(k * (len(items) - 1) / (SAMPLED - 1))] for k in range(SAMPLED)]
 
 
 def _schedule_notes(where: str, timelines: Sequence[Timeline]) -> Iterator[str]:
@@ -208,11 +230,11 @@ def _best_notes(spec: SweepSpec) -> Iterator[str]:
 
 def _published_notes(spec: SweepSpec) -> Iterator[str]:
     """Yield a note for every published row that matches no cell, and for impossible best seeds."""
-    layouts = cell_grid.all_layouts(spec) if spec.published else []
+    entries = [_EntryValues(spec, index) for index in range(len(spec.objectives))]
     for table_index, table in enumerate(spec.published):
         for row_index, row in enumerate(table.rows):
             where = spell(("published", table_index, "rows", row_index))
-            if not any(_matches(spec, layout, row.where) for layout in layouts):
+            if not any(entry.can_match(row.where) for entry in entries):
                 yield (
                     f"{where}: no cell matches {dict(row.where)}; "
                     "this row will have no value of this sweep beside it"
@@ -235,19 +257,50 @@ def _impossible_best_notes(where: str, row: published.PublishedRow, n: int | Non
             )
 
 
-def _matches(
-    spec: SweepSpec, layout: cell_grid.Layout, where: Mapping[str, published.Scalar]
-) -> bool:
-    """Return whether a cell of a layout can match `where`; searched parameters match any value."""
-    searched = {path: space.points(value)[0] for path, value in layout.searched.items()}
-    params = {**layout.fixed, **searched}
-    config = cell_grid.trial_config(spec, layout, params, spec.seeds[0], "").to_dict()
-    record = {"objective": config["objective"]["name"]}
-    for section in ("objective", "network", "train"):
-        record |= {f"{section}.{field}": value for field, value in config[section].items()}
-    searched_fields = {path.partition(".")[2] for path in searched}
-    wanted = {field: value for field, value in where.items() if field not in searched_fields}
-    return published.matches(record, wanted)
+class _EntryValues:
+    """The values that the parameters of one entry take in some cell of the sweep.
+
+    Grids are laid out in full, so values of different parameters meet in some cell: whether a cell
+    matches a row is decided for each parameter alone, and no cell is listed.
+    """
+
+    def __init__(self, spec: SweepSpec, index: int) -> None:
+        self._spec = spec
+        self._index = index
+
+    def can_match(self, where: Mapping[str, published.Scalar]) -> bool:
+        """Return whether a cell can match `where`; searched parameters match any value."""
+        if where["objective"] != self._spec.objectives[self._index]["name"]:
+            return False
+        return all(
+            field == "objective" or field in self._searched or self._has(field, value)
+            for field, value in where.items()
+        )
+
+    def _has(self, field: str, value: published.Scalar) -> bool:
+        return any(published.matches(record, {field: value}) for record in self._records)
+
+    @functools.cached_property
+    def _searched(self) -> set[str]:
+        """The fields that a sampler fills in."""
+        searched = cell_grid.all_layouts(self._spec).searched(self._index)
+        return {path.partition(".")[2] for path in searched}
+
+    @functools.cached_property
+    def _records(self) -> list[dict[str, Any]]:
+        """Parts of cells, "section.field" -> value, that together have every value."""
+        parts = self._spec.parts(self._index)
+        built: list[tuple[str, Any]] = []
+        for _, sample in registry_blocks.sample_blocks(parts.objective):
+            built.append(("objective", registry.build("objective", sample, OBJECTIVES)))
+        for _, sample in registry_blocks.sample_blocks(parts.network):
+            built.append(("network", registry.build("network", sample, NETWORKS)))
+        for _, sample in registry_blocks.sample_blocks(parts.train):
+            built.append(("train", TrainConfig(**sample)))
+        return [
+            {f"{section}.{field}": value for field, value in registry.fields_of(part).items()}
+            for section, part in built
+        ]
 
 
 def _entry_path(index: int) -> str:

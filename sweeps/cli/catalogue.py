@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from metrics.registry import METRICS
-from sweeps.cells.cell_count import count_cells
+from sweeps.cells.cell_count import CellCount, count_cells
 from sweeps.spec import field_docs, load
 from sweeps.spec.sweep_spec import SweepSpec
 from vae_core.data import DATASETS
@@ -101,7 +101,11 @@ def specs() -> list[Row]:
 
 def size(sweep: SweepSpec) -> dict[str, int]:
     """Return the numbers of cells and of trials of a spec, and of the cells that it asks for."""
-    count = count_cells(sweep)
+    return size_of(sweep, count_cells(sweep))
+
+
+def size_of(sweep: SweepSpec, count: CellCount) -> dict[str, int]:
+    """Return what `size` does, from cells that are counted already."""
     trials = count.cells * len(sweep.seeds)
     return {"cells": count.cells, "trials": trials, "cells_asked": count.asked}
 

@@ -42,29 +42,32 @@ def run(
 
     sweep = load.load_spec(source, overrides=overrides or ())
     if dry_run:
-        _print_plan(sweep, workspace, as_json=as_json)
+        _print_plan(sweep, workspace, address, as_json=as_json)
     else:
         _run(sweep, workspace, address, retry=retry_failed, as_json=as_json)
 
 
-def _print_plan(sweep: SweepSpec, workspace: Path, *, as_json: bool) -> None:
-    """Print the plan of a sweep, or why the sweep cannot resume in its workspace."""
+def _print_plan(sweep: SweepSpec, workspace: Path, address: str | None, *, as_json: bool) -> None:
+    """Print the plan of a sweep, or why the sweep cannot run here or resume in its workspace."""
     from sweeps.cells import plan
+    from sweeps.cells.memory import in_words, runs_elsewhere
     from sweeps.driver.start_checks import require_resumable
 
     try:
         note = require_resumable(sweep, workspace)
+        sweep_plan = plan.plan_sweep(sweep, elsewhere=runs_elsewhere(sweep, address))
     except SweepError as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(2) from error
-    sweep_plan = plan.plan_sweep(sweep)
     if note:
         sweep_plan = sweep_plan._replace(notes=[*sweep_plan.notes, note])
     if as_json:
         printing.show_json(sweep_plan._asdict())
         return
     for key, value in sweep_plan._asdict().items():
-        if key not in ("floors", "notes"):
+        if key == "memory_per_trial":
+            typer.echo(f"memory per trial: about {in_words(value)}, beside data and process")
+        elif key not in ("floors", "notes"):
             typer.echo(f"{key.replace('_', ' ')}: {value}")
     for sentence in sweep_plan.floors:
         typer.echo(f"floor: {sentence}")
@@ -104,7 +107,9 @@ def _run(
 
 def validate(source: SpecSource, overrides: Overrides = None, as_json: AsJson = False) -> None:
     """Check a spec: print every problem with its line, or the size of the sweep."""
+    from sweeps.cells.cell_count import count_cells
     from sweeps.cells.floors import floor_sentences
+    from sweeps.cells.memory import entry_memories, memory_notes
     from sweeps.cells.notes import spec_notes
     from sweeps.cli import catalogue
     from sweeps.spec import load
@@ -120,11 +125,13 @@ def validate(source: SpecSource, overrides: Overrides = None, as_json: AsJson = 
         ]
         printing.show_json({"ok": False, "problems": problems})
         raise typer.Exit(2) from error
-    size = catalogue.size(sweep)
+    count = count_cells(sweep)
+    size = catalogue.size_of(sweep, count)
     floors = floor_sentences(sweep)
+    notes = [*spec_notes(sweep, count), *memory_notes(sweep, entry_memories(sweep), 1, here=False)]
     if as_json:
         report = {"ok": True, "name": sweep.name, **size, "floors": floors}
-        printing.show_json({**report, "notes": spec_notes(sweep)})
+        printing.show_json({**report, "notes": notes})
     else:
         cells = f"{size['cells']} cells"
         if size["cells"] < size["cells_asked"]:
@@ -132,7 +139,7 @@ def validate(source: SpecSource, overrides: Overrides = None, as_json: AsJson = 
         typer.echo(f"ok: {cells}, {size['trials']} trials")
         for sentence in floors:
             typer.echo(f"floor: {sentence}")
-        _print_notes(spec_notes(sweep))
+        _print_notes(notes)
 
 
 def _print_notes(notes: Sequence[str]) -> None:

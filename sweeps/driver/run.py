@@ -19,7 +19,7 @@ from sweeps.driver.heartbeat import Heartbeat, seconds_spent
 from sweeps.driver.live_view import LiveView
 from sweeps.driver.ray_session import run_trials
 from sweeps.driver.result import SweepResult
-from sweeps.driver.start_checks import load_data
+from sweeps.driver.start_checks import load_data, require_memory_here
 from sweeps.driver.stopping import Stopper
 from sweeps.errors import SweepError
 from sweeps.exports import optuna_db
@@ -28,6 +28,7 @@ from sweeps.exports.mlflow_writer import EXPORT_PATIENCE, MlflowWriter
 from sweeps.failpoints import failpoint
 from sweeps.ledger import tables
 from sweeps.ledger.connecting import ledger_errors
+from sweeps.ledger.damage import naming_damage
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.opening import title_of
 from sweeps.ledger.ownership import held_sweep, release
@@ -73,12 +74,13 @@ def run_sweep(
     Raises:
         SweepError: the sweep cannot run as asked: another driver runs it, it began with another
             spec, other data or in a version with other numbers, the data cannot be loaded, no node
-            has the resources of a trial, or a GPU is required and there is none; or workspace,
-            ledger or files cannot be opened or written to.
+            has the resources of a trial, a GPU is required and there is none, or this machine has
+            not the memory of a trial; or workspace, ledger or files cannot be opened or written to.
     """
     console = console or Console(stderr=True)
     stopper = stopper or Stopper(ends_process=False)
     failpoint("driver.start")
+    require_memory_here(spec, address)
     require_variables(spec.store)
     ledger = Ledger.of_workspace(workspace, spec.store.ledger)
     try:
@@ -90,16 +92,19 @@ def run_sweep(
         ):
             require_mlflow_database(workspace, spec.store.mlflow)
             files = open_checked_files(workspace, real_url(spec.store.files, "files"))
-            require_same_spec(spec, ledger)  # before the data are loaded, which may take minutes
+            with naming_damage(ledger):
+                require_same_spec(spec, ledger)  # before the data are loaded: that takes minutes
             data = _load_data(spec, console)
             failpoint("driver.data_loaded")
-            note = register_sweep(spec, ledger, fingerprint=data.fingerprint)
+            with naming_damage(ledger):
+                note = register_sweep(spec, ledger, fingerprint=data.fingerprint)
             if note:
                 say_note(console, f"note: {note}")
-            require_same_revision(spec, ledger, retry=retry)
-            if retry:
-                retry_failed(ledger, spec.name)
-            run = _begin(spec, ledger, data, files, workspace, console)
+            with naming_damage(ledger):
+                require_same_revision(spec, ledger, retry=retry)
+                if retry:
+                    retry_failed(ledger, spec.name)
+                run = _begin(spec, ledger, data, files, workspace, console)
             failpoint("driver.registered")
             return _drive(run, address, stopper)
     finally:

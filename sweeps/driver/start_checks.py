@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from sweeps.cells.memory import entry_memories, require_memory, runs_elsewhere
 from sweeps.errors import SweepError
 from sweeps.exports.mlflow_database import require_mlflow_database
 from sweeps.ledger import opening
@@ -15,6 +16,16 @@ from sweeps.storage.file_checks import open_checked_files
 from sweeps.storage.real_urls import real_url, require_variables
 from sweeps.storage.workspace import require_folder, writing
 from vae_core.types import Data
+
+
+def require_memory_here(spec: SweepSpec, address: str | None) -> None:
+    """Raise if trials run on this machine, and it has not the memory of one of them.
+
+    Raises:
+        SweepError: it says what a trial needs, by an estimate from shapes.
+    """
+    if not runs_elsewhere(spec, address):
+        require_memory(spec, entry_memories(spec))
 
 
 def load_data(spec: SweepSpec) -> Data:

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from sweeps.ledger import tables
+from sweeps.ledger.damage import naming_damage
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.tables import CELL, END, EXPORT, LEFT_OUT, REPORT, RESCORE, TRIAL
 from sweeps.storage.lock import is_locked
@@ -37,9 +38,9 @@ def sweep_status(workspace: Path, name: str | None = None) -> list[dict[str, Any
 
     Raises:
         LookupError: the workspace has no ledger, or no sweep of this name.
-        SweepError: the ledger cannot be opened or read.
+        SweepError: the ledger cannot be opened or read, or rows are damaged.
     """
-    with Ledger.opened(workspace) as ledger:
+    with Ledger.opened(workspace) as ledger, naming_damage(ledger):
         if name is not None:
             ledger.require_sweep(name)
         names = ledger.sweep_names() if name is None else [name]

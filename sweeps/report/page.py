@@ -135,9 +135,9 @@ def html_page(runs: Runs, drawn: Mapping[str, Picture]) -> str:
 def markdown_page(runs: Runs, drawn: Mapping[str, Picture]) -> str:
     """Return the page as Markdown without the list of trials. Its figures are files beside it."""
     parts = [
-        f"# {runs.name}",
-        _opening(runs),
-        "\n".join(f"- {sentence}" for sentence in _findings(runs)),
+        f"# {report_markdown.escaped(runs.name)}",
+        report_markdown.escaped(_opening(runs)),
+        "\n".join(f"- {report_markdown.escaped(sentence)}" for sentence in _findings(runs)),
     ]
     for section in _sections(runs, drawn):
         has_table = bool(section.tables) and section.kind != "trials"

@@ -146,7 +146,7 @@ def _is_fast(metric: str) -> bool:
 
 def _codes(path: Path) -> tuple[Codes, Factors] | None:
     """Return the codes and the factors of a trial's file; None without factors."""
-    with np.load(path) as file:
+    with np.load(path, allow_pickle=False) as file:
         if "factors" not in file:
             return None
         arrays = {key: file[key] for key in file.files}

@@ -19,6 +19,7 @@ import pandas as pd
 from sweeps.cells import timeline
 from sweeps.cells.timeline import Timeline
 from sweeps.ledger import tables
+from sweeps.ledger.damage import naming_damage
 from sweeps.ledger.flatten import flatten
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.progress import TrialProgress
@@ -89,9 +90,9 @@ def load_runs(workspace: Path, name: str) -> Runs:
 
     Raises:
         LookupError: the workspace does not have a ledger, or the ledger does not have this sweep.
-        SweepError: the ledger cannot be opened or read.
+        SweepError: the ledger cannot be opened or read, or rows are damaged.
     """
-    with Ledger.opened(workspace) as ledger:
+    with Ledger.opened(workspace) as ledger, naming_damage(ledger):
         return _read_runs(ledger, workspace, ledger.require_sweep(name))
 
 

@@ -107,7 +107,7 @@ def _random_points(
     earlier = {_key(layout.searched, params) for params in history.params()}
     n_points = finite_points.count(layout.searched)
     for _ in range(LISTED):
-        if n_points is None:
+        if n_points is None or n_points >= 2**63:  # numpy draws no larger whole number
             searched = {
                 path: from_unit(space, rng.random()) for path, space in layout.searched.items()
             }

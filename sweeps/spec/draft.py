@@ -25,6 +25,7 @@ class Draft:
         train: the shared training.
         objectives: the objective of each entry.
         entry_settings: the settings of each entry, in the same order.
+        seeds: the seeds of every cell.
         search: how cells are proposed.
         goals: what the sweep looks for.
         tradeoff_by: the parameters that `tradeoff.by` names.
@@ -39,6 +40,7 @@ class Draft:
     train: Mapping[str, Any] | None
     objectives: Sequence[Mapping[str, Any]] | None
     entry_settings: Sequence[EntrySettings] | None
+    seeds: Sequence[int] | None
     search: SearchSpec | None
     goals: Sequence[Goal] | None
     tradeoff_by: Sequence[str] | None

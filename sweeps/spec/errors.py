@@ -37,6 +37,25 @@ class Problem:
             object.__setattr__(self, "origin", redacted(self.origin))
 
 
+MOST_PROBLEMS = 200
+"""Problems that are looked for: a spec with more of them is mended step by step."""
+
+MOST_CHARACTERS = 2000
+"""Characters of a message. A longer one, with a long value in it, is shortened in the middle."""
+
+
+VALUE_CHARACTERS = 200
+"""Characters of an override in a message, and of a value."""
+
+
+class TooManyProblemsError(Exception):
+    """There are more problems than are looked for; it has those that are known."""
+
+    def __init__(self, problems: Iterable[Problem]) -> None:
+        super().__init__()
+        self.problems = list(problems)
+
+
 class Problems:
     """Collects the problems of a spec while its sections are read.
 
@@ -48,12 +67,19 @@ class Problems:
         self._problems: list[Problem] = []
 
     def add(self, path: SpecPath, message: str) -> None:
-        """Add a problem of the value at a path."""
-        self._problems.append(Problem(None, path, message))
+        """Add a problem of the value at a path.
+
+        Raises:
+            TooManyProblemsError: there are `MOST_PROBLEMS` already.
+        """
+        self.extend([Problem(None, path, message)])
 
     def extend(self, problems: Iterable[Problem]) -> None:
-        """Add the problems of another collector or list."""
-        self._problems.extend(problems)
+        """Add the problems of another collector or list; raise as `add` does."""
+        for problem in problems:
+            if len(self._problems) == MOST_PROBLEMS:
+                raise TooManyProblemsError(self._problems)
+            self._problems.append(problem)
 
     def any_under(self, path: SpecPath) -> bool:
         """Return whether the value at a path, or any value inside it, has a problem."""
@@ -77,7 +103,13 @@ class SpecError(ValueError):
     """
 
     def __init__(self, problems: Iterable[Problem], *, source: str = "") -> None:
-        self.problems = sorted(dict.fromkeys(problems), key=lambda problem: problem.line or 0)
+        distinct = dict.fromkeys(_shortened(problem) for problem in problems)
+        more = Problem(None, (), MORE_PROBLEMS)
+        has_more = more in distinct or len(distinct) > MOST_PROBLEMS
+        distinct.pop(more, None)
+        self.problems = sorted(distinct, key=lambda problem: problem.line or 0)[:MOST_PROBLEMS]
+        if has_more:
+            self.problems.append(more)
         self.source = source
         super().__init__("\n".join(self._line_of_text(problem) for problem in self.problems))
 
@@ -88,6 +120,23 @@ class SpecError(ValueError):
         if problem.line is not None:
             where = f"{where}:{problem.line}"
         return f"{where}: {problem.message}" if where else problem.message
+
+
+MORE_PROBLEMS = f"there are more than {MOST_PROBLEMS} problems; mend these first"
+
+
+def _shortened(problem: Problem) -> Problem:
+    """Return a problem whose message and origin can be read, however long its value is."""
+    origin = None if problem.origin is None else shortened(problem.origin, VALUE_CHARACTERS)
+    return dataclasses.replace(problem, message=shortened(problem.message), origin=origin)
+
+
+def shortened(text: str, most: int = MOST_CHARACTERS) -> str:
+    """Return a text, or if it has more than `most` characters its beginning and its end."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]} … ({len(text) - 2 * half} more characters) … {text[-half:]}"
 
 
 @dataclass(frozen=True)

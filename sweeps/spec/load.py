@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from metrics.near_names import nearest
-from sweeps.spec import parse, yaml_reader
-from sweeps.spec.errors import Locations, Problem, Problems, SpecError
+from sweeps.spec import limits, parse, yaml_reader
+from sweeps.spec.errors import (
+    MORE_PROBLEMS,
+    Locations,
+    Problem,
+    SpecError,
+    TooManyProblemsError,
+)
 from sweeps.spec.overrides import apply_overrides
 from sweeps.spec.sweep_spec import SweepSpec
 from sweeps.urls import home_expanded
@@ -66,13 +72,28 @@ def spec_from_mapping(
     Raises:
         SpecError: it has every problem of the spec.
     """
-    new_problems = Problems()
-    sections = parse.read(mapping, new_problems, files=files)
     locations = locations or Locations()
-    all_problems = [*problems, *(locations.locate(problem) for problem in new_problems)]
+    new_problems = limits.problems_of_size(mapping)
+    if len(new_problems) > 0:  # beyond the limits nothing else is looked at
+        raise SpecError(_located(problems, new_problems, locations), source=source)
+    sections: dict[str, Any] = {}
+    try:
+        sections = parse.read(mapping, new_problems, files=files)
+    except TooManyProblemsError as error:
+        all_problems = _located(problems, [*new_problems, *error.problems], locations)
+        more = Problem(None, (), MORE_PROBLEMS)
+        raise SpecError([*all_problems, more], source=source) from error
+    all_problems = _located(problems, new_problems, locations)
     if all_problems:
         raise SpecError(all_problems, source=source)
     return SweepSpec.model_construct(**sections)
+
+
+def _located(
+    problems: Iterable[Problem], new_problems: Iterable[Problem], locations: Locations
+) -> list[Problem]:
+    """Return the known problems, then the new ones with their lines."""
+    return [*problems, *(locations.locate(problem) for problem in new_problems)]
 
 
 def _find(source: str | Path) -> tuple[Path, str]:

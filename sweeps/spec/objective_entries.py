@@ -9,9 +9,11 @@ import metrics
 from sweeps.spec import registry_blocks, type_hints
 from sweeps.spec.errors import Problems, SpecPath, spell
 from sweeps.spec.objective_settings import ENTRY_SECTIONS, shared_fields_in_force
+from sweeps.spec.spec_file import read_bytes
 from sweeps.urls import home_expanded
 from vae_core.config import EvaluationConfig, TrainConfig
 from vae_core.hyperparameters import registry
+from vae_core.hyperparameters.limits import FINAL_METRICS, TABLE_CHARACTERS
 from vae_core.networks import NETWORKS
 from vae_core.objectives import OBJECTIVES
 
@@ -77,6 +79,10 @@ def check_final_metrics(names: Any, path: SpecPath, problems: Problems) -> None:
     """
     if not isinstance(names, list | tuple):
         return
+    if len(names) > FINAL_METRICS:
+        rule = f"{spell(path)} must be a list of at most {FINAL_METRICS}"
+        problems.add(path, f"{rule}, got {len(names)} items")
+        return
     for index, name in enumerate(names):
         name_path = (*path, index)
         if not isinstance(name, str):
@@ -105,9 +111,10 @@ def _read_tables(value: Any, path: SpecPath, problems: Problems) -> Any:
     if not isinstance(value, str) or "\n" in value:  # a text of several lines is a table already
         return value
     try:
+        content = read_bytes(home_expanded(value), most=TABLE_CHARACTERS, what="a factor table")
         # utf-8-sig: spreadsheets put a byte order mark before the text.
-        return home_expanded(value).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+        return content.decode("utf-8-sig")
+    except (OSError, ValueError) as error:  # ValueError: no text, no file, or too large
         rule = "must be the path of a CSV file, or its text"
         problems.add(path, f"{spell(path)} {rule}, got {value!r}: {error}")
         return value

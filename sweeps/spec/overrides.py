@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sweeps.spec import yaml_reader
+from sweeps.spec import limits, yaml_reader
 from sweeps.spec.errors import Locations, Problem, SpecError, SpecPath
 
 _INDEX = re.compile(r"\[(\d+|\*)\]")
@@ -33,6 +33,9 @@ def apply_overrides(
         its path does not exist.
     """
     problems: list[Problem] = []
+    if len(overrides) > limits.OVERRIDES:
+        rule = f"--set must be given at most {limits.OVERRIDES} times, got {len(overrides)}"
+        return [Problem(None, (), f"{rule}; write the values into the spec")]
     for override in overrides:
         problems += _apply_override(mapping, locations, override)
     return problems
@@ -52,6 +55,9 @@ def _apply_override(mapping: dict[str, Any], locations: Locations, override: str
     parts = _INDEX.sub(r".\1", path_text.strip()).split(".")
     if not equals or not all(parts):
         return [Problem(None, (), "must be path=value, as in train.epochs=3", origin)]
+    if len(parts) > limits.DEPTH:
+        rule = f"a path must have at most {limits.DEPTH} keys, got {len(parts)}"
+        return [Problem(None, (), rule, origin)]
     try:
         value = _parse_value(value_text)
     except SpecError as error:

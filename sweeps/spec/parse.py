@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
 
-from sweeps.spec import objective_entries, published, registry_blocks, rules, type_hints
+from sweeps.spec import limits, objective_entries, published, registry_blocks, rules, type_hints
 from sweeps.spec.draft import Draft
 from sweeps.spec.errors import Problems
 from sweeps.spec.objective_entries import Entry, Shared
@@ -111,6 +111,7 @@ def _draft(
         train=sections["train"],
         objectives=sections["objectives"],
         entry_settings=sections["entry_settings"],
+        seeds=sections["seeds"],
         search=sections["search"],
         goals=sections["goal"],
         tradeoff_by=sections["tradeoff"].by if sections["tradeoff"] else None,
@@ -208,6 +209,10 @@ def _read_entries(
     if not isinstance(value, list | tuple) or not value:
         rule = "objectives must be a list of at least one mapping with a name"
         problems.add(("objectives",), f"{rule}, got {type_hints.value_text(value)}")
+        return None
+    if len(value) > limits.ENTRIES:
+        rule = f"objectives must have at most {limits.ENTRIES} entries, got {len(value)}"
+        problems.add(("objectives",), f"{rule}; split the sweep")
         return None
     entries = [
         objective_entries.read(item, ("objectives", index), problems, shared)

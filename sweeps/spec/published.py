@@ -7,10 +7,11 @@ import numbers
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, MinLen
+from annotated_types import Ge, MaxLen, MinLen
 from pydantic import BeforeValidator, model_validator
 
 import metrics
+from sweeps.spec import limits
 from sweeps.spec.errors import Problems, SpecPath, spell
 from sweeps.spec.sections import Section
 from vae_core.epoch_metrics import COMMON_METRICS, EPOCH_METRICS
@@ -81,7 +82,7 @@ class Published(Section):
     differences: Text
     weights: Literal["last", "chosen"] = "last"
     says: tuple[Text, ...] = ()
-    rows: tuple[PublishedRow, ...] = ()
+    rows: Annotated[tuple[PublishedRow, ...], MaxLen(limits.PUBLISHED_ROWS)] = ()
 
     @model_validator(mode="after")
     def _has_content(self) -> Published:
@@ -96,7 +97,7 @@ def _one_to_tuple(value: Any) -> Any:
 
 
 PublishedTables = Annotated[
-    tuple[Published, ...],
+    Annotated[tuple[Published, ...], MaxLen(limits.PUBLISHED_TABLES)],
     BeforeValidator(_one_to_tuple, json_schema_input_type=Published | tuple[Published, ...]),
 ]
 

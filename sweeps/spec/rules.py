@@ -11,6 +11,7 @@ def check(draft: Draft, problems: Problems) -> None:
     """Check every rule between sections; a broken one is added to `problems`."""
     search_rules.check_repeated_entries(draft, problems)
     search_rules.check_search(draft, problems)
+    search_rules.check_cells(draft, problems)
     data_rules.check_lengths(draft, problems)
     metric_rules.check_goals(draft, problems)
     metric_rules.check_evaluation(draft, problems)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from sweeps.spec import limits
 from sweeps.spec.draft import Draft
 from sweeps.spec.errors import Problems, SpecPath, spell
 from sweeps.spec.sections import SearchSpec
@@ -74,6 +76,26 @@ def _check_sampler(search: SearchSpec, draft: Draft, problems: Problems) -> None
     if not any(isinstance(space, Interval | Choice) for space in draft.spaces().values()):
         remedy = "give a range such as {loguniform: [1, 16]}, or use search: {name: grid}"
         problems.add(path, f"search {search.name} finds nothing to search; {remedy}")
+
+
+def check_cells(draft: Draft, problems: Problems) -> None:
+    """Check how many cells and trials the sweep asks for: a product, no cell is listed."""
+    networks, trains, objectives = draft.networks(), draft.trains(), draft.objectives
+    if draft.search is None or not networks or not trains or objectives is None:
+        return
+    layouts = 0
+    for blocks in zip(networks, trains, objectives, strict=True):
+        values = [value for block in blocks for value in block.values()]
+        sizes = [
+            len(value.values)
+            for value in values
+            if isinstance(value, Grid | Choice) and _is_laid_out(value, draft)
+        ]
+        layouts += math.prod(sizes)
+    cells = layouts * (draft.search.trials or 1)
+    problem = limits.cells_problem(cells, len(draft.seeds or (0,)))
+    if problem is not None:
+        problems.add(("objectives",), problem)
 
 
 def check_tradeoff(draft: Draft, problems: Problems) -> None:

@@ -6,10 +6,11 @@ The sections about trials (data, network, train, objectives, evaluation) are in 
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from annotated_types import Ge, Gt, Lt, MinLen
+from annotated_types import Ge, Gt, Le, Lt, MaxLen, MinLen
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -20,9 +21,10 @@ from pydantic import (
     model_validator,
 )
 
-from sweeps.spec import store_urls
+from sweeps.spec import limits, store_urls
 from sweeps.urls import redacted_url
 from vae_core.epoch_metrics import COMMON_METRICS, EPOCH_METRICS
+from vae_core.hyperparameters.limits import EPOCHS
 
 Mode = Literal["max", "min"]
 MetricName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(COMMON_METRICS)})]
@@ -50,7 +52,7 @@ class SearchSpec(Section):
     """How cells are chosen: `grid` lays out every one, a sampler chooses `trials` per layout."""
 
     name: Literal["grid", "random", "qmc", "tpe"] = "grid"
-    trials: Annotated[int, Ge(1)] | None = None
+    trials: Annotated[int, Ge(1), Le(limits.CELLS)] | None = None
     seed: Annotated[int, Ge(0), Lt(2**32)] = 0
 
 
@@ -78,7 +80,7 @@ class Goal(Section):
 class TradeoffSpec(Section):
     """Which laid-out parameters span the trade-off: cells compete only at equal values of these."""
 
-    by: tuple[str, ...] | None = None
+    by: Annotated[tuple[str, ...], MaxLen(limits.TRADEOFF_FIELDS)] | None = None
 
 
 def _increasing(rungs: tuple[float, ...]) -> tuple[float, ...]:
@@ -105,8 +107,8 @@ class PruningSpec(Section):
     name: Literal["asha"] = "asha"
     metric: MetricName
     mode: Mode
-    rungs: Annotated[tuple[float, ...], AfterValidator(_increasing)] = (0.5,)
-    reduction: Annotated[float, Ge(2)] = 2
+    rungs: Annotated[tuple[float, ...], MaxLen(limits.RUNGS), AfterValidator(_increasing)] = (0.5,)
+    reduction: Annotated[float, Ge(2), Le(limits.CELLS)] = 2
     stop_collapsed: bool = False
 
     _mode = model_validator(mode="before")(_with_mode)
@@ -120,6 +122,9 @@ class PruningSpec(Section):
 
 
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+LONGEST_SECONDS = 3650 * 86400.0
+"""Ten years: no trial runs longer, and timers take no more than a few centuries."""
+
 _DURATION = re.compile(r"([0-9]*\.?[0-9]+)\s*([smhd])")
 
 
@@ -133,6 +138,9 @@ def _seconds(value: Any) -> Any:
     if not is_number or not number > 0:  # not "number <= 0": NaN is refused too
         rule = "must be a duration > 0 such as 2h, 90m, 30s, or seconds, or null for none"
         raise ValueError(f"{rule}, got {value!r}")
+    if number > LONGEST_SECONDS:
+        rule = f"must be at most {LONGEST_SECONDS / _UNITS['d']:g} days, or null for none"
+        raise ValueError(f"{rule}, got {value!r}")
     return float(number)
 
 
@@ -143,41 +151,46 @@ Duration = Annotated[
 ]
 """Seconds; None for none."""
 
+LEAST_SHARE = 0.0001
+"""Ray counts in ten-thousandths of a CPU or a GPU."""
+
 
 def _share_of_device(value: float) -> float:
     if not 0 <= value <= 1:
         rule = "must be 0, or a fraction in (0, 1]"
         raise ValueError(f"{rule}, got {value}; a trial uses one device at most")
+    if 0 < value < LEAST_SHARE:
+        raise ValueError(f"must be 0, or at least {LEAST_SHARE:g}, got {value}")
     return value
 
 
 class ResourceSpec(Section):
     """What one trial takes of the cluster, how long it may run and how often it is tried again."""
 
-    cpu: Annotated[float, Gt(0)] = 1.0
+    cpu: Annotated[float, Ge(LEAST_SHARE), Le(1_000_000)] = 1.0
     gpu: Annotated[
         float,
         AfterValidator(_share_of_device),
         WithJsonSchema({"type": "number", "minimum": 0, "maximum": 1}),
     ] = 0.0
-    max_concurrent: Literal["auto"] | Annotated[int, Ge(1)] = "auto"
+    max_concurrent: Literal["auto"] | Annotated[int, Ge(1), Le(limits.TRIALS)] = "auto"
     require_gpu: bool = False
     trial_timeout: Duration = 7200.0
-    retries: Annotated[int, Ge(0)] = 3
-    node_retries: Annotated[int, Ge(0)] = 20
+    retries: Annotated[int, Ge(0), Le(1000)] = 3
+    node_retries: Annotated[int, Ge(0), Le(1000)] = 20
 
 
 class BudgetSpec(Section):
     """When the sweep stops asking for new trials."""
 
-    hours: Annotated[float, Gt(0)] | None = None
+    hours: Annotated[float, Gt(0), Le(LONGEST_SECONDS / 3600)] | None = None
 
 
 class CheckpointSpec(Section):
     """How often a running trial is saved: after `every` epochs, `min_seconds` apart at least."""
 
-    every: Annotated[int, Ge(1)] = 1
-    min_seconds: Annotated[float, Ge(0)] = 30.0
+    every: Annotated[int, Ge(1), Le(EPOCHS)] = 1
+    min_seconds: Annotated[float, Ge(0), Le(LONGEST_SECONDS)] = 30.0
 
 
 class StoreSpec(Section):
@@ -214,8 +227,8 @@ def _seed_list(value: Any) -> Any:
         raise ValueError(f"must be a whole number >= 1 or a list of seeds, got {value!r}")
     if not isinstance(value, int):
         return tuple(value)
-    if not 1 <= value <= 100_000:
-        rule = "must be a number of seeds from 1 to 100000, or a list of seeds"
+    if not 1 <= value <= limits.SEEDS:
+        rule = f"must be a number of seeds from 1 to {limits.SEEDS}, or a list of seeds"
         raise ValueError(f"{rule}, got {value}")
     return tuple(range(value))
 
@@ -223,7 +236,9 @@ def _seed_list(value: Any) -> Any:
 def _distinct_seeds(seeds: tuple[int, ...]) -> tuple[int, ...]:
     if not seeds:
         raise ValueError("must hold at least one seed, got an empty list")
-    repeated = sorted({seed for seed in seeds if seeds.count(seed) > 1})
+    if len(seeds) > limits.SEEDS:
+        raise ValueError(f"must hold at most {limits.SEEDS} seeds, got {len(seeds)}; give fewer")
+    repeated = sorted(seed for seed, times in Counter(seeds).items() if times > 1)
     if repeated:
         numbers = ", ".join(map(str, repeated))
         raise ValueError(f"must not repeat a seed, got {numbers} more than once")
@@ -240,11 +255,12 @@ Seeds = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "integer", "minimum": 1},
+                {"type": "integer", "minimum": 1, "maximum": limits.SEEDS},
                 {
                     "type": "array",
                     "items": {"type": "integer", "minimum": 0},
                     "minItems": 1,
+                    "maxItems": limits.SEEDS,
                     "uniqueItems": True,
                 },
             ]
@@ -260,7 +276,7 @@ def _goal_list(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-Goals = Annotated[tuple[Goal, ...], BeforeValidator(_goal_list), MinLen(1)]
+Goals = Annotated[tuple[Goal, ...], BeforeValidator(_goal_list), MinLen(1), MaxLen(limits.GOALS)]
 
 
 def _none_to_null(value: Any) -> Any:
@@ -271,22 +287,22 @@ def _none_to_null(value: Any) -> Any:
 Pruning = Annotated[PruningSpec | None, BeforeValidator(_none_to_null)]
 
 
-LONGEST_NAME = 249
-"""Bytes of the longest name of a sweep.
-
-File systems take names of 255 bytes, and the file that a driver locks is `.NAME.lock`: 6 more.
-"""
+_NAME = "[A-Za-z0-9_][A-Za-z0-9._-]*"
 
 
 def _sweep_name(value: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", value) or value in (".", ".."):
+    if not re.fullmatch("[A-Za-z0-9._-]+", value):
         rule = "must be letters, digits, - _ . only"
         raise ValueError(f"{rule}, got {value[:80]!r}; it names a folder and an experiment")
-    if len(value) > LONGEST_NAME:
+    if not re.fullmatch(_NAME, value):
+        rule = "must begin with a letter, a digit or _"
+        reason = "commands read -x as an option, and .x is a hidden folder"
+        raise ValueError(f"{rule}, got {value[:80]!r}; {reason}")
+    if len(value) > limits.NAME_CHARACTERS:
         raise ValueError(
-            f"must have at most {LONGEST_NAME} characters, got {len(value)} ({value[:20]!r}…): it "
-            "names folders and a lock file, and file systems take no longer names; use a shorter "
-            "one"
+            f"must have at most {limits.NAME_CHARACTERS} characters, got {len(value)} "
+            f"({value[:20]!r}…): it names folders and a lock file, and file systems take no longer "
+            "names; use a shorter one"
         )
     return value
 
@@ -294,5 +310,7 @@ def _sweep_name(value: str) -> str:
 Name = Annotated[
     str,
     AfterValidator(_sweep_name),
-    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z0-9._-]+$", "maxLength": LONGEST_NAME}),
+    WithJsonSchema(
+        {"type": "string", "pattern": f"^{_NAME}$", "maxLength": limits.NAME_CHARACTERS}
+    ),
 ]

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from metrics.near_names import did_you_mean
+from sweeps.spec import limits
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,9 @@ def from_unit(space: Space, u: float) -> Any:
 
 def _distinct(kind: str, values: Sequence[Any]) -> tuple[Any, ...]:
     """Return the values as a tuple; raise ValueError if there is none or one is repeated."""
+    if len(values) > limits.SPACE_VALUES:
+        rule = f"{kind} must hold at most {limits.SPACE_VALUES} values, got {len(values)}"
+        raise ValueError(f"{rule}; give fewer, or an interval as in {{uniform: [low, high]}}")
     values = tuple(_lists_to_tuples(value) for value in values)
     if not values:
         raise ValueError(f"{kind} must hold at least one value, got an empty list")

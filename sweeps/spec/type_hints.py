@@ -19,7 +19,7 @@ from pydantic_core import ErrorDetails
 from torch import Tensor
 
 from metrics.near_names import nearest
-from sweeps.spec.errors import Problems, SpecPath, spell
+from sweeps.spec.errors import VALUE_CHARACTERS, Problems, SpecPath, shortened, spell
 from vae_core.hyperparameters import registry
 
 
@@ -198,7 +198,9 @@ def _without_tensors(hint: Any) -> Any:
 def value_text(value: Any) -> str:
     """Return a value as a message writes it."""
     text = repr(registry.tuples_to_lists(value))
-    return {"None": "null", "True": "true", "False": "false"}.get(text, text)
+    return {"None": "null", "True": "true", "False": "false"}.get(
+        text, shortened(text, VALUE_CHARACTERS)
+    )
 
 
 def _without_decimals(limit: Any) -> Any:

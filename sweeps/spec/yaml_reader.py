@@ -7,6 +7,7 @@ number, `on` is text, `0o17` is fifteen, `1_000` is text. Keys are always text.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +25,9 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from sweeps.spec import limits
 from sweeps.spec.errors import Locations, Problem, SpecError, SpecPath
+from sweeps.spec.spec_file import read_bytes
 
 _NULL = re.compile(r"null|Null|NULL|~|")
 _TRUE = re.compile(r"true|True|TRUE")
@@ -36,7 +39,6 @@ _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INFINITE = re.compile(r"[-+]?\.(inf|Inf|INF)")
 _NAN = re.compile(r"\.(nan|NaN|NAN)")
 
-_TOO_LARGE = 2**63
 _DIGITS = 4000  # Python refuses to read longer integers; any of this length is too large
 
 _TAGS = {
@@ -67,7 +69,7 @@ def read(file: Path, *, source: str | None = None) -> Document:
     """
     source = source if source is not None else str(file)
     try:
-        text = file.read_bytes().decode("utf-8-sig")
+        text = read_bytes(file).decode("utf-8-sig")
     except OSError as error:
         problem = Problem(None, (), f"cannot be read: {error.strerror}")
         raise SpecError([problem], source=source) from error
@@ -75,6 +77,8 @@ def read(file: Path, *, source: str | None = None) -> Document:
         line = error.object[: error.start].count(b"\n") + 1
         message = f"is not UTF-8 text: {error.reason}; save it as UTF-8"
         raise SpecError([Problem(line, (), message)], source=source) from error
+    except ValueError as error:
+        raise SpecError([Problem(None, (), str(error))], source=source) from error
     return parse(text, source=source)
 
 
@@ -106,8 +110,10 @@ def parse_value(text: str, *, source: str = "") -> Any:
 def _parse(text: str, source: str) -> tuple[Any, _Reader]:
     """Return the value of a text, and the reader with its lines and problems."""
     try:
-        reader = _Reader(list(YAML(typ="safe", pure=True).parse(text)))
+        reader = _Reader(_limited(YAML(typ="safe", pure=True).parse(text)))
         return reader.read_document(), reader
+    except _BeyondLimitError as error:
+        raise SpecError([Problem(error.line, (), str(error))], source=source) from error
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark is not None else None
@@ -118,8 +124,39 @@ def _parse(text: str, source: str) -> tuple[Any, _Reader]:
         line = text[: getattr(error, "position", 0)].count("\n") + 1
         message = f"is not YAML: {getattr(error, 'reason', error)}"
         raise SpecError([Problem(line, (), message)], source=source) from error
-    except RecursionError as error:
-        raise SpecError([Problem(None, (), "is nested too deeply")], source=source) from error
+
+
+class _BeyondLimitError(Exception):
+    """A text with more values than a spec may have, or nested deeper."""
+
+    def __init__(self, line: int, message: str) -> None:
+        super().__init__(message)
+        self.line = line
+
+
+def _limited(events: Iterable[Event]) -> Iterator[Event]:
+    """Yield events as they are read; raise _BeyondLimitError at the first one beyond a limit.
+
+    So a text that is nested a million deep, which the scanner reads in quadratic time, is refused
+    after its first levels. A key is an event too: hence twice the number of values.
+    """
+    values, depth = 0, 0
+    for event in events:
+        line, _ = _line_and_column(event)
+        values += isinstance(event, NodeEvent)
+        if values > 2 * limits.VALUES + 1:
+            raise _BeyondLimitError(line, _TOO_MANY)
+        if isinstance(event, SequenceStartEvent | MappingStartEvent):
+            depth += 1
+        elif isinstance(event, SequenceEndEvent | MappingEndEvent):
+            depth -= 1
+        if depth > limits.DEPTH:
+            rule = f"must be nested at most {limits.DEPTH} levels deep"
+            raise _BeyondLimitError(line, f"{rule}, got more; write it flatter")
+        yield event
+
+
+_TOO_MANY = f"a spec must hold at most {limits.VALUES} values, got more; split the sweep"
 
 
 class _Reader:
@@ -129,24 +166,29 @@ class _Reader:
     get its first event, and take the other events of the value from `events`.
     """
 
-    def __init__(self, events: list[Event]) -> None:
-        self.events = iter(events)
+    def __init__(self, events: Iterator[Event]) -> None:
+        self.events = events
         self.lines: dict[SpecPath, tuple[int, int]] = {}
         self.problems: list[Problem] = []
         self.values_by_anchor: dict[str, Any] = {}
-        self.documents = sum(isinstance(event, DocumentStartEvent) for event in events)
+        self.merged = 0  # keys that `<<` copied so far
 
     def read_document(self) -> Any:
         """Return the value of the one document; None if there is none."""
-        if self.documents == 0:
+        if not self._goes_to_document():
             return None
-        while not isinstance(next(self.events), DocumentStartEvent):
-            pass
         value = self._read_value(next(self.events), ())
-        if self.documents > 1:
-            message = f"must hold one document, got {self.documents}; keep one"
+        others = 0
+        while self._goes_to_document():
+            others += 1
+        if others:
+            message = f"must hold one document, got {others + 1}; keep one"
             self.problems.append(Problem(None, (), message))
         return value
+
+    def _goes_to_document(self) -> bool:
+        """Take the events up to the start of a document; return whether there is one."""
+        return any(isinstance(event, DocumentStartEvent) for event in self.events)
 
     def _read_value(self, event: Event, path: SpecPath) -> Any:
         """Return the value that starts at an event; note the lines of the value and its parts."""
@@ -233,6 +275,9 @@ class _Reader:
             return {}
         merged: dict[str, Any] = {}
         for mapping in reversed(mappings):
+            self.merged += len(mapping)
+            if self.merged > limits.VALUES:
+                raise _BeyondLimitError(line, _TOO_MANY)
             merged |= mapping
         return merged
 
@@ -243,7 +288,7 @@ class _Reader:
         if is_quoted or (tag is not None and tag.endswith(":str")):
             return text
         value = _resolve(text)
-        if isinstance(value, int) and abs(value) >= _TOO_LARGE:
+        if isinstance(value, int) and abs(value) >= limits.WHOLE_NUMBER:
             rule = "whole numbers must fit 64 bits"
             self._add_problem(line, path, f"{rule}, got one of {len(text)} digits")
             return 0

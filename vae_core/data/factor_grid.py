@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -100,7 +101,7 @@ def _levels_problem(levels: Sequence[Any], size: int) -> str | None:
     outside = [level for level in levels if not _is_whole(level) or not 0 <= level < size]
     if outside:
         return f"{rule}, got {', '.join(map(repr, outside))}"
-    repeated = sorted({level for level in levels if levels.count(level) > 1})
+    repeated = sorted(level for level, times in Counter(levels).items() if times > 1)
     if repeated:
         return f"must name a level once, got {', '.join(map(str, repeated))} more than once"
     return None

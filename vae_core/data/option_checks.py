@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from typing import Any, cast, get_args, get_type_hints
 
 from vae_core.hyperparameters import field_checks
@@ -41,7 +42,8 @@ def name_list_problems(option: str, names: Any) -> list[str]:
     """Return the problems with an option that must be a list of distinct names."""
     if not _is_list_of_text(names):
         return [f"{option} must be a list of names, got {names!r}"]
-    repeated = sorted({name for name in names if names.count(name) > 1})
+    counts: Counter[str] = Counter(names)
+    repeated = sorted(name for name, times in counts.items() if times > 1)
     if repeated:
         return [f"{option} must give a name once, got {', '.join(repeated)} more than once"]
     return []

@@ -38,7 +38,7 @@ def check(instance: Any) -> None:
         ValueError: some fields break their annotations; the message names all of them.
     """
     problems: list[str] = []
-    for name, (kinds, bounds) in _rules(type(instance)).items():
+    for name, (kinds, bounds) in _rules_by_field(type(instance)).items():
         value = getattr(instance, name)
         problem = _value_problem(name, value, kinds, bounds)
         if problem is not None:
@@ -54,9 +54,9 @@ def check(instance: Any) -> None:
         raise ValueError("; ".join(problems))
 
 
-@functools.cache  # a driver builds thousands of instances of a few classes
-def _rules(cls: type[Any]) -> dict[str, tuple[_Hints, _Hints]]:
-    """Return name of each field -> its kinds and its bounds, as `_unfold` does."""
+@functools.cache
+def _rules_by_field(cls: type[Any]) -> dict[str, tuple[_Hints, _Hints]]:
+    """Return the kinds and bounds of each field of a dataclass."""
     hints = get_type_hints(cls, include_extras=True)
     return {field.name: _unfold(hints[field.name]) for field in dataclasses.fields(cls)}
 
@@ -67,9 +67,13 @@ def _value_problem(name: str, value: object, kinds: _Hints, bounds: _Hints) -> s
 
 
 def _bound_problem(name: str, value: object, bounds: _Hints) -> str | None:
-    """Return the bound that a number breaks, in words ("beta must be >= 0, got -1"), or None."""
+    """Return the bound that a number or a list breaks ("beta must be >= 0, got -1"), or None."""
+    if isinstance(value, tuple | list):
+        return _length_problem(name, len(value), bounds)  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None  # a tensor of a fused trial, a string or None: bounds are about numbers
+    if isinstance(value, int) and value.bit_length() > 63:
+        return f"{name} must fit 64 bits, got a whole number of {value.bit_length()} bits"
     if not math.isfinite(value):
         return f"{name} must be finite, got {value}"
     for bound in bounds:
@@ -77,6 +81,17 @@ def _bound_problem(name: str, value: object, bounds: _Hints) -> str | None:
             limit = getattr(bound, attribute, None)
             if limit is not None and not holds(value, limit):
                 return f"{name} must be {sign} {limit}, got {value}"
+    return None
+
+
+def _length_problem(name: str, length: int, bounds: _Hints) -> str | None:
+    """Return the bound on its length that a list breaks, in words, or None."""
+    for bound in bounds:
+        least, most = getattr(bound, "min_length", 0), getattr(bound, "max_length", None)
+        if length < least:
+            return f"{name} must be a list of at least {least}, got {length} items"
+        if most is not None and length > most:
+            return f"{name} must be a list of at most {most}, got {length} items"
     return None
 
 

@@ -1,20 +1,16 @@
 """Schedules: functions of the current step, without a counter and with nothing to save.
 
-A `Length` up to 1 is a fraction of the trial, above 1 a number of steps: `0.5` ends after half of
-the trial, `100000` after 100,000 steps for any length of the trial, 0 immediately.
+A length (`limits.Length`) up to 1 is a fraction of the trial, above 1 a number of steps: `0.5` ends
+after half of the trial, `100000` after 100,000 steps for any length of the trial, 0 immediately.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Annotated
 
-from annotated_types import Ge
 from torch import Tensor
 
 from vae_core.types import Context, Scalar
-
-Length = Annotated[float, Ge(0)]
 
 
 def steps(length: float, total_steps: int) -> int:

@@ -16,6 +16,7 @@ from vae_core.networks.trial_networks import (
     build_networks,
     load_weights,
     require_weights,
+    shaped_networks,
 )
 
 NETWORKS: dict[str, type[AbstractNetwork]] = {
@@ -51,4 +52,5 @@ __all__ = [
     "build_networks",
     "load_weights",
     "require_weights",
+    "shaped_networks",
 ]

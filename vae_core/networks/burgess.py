@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from annotated_types import Ge
 from torch import nn
 
 from vae_core.hyperparameters import field_checks
+from vae_core.hyperparameters.limits import Latents
 from vae_core.networks.abstract import AbstractNetwork, Shape
 from vae_core.networks.layers import Halvings, flat_decoder, flat_encoder
 
@@ -24,7 +24,7 @@ class Burgess(AbstractNetwork):
     """
 
     sizes: ClassVar[tuple[int, ...] | None] = (28, 32, 64)
-    latents: Annotated[int, Ge(1)] = 10
+    latents: Latents = 10
 
     def __post_init__(self) -> None:
         field_checks.check(self)

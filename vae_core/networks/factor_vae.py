@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from annotated_types import Ge
 from torch import nn
 
 from vae_core.hyperparameters import field_checks
+from vae_core.hyperparameters.limits import Latents, Width
 from vae_core.networks.abstract import AbstractNetwork, Shape
 from vae_core.networks.initialise import Initialisation
 from vae_core.networks.layers import Halvings, pixel_decoder, pixel_encoder
@@ -33,8 +33,8 @@ class FactorVAEConv(AbstractNetwork):
 
     sizes: ClassVar[tuple[int, ...] | None] = (28, 32, 64)
     initialisation: ClassVar[Initialisation] = "normal"
-    latents: Annotated[int, Ge(1)] = 10
-    bottleneck: Annotated[int, Ge(1)] = 128
+    latents: Latents = 10
+    bottleneck: Width = 128
 
     def __post_init__(self) -> None:
         field_checks.check(self)

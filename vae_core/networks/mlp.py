@@ -6,10 +6,11 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
-from annotated_types import Ge
+from annotated_types import MaxLen, MinLen
 from torch import nn
 
 from vae_core.hyperparameters import field_checks
+from vae_core.hyperparameters.limits import DEPTH, Latents, Width
 from vae_core.networks.abstract import AbstractNetwork, Shape
 from vae_core.networks.layers import perceptron
 
@@ -25,13 +26,11 @@ class MLP(AbstractNetwork):
     """
 
     sizes: ClassVar[tuple[int, ...] | None] = None
-    hidden: tuple[int, ...] = (256, 256)
-    latents: Annotated[int, Ge(1)] = 10
+    hidden: Annotated[tuple[Width, ...], MinLen(1), MaxLen(DEPTH)] = (256, 256)
+    latents: Latents = 10
 
     def __post_init__(self) -> None:
         field_checks.check(self)
-        if not self.hidden or min(self.hidden) < 1:
-            raise ValueError(f"hidden must be one or more widths >= 1, got {list(self.hidden)}")
 
     def encoder(self, shape: Shape, width: int) -> nn.Module:
         return nn.Sequential(
@@ -51,7 +50,7 @@ class ChenMLP(AbstractNetwork):
     """
 
     sizes: ClassVar[tuple[int, ...] | None] = None
-    latents: Annotated[int, Ge(1)] = 10
+    latents: Latents = 10
 
     def __post_init__(self) -> None:
         field_checks.check(self)

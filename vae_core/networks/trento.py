@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, ClassVar
+from typing import ClassVar
 
-from annotated_types import Ge
 from torch import nn
 
 from vae_core.hyperparameters import field_checks
+from vae_core.hyperparameters.limits import Latents, Width
 from vae_core.networks.abstract import AbstractNetwork, Shape
 from vae_core.networks.layers import BATCH_NORM_CAUTION, Halvings, flat_decoder, flat_encoder
 
@@ -32,8 +32,8 @@ class Trento(AbstractNetwork):
     """
 
     sizes: ClassVar[tuple[int, ...] | None] = (28, 32, 64)
-    latents: Annotated[int, Ge(1)] = 10
-    channels: tuple[int, ...] = (32, 32, 64, 64)
+    latents: Latents = 10
+    channels: tuple[Width, ...] = (32, 32, 64, 64)
     batch_norm: bool = True
 
     def __post_init__(self) -> None:

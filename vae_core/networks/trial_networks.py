@@ -168,21 +168,37 @@ def build_networks(
     Raises:
         ValueError: the network does not take images of this shape.
     """
+    nets = shaped_networks(network, wiring, shape, likelihood=likelihood, widths=widths)
+    name = initialisation or network.initialisation
+    discriminator_name: Initialisation = name if wiring.judges_images else "pytorch"
+    initialisations: list[tuple[nn.Module, Initialisation]] = [
+        (nets.encoder, name),
+        (nets.decoder, name),
+        (nets.discriminator, discriminator_name),
+    ]
+    for part, part_name in initialisations:
+        part.to_empty(device="cpu")
+        initialise(part, generator, part_name)
+    return nets
+
+
+def shaped_networks(
+    network: AbstractNetwork,
+    wiring: Wiring,
+    shape: Shape,
+    *,
+    likelihood: Likelihood,
+    widths: Widths = Widths(),  # noqa: B008  (immutable)
+) -> Networks:
+    """Return networks without weights: shapes only, on the meta device, which take no memory.
+
+    The arguments and errors are those of `build_networks`.
+    """
     _require_shape(network, shape)
     with torch.device("meta"):  # no memory and no draw from the global generator
         encoder = _encoder(network, wiring, shape, widths)
         decoder = _decoder(network, wiring, shape, widths)
         discriminator = _discriminator(network, wiring, shape)
-    name = initialisation or network.initialisation
-    discriminator_name: Initialisation = name if wiring.judges_images else "pytorch"
-    initialisations: list[tuple[nn.Module, Initialisation]] = [
-        (encoder, name),
-        (decoder, name),
-        (discriminator, discriminator_name),
-    ]
-    for part, part_name in initialisations:
-        part.to_empty(device="cpu")
-        initialise(part, generator, part_name)
     return Networks(
         encoder,
         decoder,

@@ -10,7 +10,7 @@ from annotated_types import Ge
 
 from metrics import gaussian, minibatch
 from vae_core.hyperparameters import field_checks, schedules
-from vae_core.hyperparameters.schedules import Length
+from vae_core.hyperparameters.limits import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode
 from vae_core.types import Batch, Context, Noise, Scalar, Terms

@@ -9,7 +9,7 @@ from annotated_types import Ge
 from torch import Tensor
 
 from vae_core.hyperparameters import field_checks, schedules
-from vae_core.hyperparameters.schedules import Length
+from vae_core.hyperparameters.limits import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.forward import autoencode, part
 from vae_core.types import Batch, Context, Noise, Scalar, Terms

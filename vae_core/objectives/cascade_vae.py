@@ -7,11 +7,12 @@ from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Le
 from numpy.typing import NDArray
 from torch import Tensor
 
 from vae_core.hyperparameters import field_checks
+from vae_core.hyperparameters.limits import LATENTS, Categories, PositiveLength
 from vae_core.objectives import assignment
 from vae_core.objectives.abstract import AbstractAlternating, AbstractStaged, Nets
 from vae_core.objectives.cascade_vae_c import cascade, stage_number, stage_steps
@@ -54,13 +55,13 @@ class CascadeVAE(AbstractAlternating, AbstractStaged):
     strength: ClassVar[str | None] = "beta_l"
     neutral: ClassVar[dict[str, Any] | None] = {"beta_l": 1.0, "beta_h": 1.0, "weight_decay": 0.0}
 
-    categories: Annotated[int, Ge(2)] = 3
+    categories: Categories = 3
     beta_l: Annotated[Scalar, Ge(0)] = 1.0
     beta_h: Annotated[Scalar, Ge(0)] = 10.0
     weight_decay: Annotated[Scalar, Ge(0)] = 2e-5
     balance: Annotated[float, Ge(0)] = 0.001
-    stage_length: Annotated[float, Gt(0)] = 0.06
-    code_stage: Annotated[int, Ge(0)] = 4
+    stage_length: PositiveLength = 0.06
+    code_stage: Annotated[int, Ge(0), Le(LATENTS)] = 4
     reset_moments: bool = True
 
     def __post_init__(self) -> None:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Ge
 from torch import Tensor
 
 from metrics import gaussian
 from vae_core.hyperparameters import field_checks, schedules
+from vae_core.hyperparameters.limits import PositiveLength
 from vae_core.objectives.abstract import AbstractStaged, Nets
 from vae_core.objectives.forward import autoencode
 from vae_core.types import Batch, Context, Noise, Posterior, Scalar, Terms
@@ -43,7 +44,7 @@ class CascadeVAEC(AbstractStaged):
     beta_l: Annotated[Scalar, Ge(0)] = 0.7
     beta_h: Annotated[Scalar, Ge(0)] = 10.0
     weight_decay: Annotated[Scalar, Ge(0)] = 2e-5
-    stage_length: Annotated[float, Gt(0)] = 0.06
+    stage_length: PositiveLength = 0.06
     reset_moments: bool = True
 
     def __post_init__(self) -> None:

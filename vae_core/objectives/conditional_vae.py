@@ -8,7 +8,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from annotated_types import Ge
 
 from vae_core.hyperparameters import field_checks, schedules
-from vae_core.hyperparameters.schedules import Length
+from vae_core.hyperparameters.limits import Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.capacity_vae import distance
 from vae_core.objectives.forward import autoencode, part

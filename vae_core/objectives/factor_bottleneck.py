@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
-from annotated_types import Ge
+from annotated_types import Ge, MaxLen
 
 from vae_core.hyperparameters import field_checks, schedules
-from vae_core.hyperparameters.schedules import Length
+from vae_core.hyperparameters.limits import DEPTH, Length, Width
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.capacity_vae import distance
 from vae_core.objectives.forward import autoencode, part
@@ -42,7 +42,7 @@ class FactorBottleneck(AbstractObjective):
     c_start: Annotated[Scalar, Ge(0)] = 0.0
     annealing: Length = 1.0
     factors: Literal["one_hot", "scaled"] = "one_hot"
-    hidden: tuple[Annotated[int, Ge(1)], ...] = (256, 256)
+    hidden: Annotated[tuple[Width, ...], MaxLen(DEPTH)] = (256, 256)
 
     def __post_init__(self) -> None:
         field_checks.check(self)

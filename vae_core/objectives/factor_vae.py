@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import torch
-from annotated_types import Ge, Gt, Lt
+from annotated_types import Ge, Gt, Le, Lt
 from torch import Tensor
 
 from vae_core.hyperparameters import field_checks
+from vae_core.hyperparameters.limits import DEPTH, Width
 from vae_core.objectives.abstract import AbstractObjective, Nets, Rival
 from vae_core.objectives.forward import autoencode, sample
 from vae_core.types import Batch, Context, Noise, Scalar, Terms, Wiring
@@ -47,8 +48,8 @@ class FactorVAE(AbstractObjective):
 
     gamma: Annotated[Scalar, Ge(0)] = 35.0
     second_batch: bool = True
-    depth: Annotated[int, Ge(1)] = 6
-    width: Annotated[int, Ge(1)] = 1000
+    depth: Annotated[int, Ge(1), Le(DEPTH)] = 6
+    width: Width = 1000
     discriminator_learning_rate: Annotated[float, Gt(0)] = 1e-4
     discriminator_betas: tuple[Beta, Beta] = (0.5, 0.9)
 

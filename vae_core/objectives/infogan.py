@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
 import torch
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, Le
 from torch import Tensor
 
 from metrics import gaussian
 from vae_core.hyperparameters import field_checks
+from vae_core.hyperparameters.limits import WIDTH
 from vae_core.objectives.abstract import AbstractObjective, Nets, Rival
 from vae_core.objectives.factor_vae import Beta, discriminator_loss
 from vae_core.objectives.forward import autoencode
@@ -52,7 +53,7 @@ class InfoGAN(AbstractObjective):
     neutral: ClassVar[dict[str, Any] | None] = None
 
     lambda_information: Annotated[Scalar, Ge(0)] = 0.1
-    noise: Annotated[int, Ge(0)] = 5
+    noise: Annotated[int, Ge(0), Le(WIDTH)] = 5
     gradient_penalty: Annotated[Scalar, Ge(0)] = 1.0
     discriminator_learning_rate: Annotated[float, Gt(0)] = 1e-3
     discriminator_betas: tuple[Beta, Beta] = (0.5, 0.999)

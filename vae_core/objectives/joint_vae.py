@@ -6,13 +6,13 @@ import math
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
 
-from annotated_types import Ge, Gt
+from annotated_types import Ge, Gt, MaxLen
 from torch import Tensor
 
 from metrics import gaussian
 from vae_core import discrete
 from vae_core.hyperparameters import field_checks, schedules
-from vae_core.hyperparameters.schedules import Length
+from vae_core.hyperparameters.limits import CODES, Categories, Length
 from vae_core.objectives.abstract import AbstractObjective, Nets
 from vae_core.objectives.capacity_vae import distance
 from vae_core.objectives.forward import part, sample
@@ -43,7 +43,7 @@ class JointVAE(AbstractObjective):
     strength: ClassVar[str | None] = "gamma_z"
     neutral: ClassVar[dict[str, Any] | None] = {"categories": (), "gamma_z": 1.0, "c_z": 0.0}
 
-    categories: tuple[Annotated[int, Ge(2)], ...] = (3,)
+    categories: Annotated[tuple[Categories, ...], MaxLen(CODES)] = (3,)
     gamma_z: Annotated[Scalar, Ge(0)] = 150.0
     gamma_c: Annotated[Scalar, Ge(0)] = 150.0
     c_z: Annotated[Scalar, Ge(0)] = 40.0

@@ -33,6 +33,7 @@ MOST_ABOVE = 5
 INK, GREY, FAINT = "#222222", "#666666", "#d9d9d9"
 
 RC = {
+    "text.parse_math": False,  # a name may hold two dollar signs
     "font.family": "DejaVu Sans",
     "font.size": 9,
     "axes.titlesize": 9.5,

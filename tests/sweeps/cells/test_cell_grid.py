@@ -1,5 +1,6 @@
 """The layouts and cells of a spec, and their names."""
 
+import pytest
 from mini_sweep import spec
 
 from sweeps.cells.cell_grid import all_layouts, trial_config
@@ -111,3 +112,22 @@ def test_entries_that_each_vary_another_field_are_named_by_it() -> None:
     names = [bracket(sweep, layout, layout.fixed).name for layout in all_layouts(sweep)]
     assert names[6] == "beta_tcvae(alpha) beta=1 alpha=2 gamma=1"
     assert len(set(names)) == len(names)
+
+
+def test_layouts_are_made_one_by_one_in_the_order_of_the_product() -> None:
+    rates, betas = [1e-2, 1e-3], [1, 2, 4]
+    sweep = spec(
+        train={"epochs": 4, "batch_size": 32, "learning_rate": {"grid": rates}},
+        objectives=[{"name": "vae"}, {"name": "beta_vae", "beta": {"grid": betas}}],
+    )
+    layouts = all_layouts(sweep)
+    # 2 of the VAE, then 2 x 3 of the beta-VAE; beta, the last field, changes fastest.
+    assert len(layouts) == 8
+    expected = [(rate, beta) for rate in rates for beta in betas]
+    pairs = [(one.fixed["train.learning_rate"], one.fixed["objective.beta"]) for one in layouts[2:]]
+    assert pairs == expected
+    assert [one.position for one in layouts] == list(range(8))
+    assert layouts[-1] == layouts[7]
+    assert layouts.positions(1) == range(2, 8)
+    with pytest.raises(IndexError, match="8 of 8"):
+        layouts[8]

@@ -93,7 +93,7 @@ def test_an_anchor_is_repeated_and_merged() -> None:
         ("a: 1\n? [b]\n: 2\n", 2, "a key must be text"),
         ("a: 1\n---\nb: 2\n", None, "one document"),
         ("a: " + "9" * 5000, 1, "must fit 64 bits"),
-        ("a: " + "[" * 600 + "]" * 600, None, "nested too deeply"),
+        ("a: " + "[" * 600 + "]" * 600, 1, "nested at most 20 levels deep"),
     ],
 )
 def test_a_text_that_is_no_spec_is_reported_with_its_line(
@@ -111,7 +111,7 @@ def test_a_file_that_cannot_be_read_is_a_spec_error(tmp_path: Path) -> None:
     (tmp_path / "binary.yaml").write_bytes(b"name: x\n\xff\xfe")
     with pytest.raises(SpecError, match=r"binary\.yaml:2: is not UTF-8 text: .*; save it as UTF-8"):
         yaml_reader.read(tmp_path / "binary.yaml")
-    with pytest.raises(SpecError, match="cannot be read: Is a directory"):
+    with pytest.raises(SpecError, match="is a folder; a spec is a file of text"):
         yaml_reader.read(tmp_path)
     with pytest.raises(SpecError, match="cannot be read: No such file"):
         yaml_reader.read(tmp_path / "none.yaml")
