@@ -60,7 +60,7 @@ def sampled(trials: int) -> dict[str, Any]:
 
 
 BORDERS = [
-    (lambda n: {"name": "x" * n}, limits.NAME_CHARACTERS, "name must have at most 100 characters"),
+    (lambda n: {"name": "x" * n}, limits.NAME_CHARACTERS, "name must have at most 249 characters"),
     (lambda n: {"seeds": n}, limits.SEEDS, "seeds must be a number of seeds from 1 to 1000"),
     (lambda n: {"seeds": list(range(n))}, limits.SEEDS, "seeds must hold at most 1000 seeds, got"),
     (entries, limits.ENTRIES, "objectives must have at most 200 entries, got 201; split"),
