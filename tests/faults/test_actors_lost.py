@@ -5,6 +5,7 @@ charged to a trial is its own fault.
 import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -157,7 +158,7 @@ def test_a_trial_stopped_after_the_store_was_killed_is_ended_and_resumes(tmp_pat
         **SPEC,
         "objectives": [{"name": "beta_vae", "beta": 4}],
         # On a busy machine also an epoch may take so long; that costs attempts, not numbers.
-        "resources": {"trial_timeout": "6s", "retries": 50},
+        "resources": {"trial_timeout": "10s", "retries": 50},
     }
     with running(tmp_path, spec) as process:
         wait_for_reports(tmp_path, 3, seconds=300)
@@ -169,7 +170,7 @@ def test_a_trial_stopped_after_the_store_was_killed_is_ended_and_resumes(tmp_pat
     assert not is_running(victim)
     assert_every_epoch_once(tmp_path)
     ended = [row for row in rows(tmp_path, tables.ATTEMPT) if row["outcome"] == "timeout"]
-    assert "no report for 6 s (resources.trial_timeout)" in ended[0]["message"]
+    assert "no report for 10 s (resources.trial_timeout)" in ended[0]["message"]
 
 
 @pytest.mark.slow
@@ -218,7 +219,9 @@ def test_a_store_that_is_stopped_is_started_anew_and_no_trial_is_charged(tmp_pat
         os.kill(store, signal.SIGSTOP)
         end_of(process, tmp_path)
     assert not is_running(store)
-    assert "the store has not answered for 30 s; it is started anew" in output_of(tmp_path)
+    assert re.search(
+        r"the store has not answered for 3\d s; it is started anew", output_of(tmp_path)
+    )
     assert outcomes(tmp_path) == {"complete": 4}
     assert numbers(tmp_path) == clean
 
