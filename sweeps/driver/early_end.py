@@ -49,16 +49,18 @@ class EarlyEnd(NamedTuple):
         if bounded(lambda: self.conductor.interrupt(why), LEDGER_PATIENCE):
             bounded(lambda: self.note_outcome(outcome), LEDGER_PATIENCE)
         failpoint("driver.ends_early")
+        self.view.stop(LONGEST_LOOK)
+        with contextlib.suppress(OSError, ValueError):  # the terminal may be gone
+            self.view.say_stopped(why, finished=self.conductor.finished)
         # First, so that the training does not take the processors away from the writer.
         bounded(self.stopper.end_children, CHILDREN_DEADLINE)
         exported = self.writer.finish(EARLY_EXPORT_PATIENCE)
         bounded(self.release, LONGEST_LOOK)
-        self.view.stop(LONGEST_LOOK)
-        with contextlib.suppress(OSError, ValueError):  # the terminal may be gone
-            result = result_of(self.conductor, why, exported=exported)
-            self.view.farewell(result, self.workspace, self.writer.why_behind())
+        with contextlib.suppress(OSError, ValueError):
             if self._has_open_attempts():
                 self.view.say("the ledger did not answer; the next run closes what is open there")
+            result = result_of(self.conductor, why, exported=exported)
+            self.view.farewell(result, self.workspace, self.writer.why_behind(), stopped=False)
             self.stopper.show(result)
 
     def _has_open_attempts(self) -> bool:

@@ -189,8 +189,22 @@ class LiveView:
         """Print a sentence; it may hold square brackets, which rich would read as markup."""
         self._console.print(message, highlight=False, soft_wrap=True, markup=False)
 
-    def farewell(self, result: SweepResult, workspace: Path, export_error: str) -> None:
-        """Print how the driver run ended and what to do next."""
+    def say_stopped(self, why: str, *, finished: bool) -> None:
+        """Print why the driver run stopped early, and what the same command does."""
+        rest = "brings the exports up to date" if finished else "resumes the sweep"
+        self.say(f"stopped: {why}. The same command {rest}.")
+
+    def farewell(
+        self, result: SweepResult, workspace: Path, export_error: str, *, stopped: bool = True
+    ) -> None:
+        """Print how the driver run ended and what to do next.
+
+        Args:
+            result: how it ended.
+            workspace: of the sweep.
+            export_error: why MLflow does not have everything.
+            stopped: whether to print why it stopped early, if it did.
+        """
         say = self.say
         counts = ", ".join(f"{number} {state}" for state, number in sorted(result.states.items()))
         say(f"sweep {result.name}: {counts or 'no trials'} · workspace {workspace}")
@@ -200,9 +214,8 @@ class LiveView:
             say(f"{result.cells} of the {result.cells_asked} cells that were asked for ran:")
             for reason in shortage_notes(self._conductor.spec, self._conductor.cell_count):
                 say(f"  {reason}")
-        if result.why:
-            rest = "brings the exports up to date" if result.finished else "resumes the sweep"
-            say(f"stopped: {result.why}. The same command {rest}.")
+        if result.why and stopped:
+            self.say_stopped(result.why, finished=result.finished)
         if result.states.get(TrialState.FAILED):
             say(
                 f"`sweeps runs {result.name}` says why trials failed; "

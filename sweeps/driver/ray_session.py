@@ -78,6 +78,7 @@ def _connected(run: DriverRun, address: str | None, stopper: Stopper) -> Iterato
         if local is not None:
             stack.enter_context(orphans_adopted())
             stopper.end_children = local.end
+            stopper.freeze_children = local.freeze
         try:
             with _kept_signal_handlers(), groups_apart():
                 note = connect.connect(address)

@@ -29,10 +29,10 @@ SIGNALS = tuple(
 )
 """Signals that ask a process to end. Schedulers send one of the last three before a limit."""
 
-DEADLINE = 8.5
+DEADLINE = 8.0
 """Seconds after which the process ends, whatever is left to do: `docker stop` waits for ten."""
 
-CHILDREN_DEADLINE = 1.0
+CHILDREN_DEADLINE = 0.8
 """Seconds to end the processes of Ray."""
 
 ONE_KEY = 0.5
@@ -56,6 +56,7 @@ class Stopper:
         self.why = ""
         self.close: Callable[[str], None] = say_nothing_ran
         self.end_children: Callable[[], object] = _nothing
+        self.freeze_children: Callable[[], object] = _nothing
         self.scratch: str | None = None  # folder of Tune that must not stay behind
         self.show: Callable[[Any], None] = _nothing  # shows the result of a run that ended here
         self._lock = threading.Lock()
@@ -151,6 +152,9 @@ class Stopper:
 
     def _stop(self) -> None:
         if self.ends_process:
+            # Ray's client ends this process, in C++, soon after the node process has ended. If that
+            # has got the signal too, it must not end before the ledger is closed.
+            self.freeze_children()
             logging.disable(logging.CRITICAL)  # Tune reports at length what it loses now
         try:
             self.close(self.why)
