@@ -22,7 +22,7 @@ from sweeps.exports.mlflow_client import Point
 from sweeps.exports.mlflow_experiment import KnownRuns
 from sweeps.ledger import lease
 from sweeps.ledger.states import TrialState, Verdict
-from sweeps.search import halving
+from sweeps.search import halving, layout_history
 from sweeps.search.cell_outcome import CellOutcome, OutcomeState
 from vae_core import checkpoint
 
@@ -55,8 +55,8 @@ def restart_meets_finished_trials() -> AbstractContextManager[Any]:
     """Return the bug: a restart tells a finished trial a second time, and that raises."""
     read = conductor.read_trials
 
-    def read_trials(*arguments: Any) -> Any:
-        trials = read(*arguments)
+    def read_trials(*arguments: Any, **options: Any) -> Any:
+        trials = read(*arguments, **options)
         if any(trial.ended for trial in trials):
             raise RuntimeError("Trial has already finished")
         return trials
@@ -75,8 +75,8 @@ def finished_trials_run_again() -> AbstractContextManager[Any]:
     """Return the bug: a restart does not know that complete trials have ended."""
     read = conductor.read_trials
 
-    def read_trials(*arguments: Any) -> Any:
-        trials = read(*arguments)
+    def read_trials(*arguments: Any, **options: Any) -> Any:
+        trials = read(*arguments, **options)
         for trial in trials:
             if trial.state is TrialState.COMPLETE:
                 trial.state, trial.end_reason = TrialState.WAITING, None
@@ -107,16 +107,16 @@ def nan_is_promoted() -> AbstractContextManager[Any]:
 @_mutant
 def pruned_cells_are_told_as_complete() -> AbstractContextManager[Any]:
     """Return the bug: a sampler gets the value at the rung as if the cell were complete."""
-    outcome_of = conductor.cell_outcome
+    outcome_of = layout_history.cell_outcome
 
-    def cell_outcome(cell: Any, spec: Any) -> CellOutcome:
-        outcome = outcome_of(cell, spec)
+    def cell_outcome(cell: Any, spec: Any, **options: Any) -> CellOutcome:
+        outcome = outcome_of(cell, spec, **options)
         if outcome.state is not OutcomeState.PRUNED:
             return outcome
         value = max(outcome.intermediate.values(), default=0.0)
         return outcome._replace(state=OutcomeState.COMPLETE, values=(value,))
 
-    return _patch(conductor, "cell_outcome", cell_outcome)
+    return _patch(layout_history, "cell_outcome", cell_outcome)
 
 
 @_mutant

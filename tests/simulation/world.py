@@ -346,7 +346,7 @@ class World:
         drawn = draw_cell(spec, layouts, turn, history, **options)
         event = last_event(self.workspace / "ledger.db")
         self.suggestions.append(
-            Asked(spec.name, spec, turn, len(layouts), list(history), drawn, event)
+            Asked(spec.name, spec, turn, len(layouts), list(history.outcomes()), drawn, event)
         )
         return drawn
 
