@@ -59,9 +59,9 @@ def _hunt(mutant: str | None, seeds: Sequence[int], workers: int) -> int:
     missed = 0
     with multiprocessing.get_context("fork").Pool(workers) as pool:
         jobs = [(name, seeds) for name in names]
-        for name, found_by in zip(names, pool.imap(_hunted, jobs), strict=True):
-            missed += found_by is None
-            text = "not found" if found_by is None else f"{found_by[0]:4d}  {found_by[1]}"
+        for name, finder in zip(names, pool.imap(_hunted, jobs), strict=True):
+            missed += finder is None
+            text = "not found" if finder is None else f"{finder[0]:4d}  {finder[1]}"
             print(f"{name:60s} {text}", flush=True)
     return int(missed > 0)
 

@@ -166,19 +166,35 @@ class Disturbances:
             driver.store.restart()
 
     def _damage_checkpoint(self) -> None:
+        """Damage any checkpoint."""
+        paths = self._checkpoints()
+        if paths:
+            self._damage(*self._world.rng.choice(paths))
+
+    def may_damage(self, trial_hash: str) -> None:
+        """Damage the newest checkpoint of a trial whose process has died: it resumes from there."""
+        if "checkpoint damaged" not in self._world.scenario.faults:
+            return
+        paths = [path for path in self._checkpoints() if f"/{trial_hash}/" in path[0]]
+        if paths and self._world.rng.random() < 0.5:
+            self._damage(*max(paths))
+
+    def _checkpoints(self) -> list[tuple[str, str]]:
+        """Return folder and name of every checkpoint."""
         folders = self._world.files.folders
-        paths = [
+        return [
             (folder, name)
             for folder in folders
             if folder.endswith("/checkpoints")
             for name in folders[folder]
         ]
-        if not paths:
-            return
-        folder, name = self._world.rng.choice(paths)
-        blob = folders[folder][name]
-        kind = self._world.rng.choice(["checksum wrong", "unreadable", "empty", "of another trial"])
-        self._world.gate.injected[f"checkpoint damaged: {kind}"] += 1
+
+    def _damage(self, folder: str, name: str) -> None:
+        """Change a checkpoint: with a wrong checksum, or with a right one and another content."""
+        world = self._world
+        blob = world.files.folders[folder][name]
+        kind = world.rng.choice(["checksum wrong", "unreadable", "empty", "of another trial"])
+        world.gate.injected[f"checkpoint damaged: {kind}"] += 1
         if kind == "checksum wrong":
             blob = blob[:50] + b"damage" + blob[56:]
         elif kind == "unreadable":
@@ -186,9 +202,9 @@ class Disturbances:
         elif kind == "empty":
             blob = b""
         else:
-            folder_of, name_of = self._world.rng.choice(paths)
-            blob = folders[folder_of][name_of]
-        folders[folder][name] = blob
+            folder_of, name_of = world.rng.choice(self._checkpoints())
+            blob = world.files.folders[folder_of][name_of]
+        world.files.folders[folder][name] = blob
 
     def _refuse_run(self) -> None:
         """Let MLflow refuse everything of one run, for good."""

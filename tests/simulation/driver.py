@@ -13,10 +13,10 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from sweeps.driver.desk import Desk
 
 from sweeps.driver import run as run_module
 from sweeps.driver import watchdog
+from sweeps.driver.desk import Desk
 from sweeps.exports.mlflow_writer import PERIOD, MlflowWriter
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.ownership import held_sweep

@@ -14,6 +14,7 @@ from ray.tune.search import Searcher
 from sweeps.driver.trial_actor import TrialActor
 from sweeps.driver.tune import CellScheduler, CellSearcher
 from sweeps.storage.store_actor import Store
+from vae_core.config import TrialConfig
 
 from .faults import Gate, Process
 
@@ -191,6 +192,7 @@ class Executor:
         self._world.disturbances.may_arrive_late(self._driver, actor)
         if trial is not None and not trial.over:
             self._world.note_fault(trial, kind)
+            self._world.disturbances.may_damage(TrialConfig.from_dict(trial.config["config"]).hash)
             if kind == "node":  # what Ray writes into the error of the actor
                 trial.error_file = str(self._world.workspace / f"{trial.trial_id}-error.txt")
                 Path(trial.error_file).write_text("The actor died because its node has died.")

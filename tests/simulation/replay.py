@@ -22,7 +22,7 @@ class Verdict(NamedTuple):
     promoted: bool
 
 
-class ToldCell(NamedTuple):
+class ExpectedOutcome(NamedTuple):
     """What a sampler must be told of an earlier cell."""
 
     params: dict[str, Any]
@@ -115,9 +115,9 @@ class Replay:
             if at < epoch and (verdict is None or not verdict.promoted):
                 self.problems.append(f"trial {trial} reports epoch {epoch} past rung {rung}")
 
-    def told(self, layout: int) -> list[ToldCell]:
+    def outcomes(self, layout: int) -> list[ExpectedOutcome]:
         """Return what a sampler must be told now of the cells of a layout."""
-        told: list[ToldCell] = []
+        outcomes: list[ExpectedOutcome] = []
         history = self.history
         for cell in self.cells:
             row = history.cells[cell]
@@ -127,15 +127,15 @@ class Replay:
             params = json.loads(row["params"])
             states = [self.ended.get(seed) for seed in seeds]
             if None in states:
-                told.append(ToldCell(params, "running", ()))
+                outcomes.append(ExpectedOutcome(params, "running", ()))
             elif "COMPLETE" not in states:
                 state = "pruned" if "PRUNED" in states else "failed"
-                told.append(ToldCell(params, state, ()))
+                outcomes.append(ExpectedOutcome(params, state, ()))
             else:
-                told.append(self._complete(params, seeds))
-        return told
+                outcomes.append(self._complete(params, seeds))
+        return outcomes
 
-    def _complete(self, params: dict[str, Any], seeds: list[int]) -> ToldCell:
+    def _complete(self, params: dict[str, Any], seeds: list[int]) -> ExpectedOutcome:
         history = self.history
         epochs = history.trials[seeds[0]]["epochs"]
         alive = [seed for seed in seeds if self.ended[seed] != "FAILED"]
@@ -145,8 +145,8 @@ class Replay:
             mean = self.mean(reached, epochs, goal["metric"])
             values.append(math.nan if mean is None else mean)
         if not all(math.isfinite(value) for value in values):
-            return ToldCell(params, "failed", ())
-        return ToldCell(params, "complete", tuple(values))
+            return ExpectedOutcome(params, "failed", ())
+        return ExpectedOutcome(params, "complete", tuple(values))
 
 
 def replayed(history: History, until: int | None = None) -> Replay:
