@@ -5,15 +5,18 @@ WORKSPACE ?= results
 BIN := $(VENV)/bin
 # Processes that run tests at the same time; `auto` is one per core.
 WORKERS ?= auto
+# Simulated sweeps of `make simulate`.
+SEEDS ?= 1000
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install quickstart test lint types layers unit test-slow test-gpu bench clean
+.PHONY: help install quickstart test lint types layers unit test-slow test-gpu simulate bench clean
 
 help:
 	@echo "make quickstart   install, run the quickstart sweep (about 5 minutes on two cores), write its report"
 	@echo "make test         install, then lint, types, import layers and tests"
 	@echo "make test-slow    the tests that take minutes"
 	@echo "make test-gpu     the tests that need a CUDA device"
+	@echo "make simulate     sweeps with faults on a fake clock: SEEDS=n of them"
 	@echo "make bench        the benchmarks; each prints ratios measured in one run"
 	@echo "make clean        remove $(VENV)"
 
@@ -54,6 +57,9 @@ test-slow: $(INSTALLED)
 
 test-gpu: $(INSTALLED)
 	$(BIN)/pytest -m gpu
+
+simulate: $(INSTALLED)
+	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
 
 bench: $(INSTALLED)
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

@@ -29,7 +29,7 @@ from sweeps.ledger.progress import CellProgress, ReportedMetrics, TrialProgress,
 from sweeps.ledger.replay import last_line, new_cell, read_cells, read_trials
 from sweeps.ledger.reuse import take_reports
 from sweeps.ledger.roster import Roster
-from sweeps.ledger.states import AttemptOutcome, EndReason, TrialState
+from sweeps.ledger.states import CHARGED, AttemptOutcome, EndReason, TrialState
 from sweeps.search.draw_cell import draw_cell
 from sweeps.search.layout_history import SearchHistory
 from sweeps.spec.sweep_spec import SweepSpec
@@ -427,7 +427,8 @@ class Conductor:
         error = (trial.epoch, last_line(message))
         text = f"{message}\n--- end of its output ---\n{output}" if output.strip() else message
         final = kind == "diverged" or error == trial.last_error
-        trial.last_error = error
+        if kind == "error":
+            trial.last_error = error
         self._lose(tx, trial, EndReason(kind), text, why=f"{kind}: {error[1]}", final=final)
 
     def lost(self, number: int, kind: Literal["lost", "timeout", "node"], message: str) -> None:
@@ -461,7 +462,7 @@ class Conductor:
         self._rules.close_attempt(tx, trial, AttemptOutcome(reason.value), message)
         if reason is EndReason.NODE:
             trial.node_losses += 1
-        else:
+        elif reason.value in CHARGED:
             trial.charged += 1
         self._wake(trial)
         if final or trial.charged > resources.retries or trial.node_losses > resources.node_retries:

@@ -40,6 +40,8 @@ class Heartbeat:
         self._driver_run = driver_run
         self._spent = spent  # seconds of earlier driver runs
         self._started = time.monotonic()
+        # The wall clock may be set while the driver runs, so it is read once.
+        self._wall_minus_monotonic = time.time() - time.monotonic()
 
     def note(self, **columns: object) -> None:
         """Write that the driver is alive, with further columns of its row.
@@ -48,7 +50,8 @@ class Heartbeat:
         """
         row = tables.DRIVER_RUN.c.id == self._driver_run
         with self._ledger.transaction() as tx:
-            tx.update(tables.DRIVER_RUN, row, seen=time.time(), **columns)
+            seen = self._wall_minus_monotonic + time.monotonic()
+            tx.update(tables.DRIVER_RUN, row, seen=seen, **columns)
 
     @contextlib.contextmanager
     def beating(self, conductor: Conductor) -> Iterator[None]:

@@ -55,13 +55,22 @@ def read_trials(
         trial.charged += row["outcome"] in CHARGED
         trial.node_losses += row["outcome"] == AttemptOutcome.NODE
         if row["outcome"] == AttemptOutcome.ERROR:
-            trial.last_error = (trial.epoch, last_line(row["message"] or ""))
+            epoch = _epoch_at(ledger, sweep, trial.number, attempt=row["id"])
+            trial.last_error = (epoch, last_line(row["message"] or ""))
     for row in ledger.of(tables.END, sweep):
         trial = trials[row["trial"]]
         trial.state = TrialState(row["state"])
         trial.end_reason = EndReason(row["reason"])
         trial.why = row["why"]
     return trials
+
+
+def _epoch_at(ledger: Ledger, sweep: str, trial: int, *, attempt: int) -> int:
+    """Return the last epoch that a trial had reported when an attempt ended."""
+    reports = tables.REPORT.c
+    rows = ledger.rows(tables.REPORT, reports.sweep == sweep, reports.trial == trial)
+    epochs = [row["epoch"] for row in rows if json.loads(row["body"])["attempt"] <= attempt]
+    return max(epochs, default=0)
 
 
 def read_cells(
