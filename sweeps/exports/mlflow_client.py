@@ -35,13 +35,16 @@ class Point(NamedTuple):
     epoch: int
 
 
-def connect(workspace: Path, server: str | None, sweep: str) -> Any:
+def connect(
+    workspace: Path, server: str | None, sweep: str, *, correct_artifacts: bool = True
+) -> Any:
     """Return a client of the server, or of the database in the workspace if there is no server.
 
     Args:
         workspace: the folder. If it was moved, the locations of its artifacts are corrected.
         server: the spec's `store.mlflow`: a server, or a database that other workspaces may share.
         sweep: the sweep whose runs are read or written.
+        correct_artifacts: False leaves those locations as they are.
     """
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
@@ -57,8 +60,9 @@ def connect(workspace: Path, server: str | None, sweep: str) -> Any:
     if is_database(server):
         paths.root.mkdir(parents=True, exist_ok=True)
         _create_tables(uri, paths.mlflow_artifacts)
-        only = None if server is None else sweep
-        correct_locations(uri, paths.mlflow_artifacts, sweep=only)
+        if correct_artifacts:
+            only = None if server is None else sweep
+            correct_locations(uri, paths.mlflow_artifacts, sweep=only)
     return mlflow.MlflowClient(uri)
 
 
@@ -178,8 +182,12 @@ def local_folder(client: Any, run: str) -> Path | None:
     Artifacts are written there without the client: it remembers the folder of every run as long as
     the process lives, and would write into the old one after a workspace was moved.
     """
-    location = client.get_run(run).info.artifact_uri
-    return path_of_uri(location) if location.startswith("file:") else None
+    return local_location(client.get_run(run).info.artifact_uri)
+
+
+def local_location(uri: str) -> Path | None:
+    """Return the path of an artifact location if it is on this machine, else None."""
+    return path_of_uri(uri) if uri.startswith("file:") else None
 
 
 def link(files: Iterable[Path], folder: Path) -> None:

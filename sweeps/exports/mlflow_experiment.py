@@ -97,6 +97,10 @@ class KnownRuns:
         active = [each for each in candidates if not is_deleted(each.info)]
         return next(iter([*active, *candidates]), None)
 
+    def all(self) -> list[Any]:
+        """Return every run."""
+        return list(self._runs.values())
+
     def parent(self, sweep: str) -> Any:
         """Return the parent run of a sweep, deleted or not; None if there is none.
 
