@@ -18,19 +18,18 @@ if TYPE_CHECKING:
 SHOWN = 5
 """Findings of one rule that are printed in full; --json prints all."""
 
-DOCTOR_HELP = """Check that ledger, MLflow and files agree, and mend what does not.
-
-Every number is compared: epochs, ends and verdicts in the ledger, each point and state in MLflow,
-artifacts and checkpoints on the disk. Each finding says what holds in a healthy sweep, what is
-there instead, what follows from it, and what to do.
-
---repair does only what needs no guess: it closes attempts of dead drivers, writes to MLflow what it
-lacks, deletes MLflow's surplus runs (MLflow can restore them), damaged checkpoints that have a good
-older one, and leftover files. It never deletes or changes a report, a score or an end.
-
-Exit codes: 0, healthy, or all was repaired; 1, findings are left; 2, an error of the user: no such
-workspace or sweep, or --repair while a driver runs the sweep.
-"""
+DOCTOR_HELP = (
+    "Check that ledger, MLflow and files agree, and mend what does not.\n\n"
+    "Every number is compared: epochs, ends and verdicts in the ledger, each point and state in "
+    "MLflow, artifacts and checkpoints on the disk. Each finding says what holds in a healthy "
+    "sweep, what is there instead, what follows from it, and what to do.\n\n"
+    "--repair does only what needs no guess: it closes attempts of dead drivers, writes to MLflow "
+    "what it lacks, deletes surplus runs of MLflow (MLflow can restore them), damaged checkpoints "
+    "that have a good older one, and leftover files. It never deletes or changes a report, a score "
+    "or an end.\n\n"
+    "Exit codes: 0, healthy, or all was repaired; 1, findings are left; 2, an error of the user: "
+    "no such workspace or sweep, or --repair while a driver runs the sweep."
+)
 
 
 def doctor(

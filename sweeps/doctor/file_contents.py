@@ -23,9 +23,14 @@ def problem_of_artifact(files: AbstractFiles, path: str, size: int) -> str:
         content = files.read(path)
     except OSError as error:
         return f"cannot be read: {error}"
-    suffix = path.rpartition(".")[2]
+    return content_problem(path.rpartition("/")[2], content)
+
+
+def content_problem(name: str, content: bytes) -> str:
+    """Return why the content of an artifact is not whole, as a clause; "" if it is."""
+    suffix = name.rpartition(".")[2]
     if suffix in ("npz", "pt"):
-        return _zip_problem(content, needs="mean.npy" if path.endswith("codes.npz") else "")
+        return _zip_problem(content, needs="mean.npy" if name == "codes.npz" else "")
     if suffix == "png":
         return _png_problem(content)
     if suffix == "gif" and not (content.startswith(b"GIF8") and content.endswith(b";")):

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from sweeps.doctor.evidence import Evidence
 from sweeps.doctor.file_contents import checkpoint_problem, problem_of_artifact
 from sweeps.doctor.file_evidence import TRIALS, is_aside
 from sweeps.doctor.finding import Finding
 from sweeps.doctor.ledger_evidence import TrialRecord
-from sweeps.doctor.repairs import DeleteFiles, megabytes
+from sweeps.doctor.repairs import DeleteFiles, RestoreArtifact, megabytes
 from sweeps.ledger.states import EndReason, TrialState
 
 ARTIFACTS = ("codes.npz", "weights.pt", "traversal.png", "traversal.gif", "reconstructions.png")
@@ -39,7 +39,7 @@ def missing_artifacts(evidence: Evidence) -> Iterator[Finding]:
         missing = [name for name in expected if name not in present]
         if missing:
             text = f"trial {trial.number} lacks {', '.join(missing)} in {_folder(trial)}/artifacts"
-            yield Finding(text, trial.number)
+            yield Finding(text, trial.number, _restored(evidence, trial, missing))
 
 
 def damaged_artifacts(evidence: Evidence) -> Iterator[Finding]:
@@ -51,7 +51,22 @@ def damaged_artifacts(evidence: Evidence) -> Iterator[Finding]:
                 continue
             problem = problem_of_artifact(evidence.files.files, path, size)
             if problem:
-                yield Finding(f"{path} of trial {trial.number} {problem}", trial.number)
+                repairs = _restored(evidence, trial, [name])
+                yield Finding(f"{path} of trial {trial.number} {problem}", trial.number, repairs)
+
+
+def _restored(
+    evidence: Evidence, trial: TrialRecord, names: Sequence[str]
+) -> tuple[RestoreArtifact, ...]:
+    """Return what copies files back from the run of a trial, for those that the run has."""
+    run = evidence.mlflow.runs.get(trial.number)
+    if run is None:
+        return ()
+    present = evidence.mlflow.artifacts.get(trial.number, set())
+    trial_hash = trial.row["hash"]
+    return tuple(
+        RestoreArtifact(run.info.run_id, trial_hash, name) for name in names if name in present
+    )
 
 
 def damaged_checkpoints(evidence: Evidence) -> Iterator[Finding]:

@@ -115,7 +115,7 @@ def missing_numbers(evidence: Evidence) -> Iterator[Finding]:
 
 def export_rows_that_do_not_fit(evidence: Evidence) -> Iterator[Finding]:
     """Yield export rows that name another run, or an epoch or a state that the trial has not."""
-    if evidence.mlflow.problem:
+    if evidence.mlflow.problem or evidence.mlflow.experiment is None:
         return
     for number, trial in evidence.ledger.trials.items():
         export, run = trial.exports.get("mlflow"), evidence.mlflow.runs.get(number)

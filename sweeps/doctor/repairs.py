@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from sweeps.doctor.file_contents import content_problem
 from sweeps.exports import mlflow_client
 from sweeps.exports.mlflow_experiment import HASH_TAG, TRIAL_TAG
 from sweeps.exports.mlflow_locations import correct_locations
@@ -21,7 +22,7 @@ from sweeps.ledger.provenance import software
 from sweeps.ledger.states import AttemptOutcome
 from sweeps.storage.files import AbstractFiles
 from sweeps.storage.lock import is_locked
-from sweeps.storage.workspace import WorkspacePaths
+from sweeps.storage.workspace import TrialPaths, WorkspacePaths
 
 RETIRED_TAG = "sweeps.doctor"
 """The tag of a run that was deleted here: why."""
@@ -177,6 +178,28 @@ class RunExport(AbstractRepair):
         if not writer.finish(EXPORT_PATIENCE):
             behind = writer.why_behind() or f"it took longer than {EXPORT_PATIENCE:g} s"
             tools.notes.append(f"MLflow still lacks something of sweep {tools.sweep!r}: {behind}")
+
+
+@dataclass(frozen=True)
+class RestoreArtifact(AbstractRepair):
+    """Copies a file of a trial back from its run in MLflow, if it is whole there."""
+
+    run: str
+    trial_hash: str
+    name: str
+    order: ClassVar[int] = 2
+
+    @property
+    def text(self) -> str:
+        return f"copy {self.name} of trial {self.trial_hash} back from MLflow's run {self.run}"
+
+    def apply(self, tools: Tools) -> None:
+        client = mlflow_client.connect(tools.workspace, tools.server, tools.sweep)
+        content = mlflow_client.read_artifact(client, self.run, self.name)
+        problem = content_problem(self.name, content)
+        if problem:
+            raise ValueError(f"the file of the run {problem}")
+        tools.files.write(TrialPaths(self.trial_hash).artifact(self.name), content)
 
 
 @dataclass(frozen=True)

@@ -218,14 +218,14 @@ RULES: dict[str, Rule] = {
         Level.PROBLEM,
         "a complete trial has codes, weights and pictures",
         "it cannot be rescored, and the report page lacks its pictures",
-        f"copy the files from MLflow's run, a backup or `store.files`; else {_AGAIN}",
+        f"--repair copies it back if MLflow's run has it; else from a backup; else {_AGAIN}",
         file_rules.missing_artifacts,
     ),
     "damaged-artifact": Rule(
         Level.PROBLEM,
         "every artifact can be read",
         "it cannot be rescored, and the report page lacks its pictures",
-        f"copy the file from MLflow's run, a backup or `store.files`; else {_AGAIN}",
+        f"--repair copies it back if MLflow's run has it whole; else from a backup; else {_AGAIN}",
         file_rules.damaged_artifacts,
     ),
     "damaged-checkpoint": Rule(

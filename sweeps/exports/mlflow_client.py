@@ -176,6 +176,19 @@ def log_folder(client: Any, run: str, source: Path, name: str) -> None:
     shutil.copytree(source, folder / name, dirs_exist_ok=True)
 
 
+def read_artifact(client: Any, run: str, name: str) -> bytes:
+    """Return the bytes of one file of a run.
+
+    Raises:
+        Exception: of MLflow or of its store, if there is no such file.
+    """
+    folder = local_folder(client, run)
+    if folder is not None:
+        return (folder / name).read_bytes()
+    with tempfile.TemporaryDirectory() as copies:
+        return Path(client.download_artifacts(run, name, copies)).read_bytes()
+
+
 def local_folder(client: Any, run: str) -> Path | None:
     """Return the folder of a run's artifacts if it is on this machine, else None.
 
