@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sweeps.doctor.file_evidence import FileEvidence
 from sweeps.doctor.ledger_evidence import LedgerEvidence
 from sweeps.doctor.mlflow_evidence import MlflowEvidence
+from sweeps.ledger.tables import Row
 
 
 @dataclass
@@ -17,5 +18,6 @@ class Evidence:
     mlflow: MlflowEvidence
     files: FileEvidence
     driven: bool  # whether a driver runs the sweep now
+    lease: Row | None = None  # of the sweep, if its holder did not say that it ended
     open_elsewhere: frozenset[str] = frozenset()  # hashes of unfinished trials of any sweep
     deep: bool = False  # whether every byte of large artifacts is read

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import sqlalchemy as sa
 from sqlalchemy.exc import SQLAlchemyError
 
+from sweeps.doctor.drivers import is_driven, unreleased_lease
 from sweeps.doctor.evidence import Evidence
 from sweeps.doctor.file_evidence import FileEvidence, list_files
 from sweeps.doctor.finding import Finding, Level, Rule
@@ -22,8 +23,8 @@ from sweeps.doctor.workspace_rules import DATABASE_RULE, WORKSPACE_RULES, read_w
 from sweeps.errors import SweepError
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.ownership import held_sweep
 from sweeps.storage.files import LocalFiles, open_files
-from sweeps.storage.lock import is_locked, one_driver
 from vae_core.hyperparameters.registry import unknown_name
 
 
@@ -104,14 +105,15 @@ def repair(workspace: Path, health: Health) -> Repaired:
         SweepError: a driver runs one of the sweeps.
     """
     repaired = Repaired()
-    with contextlib.ExitStack() as stack:
-        for sweep in health.sweeps:
-            stack.enter_context(one_driver(sweep, workspace))
-        ledger = stack.enter_context(_opened(workspace))
-        for sweep in ["", *health.sweeps]:
-            steps = health.repairs(sweep)
-            if steps:
-                _apply(steps, _tools(ledger, workspace, sweep), repaired)
+    for sweep in ["", *health.sweeps]:
+        steps = health.repairs(sweep)
+        if not steps:
+            continue
+        with _opened(workspace) as ledger, contextlib.ExitStack() as stack:
+            if sweep:
+                say = repaired.notes.append
+                stack.enter_context(held_sweep(sweep, workspace, ledger, say=say))
+            _apply(steps, _tools(ledger, workspace, sweep), repaired)
     return repaired
 
 
@@ -165,7 +167,7 @@ def _examine(ledger: Ledger, workspace: Path, name: str | None, *, deep: bool) -
     health = Health(sweeps=names)
     open_elsewhere = _open_hashes(ledger)
     for sweep in names:
-        driven = is_locked(workspace, sweep)
+        driven = is_driven(ledger, workspace, sweep)
         if driven:
             health.driven.append(sweep)
         rows = read_ledger(ledger, sweep)
@@ -174,6 +176,7 @@ def _examine(ledger: Ledger, workspace: Path, name: str | None, *, deep: bool) -
             mlflow=MlflowEvidence() if driven else read_mlflow(rows, workspace),
             files=stores.listing(rows.store("files")),
             driven=driven,
+            lease=unreleased_lease(ledger, sweep),
             open_elsewhere=open_elsewhere,
             deep=deep,
         )

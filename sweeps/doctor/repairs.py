@@ -77,6 +77,20 @@ class CloseAttempt(AbstractRepair):
 
 
 @dataclass(frozen=True)
+class ReleaseLease(AbstractRepair):
+    """Frees the lease of a dead driver. Repairs hold it themselves, and free it at their end."""
+
+    order: ClassVar[int] = 0
+
+    @property
+    def text(self) -> str:
+        return "free the lease of the sweep"
+
+    def apply(self, tools: Tools) -> None:
+        assert tools.ledger.lease is not None, "repairs of a sweep hold its lease"
+
+
+@dataclass(frozen=True)
 class SendAgain(AbstractRepair):
     """Forgets what MLflow is said to have of a trial, so that the writer sends all of it again.
 

@@ -70,6 +70,14 @@ RULES: dict[str, Rule] = {
         trial_rules.open_attempts,
         at_rest=True,
     ),
+    "stale-lease": Rule(
+        Level.NOTE,
+        "a driver frees the lease of its sweep when it ends",
+        "the driver was killed; a next one on another machine waits 30 s before it takes over",
+        "nothing: the next `sweeps run` takes the lease; --repair frees it",
+        trial_rules.stale_lease,
+        at_rest=True,
+    ),
     "attempt-mismatch": Rule(
         Level.PROBLEM,
         "a trial trains in attempts of driver runs, one after the other",

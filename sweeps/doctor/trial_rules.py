@@ -10,7 +10,7 @@ from typing import Any
 from sweeps.doctor.evidence import Evidence
 from sweeps.doctor.finding import Finding, listed
 from sweeps.doctor.ledger_evidence import TrialRecord
-from sweeps.doctor.repairs import CloseAttempt
+from sweeps.doctor.repairs import CloseAttempt, ReleaseLease
 from sweeps.ledger.states import EndReason, TrialState
 
 REASONS: dict[str, frozenset[str]] = {
@@ -73,6 +73,13 @@ def open_attempts(evidence: Evidence) -> Iterator[Finding]:
                 text = f"attempt {attempt['id']} of trial {trial.number} is open"
                 repair = CloseAttempt(attempt["id"], ended)
                 yield Finding(f"{text}, and no driver runs", trial.number, (repair,))
+
+
+def stale_lease(evidence: Evidence) -> Iterator[Finding]:
+    """Yield a lease whose holder gives no sign of life."""
+    if evidence.lease is not None:
+        text = f"{evidence.lease['holder']} holds the lease of the sweep, and gives no sign of life"
+        yield Finding(text, repairs=(ReleaseLease(),))
 
 
 def attempts_that_do_not_fit(evidence: Evidence) -> Iterator[Finding]:

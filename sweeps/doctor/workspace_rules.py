@@ -40,7 +40,8 @@ def read_workspace(ledger: Ledger, workspace: Path, files: FileEvidence) -> Work
     """
     evidence = WorkspaceEvidence(workspace, files)
     for table in tables.META.sorted_tables:
-        if table is not tables.SWEEP and "sweep" in table.c:
+        # A start that is refused leaves a lease and no sweep.
+        if table not in (tables.SWEEP, tables.LEASE) and "sweep" in table.c:
             column = table.c.sweep
             counts = sa.select(column, sa.func.count().label("rows")).group_by(column)
             for row in ledger.select(counts):
@@ -120,9 +121,9 @@ WORKSPACE_RULES: dict[str, Rule] = {
         unknown_folders,
     ),
     "stale-lock": Rule(
-        Level.LEFTOVER,
+        Level.NOTE,
         "every lock is of a sweep of this ledger",
-        "nothing: it is an empty file that nobody holds",
+        "nothing: it is a small file that nobody holds, left by a start that was refused",
         "--repair deletes it",
         stale_locks,
     ),

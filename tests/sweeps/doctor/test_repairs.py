@@ -190,6 +190,7 @@ def test_a_sweep_that_was_killed_is_closed_and_resumes_afterwards(tmp_path):
 def test_a_sweep_that_is_being_driven_is_looked_at_and_not_repaired(workspace):
     sql(workspace, "UPDATE attempt SET outcome=NULL WHERE trial=7")
     sql(workspace, 'DELETE FROM "end" WHERE trial=7')
+    before = examine.examine(workspace)
     with open(workspace / ".mini.lock", "a+") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         code, output = doctor(workspace)  # an open attempt is no fault now
@@ -199,7 +200,7 @@ def test_a_sweep_that_is_being_driven_is_looked_at_and_not_repaired(workspace):
         assert code == 2
         assert "got 'mini', which is being driven" in output
         with pytest.raises(SweepError, match="is being driven by"):
-            examine.repair(workspace, examine.Health(sweeps=["mini"]))
+            examine.repair(workspace, before)
 
 
 def test_mistakes_of_a_user_end_with_2_and_one_sentence(workspace, tmp_path):

@@ -6,10 +6,12 @@ import healthy_sweep
 import pytest
 from healthy_sweep import folder, mlflow_client, rules, run_id, sql
 
+from sweeps.doctor import drivers
 from sweeps.doctor.examine import examine
 from sweeps.doctor.finding import listed
 from sweeps.doctor.rules import RULES
 from sweeps.doctor.workspace_rules import WORKSPACE_RULES
+from sweeps.storage.lock import machine_key
 
 # In the healthy sweep trial 0 (learning rate 1e-2) is complete, and trial 4 (1e-3, the first one of
 # cell 2) is pruned.
@@ -136,8 +138,8 @@ def in_mlflow(statement, *, trial=COMPLETE):
 
 
 def in_ledger(statement):
-    """Return what executes a statement on the ledger."""
-    return lambda workspace: sql(workspace, statement)
+    """Return what executes a statement on the ledger; `{key}` names this machine."""
+    return lambda workspace: sql(workspace, statement.replace("{key}", machine_key()))
 
 
 def written(trial, path, content):
@@ -227,6 +229,10 @@ FAULTS = {
     "an attempt is open": (
         "open-attempt",
         in_ledger("UPDATE attempt SET outcome=NULL, ended=NULL WHERE trial=4"),
+    ),
+    "a driver died with the lease": (
+        "stale-lease",
+        in_ledger("INSERT INTO lease VALUES ('mini', 3, 9, 'pid 1 on here', '{key}/x', 0)"),
     ),
     "a trial ended without an attempt": (
         "attempt-mismatch",
@@ -494,3 +500,15 @@ def test_whole_numbers_are_listed_as_ranges():
     assert listed([1, 2, 3, 7]) == "1-3, 7"
     assert listed([5]) == "5"
     assert listed([1, 3, 5, 7, 9, 11, 13, 15]) == "1, 3, 5, 7, 9, 11, and 2 more ranges"
+
+
+def test_a_driver_on_another_machine_is_seen_by_its_signs_of_life(workspace, monkeypatch):
+    sql(workspace, "INSERT INTO lease VALUES ('mini', 3, 9, 'pid 1 on there', 'there/x', 0)")
+    looks = []
+
+    def beat(_):
+        looks.append(sql(workspace, "UPDATE lease SET beats = beats + 1"))
+
+    monkeypatch.setattr(drivers.time, "sleep", beat)
+    assert examine(workspace).driven == ["mini"]
+    assert len(looks) == 1
