@@ -54,6 +54,8 @@ def connect(
     import mlflow
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    # It logs every error of its database with a traceback, before it raises it: once per call.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
     paths = WorkspacePaths(workspace.resolve())
     uri = paths.tracking_uri(server)
