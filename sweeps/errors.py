@@ -13,3 +13,7 @@ class LeaseLostError(SweepError):
 
 class LedgerAwayError(SweepError):
     """The ledger could not be written to for longer than `store.patience`."""
+
+
+class DiskFullError(SweepError):
+    """The files of trials could not be written for longer than `store.patience`."""

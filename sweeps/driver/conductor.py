@@ -414,11 +414,11 @@ class Conductor:
         """Write a failure that a trial reported.
 
         A loss that is not finite fails the trial. An exception is tried again, unless it is the
-        same as the last one at the same epoch. If the data changed, every trial would fail: the
-        sweep stops, and no trial is charged.
+        same as the last one at the same epoch. If the data changed or the disk stays full, every
+        trial would fail: the sweep stops, and no trial is charged.
         """
         kind, message, output = str(body["failure"]), str(body["message"]), str(body["log"])
-        if kind == "data":
+        if kind in ("data", "disk"):
             self.stopping = message
             self._interrupt(tx, trial, message)
             return

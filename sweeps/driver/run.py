@@ -272,7 +272,8 @@ def _start_store(run: _DriverRun) -> Any:
         "scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=False),
     }
     actor = ray.remote(Store).options(**options)
-    return actor.remote(run.workspace.resolve(), run.spec.store.files)
+    store = run.spec.store
+    return actor.remote(run.workspace.resolve(), store.files, store.patience)
 
 
 def _slots(spec: SweepSpec, nodes: Sequence[Any], console: Console) -> tuple[int, float]:

@@ -23,6 +23,7 @@ from ray import tune
 from sweeps.driver.artifacts import final_artifacts, snapshot_artifacts
 from sweeps.driver.data_guard import DataChangedError, DataGuard, FileStamp
 from sweeps.driver.worker_log import log_sizes, log_tail
+from sweeps.errors import DiskFullError
 from sweeps.failpoints import failpoint
 from vae_core import checkpoint
 from vae_core.config import TrialConfig
@@ -70,6 +71,8 @@ class TrialActor(tune.Trainable):
             body = self._failure("diverged", str(error))
         except DataChangedError as error:
             body = self._failure("data", str(error))
+        except DiskFullError as error:  # of the store; Ray puts its traceback around it
+            body = self._failure("disk", str(getattr(error, "cause", error)))
         except Exception:
             body = self._failure("error", traceback.format_exc())
         body |= {

@@ -7,6 +7,7 @@ until a rung, an end or a failure.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 import threading
@@ -70,9 +71,7 @@ class CellSearcher(Searcher):
             return Searcher.FINISHED
         trial, spec = assignment.trial, desk.conductor.spec
         desk.running.add(trial_id)
-        desk.files.write(
-            TrialPaths(trial.hash).artifact("config.yaml"), dump(trial.config).encode()
-        )
+        _write(desk, trial.hash, "config.yaml", dump(trial.config))
         return {
             "number": trial.number,
             "attempt": trial.attempt,
@@ -113,7 +112,7 @@ class CellScheduler(FIFOScheduler):
         if "failure" in body:
             trial_hash = desk.conductor.trials[body["number"]].hash
             text = f"{body['message']}\n--- end of its output ---\n{body['log']}"
-            desk.files.write(TrialPaths(trial_hash).artifact("failure.txt"), text.encode())
+            _write(desk, trial_hash, "failure.txt", text)
         return TrialScheduler.CONTINUE if keeps_training else TrialScheduler.STOP
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
@@ -123,8 +122,8 @@ class CellScheduler(FIFOScheduler):
         path = Path(trial.error_file) if trial.error_file else None
         message = path.read_text() if path is not None and path.exists() else "the process died"
         kind = "timeout" if number in desk.expired else "lost"
-        folder = TrialPaths(desk.conductor.trials[number].hash)
-        desk.files.write(folder.artifact("failure.txt"), f"{kind}\n{message}".encode())
+        trial_hash = desk.conductor.trials[number].hash
+        _write(desk, trial_hash, "failure.txt", f"{kind}\n{message}")
         desk.expired.discard(number)
         desk.conductor.lost(number, kind, message)
 
@@ -213,3 +212,9 @@ def _watch(desk: Desk, store: Any, stop: threading.Event) -> None:
                     ray.kill(actor)
             except RayError:
                 continue  # the process has died meanwhile; Tune reports that by itself
+
+
+def _write(desk: Desk, trial_hash: str, name: str, text: str) -> None:
+    """Write an artifact for people; the sweep goes on without it, as the ledger has its content."""
+    with contextlib.suppress(OSError):
+        desk.files.write(TrialPaths(trial_hash).artifact(name), text.encode())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from sweeps.storage.checkpoints import Checkpoints
 from sweeps.storage.files import open_files
+from sweeps.storage.space import when_there_is_space
 from sweeps.storage.workspace import TrialPaths
 
 
@@ -18,7 +20,9 @@ class Store:
     store. It acknowledges only what is durable. The same way serves one machine and many.
     """
 
-    def __init__(self, workspace: Path, uri: str | None) -> None:
+    def __init__(self, workspace: Path, uri: str | None, patience: float = 0.0) -> None:
+        """Take the workspace, `store.files` and `store.patience` of the spec."""
+        self._patience = patience
         self._files = open_files(workspace, uri)
         self._checkpoints = Checkpoints(self._files)
         self._actors: dict[int, list[Any]] = {}
@@ -32,14 +36,17 @@ class Store:
         return self._actors.get(number, [])
 
     def save_checkpoint(self, trial_hash: str, epoch: int, blob: bytes) -> str:
-        """Write a checkpoint; return its sha256 when it is durable."""
-        return self._checkpoints.save(trial_hash, epoch, blob)
+        """Write a checkpoint; return its sha256 when it is durable. Wait while the disk is full."""
+        save = functools.partial(self._checkpoints.save, trial_hash, epoch, blob)
+        return when_there_is_space(save, self._patience)
 
     def newest_checkpoint(self, trial_hash: str) -> bytes | None:
         """Return the newest undamaged checkpoint of a trial, None if there is none."""
         return self._checkpoints.newest(trial_hash)
 
     def save_artifacts(self, trial_hash: str, artifacts: Mapping[str, bytes]) -> None:
-        """Write files by name; return when all are durable."""
+        """Write files by name; return when all are durable. Wait while the disk is full."""
         for name, content in artifacts.items():
-            self._files.write(TrialPaths(trial_hash).artifact(name), content)
+            path = TrialPaths(trial_hash).artifact(name)
+            write = functools.partial(self._files.write, path, content)
+            when_there_is_space(write, self._patience)
