@@ -14,7 +14,13 @@ from typing import Any
 import typer
 from typer.core import TyperGroup
 
-from sweeps.cli import listing_commands, score_commands, spec_commands, workspace_commands
+from sweeps.cli import (
+    doctor_command,
+    listing_commands,
+    score_commands,
+    spec_commands,
+    workspace_commands,
+)
 from sweeps.cli.data_commands import data
 from sweeps.errors import SweepError
 from sweeps.spec.errors import SpecError
@@ -67,6 +73,7 @@ app.command()(workspace_commands.status)
 app.command()(workspace_commands.runs)
 app.command()(workspace_commands.report)
 app.command()(workspace_commands.export)
+app.command(help=doctor_command.DOCTOR_HELP)(doctor_command.doctor)
 app.command(help=score_commands.SCORE_HELP)(score_commands.score)
 app.command()(score_commands.rescore)
 app.command()(workspace_commands.ui)

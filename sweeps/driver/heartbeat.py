@@ -40,17 +40,18 @@ class Heartbeat:
         self._driver_run = driver_run
         self._spent = spent  # seconds of earlier driver runs
         self._started = time.monotonic()
-        # The wall clock may be set while the driver runs, so it is read once.
-        self._wall_minus_monotonic = time.time() - time.monotonic()
+        self._row_written = time.monotonic()
 
     def note(self, **columns: object) -> None:
         """Write that the driver is alive, with further columns of its row.
 
-        The budget counts the seconds until the last of these notes, also after a kill.
+        The budget counts the seconds until the last of these notes, also after a kill. They are
+        added to the start of the driver run: the clock of the wall may jump meanwhile.
         """
-        row = tables.DRIVER_RUN.c.id == self._driver_run
+        driver_run = tables.DRIVER_RUN.c
+        seen = driver_run.started + (time.monotonic() - self._row_written)
         with self._ledger.transaction() as tx:
-            seen = self._wall_minus_monotonic + time.monotonic()
+            row = driver_run.id == self._driver_run
             tx.update(tables.DRIVER_RUN, row, seen=seen, **columns)
 
     @contextlib.contextmanager

@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from sqlalchemy import exc
-
 from sweeps.errors import LedgerAwayError
+from sweeps.ledger.outage import cause_text, is_outage
 
 Result = TypeVar("Result")
 
@@ -18,16 +17,6 @@ LONGEST_PAUSE = 5.0
 
 SLICE = 0.25
 """Seconds after which a wait looks whether it was given up."""
-
-LONGEST_CAUSE = 200
-"""Characters of a database's message in a notice."""
-
-
-def is_outage(error: BaseException) -> bool:
-    """Return whether a later try may succeed: the database is away, locked, or its disk is full."""
-    if isinstance(error, exc.DBAPIError) and error.connection_invalidated:
-        return True
-    return isinstance(error, exc.OperationalError | exc.InterfaceError | exc.TimeoutError)
 
 
 class Patience:
@@ -63,7 +52,7 @@ class Patience:
             except Exception as error:
                 if not is_outage(error):
                     raise
-                cause = _cause(error)
+                cause = cause_text(error)
                 if began is None:
                     began = time.monotonic()
                     limit = "" if self._limit is None else f" for up to {self._limit:.0f} s"
@@ -98,10 +87,3 @@ class Patience:
             if now >= end:
                 return
             time.sleep(min(SLICE, end - now))
-
-
-def _cause(error: Exception) -> str:
-    """Return the database's own message on one line."""
-    original = getattr(error, "orig", None) or error
-    text = " ".join(str(original).split())
-    return text if len(text) <= LONGEST_CAUSE else f"{text[:LONGEST_CAUSE]}…"

@@ -23,6 +23,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from sweeps.driver.artifacts import final_artifacts, snapshot_artifacts
 from sweeps.driver.data_guard import DataChangedError, DataGuard, FileStamp
+from sweeps.driver.stored import StorageError, when_it_can
 from sweeps.driver.worker_log import log_starts, log_tail, shortened
 from sweeps.failpoints import failpoint
 from sweeps.urls import redacted
@@ -40,10 +41,6 @@ them.
 
 MESSAGE = 20_000
 """Characters of the message of a failure that are kept: its beginning and its end."""
-
-
-class StorageError(Exception):
-    """The store cannot write a file: no trial of the sweep can go on."""
 
 
 class TrialActor(tune.Trainable):
@@ -212,14 +209,7 @@ class TrialActor(tune.Trainable):
 
     def _write(self, method: Any, *arguments: Any) -> None:
         """Let the store write, and wait for it; raise StorageError if it cannot."""
-        try:
-            ray.get(method.remote(*arguments))
-        except OSError as error:  # of the store: Ray raises it here, with the store's traceback
-            cause = getattr(error, "cause", error)
-            raise StorageError(
-                f"the files of trials cannot be written: {cause}; make space or mend the store, "
-                "and give the same command again"
-            ) from error
+        when_it_can(lambda: ray.get(method.remote(*arguments)), self._assigned["patience"])
 
     def _checkpoint_due(self, report: EpochReport) -> bool:
         # A promoted trial resumes from the epoch of its rung; a report of the last epoch is

@@ -136,7 +136,15 @@ def what_the_actor_gets(assignment: Assignment, spec: SweepSpec, gpu: float) -> 
         "gpu": gpu,
         "checkpoint_every": spec.checkpoint.every,
         "checkpoint_seconds": spec.checkpoint.min_seconds,
+        "patience": _storage_patience(spec),
     }
+
+
+def _storage_patience(spec: SweepSpec) -> float | None:
+    """Return how long a trial waits for a store that cannot write: less than the watchdog does."""
+    timeout = spec.resources.trial_timeout
+    limits = [spec.store.patience, None if timeout is None else timeout / 2]
+    return min((limit for limit in limits if limit is not None), default=None)
 
 
 def _note_skipped(desk: Desk, trial_hash: str, body: dict[str, Any]) -> None:

@@ -42,13 +42,16 @@ class Point(NamedTuple):
     epoch: int
 
 
-def connect(workspace: Path, server: str | None, sweep: str) -> Any:
+def connect(
+    workspace: Path, server: str | None, sweep: str, *, correct_artifacts: bool = True
+) -> Any:
     """Return a client of the server, or of the database in the workspace if there is no server.
 
     Args:
         workspace: the folder. If it was moved, the locations of its artifacts are corrected.
         server: the spec's `store.mlflow`: a server, or a database that other workspaces may share.
         sweep: the sweep whose runs are read or written.
+        correct_artifacts: False leaves those locations as they are.
     """
     load()
     import mlflow
@@ -58,8 +61,9 @@ def connect(workspace: Path, server: str | None, sweep: str) -> Any:
     if is_database(server):
         paths.root.mkdir(parents=True, exist_ok=True)
         _create_tables(uri, paths.mlflow_artifacts)
-        only = None if server is None else sweep
-        correct_locations(uri, paths.mlflow_artifacts, sweep=only)
+        if correct_artifacts:
+            only = None if server is None else sweep
+            correct_locations(uri, paths.mlflow_artifacts, sweep=only)
     return mlflow.MlflowClient(uri)
 
 
@@ -76,6 +80,8 @@ def load() -> None:
     import mlflow  # noqa: F401
 
     logging.getLogger("mlflow").setLevel(logging.WARNING)
+    # It logs every error of its database with a traceback, before it raises it: once per call.
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
     logging.getLogger("alembic").setLevel(logging.WARNING)
 
 
@@ -197,14 +203,31 @@ def log_folder(client: Any, run: str, source: Path, name: str) -> None:
     shutil.copytree(source, folder / name, dirs_exist_ok=True)
 
 
+def read_artifact(client: Any, run: str, name: str) -> bytes:
+    """Return the bytes of one file of a run.
+
+    Raises:
+        Exception: of MLflow or of its store, if there is no such file.
+    """
+    folder = local_folder(client, run)
+    if folder is not None:
+        return (folder / name).read_bytes()
+    with tempfile.TemporaryDirectory() as copies:
+        return Path(client.download_artifacts(run, name, copies)).read_bytes()
+
+
 def local_folder(client: Any, run: str) -> Path | None:
     """Return the folder of a run's artifacts if it is on this machine, else None.
 
     Artifacts are written there without the client: it remembers the folder of every run as long as
     the process lives, and would write into the old one after a workspace was moved.
     """
-    location = client.get_run(run).info.artifact_uri
-    return path_of_uri(location) if location.startswith("file:") else None
+    return local_location(client.get_run(run).info.artifact_uri)
+
+
+def local_location(uri: str) -> Path | None:
+    """Return the path of an artifact location if it is on this machine, else None."""
+    return path_of_uri(uri) if uri.startswith("file:") else None
 
 
 def link(files: Iterable[Path], folder: Path) -> None:

@@ -50,13 +50,21 @@ def trial_tags(trial: Row, sweep: str, parent: str) -> dict[str, str]:
 
 def parameters(trial: Row) -> dict[str, str]:
     """Return the config of a trial as flat texts."""
-    config = json.loads(trial["config"])
+    return parameters_of(json.loads(trial["config"]))
+
+
+def parameters_of(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return a config as flat texts."""
     return {key: _parameter_text(value) for key, value in flatten(config).items()}
 
 
 def report_points(row: Row) -> Iterator[Point]:
     """Yield every number of a report under the key that MLflow shows."""
-    body = json.loads(row["body"])
+    yield from points_of_body(row, json.loads(row["body"]))
+
+
+def points_of_body(row: Row, body: Mapping[str, Any]) -> Iterator[Point]:
+    """Yield every number of a report whose body is parsed."""
     groups = {
         "": body["metrics"],
         "train/": body["train"],
@@ -111,5 +119,9 @@ def _parameter_text(value: Any) -> str:
 
 def score_points(row: Row) -> list[Point]:
     """Return the numbers of a score of stored codes."""
-    numbers = json.loads(row["body"])["numbers"]
+    return points_of_score(row, json.loads(row["body"])["numbers"])
+
+
+def points_of_score(row: Row, numbers: Mapping[str, float]) -> list[Point]:
+    """Return the numbers of a score of stored codes, given them parsed."""
     return [Point(f"final/{key}", value, row["at"], row["epoch"]) for key, value in numbers.items()]

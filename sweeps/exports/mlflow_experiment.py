@@ -130,6 +130,10 @@ class KnownRuns:
             and _is_double(each, run)
         ]
 
+    def all(self) -> list[Any]:
+        """Return every run."""
+        return list(self._runs.values())
+
     def parent(self, sweep: str) -> Any:
         """Return the parent run of a sweep, deleted or not; None if there is none.
 

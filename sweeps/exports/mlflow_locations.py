@@ -31,6 +31,7 @@ class _Correction(NamedTuple):
 
     statement: sa.Update
     location: str
+    old: str
 
 
 def correct_workspace(workspace: Path) -> int:
@@ -64,9 +65,21 @@ def correct_locations(url: str, artifacts: Path, *, sweep: str | None = None) ->
             corrections = _corrections(connection, artifacts, sweep)
         if corrections:
             with engine.begin() as connection:
-                for statement, location in corrections:
+                for statement, location, _ in corrections:
                     connection.execute(statement, {"location": location})
         return len(corrections)
+    finally:
+        engine.dispose()
+
+
+def wrong_locations(url: str, artifacts: Path, *, sweep: str | None = None) -> list[str]:
+    """Return the locations that `correct_locations` would change."""
+    engine = sa.create_engine(url)
+    try:
+        if not {"experiments", "runs"} <= set(sa.inspect(engine).get_table_names()):
+            return []
+        with engine.connect() as connection:
+            return [each.old for each in _corrections(connection, artifacts, sweep)]
     finally:
         engine.dispose()
 
@@ -87,7 +100,7 @@ def _corrections(
             where = _EXPERIMENTS.c.experiment_id == row["experiment_id"]
             statement = sa.update(_EXPERIMENTS).where(where)
             statement = statement.values(artifact_location=sa.bindparam("location"))
-            corrections.append(_Correction(statement, location))
+            corrections.append(_Correction(statement, location, row["artifact_location"]))
     for row in connection.execute(sa.select(_RUNS)).mappings():
         name, run = names.get(row["experiment_id"]), row["run_uuid"]
         if name is None or not _ends_in(row["artifact_uri"], "artifacts", name, run, "artifacts"):
@@ -96,7 +109,7 @@ def _corrections(
         if row["artifact_uri"] != location:
             statement = sa.update(_RUNS).where(_RUNS.c.run_uuid == run)
             statement = statement.values(artifact_uri=sa.bindparam("location"))
-            corrections.append(_Correction(statement, location))
+            corrections.append(_Correction(statement, location, row["artifact_uri"]))
     return corrections
 
 

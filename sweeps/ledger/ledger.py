@@ -113,8 +113,10 @@ class Ledger:
     ) -> list[Row]:
         """Return the rows of a table that meet every condition."""
         query = sa.select(table).where(*where)
-        if order is not None:
-            query = query.order_by(order)
+        return self.select(query if order is None else query.order_by(order))
+
+    def select(self, query: sa.Select[*tuple[Any, ...]]) -> list[Row]:
+        """Return the rows of a query."""
         with self._engine.connect() as connection:
             return [dict(row) for row in connection.execute(query).mappings()]
 

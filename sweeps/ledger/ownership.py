@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sweeps.errors import LeaseLostError
 from sweeps.ledger.lease import BEAT_PERIOD, take_lease
 from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.outage import outages_as_user_errors
 from sweeps.storage.lock import one_driver
 
 log = logging.getLogger(__name__)
@@ -31,9 +32,10 @@ def held_sweep(
         say: shows a notice to the user.
 
     Raises:
-        SweepError: another process holds the sweep.
+        SweepError: another process holds the sweep, or the ledger is away and the block did not
+            wait for it.
     """
-    with one_driver(name, workspace) as lock:
+    with one_driver(name, workspace) as lock, outages_as_user_errors():
         ledger.lease = take_lease(ledger.engine, name, lock, say=say)
         stop = threading.Event()
         thread = threading.Thread(target=_beat, args=(ledger, stop), daemon=True, name="lease")

@@ -35,6 +35,13 @@ class AbstractFiles(abc.ABC):
         """Return the sorted names of the files in a folder, [] if there is no such folder."""
 
     @abc.abstractmethod
+    def sizes(self, folder: str) -> dict[str, int]:
+        """Return path below a folder -> bytes of every file in it and in the folders below.
+
+        Files aside, which a write that was cut off has left, are among them.
+        """
+
+    @abc.abstractmethod
     def delete(self, path: str) -> None:
         """Delete a file, if it exists."""
 
@@ -62,6 +69,16 @@ class LocalFiles(AbstractFiles):
             )
         except FileNotFoundError:
             return []
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        root = self.root / folder
+        sizes: dict[str, int] = {}
+        for parent, _, names in os.walk(root):
+            for name in names:
+                file = Path(parent, name)
+                with contextlib.suppress(FileNotFoundError):  # deleted since it was listed
+                    sizes[file.relative_to(root).as_posix()] = file.lstat().st_size
+        return sizes
 
     def delete(self, path: str) -> None:
         (self.root / path).unlink(missing_ok=True)
@@ -104,6 +121,12 @@ class RemoteFiles(AbstractFiles):
         with self._secrets_hidden():
             files = [info for info in self._fs.get_file_info(selector) if info.is_file]
         return sorted(file.base_name for file in files if not file.base_name.endswith(".part"))
+
+    def sizes(self, folder: str) -> dict[str, int]:
+        root = f"{self._root}/{folder}"
+        selector = fs.FileSelector(root, allow_not_found=True, recursive=True)
+        files = [info for info in self._fs.get_file_info(selector) if info.is_file]
+        return {file.path.removeprefix(f"{root}/"): file.size for file in files}
 
     def delete(self, path: str) -> None:
         with contextlib.suppress(FileNotFoundError), self._secrets_hidden():

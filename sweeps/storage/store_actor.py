@@ -32,6 +32,7 @@ class Store:
     """
 
     def __init__(self, workspace: Path, uri: str | None) -> None:
+        """Take the workspace, and `store.files` of the spec."""
         self._files = open_files(workspace, uri)
         self._checkpoints = Checkpoints(self._files)
         self._enlisted: dict[bytes, Enlisted] = {}  # by actor, which runs one attempt at a time

@@ -96,6 +96,7 @@ def actor(
         "config": config.to_dict(),
         "last_epoch": last_epoch,
         "judged": [1, 2],
+        "patience": 0.0,
         "threads": 1,
         "gpu": 0.0,
     }

@@ -238,7 +238,8 @@ def test_a_store_that_cannot_write_stops_the_sweep_and_is_not_the_fault_of_the_t
     report = step(made)
     assert report["failure"] == "storage"
     assert report["message"].startswith(
-        "the files of trials cannot be written: [Errno 28] No space left on device; make space"
+        "the files of trials could not be written for 0 s, the limit of store.patience: "
+        "[Errno 28] No space left on device; make space"
     )
 
 
