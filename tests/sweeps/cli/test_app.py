@@ -106,7 +106,7 @@ def test_quickstart_has_two_objectives_by_five_betas_by_two_rates_by_two_seeds()
     [
         (["validate", "quikstart"], "did you mean 'quickstart'?"),
         (["validate", "no/such.yaml"], "no/such.yaml: cannot be read: No such file or directory"),
-        (["validate", "."], "Is a directory"),
+        (["validate", "."], "is a folder; a spec is a file of text"),
         (["validate"], "Missing argument"),
         (["validate", "smoke", "--set", "seeds=0"], "--set seeds=0: seeds must be"),
         (["validat", "smoke"], "validat"),
