@@ -75,6 +75,14 @@ class PageSection(NamedTuple):
     kind: str = ""  # CSS class of the tables
 
 
+class PageContent(NamedTuple):
+    """What the page says; HTML and Markdown show the same."""
+
+    opening: str
+    findings: Sequence[str]
+    sections: Sequence[PageSection]
+
+
 def write_report(runs: Runs, *, folder: Path | None = None) -> Path:
     """Write the report of a sweep and return the path of the page.
 
@@ -101,8 +109,9 @@ def write_report(runs: Runs, *, folder: Path | None = None) -> Path:
             png_path.unlink(missing_ok=True)
             svg_path.unlink(missing_ok=True)
     write_atomically(folder / "runs.parquet", table_bytes(runs.table))
-    write_atomically(folder / "report.md", markdown_page(runs, drawn).encode())
-    write_atomically(folder / "report.html", html_page(runs, drawn).encode())
+    content = page_content(runs, drawn)
+    write_atomically(folder / "report.md", markdown_page(runs, drawn, content).encode())
+    write_atomically(folder / "report.html", html_page(runs, drawn, content).encode())
     return folder / "report.html"
 
 
@@ -117,8 +126,14 @@ def pictures(runs: Runs) -> dict[str, Picture]:
     return drawn
 
 
-def html_page(runs: Runs, drawn: Mapping[str, Picture]) -> str:
-    """Return the page as HTML with embedded figures."""
+def page_content(runs: Runs, drawn: Mapping[str, Picture]) -> PageContent:
+    """Return what HTML and Markdown show."""
+    return PageContent(_opening(runs), _findings(runs), _sections(runs, drawn))
+
+
+def html_page(runs: Runs, drawn: Mapping[str, Picture], content: PageContent | None = None) -> str:
+    """Return the page as HTML with embedded figures; without a content it is computed."""
+    content = content or page_content(runs, drawn)
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -126,20 +141,21 @@ def html_page(runs: Runs, drawn: Mapping[str, Picture]) -> str:
     return environment.from_string(template.read_text(encoding="utf-8")).render(
         name=runs.name,
         created=datetime.fromtimestamp(runs.created, UTC).strftime("%d %B %Y, %H:%M UTC"),
-        opening=_opening(runs),
-        findings=_findings(runs),
-        sections=_sections(runs, drawn),
+        **content._asdict(),
     )
 
 
-def markdown_page(runs: Runs, drawn: Mapping[str, Picture]) -> str:
+def markdown_page(
+    runs: Runs, drawn: Mapping[str, Picture], content: PageContent | None = None
+) -> str:
     """Return the page as Markdown without the list of trials. Its figures are files beside it."""
+    content = content or page_content(runs, drawn)
     parts = [
         f"# {report_markdown.escaped(runs.name)}",
-        report_markdown.escaped(_opening(runs)),
-        "\n".join(f"- {report_markdown.escaped(sentence)}" for sentence in _findings(runs)),
+        report_markdown.escaped(content.opening),
+        "\n".join(f"- {report_markdown.escaped(sentence)}" for sentence in content.findings),
     ]
-    for section in _sections(runs, drawn):
+    for section in content.sections:
         has_table = bool(section.tables) and section.kind != "trials"
         if section.paragraphs or section.picture or has_table:
             figure = f"figures/{section.id}.png" if section.picture else ""

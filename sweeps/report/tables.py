@@ -49,7 +49,7 @@ def strengths(runs: Runs) -> Table:
     counts = ["n", "pruned", "failed"]
     if any(row["collapsed"] for row in rows):
         counts.append("collapsed")
-    mig_levels = [_mig_levels(runs, row) if row["n"] else "–" for row in rows]
+    mig_levels = _mig_levels(runs, rows)
     known_levels = {text for text, row in zip(mig_levels, rows, strict=True) if row["n"]}
     # Levels that are the same in every row are in the caption, so that the table is narrower.
     has_levels = "mig" in metrics and len(known_levels) > 1
@@ -276,13 +276,18 @@ def _with_marks(caption: str, rows: Sequence[TableRow]) -> str:
     return f"{caption} {note}." if note else caption
 
 
-def _mig_levels(runs: Runs, row: Mapping[str, Any]) -> str:
-    """Return chance and ceiling of MIG, each the mean over the trials behind a row."""
-    is_member = runs.table["number"].isin(row["members"]).to_numpy()
-    members = runs._replace(table=runs.table.loc[is_member])
-    chance = _level_text(cell_means.level(members, "mig", "chance"))
-    ceiling = _level_text(cell_means.level(members, "mig", "ceiling"))
-    return f"{chance}, {ceiling}"
+def _mig_levels(runs: Runs, rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return chance and ceiling of MIG per row, each the mean over the trials behind the row."""
+    table = run_columns.complete(runs.table)
+    index_of = {number: index for index, number in enumerate(table["number"].tolist())}
+    chance = run_columns.float_column(table, "final/mig_chance")
+    ceiling = run_columns.float_column(table, "final/mig_ceiling")
+    texts: list[str] = []
+    for row in rows:
+        members = [index_of[number] for number in row["members"] if number in index_of]
+        levels = [cell_means.mean(column[members]).value for column in (chance, ceiling)]
+        texts.append(", ".join(map(_level_text, levels)) if row["n"] else "–")
+    return texts
 
 
 def _level_range(runs: Runs, metric: str, which: Literal["chance", "ceiling"]) -> str:

@@ -8,6 +8,7 @@ they do not enter a mean.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, cast
 
@@ -139,8 +140,8 @@ def brackets(
     """
     pooled = _grouped(runs, "bracket", metrics)
     cell_rows = cells(runs, [*metrics, goals(runs)[0].metric])
-    complete_points = list(cell_rows.loc[(cell_rows["n"] > 0).to_numpy(), "point"])
-    pooled["complete_cells"] = [complete_points.count(point) for point in pooled["point"]]
+    complete_points = Counter(cell_rows.loc[(cell_rows["n"] > 0).to_numpy(), "point"])
+    pooled["complete_cells"] = [complete_points[point] for point in pooled["point"]]
     if choice == "pooled" or pooled.empty:
         return pooled
 
@@ -318,13 +319,15 @@ def _best_cells(runs: Runs, cell_rows: pd.DataFrame) -> dict[str, int]:
     a complete cell is left out.
     """
     goal = goals(runs)[0]
+    value = float_column(cell_rows, goal.metric)
+    complete_rows: dict[str, list[int]] = {}  # point -> indices of its complete cells
+    for index, (point, n) in enumerate(zip(cell_rows["point"], cell_rows["n"], strict=True)):
+        if n > 0:
+            complete_rows.setdefault(str(point), []).append(index)
     best_cells: dict[str, int] = {}
-    for point, rows in cell_rows.reset_index(drop=True).groupby("point", sort=False):
-        complete_rows = rows.loc[(rows["n"] > 0).to_numpy()]
-        if len(complete_rows):
-            best = _best_row(complete_rows, goal)
-            label = complete_rows.index[0 if best is None else best]
-            best_cells[str(point)] = int(cast(int, label))
+    for point, indices in complete_rows.items():
+        best = _best_index(value[indices], goal)
+        best_cells[point] = indices[0 if best is None else best]
     return best_cells
 
 
