@@ -175,9 +175,17 @@ def _next(conductor: Any, sampler: str) -> dict[str, float]:
     """Milliseconds per `next` that asks the sampler; the trials that wait are handed out first."""
     begun = len(conductor.cells)
     while len(conductor.cells) == begun:
-        conductor.next()
-    seconds, _ = _timed(lambda: [conductor.next() for _ in range(20)])
+        _require_more(conductor.next())
+    begun = len(conductor.cells)
+    seconds, _ = _timed(lambda: [_require_more(conductor.next()) for _ in range(20)])
+    assert len(conductor.cells) == begun + 20, "a call did not ask the sampler"
     return {f"next {sampler} ms": 1e3 * seconds / 20}
+
+
+def _require_more(assignment: Any) -> None:
+    """Raise if the sweep has no turn left: then a call costs nothing, and nothing is measured."""
+    if assignment == "finished" or assignment is None:
+        raise RuntimeError("the ledger was measured too often: remove its folder")
 
 
 def _load_runs(workspace: Path, trials: int, reports: int) -> dict[str, float]:
@@ -272,9 +280,8 @@ def _print(table: dict[int, dict[str, float]], reports: int) -> None:
     sizes = list(table)
     names = list(dict.fromkeys(name for row in table.values() for name in row))
     clock = "processor time" if os.environ.get(CPU) else "wall time"
-    print(
-        f"{reports} reports per trial; {clock}; load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
-    )
+    load = f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
+    print(f"{reports} reports per trial; {clock}; {load}")
     heads = "".join(f"{size:>12,}" for size in sizes)
     print(f"{'trials':<20}{heads}{'ratio':>9}{'limit':>8}")
     for name in names:
