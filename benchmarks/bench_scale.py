@@ -326,7 +326,7 @@ def _draw(
         textcoords="offset points",
     )
     axes.set(xscale="log", yscale="log", xlabel="trials", ylabel="milliseconds per event")
-    axes.legend(ncols=2, frameon=False)
+    figure.legend(loc="outside lower center", ncols=4, frameon=False)
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=120, metadata={"Software": ""})
