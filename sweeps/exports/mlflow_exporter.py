@@ -105,6 +105,7 @@ class Exporter:
         trials.sort(key=lambda row: bool(self.trial_runs[row["number"]].problem))
         for row in trials:
             number = row["number"]
+            self.trial_runs[number].trial = row  # it may have been reused from another sweep since
             news = (new_reports.get(number, []), new_scores.get(number, []))
             self._write_trial(self.trial_runs[number], ends.get(number), *news, now=last)
         self._last_report = max((row["seq"] for row in reports), default=self._last_report)
