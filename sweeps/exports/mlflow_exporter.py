@@ -59,6 +59,7 @@ class Exporter:
         self._last_report = 0  # `seq` of the last report that was read
         self._last_rescore = 0  # `seq` of the last score of stored codes that was read
         self._parent = ParentRun()
+        self._holds_sweep = False  # whether the lease was checked in this pass
         self._failures = 0  # runs in succession that could not be written in this pass
         self._known: tuple[Target, KnownRuns] | None = None  # None until MLflow answers
         self.trial_runs: dict[int, TrialRun] = {}  # number of a trial -> its run
@@ -90,6 +91,7 @@ class Exporter:
             Exception: nothing can be written now. An error of one run raises none.
         """
         self._failures = 0
+        self._holds_sweep = False
         if self._known is None or last:
             self._known = self._read_runs()
         # Read ends, then reports, then trials: every row read then refers to rows that exist.
@@ -105,6 +107,7 @@ class Exporter:
         trials.sort(key=lambda row: bool(self.trial_runs[row["number"]].problem))
         for row in trials:
             number = row["number"]
+            self.trial_runs[number].trial = row  # it may have been reused from another sweep since
             news = (new_reports.get(number, []), new_scores.get(number, []))
             self._write_trial(self.trial_runs[number], ends.get(number), *news, now=last)
         self._last_report = max((row["seq"] for row in reports), default=self._last_report)
@@ -237,6 +240,10 @@ class Exporter:
 
         The run may have been deleted since the runs were read. So it is looked for once more.
         """
+        if not self._holds_sweep:
+            # A driver that was taken for dead has an old list of runs: it would make some twice.
+            with self._ledger.transaction():
+                self._holds_sweep = True
         target, known_runs = self._require_runs()
         try:
             try:

@@ -314,6 +314,8 @@ class TrialRun(Sender):
             tags["collapsed"] = str(collapsed).lower()
         if why:
             tags["why"] = why
+        if self.trial["reused_from"]:
+            tags["reused_from"] = self.trial["reused_from"]
         complete = self.set_tags(client, tags)
         end = mlflow_client.milliseconds(at)
         terminate = functools.partial(client.set_terminated, end_time=end)
