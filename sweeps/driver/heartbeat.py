@@ -69,10 +69,10 @@ class Heartbeat:
             stop.set()
             thread.join()
 
-    def _try_note(self) -> None:
+    def try_note(self, **columns: object) -> None:
         """Write a sign of life; without one the conductor waits for the ledger, or stops."""
         try:
-            self.note()
+            self.note(**columns)
         except (SQLAlchemyError, SweepError):
             log.debug("no sign of life could be written", exc_info=True)
 
@@ -81,7 +81,7 @@ class Heartbeat:
         while not stop.wait(PERIOD):
             if time.monotonic() - last_note > NOTE_PERIOD:
                 last_note = time.monotonic()
-                self._try_note()
+                self.try_note()
             hours = conductor.spec.budget.hours
             seconds = self._spent + time.monotonic() - self._started
             if hours is not None and seconds > 3600 * hours:

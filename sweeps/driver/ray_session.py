@@ -108,7 +108,7 @@ def _execute(run: DriverRun, view: LiveView, stopper: Stopper) -> None:
 
     slots, gpu = _slots(run.spec, connect.nodes(), run.console)
     os.environ["TUNE_MAX_PENDING_TRIALS_PG"] = str(slots)
-    run.heartbeat.note(slots=slots)
+    run.heartbeat.try_note(slots=slots)
     store = _start_store(run)
     with run.heartbeat.beating(run.conductor), view.showing(slots):
         execute(
