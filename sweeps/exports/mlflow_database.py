@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -38,8 +40,9 @@ def require_mlflow_database(workspace: Path, server: str | None = None) -> None:
 
 def _what_is_wrong(file: Path) -> str:
     """Return why a file is no database of MLflow, "" if it is one or has no table yet."""
-    with open(file, "rb"):
-        pass  # an error of the file system says more than one of SQLite
+    if not os.access(file, os.R_OK):
+        # It says more than an error of SQLite. The file is not opened: see `sqlite_header`.
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(file))
     engine = sa.create_engine(sqlite_text(file))
     try:
         with engine.connect() as connection:

@@ -23,6 +23,7 @@ from sweeps.errors import SweepError
 from sweeps.ledger.connect_errors import cause, remedy
 from sweeps.ledger.tables import META
 from sweeps.ledger.upgrade import ADDED, upgrade
+from sweeps.storage import sqlite_header
 from sweeps.urls import opened_url, redacted, sqlite_file
 
 CONNECT_SECONDS = 10
@@ -32,8 +33,6 @@ SCHEMA = 1
 """Version of the tables in a SQLite file (`PRAGMA user_version`). A column that is added needs no
 new version: an older program refuses a ledger with a column that it does not know.
 """
-
-_SQLITE_HEADER = b"SQLite format 3\0"
 
 
 def connect(url: str, *, title: str, create: bool = True) -> sa.Engine | None:
@@ -287,12 +286,14 @@ def _check_header(file: Path, title: str) -> None:
     """Raise a SweepError if a file does not begin as a SQLite database does.
 
     Ledgers are created completely or not at all, so an empty file is no ledger that a kill left.
+
+    The file is not opened here but by SQLite. When a process closes any descriptor of a file, the
+    kernel drops all of the process's locks on it, those of its open SQLite connections too. Another
+    process would then take the database for unused, and both would damage it.
     """
-    with open(file, "rb") as stream:
-        header = stream.read(len(_SQLITE_HEADER))
-    if header == _SQLITE_HEADER:
+    if file.stat().st_size and sqlite_header.is_database(file):
         return
-    what = "is no SQLite database" if header else "is empty (0 bytes)"
+    what = "is no SQLite database" if file.stat().st_size else "is empty (0 bytes)"
     raise SweepError(
         f"{title} must be a SQLite file of this program, got {str(file)!r}, which {what}; put a "
         "copy of the ledger back, or move this file away: the sweeps then begin again"
