@@ -16,6 +16,7 @@ from rich.console import Console
 from sweeps.driver import run as run_module
 from sweeps.driver import watchdog
 from sweeps.driver.desk import Desk
+from sweeps.driver.tune import EarlyStop
 from sweeps.exports.mlflow_writer import PERIOD, MlflowWriter
 from sweeps.ledger.connecting import ledger_errors
 from sweeps.ledger.ledger import Ledger
@@ -157,6 +158,10 @@ class Driver(Process):
     def watch(self) -> None:
         """Look for hanging trials once, as the watchdog does, and again later."""
         self.look()
+        if EarlyStop(self.spec.name).stop_all():  # Tune asks this all the time
+            for actor in self.executor.actors:
+                actor.kill()
+            self.finish(self.conductor.stopping or "interrupted")
         self.world.after(BEAT, self, self.watch)
 
     def look(self) -> None:
