@@ -185,8 +185,12 @@ class EarlyStop(tune.Stopper):
         return False
 
     def stop_all(self) -> bool:
-        """Return whether the driver run must stop."""
-        return _DESKS[self._name].stopper.requested
+        """Return whether the driver run must stop: also if it can write no more.
+
+        Another driver may have taken over. A trial that hangs would keep this one waiting for ever.
+        """
+        desk = _DESKS[self._name]
+        return desk.stopper.requested or desk.conductor.failure is not None
 
 
 def execute(

@@ -76,7 +76,8 @@ class Disturbances:
             trial_actor.DataGuard.check = original  # type: ignore[method-assign]
 
     def _living(self) -> Driver | None:
-        alive = [driver for driver in self._world.drivers if not driver.outcome]
+        """Return a driver that runs trials."""
+        alive = [d for d in self._world.drivers if not d.outcome and d.executor is not None]
         return self._world.rng.choice(alive) if alive else None
 
     def _kill_driver(self) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import io
 from contextlib import ExitStack, suppress
-from inspect import signature
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,9 @@ from rich.console import Console
 from sweeps.driver import run as run_module
 from sweeps.driver import watchdog
 from sweeps.driver.desk import Desk
+from sweeps.driver.tune import EarlyStop
 from sweeps.exports.mlflow_writer import PERIOD, MlflowWriter
+from sweeps.ledger.connecting import ledger_errors
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.ownership import held_sweep
 from sweeps.ledger.registration import register_sweep, require_same_revision, require_same_spec
@@ -33,6 +34,10 @@ if TYPE_CHECKING:
 
 BEAT = 60.0
 """Seconds between two heartbeats and two looks of the watchdog."""
+
+
+NEVER_STOPPED: Any = SimpleNamespace(requested=False, is_near=lambda: False)
+"""Stands for the Stopper: a simulation calls `interrupt` itself."""
 
 
 class Driver(Process):
@@ -60,7 +65,19 @@ class Driver(Process):
     # ---- the steps of run_sweep
 
     def start(self) -> None:
-        """Do what `run_sweep` does before the first trial."""
+        """Do what `run_sweep` does before the first trial, and begin to ask for trials."""
+        with ledger_errors("the ledger"):
+            self._start()
+        self.beat()
+        self.watch()
+        self.write(PERIOD)
+        if self.conductor.finished:
+            self.finish()
+        else:
+            self.executor.fill()
+            self.finish_if_done()
+
+    def _start(self) -> None:
         world, spec = self.world, self.spec
         ledger = Ledger.of_workspace(world.workspace, None)
         self._stack.callback(ledger.close)
@@ -75,8 +92,7 @@ class Driver(Process):
         require_same_revision(spec, ledger, retry=False)
         console = Console(file=io.StringIO())
         self.started_at = world.clock.now
-        files = [world.files] if "files" in signature(run_module._begin).parameters else []
-        run = run_module._begin(spec, ledger, world.data, *files, world.workspace, console)
+        run = run_module._begin(spec, ledger, world.data, world.files, world.workspace, console)
         self.run = run
         self.conductor = run.conductor
         self.ledger = ledger
@@ -85,22 +101,9 @@ class Driver(Process):
         )
         self.store = StoreHandle(world.gate, world.workspace)
         slots = world.scenario.slots
-        self.desk = Desk(run.conductor, run.files, slots, 0.0, set(), set(), **self._stopper())
+        self.desk = Desk(run.conductor, run.files, slots, 0.0, set(), set(), stopper=NEVER_STOPPED)
         run.heartbeat.note(slots=slots)
         self.executor = Executor(self, spec.name, slots)
-        self.beat()
-        self.watch()
-        self.write(PERIOD)
-        if run.conductor.finished:
-            self.finish()
-        else:
-            self.executor.fill()
-            self.finish_if_done()
-
-    def _stopper(self) -> dict[str, Any]:
-        """Return the field of the desk that says whether the run must stop, if it has one."""
-        never = SimpleNamespace(requested=False, is_near=lambda: False)
-        return {"stopper": never} if "stopper" in Desk.__annotations__ else {}
 
     def finish(self, why: str = "") -> None:
         """Do what `run_sweep` does after the last trial."""
@@ -155,6 +158,10 @@ class Driver(Process):
     def watch(self) -> None:
         """Look for hanging trials once, as the watchdog does, and again later."""
         self.look()
+        if EarlyStop(self.spec.name).stop_all():  # Tune asks this all the time
+            for actor in self.executor.actors:
+                actor.kill()
+            self.finish(self.conductor.stopping or "interrupted")
         self.world.after(BEAT, self, self.watch)
 
     def look(self) -> None:

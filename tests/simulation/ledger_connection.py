@@ -101,9 +101,14 @@ def simulated_connections(gate: Gate, on_commit: Callable[[], None]) -> Iterator
 
     engine = _engine()
 
-    def create_engine(url: Any, **_: Any) -> sa.Engine:
-        """Return the same engine for every ledger: it keeps the compiled statements."""
-        _Connection.file = sa.make_url(url).database
+    real_create_engine = sa.create_engine
+
+    def create_engine(url: Any, **options: Any) -> sa.Engine:
+        """Return the same engine for every file: it keeps the compiled statements."""
+        file = sa.make_url(url).database
+        if file is None:  # in memory: the product makes the first content of a ledger there
+            return real_create_engine(url, **options)
+        _Connection.file = file
         return engine
 
     _Connection.gate = gate

@@ -17,7 +17,7 @@ from sweeps.driver import cell_rules, conductor, deaths, patience, trial_actor, 
 from sweeps.driver.cell_rules import CellRules
 from sweeps.driver.conductor import Conductor
 from sweeps.driver.trial_actor import TrialActor
-from sweeps.exports import mlflow_exporter, mlflow_trial, mlflow_writer
+from sweeps.exports import mlflow_content, mlflow_exporter, mlflow_trial, mlflow_writer
 from sweeps.exports.mlflow_client import Point
 from sweeps.exports.mlflow_experiment import KnownRuns
 from sweeps.ledger import lease
@@ -25,6 +25,8 @@ from sweeps.ledger.states import TrialState, Verdict
 from sweeps.search import halving, layout_history
 from sweeps.search.cell_outcome import CellOutcome, OutcomeState
 from vae_core import checkpoint
+
+from .training import curve
 
 MUTANTS: dict[str, Callable[[], AbstractContextManager[Any]]] = {}
 
@@ -133,8 +135,6 @@ def an_error_of_the_export_ends_the_sweep() -> AbstractContextManager[Any]:
 @_mutant
 def points_get_the_time_of_writing() -> AbstractContextManager[Any]:
     """Return the bug: a number that is written again has another time, so it is there twice."""
-    from sweeps.exports import mlflow_content
-
     points_of = mlflow_content.report_points
 
     def report_points(row: Any) -> Iterator[Point]:
@@ -210,11 +210,7 @@ def trials_resume_from_any_checkpoint() -> AbstractContextManager[Any]:
 
 def _accept_gap(self: Any, tx: Any, trial: Any, epoch: int) -> None:
     """Write the report although epochs before it are missing."""
-    body = {**trial.gap_body, "attempt": trial.attempt} if hasattr(trial, "gap_body") else None
-    if body is None:
-        from .training import curve
-
-        body = curve(trial.hash, epoch, trial.epochs) | {"attempt": trial.attempt, "seconds": {}}
+    body = curve(trial.hash, epoch, trial.epochs) | {"attempt": trial.attempt, "seconds": {}}
     at = conductor.time.time()
     tx.report(self.spec.name, trial.number, epoch=epoch, at=at, seconds=1.0, body=body)
     trial.add_report(epoch, body["metrics"], 1.0)

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-from sweeps.driver import conductor, run, trial_actor, tune, watchdog
+from sweeps.driver import conductor, trial_actor, tune, watchdog
 from sweeps.exports import mlflow_client
 from sweeps.ledger import lease, ownership, registration
 from sweeps.storage import lock, store_actor
@@ -147,12 +147,6 @@ def stand_ins(
         (lock, "machine_key", machine_key),
         (lease, "machine_key", machine_key),
     ]
-    for module, name, value in (
-        (tune, "ray", ray),
-        (run, "open_files", lambda workspace, uri: files),
-    ):
-        if hasattr(module, name):
-            replaced.append((module, name, value))
     with ExitStack() as stack:
         stack.enter_context(fake_time(clock))
         for module, name, value in replaced:

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from unittest import mock
 
-from sweeps.driver.patience import is_outage
 from sweeps.errors import SweepError
 from sweeps.search.draw_cell import draw_cell
 
@@ -258,8 +257,7 @@ class World:
         """Let an exception end a driver: Tune ends, and `run_sweep` cleans up."""
         driver.error = error
         self.log(f"{driver.name} crashes: {type(error).__name__}: {error}")
-        starting = driver.executor is None and is_outage(error)  # the user starts it again
-        if not isinstance(error, SweepError) and not starting:
+        if not isinstance(error, SweepError):  # which ends with a message, and not a traceback
             self.break_("no_driver_crashes", f"{driver.name}: {type(error).__name__}: {error}")
             if self._trace:
                 import traceback
