@@ -33,7 +33,8 @@ def one_driver(name: str, workspace: Path) -> Iterator[HeldLock]:
     """
     with writing(workspace):
         workspace.mkdir(parents=True, exist_ok=True)
-        lock = open(WorkspacePaths(workspace).lock(name), "a+")  # noqa: SIM115 (closed below)
+        descriptor = os.open(WorkspacePaths(workspace).lock(name), os.O_RDWR | os.O_CREAT, 0o666)
+        lock = os.fdopen(descriptor, "r+")
     with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -43,17 +44,20 @@ def one_driver(name: str, workspace: Path) -> Iterator[HeldLock]:
             raise SweepError(
                 f"sweep {name!r} is being driven by {owner}; end that one first"
             ) from None
-        file.seek(0)
         lines = file.read().splitlines()
         previous_key = lines[1] if len(lines) > 1 else ""
-        file.truncate(0)
         started = time.strftime("%Y-%m-%d %H:%M:%S")
         holder = f"pid {os.getpid()} on {platform.node()} since {started}"
         # A lock that another machine holds on the same file may not be seen here, so the key names
         # the machine: a key of this machine in a file that is free tells that its holder is gone.
         key = f"{machine_key()}/{uuid.uuid4().hex}"
-        file.write(f"{holder}\n{key}\n")
-        file.flush()
+        text = f"{holder}\n{key}\n"
+        with writing(workspace):
+            # Written over the old text, which needs no space: if the disk is full, the key stays.
+            file.seek(0)
+            file.write(text)
+            file.flush()
+            file.truncate(len(text.encode()))
         yield HeldLock(holder, key, previous_key)
 
 
