@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from sweeps.errors import LedgerAwayError
 from sweeps.ledger import opening
 from sweeps.ledger.connecting import ledger_errors
 from sweeps.ledger.lease import Lease
@@ -41,6 +43,7 @@ class Ledger:
         """
         self.lease: Lease | None = None
         """If it is set, every transaction checks that this process still holds the sweep."""
+        self._file: tuple[int, int] | None = None  # device and inode of a SQLite file
         self._engine = opening.as_engine(database)
 
     @classmethod
@@ -96,14 +99,36 @@ class Ledger:
 
         Raises:
             LeaseLostError: this process holds the lease of a sweep no more.
+            LedgerAwayError: the file of the ledger was deleted or replaced.
         """
         with self._engine.begin() as connection:
             if self.lease is not None:
+                self._require_same_file(connection)
                 if connection.dialect.name == "sqlite":
                     # A driver waits by itself, with a notice, and it must stop within seconds.
                     connection.exec_driver_sql(f"PRAGMA busy_timeout={DRIVER_BUSY_MS}")
                 self.lease.check(connection)
             yield Transaction(connection)
+
+    def _require_same_file(self, connection: sa.Connection) -> None:
+        """Check that the SQLite file which is open still has its name.
+
+        SQLite goes on writing to a file that was deleted or replaced, and what it writes is lost.
+        """
+        if connection.dialect.name != "sqlite":
+            return
+        file = connection.exec_driver_sql("PRAGMA database_list").first()
+        path = "" if file is None else str(file[2])
+        if not path:
+            return
+        try:
+            status = os.stat(path)
+        except OSError as error:
+            raise LedgerAwayError(_vanished(path, f"cannot be found ({error.strerror})")) from error
+        identity = (status.st_dev, status.st_ino)
+        self._file = self._file or identity
+        if identity != self._file:
+            raise LedgerAwayError(_vanished(path, "is another file now"))
 
     def rows(
         self,
@@ -234,6 +259,13 @@ class Transaction:
     def rows(self, query: sa.Executable) -> list[Row]:
         """Return the rows of a query, as this transaction sees them."""
         return [dict(row) for row in self._connection.execute(query).mappings()]
+
+
+def _vanished(path: str, what: str) -> str:
+    return (
+        f"the ledger {path!r} {what}: it was moved, deleted or replaced while the sweep ran; "
+        "put it back, and give the same command again"
+    )
 
 
 def _stored(values: Mapping[str, Any]) -> dict[str, Any]:

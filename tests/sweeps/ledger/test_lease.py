@@ -3,7 +3,7 @@
 import pytest
 import sqlalchemy as sa
 
-from sweeps.errors import LeaseLostError, SweepError
+from sweeps.errors import LeaseLostError, LedgerAwayError, SweepError
 from sweeps.ledger import lease as lease_module
 from sweeps.ledger import tables
 from sweeps.ledger.lease import LOOKS, LeaseSeeker, take_lease
@@ -144,3 +144,17 @@ def test_a_block_holds_the_sweep_and_releases_it(url, tmp_path):
     assert ledger.lease is None
     with held_sweep("s", tmp_path / "two", other, say=print):
         write(other, 1)
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_ledger_that_was_deleted_or_replaced_is_not_written_to(url, tmp_path, replaced):
+    ledger = Ledger(url)
+    ledger.lease, _ = take(ledger, "a")
+    write(ledger, 0)
+    (tmp_path / "ledger.db").rename(tmp_path / "moved.db")
+    if replaced:
+        (tmp_path / "ledger.db").write_bytes((tmp_path / "moved.db").read_bytes())
+    match = "is another file now" if replaced else "cannot be found"
+    with pytest.raises(LedgerAwayError, match=match):
+        write(ledger, 1)
+    ledger.close()
