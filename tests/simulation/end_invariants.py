@@ -249,6 +249,8 @@ def outcomes_are_what_happened(world: World, histories: dict[str, History]) -> I
             text = row["message"] or ""
             if kind == "error" and training.nature(trial_hash).raises_at and "no solution" in text:
                 continue
+            if kind == "node" and happened and "node dies" in world.scenario.faults:
+                continue  # its node died a moment after it, before Tune noticed
             if kind == "error" and stores_fail and ("file store" in text or "No space" in text):
                 continue
             yield (
