@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,8 @@ from unittest import mock
 
 import sqlalchemy as sa
 from sqlalchemy import event
+
+from sweeps.ledger import connecting
 
 from .faults import Gate
 
@@ -120,8 +123,13 @@ def simulated_connections(gate: Gate, on_commit: Callable[[], None]) -> Iterator
             engine.dispose()
 
 
-def note_events(ledger: Path) -> None:
-    """Create the triggers in a ledger."""
-    connection = sqlite3.connect(ledger)
-    connection.executescript(TRIGGERS)
-    connection.close()
+@functools.cache
+def empty_ledger() -> bytes:
+    """Return the bytes of a ledger without rows, with the triggers."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, "ledger.db")
+        file.write_bytes(connecting._new_database())
+        connection = sqlite3.connect(file)
+        connection.executescript(TRIGGERS)
+        connection.close()
+        return file.read_bytes()

@@ -26,7 +26,7 @@ from .executor import TuneTrial
 from .faults import Gate, Killed, Process
 from .files import SimulatedFiles
 from .history import History, last_event, read
-from .ledger_connection import note_events, simulated_connections
+from .ledger_connection import empty_ledger, simulated_connections
 from .mlflow_server import Client, Server
 from .product import SteppedThread, stand_ins
 from .scenario import Scenario, Sweep, draw
@@ -299,10 +299,7 @@ class World:
         self.do(driver, driver.start)
 
     def _make_ledger(self) -> None:
-        from sweeps.ledger.ledger import Ledger
-
-        Ledger.of_workspace(self.workspace).close()
-        note_events(self.workspace / "ledger.db")
+        (self.workspace / "ledger.db").write_bytes(empty_ledger())
 
     def driver_ended(self, driver: Driver) -> None:
         """Start the sweep again a while later, unless it is finished."""
