@@ -53,6 +53,10 @@ _WORDS: dict[tuple[str, str], set[str]] = {
 }
 """Columns that hold one of a few words."""
 
+_EPOCHS = ("epoch", "epochs")
+MOST_EPOCHS = 2**31 - 1
+"""Columns that hold epochs, and the largest number that a reader takes."""
+
 _REFERENCES = {
     ("trial", "cell"): tables.CELL,
     ("report", "trial"): tables.TRIAL,
@@ -148,6 +152,8 @@ def _broken_rule(
             other = _REFERENCES[where].name
             if value not in numbers.get((other, str(row["sweep"])), set()):
                 rule = f"must be the number of a {other} of the sweep, got {value!r:.40}"
+        if rule is None and column.name in _EPOCHS and not 0 <= value <= MOST_EPOCHS:
+            rule = f"must be a number of epochs from 0 to {MOST_EPOCHS}, got {value}"
         if rule is None and where in _JSON:
             rule = _broken_json(where, value)
         if rule is not None:

@@ -47,9 +47,14 @@ def problems(source: str) -> list[str]:
     return lines
 
 
+EXCEPTIONS = {"sweeps/driver/watchdog.py": ["cloudpickle.loads"]}
+"""The handle of a trial actor, which Ray itself has pickled in a process of the same sweep."""
+
+
 @pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
 def test_a_file_of_the_source_unpickles_nothing(file: Path) -> None:
-    assert problems(file.read_text(encoding="utf-8")) == []
+    found = [line.split(": ")[1] for line in problems(file.read_text(encoding="utf-8"))]
+    assert found == EXCEPTIONS.get(str(file.relative_to(ROOT)), [])
 
 
 @pytest.mark.parametrize(

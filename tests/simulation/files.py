@@ -44,6 +44,17 @@ class SimulatedFiles(AbstractFiles):
     def names(self, folder: str) -> list[str]:
         return self._gate.operation("file read", lambda: sorted(self.folders.get(folder, {})))
 
+    def sizes(self, folder: str) -> dict[str, int]:
+        def listed() -> dict[str, int]:
+            sizes: dict[str, int] = {}
+            for name, files in self.folders.items():
+                if f"{name}/".startswith(f"{folder}/"):
+                    for file, content in files.items():
+                        sizes[f"{name}/{file}".removeprefix(f"{folder}/")] = len(content)
+            return sizes
+
+        return self._gate.operation("file read", listed)
+
     def delete(self, path: str) -> None:
         folder, _, name = path.rpartition("/")
 

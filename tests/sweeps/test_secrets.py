@@ -211,11 +211,11 @@ def test_a_failure_of_a_trial_is_reported_without_passwords(
     monkeypatch.setattr(trial_actor, "ray", fake_ray())
     store = FakeStore()
 
-    def fails(_: str) -> None:
+    def fails(*_: object) -> None:
         print(f"opening {STORE['files']}")
         raise OSError(f"cannot open {STORE['files']}")
 
-    monkeypatch.setattr(store, "newest_checkpoint", SimpleNamespace(remote=fails))
+    monkeypatch.setattr(store, "checkpoint_epochs", SimpleNamespace(remote=fails))
     monkeypatch.setattr(trial_actor, "log_tail", lambda start: f"opening {STORE['files']}")
     report = step(actor(store))
     assert "cannot open s3://***:***@bucket" in report["message"]

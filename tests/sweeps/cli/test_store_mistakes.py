@@ -524,8 +524,8 @@ def test_a_workspace_that_vanishes_during_a_run_is_an_error_of_the_user(
 
     monkeypatch.setattr("sweeps.driver.run.load_data", vanishing)
     message = refused(command("run", "mini.yaml", "--set", "name=new", workspace=workspace))
-    assert "the ledger of workspace" in message
-    assert "can no longer be read or written" in message
+    assert "it was moved, deleted or replaced while the sweep ran" in message
+    assert "give the same command again" in message
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

@@ -26,6 +26,7 @@ def interleave(url, sweep, seed):
     ledgers = [Ledger(url), Ledger(url)]
     ledgers[0].lease, _ = take(ledgers[0], "a", sweep=sweep)
     pauses = [[rng.random() * 2e-3 for _ in range(WRITES)] for _ in range(2)]
+    writes_before = rng.randrange(WRITES + 1)  # of driver 0, when driver 1 takes the lease
     inside = [[rng.random() * 1e-3 for _ in range(WRITES)] for _ in range(2)]
 
     def drive(driver):
@@ -34,6 +35,8 @@ def interleave(url, sweep, seed):
         for number, pause in enumerate(pauses[driver]):
             threading.Event().wait(pause)
             if driver == 1 and ledger.lease is None:
+                while len(results) < writes_before:
+                    threading.Event().wait(1e-4)
                 # As after many looks without a sign of life.
                 seeker = LeaseSeeker(ledger.engine, sweep, lock("b", previous=lock("a").key))
                 ledger.lease = seeker.look()
