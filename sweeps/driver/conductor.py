@@ -160,6 +160,14 @@ class Conductor:
             self.stopping = str(error)
             return refused
 
+    def patiently(self, event: Callable[[], None]) -> None:
+        """Write something else of this driver run; wait while the ledger is away.
+
+        Raises:
+            SweepError: it was away for too long, the wait was given up, or the lease is lost.
+        """
+        self._patience.apply(event, lambda: None)
+
     @property
     def finished(self) -> bool:
         """Whether every cell has been asked and every trial has ended."""

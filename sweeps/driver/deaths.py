@@ -39,15 +39,15 @@ def cause_of_death(message: str, *, timeout: float | None, node: str, node_is_go
         node_is_gone: whether that node is not part of the cluster any more.
     """
     kind: Literal["lost", "timeout", "node"] = "lost"
-    if timeout is not None:
+    if node_is_gone or NODE_DIED in message:  # also if the watchdog saw the silence of it first
+        kind = "node"
+        sentence = f"the node on which it ran died{f' ({node[:12]}…)' if node else ''}"
+    elif timeout is not None:
         kind = "timeout"
         sentence = (
             f"no report for {timeout:g} s (resources.trial_timeout), so its process was ended; "
             "raise resources.trial_timeout if an epoch can take longer"
         )
-    elif node_is_gone or NODE_DIED in message:
-        kind = "node"
-        sentence = f"the node on which it ran died{f' ({node[:12]}…)' if node else ''}"
     elif OUT_OF_MEMORY in message:
         sentence = (
             "Ray ended its process because the node had hardly any memory left; let fewer trials "

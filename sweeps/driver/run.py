@@ -209,7 +209,7 @@ def _drive(run: DriverRun, address: str | None, stopper: Stopper) -> SweepResult
 def _note_outcome(run: DriverRun, outcome: str) -> None:
     """Write how the driver run ended; without it `sweeps status` says that it was killed."""
     try:
-        run.heartbeat.note(outcome=outcome)
+        run.conductor.patiently(lambda: run.heartbeat.note(outcome=outcome))
     except (SQLAlchemyError, SweepError):
         log.debug("the outcome of the driver run was not written", exc_info=True)
 

@@ -142,6 +142,8 @@ class Disturbances:
             report = next(epochs)
         except (StopIteration, ValueError, Diverged):
             return
+        if report.final is not None:  # its artifacts would be sent before, and waited for
+            return
         blob = checkpoint.dumps(config, report, report.state)
         self._world.gate.injected["checkpoint late"] += 1
 
