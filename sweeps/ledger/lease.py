@@ -43,6 +43,9 @@ class Lease:
     def __init__(self, sweep: str, token: int) -> None:
         self.sweep = sweep
         self.token = token
+        self._is_mine = (LEASE.c.sweep == sweep) & (LEASE.c.token == token)
+        # Made once: it is part of every transaction.
+        self._beat = LEASE.update().where(self._is_mine).values(beats=LEASE.c.beats + 1)
 
     def check(self, connection: sa.Connection) -> None:
         """Give a sign of life in a transaction, and keep others from the lease until it ends.
@@ -53,9 +56,7 @@ class Lease:
         Raises:
             LeaseLostError: another driver has taken the lease.
         """
-        mine = (LEASE.c.sweep == self.sweep) & (LEASE.c.token == self.token)
-        beat = LEASE.update().where(mine).values(beats=LEASE.c.beats + 1)
-        if connection.execute(beat).rowcount != 1:
+        if connection.execute(self._beat).rowcount != 1:
             query = sa.select(LEASE.c.holder).where(LEASE.c.sweep == self.sweep)
             holder = connection.execute(query).scalar() or "nobody: its row is gone"
             raise LeaseLostError(
@@ -65,8 +66,7 @@ class Lease:
 
     def release(self, connection: sa.Connection) -> None:
         """Let the next driver take the lease without waiting."""
-        mine = (LEASE.c.sweep == self.sweep) & (LEASE.c.token == self.token)
-        connection.execute(LEASE.update().where(mine).values(released=1))
+        connection.execute(LEASE.update().where(self._is_mine).values(released=1))
 
 
 class LeaseSeeker:
