@@ -55,8 +55,3 @@ def list_files(files: AbstractFiles) -> FileEvidence:
 def is_aside(path: str) -> bool:
     """Return whether a path is a file aside, which a write that was cut off has left."""
     return path.endswith(".part")
-
-
-def is_trial_folder(name: str) -> bool:
-    """Return whether a folder has the name of a trial: 16 hex digits."""
-    return _HASH.fullmatch(name) is not None

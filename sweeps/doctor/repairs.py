@@ -222,7 +222,6 @@ class DeleteFiles(AbstractRepair):
 
     paths: tuple[str, ...]  # relative to the root of the stored files
     size: int  # bytes of all of them
-    unless_known: str = ""  # hash of a trial: they stay if a sweep has got this trial meanwhile
     order: ClassVar[int] = 5
 
     @property
@@ -232,9 +231,6 @@ class DeleteFiles(AbstractRepair):
         return f"delete {first}{folder} ({megabytes(self.size)})"
 
     def apply(self, tools: Tools) -> None:
-        of_hash = tables.TRIAL.c.hash == self.unless_known
-        if self.unless_known and tools.ledger.rows(tables.TRIAL, of_hash):
-            return
         for path in self.paths:
             tools.files.delete(path)
 

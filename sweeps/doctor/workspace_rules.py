@@ -10,9 +10,9 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from sweeps.doctor.file_evidence import FileEvidence, is_trial_folder
+from sweeps.doctor.file_evidence import FileEvidence
 from sweeps.doctor.finding import Finding, Level, Rule
-from sweeps.doctor.repairs import DeleteFiles, DeleteLock, megabytes
+from sweeps.doctor.repairs import DeleteLock, megabytes
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
 from sweeps.storage.lock import is_locked
@@ -66,12 +66,7 @@ def unknown_folders(evidence: WorkspaceEvidence) -> Iterator[Finding]:
         if name in evidence.hashes:
             continue
         size = sum(sizes.values())
-        text = f"trials/{name} ({len(sizes)} files, {megabytes(size)}) is of no sweep"
-        if not is_trial_folder(name):
-            yield Finding(f"{text}; --repair leaves it, as its name is no hash of a trial")
-        else:
-            repair = DeleteFiles(tuple(sorted(sizes)), size, unless_known=name)
-            yield Finding(text, repairs=(repair,))
+        yield Finding(f"trials/{name} ({len(sizes)} files, {megabytes(size)}) is of no sweep")
 
 
 def stale_locks(evidence: WorkspaceEvidence) -> Iterator[Finding]:
@@ -114,10 +109,11 @@ WORKSPACE_RULES: dict[str, Rule] = {
         rows_of_unknown_sweeps,
     ),
     "unknown-folder": Rule(
-        Level.LEFTOVER,
+        Level.NOTE,
         "every folder of a trial is of a trial of this ledger",
-        "it takes space; no command reads it",
-        "look whether you need its files; --repair deletes it",
+        "it takes space; its weights may be all that is left of an earlier ledger, or another "
+        "workspace may use the folder as its store.files",
+        "--repair leaves it; delete the folder yourself if nobody needs it",
         unknown_folders,
     ),
     "stale-lock": Rule(
