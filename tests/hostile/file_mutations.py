@@ -211,7 +211,7 @@ def mutated_hdf5(rng: random.Random, content: bytes) -> bytes:
 def _hdf5_odd(rng: random.Random, file: Any, key: str, array: np.ndarray[Any, Any]) -> None:
     changed = odd_array(rng, array)
     if changed.dtype.kind in "UMm":
-        changed = np.char.encode(changed.astype("U10"), "utf-8")
+        changed = np.char.encode(changed.astype("U30"), "utf-8")
     file[key] = changed
 
 

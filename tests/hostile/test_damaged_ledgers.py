@@ -18,6 +18,7 @@ from sweeps.ledger.damage import damaged_rows, naming_damage
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.status import sweep_status
 from sweeps.results.run_table import load_runs
+from sweeps.results.table_file import table_bytes
 
 VALUES: tuple[Any, ...] = (
     *(None, 0, -1, 3, 10**9, 2**62, -(2**63), 0.5, 1e308, float("inf")),
@@ -66,9 +67,11 @@ def mutate(ledger: Path, rng: random.Random) -> str:
 
 
 def read_everything(workspace: Path) -> None:
-    """Read a workspace as `status`, `runs`, `report` and a resumed driver do."""
+    """Read a workspace as `status`, `runs`, `export` and a resumed driver do."""
     sweep_status(workspace)
-    load_runs(workspace, "mini")
+    table = load_runs(workspace, "mini").table
+    assert table_bytes(table)  # as `export` writes it
+    assert table.to_csv(index=False).encode()
     ledger = Ledger.existing(workspace)
     try:
         with naming_damage(ledger):
