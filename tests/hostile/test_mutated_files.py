@@ -14,12 +14,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from local_actor import FakeStore, actor, step
+from mini_sweep import MINI
 from PIL import Image
 from stuck import alarm, bounded_memory
 
 from sweeps.driver import trial_actor
 from sweeps.scoring import codes_file
 from sweeps.scoring.codes_file import CodesFileError
+from sweeps.spec.errors import SpecError
+from sweeps.spec.load import spec_from_mapping
 from vae_core import Arrays, ImageFolder, checkpoint
 from vae_core.data.cache import mapped
 
@@ -110,6 +113,16 @@ def read_folder(path: Path) -> bool:
     return True
 
 
+def read_factor_table(path: Path) -> bool:
+    """Read a spec whose trials draw their factors by the weights of the file."""
+    mapping = {**MINI, "train": {**MINI["train"], "factor_table": str(path)}}
+    try:
+        spec_from_mapping(mapping, files=False)
+    except SpecError as error:
+        return refused(ValueError(str(error)))
+    return True
+
+
 @pytest.fixture(scope="module")
 def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kind]:
     """Return every kind of file; checkpoint, weights and codes are those of a tiny trial."""
@@ -163,6 +176,12 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kind]:
         ),
         "factors.parquet": Kind(
             table.to_parquet(), ".parquet", mutations.mutated_parquet, read_folder
+        ),
+        "factor table": Kind(
+            b"shape,scale,weight\n0,0,2.5\n1,1,0\n2,0,1e-3\n",
+            ".csv",
+            mutations.mutated_csv,
+            read_factor_table,
         ),
         "image.png": Kind(picture.getvalue(), ".png", mutations.mutated_bytes, read_folder),
     }
