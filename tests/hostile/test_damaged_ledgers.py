@@ -127,6 +127,15 @@ def test_two_thousand_changed_values_are_read_or_refused(healthy: Path, tmp_path
             "must be the number of a cell of",
         ),
         ("UPDATE report SET seconds = 'x' WHERE seq = 2", "seconds must be a number, got 'x'"),
+        (
+            "UPDATE cell SET fields = '1.5' WHERE number = 0",
+            "fields must be a JSON list, got",
+        ),
+        ("UPDATE cell SET fields = '[3]' WHERE number = 0", "does not fit the spec of the sweep"),
+        (
+            "UPDATE cell SET layout = 77 WHERE number = 1",
+            "number=1: does not fit the spec",
+        ),
         ("UPDATE report SET epoch = -1 - (1 << 62) WHERE seq = 3", "epoch must be between 0 and "),
         ("UPDATE report SET trial = 1000000000 WHERE seq = 4", "trial must be the number of a "),
         ("UPDATE \"end\" SET state = 'GONE'", "state must be one of COMPLETE, FAILED, "),
