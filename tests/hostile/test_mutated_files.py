@@ -178,7 +178,7 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Kind]:
             table.to_parquet(), ".parquet", mutations.mutated_parquet, read_folder
         ),
         "factor table": Kind(
-            b"shape,scale,weight\n0,0,2.5\n1,1,0\n2,0,1e-3\n",
+            b"shape,weight\n0,2.5\n1,0\n2,1e-3\n",
             ".csv",
             mutations.mutated_csv,
             read_factor_table,

@@ -64,13 +64,13 @@ def run_seeds(seeds: range, folder: Path, *, memory_every: int) -> dict[str, int
 
 
 def test_a_mutated_spec_is_valid_or_an_error_of_the_user(tmp_path: Path) -> None:
-    outcomes = run_seeds(range(600), tmp_path, memory_every=20)
+    outcomes = run_seeds(range(250), tmp_path, memory_every=60)
     # Mutations that leave a spec valid, and those that break it, must both be common.
-    assert outcomes["plan"] >= 30
-    assert outcomes["spec error"] >= 200
+    assert outcomes["plan"] >= 12
+    assert outcomes["spec error"] >= 80
 
 
 @pytest.mark.slow
 def test_ten_thousand_mutated_specs_are_valid_or_errors_of_the_user(tmp_path: Path) -> None:
-    outcomes = run_seeds(range(600, 10_600), tmp_path, memory_every=10)
+    outcomes = run_seeds(range(250, 10_600), tmp_path, memory_every=10)
     assert outcomes["plan"] >= 500
