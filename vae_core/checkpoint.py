@@ -98,7 +98,7 @@ def loads(blob: bytes) -> Checkpoint:
             f"not a checkpoint, or a damaged one: sha256 of its {len(blob)} bytes does not match"
         )
     content = _load(body, "checkpoint")
-    if content.get("format") != FORMAT:
+    if not isinstance(content.get("format"), int) or content["format"] != FORMAT:
         raise ValueError(f"checkpoint format must be {FORMAT}, got {content.get('format')}")
     parts = {"config": (dict,), "config_hash": (str,), "report": (dict,), "state": (dict,)}
     _require(content, parts, "checkpoint")

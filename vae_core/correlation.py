@@ -34,6 +34,7 @@ Pairs = tuple[tuple[str, str], ...]
 WEIGHT = "weight"
 """The last column of a table."""
 
+_LONGEST_TEXT = 300
 _LISTED = 3  # problems of one kind that a message lists
 _MOST_LEVELS = 1 << 31
 
@@ -78,7 +79,7 @@ def read_table(text: str) -> FactorTable:
     if last != WEIGHT or not names or len(set(names)) < len(names):
         raise ValueError(
             f"factor_table must have columns of different factors, then {WEIGHT}, "
-            f"got {','.join(lines[0])}"
+            f"got {_shortened(','.join(lines[0]))}"
         )
     rows, bad_lines = _rows(lines[1:], len(names))
     if bad_lines:
@@ -91,12 +92,19 @@ def read_table(text: str) -> FactorTable:
 
 
 def _cells(text: str) -> list[list[str]]:
-    """Return the cells of every line of a CSV text, without blank lines."""
+    """Return the cells of every line of a CSV text, without blank lines.
+
+    Raises:
+        ValueError: a cell is too long for a reader of CSV.
+    """
     lines: list[list[str]] = []
-    for row in csv.reader(io.StringIO(text)):
-        cells = [cell.strip() for cell in row]
-        if any(cells):
-            lines.append(cells)
+    try:
+        for row in csv.reader(io.StringIO(text)):
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                lines.append(cells)
+    except csv.Error as error:
+        raise ValueError(f"factor_table must be CSV text: {error}") from error
     return lines
 
 
@@ -268,10 +276,15 @@ def _missing_levels(names: Sequence[str], levels: Sequence[Sequence[int]]) -> st
     )
 
 
+def _shortened(text: str) -> str:
+    """Return a text, of a long one the beginning: a cell may be of any length."""
+    return text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
+
+
 def _first_few(items: Sequence[object]) -> str:
     """Return the first items as text, and how many more there are."""
     texts = [
-        ",".join(map(str, item)) if isinstance(item, list | tuple) else str(item)  # pyright: ignore
+        _shortened(",".join(map(str, item)) if isinstance(item, list | tuple) else str(item))  # pyright: ignore
         for item in items[:_LISTED]
     ]
     more = f" and {len(items) - _LISTED} more" if len(items) > _LISTED else ""

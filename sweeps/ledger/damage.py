@@ -15,6 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.exc import DatabaseError, OperationalError
 
+from sweeps.cells import timeline
 from sweeps.errors import LedgerDamagedError
 from sweeps.ledger import tables
 from sweeps.ledger.ledger import Ledger
@@ -67,8 +68,41 @@ _REFERENCES = {
 }
 """Columns that hold the number of a trial or cell of the same sweep."""
 
+_COUNTS = {
+    *(("report", "epoch"), ("rescore", "epoch"), ("trial", "epochs"), ("decision", "rung")),
+    ("export", "epoch"),
+}
+"""Columns that count something from 0."""
+
+_MOST_COUNTED = 2**31 - 1
+"""Readers keep epochs in 32 bits; a spec has far fewer."""
+
 _FAILURES = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError)
 """What readers raise if a row is not as they expect it."""
+
+
+_SOME_STEPS = 1000
+"""Steps of an epoch, in place of those of the data set, which is not read."""
+
+
+class UnfitRowError(ValueError):
+    """A row whose values are of the right kind, and do not fit the spec of its sweep."""
+
+
+@contextmanager
+def naming_row(table: sa.Table, row: Mapping[str, Any]) -> Iterator[None]:
+    """Turn an error of using a row into one that names the row.
+
+    Raises:
+        UnfitRowError: the row does not fit; `naming_damage` makes an error of the user from it.
+    """
+    try:
+        yield
+    except _FAILURES as error:
+        reason = f"{type(error).__name__}: {error}"
+        raise UnfitRowError(
+            f"{table.name} {_key(table, row)}: does not fit the spec of the sweep ({reason:.200})"
+        ) from error
 
 
 @contextmanager
@@ -89,6 +123,8 @@ def naming_damage(ledger: Ledger) -> Iterator[None]:
         if type(error) is LookupError:  # an error of the user: there is no such sweep
             raise
         damaged = damaged_rows(ledger)
+        if not damaged and isinstance(error, UnfitRowError):
+            damaged = [str(error)]
         if not damaged:
             raise
         lines = [f"  {line}" for line in damaged[:LISTED]]
@@ -146,6 +182,8 @@ def _broken_rule(
                 return f"{column.name} must be given, got NULL"
             continue
         rule = _broken_type(column, value)
+        if rule is None and where in _COUNTS and not 0 <= value <= _MOST_COUNTED:
+            rule = f"must be between 0 and {_MOST_COUNTED}, got {value!r:.40}"
         if rule is None and where in _WORDS and value not in _WORDS[where]:
             rule = f"must be one of {', '.join(sorted(_WORDS[where]))}, got {value!r:.40}"
         if rule is None and where in _REFERENCES:
@@ -179,6 +217,18 @@ def _broken_json(where: tuple[str, str], text: str) -> str | None:
     if not isinstance(value, _JSON[where]):
         return f"must be a JSON {_JSON[where].__name__}, got {text[:40]!r}"
     for key, kind in _KEYS.get(where, {}).items():
-        if not isinstance(value.get(key), kind):
-            return f"must have {key} ({kind.__name__}), got {value.get(key)!r:.40}"
+        stored = value.get(key)
+        if not isinstance(stored, kind):
+            return f"must have {key} ({kind.__name__}), got {stored!r:.40}"
+        if isinstance(stored, int) and not -(2**63) <= stored < 2**63:
+            return f"must have {key} in 64 bits, got {stored!r:.40}"
+    return _unreadable_config(value) if where == ("trial", "config") else None
+
+
+def _unreadable_config(config: Mapping[str, Any]) -> str | None:
+    """Return why this version cannot read the config of a trial, None if it can."""
+    try:
+        timeline.of_config(config, _SOME_STEPS)
+    except _FAILURES as error:
+        return f"must be a config that this version writes ({type(error).__name__}: {error!s:.200})"
     return None

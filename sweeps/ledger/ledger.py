@@ -166,7 +166,9 @@ class Ledger:
         Raises:
             LookupError: there is no sweep of this name; the message names the nearest one.
         """
-        row = self.sweep(name)
+        # A name that is no UTF-8 is not handed to the database: it cannot be written as text.
+        is_text = name == name.encode(errors="replace").decode()
+        row = self.sweep(name) if is_text else None
         if row is None:
             raise LookupError(unknown_name("sweep", name, self.sweep_names()))
         return row

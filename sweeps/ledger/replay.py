@@ -11,6 +11,7 @@ from typing import Any
 from sweeps.cells import cell_grid, names, timeline
 from sweeps.cells.names import Bracket
 from sweeps.ledger import tables
+from sweeps.ledger.damage import naming_row
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.progress import SHOWN_METRICS, CellProgress, TrialProgress
 from sweeps.ledger.progress import has_collapsed as has_collapsed  # the exports take it from here
@@ -95,19 +96,22 @@ def read_cells(
         by_cell.setdefault(trial.cell, []).append(trial)
     cells: list[CellProgress] = []
     for row in ledger.of(tables.CELL, spec.name):
-        cell_trials = by_cell[row["number"]]
-        params = {sys.intern(path): value for path, value in json.loads(row["params"]).items()}
-        layout = layouts[row["layout"]]
-        bracket = brackets.of(layout, params | layout.fixed)
-        cell = new_cell(
-            spec,
-            number=row["number"],
-            layout=row["layout"],
-            params=params,
-            bracket=equal.setdefault(bracket, bracket),
-            config=cell_trials[0].config,
-            n_data=n_data,
-        )
+        with naming_row(tables.CELL, row):
+            cell_trials = by_cell[row["number"]]
+            params = {sys.intern(path): value for path, value in json.loads(row["params"]).items()}
+            layout = layouts[row["layout"]]
+            if row["layout"] < 0:
+                raise IndexError(f"layout must be >= 0, got {row['layout']}")
+            bracket = brackets.of(layout, params | layout.fixed)
+            cell = new_cell(
+                spec,
+                number=row["number"],
+                layout=row["layout"],
+                params=params,
+                bracket=equal.setdefault(bracket, bracket),
+                config=cell_trials[0].config,
+                n_data=n_data,
+            )
         cell.trials.extend(cell_trials)
         cells.append(cell)
     for row in ledger.of(tables.DECISION, spec.name):

@@ -79,8 +79,14 @@ def add_reports(
         trials: in the order of their numbers, from 0.
         reports: of all trials, with `metrics`, and with `SHOWN_METRICS` if these are to be kept.
         metrics: that the trials keep of every report.
+
+    Raises:
+        ValueError: a report is of none of the trials.
     """
     n_trials = len(trials)
+    # `bincount` would take memory for all trials up to the largest number.
+    if len(reports.trial) and not 0 <= reports.trial.min() <= reports.trial.max() < n_trials:
+        raise ValueError(f"reports must be of trials 0 to {n_trials - 1}")
     # `bincount` adds in the order of the reports, as a driver does that receives them.
     seconds = np.bincount(reports.trial, reports.seconds, n_trials)
     order = np.lexsort((reports.epoch, reports.trial))

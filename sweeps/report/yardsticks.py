@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,13 +25,19 @@ from sweeps.report.table_parts import (
 )
 from sweeps.results import run_columns
 from sweeps.results.run_table import Runs
+from vae_core.data.own_files.array_files import open_npz
 
 MOST_ROWS = 50_000
 """Images up to which a report scores permuted codes; more take too long for a page."""
 
+_KEYS = ("mean", "logvar", "discrete", "factors", "factor_names", "factor_sizes", "weights")
+"""The arrays of a trial's file of codes that are compared."""
 
-_UNREADABLE = (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error)
-"""What numpy raises for a file of codes that is empty, cut off or damaged."""
+_UNREADABLE = (OSError, ValueError, TypeError, LookupError)
+"""What the reader raises for a damaged file, and `Codes` and `Factors` for arrays of other kinds.
+
+So does a metric of codes and factors that do not fit together.
+"""
 
 
 class _OfTrial(NamedTuple):
@@ -126,7 +130,11 @@ def _scored(runs: Runs) -> tuple[list[_OfTrial], list[str]]:
             # A rescore may have a score for some objectives only: those with discrete codes.
             if not _is_number(picture.trial.get(f"final/{name}")):
                 continue
-            score = metrics.score(name, codes, factors, chance="own")
+            try:
+                score = metrics.score(name, codes, factors, chance="own")
+            except _UNREADABLE as error:
+                unreadable.append(f"{wording.cell(picture.trial, runs)} ({error})")
+                break
             scored.append(_OfTrial(picture.trial, name, score))
     return scored, unreadable
 
@@ -146,10 +154,15 @@ def _is_fast(metric: str) -> bool:
 
 def _codes(path: Path) -> tuple[Codes, Factors] | None:
     """Return the codes and the factors of a trial's file; None without factors."""
-    with np.load(path, allow_pickle=False) as file:
-        if "factors" not in file:
+    with open_npz(path) as stored:
+        if "factors" not in stored:
             return None
-        arrays = {key: file[key] for key in file.files}
+        arrays: dict[str, Any] = {}
+        for key, array in stored.items():
+            if key in _KEYS:
+                if not array.shape:
+                    raise ValueError(f"{key} must have one row per image, got a single value")
+                arrays[key] = array.read_rows(0, array.shape[0])
     discrete = arrays.get("discrete")
     codes = Codes(arrays["mean"], arrays.get("logvar"), discrete)
     factors = Factors(

@@ -19,7 +19,7 @@ import pandas as pd
 from sweeps.cells import timeline
 from sweeps.cells.timeline import Timeline
 from sweeps.ledger import tables
-from sweeps.ledger.damage import naming_damage
+from sweeps.ledger.damage import naming_damage, naming_row
 from sweeps.ledger.flatten import flatten
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.progress import TrialProgress
@@ -114,6 +114,9 @@ def _read_runs(ledger: Ledger, workspace: Path, sweep: Mapping[str, Any]) -> Run
     configs = [trial.config for trial in trials]
     timelines = _timelines(trials, configs)
     cells = {cell["number"]: cell for cell in ledger.of(tables.CELL, name)}
+    for cell in cells.values():
+        with naming_row(tables.CELL, cell):  # else the report would be the first to meet it
+            _require_pairs(cell["fields"])
     attempt_counts = Counter(attempt["trial"] for attempt in attempts)
     whole_set = _whole_set_columns(reports.final_bodies)
     _add_rescored(whole_set, ledger.of(tables.RESCORE, name))
@@ -138,6 +141,17 @@ def _read_runs(ledger: Ledger, workspace: Path, sweep: Mapping[str, Any]) -> Run
         table = pd.DataFrame(rows).sort_values("number", ignore_index=True)
     curves = _curves(reports.table, trials, configs, timelines)
     return Runs(name, workspace, spec, sweep["created"], table, curves)
+
+
+def _require_pairs(fields: str) -> None:
+    """Raise ValueError unless a text is a JSON list of pairs of texts, as the fields of a bracket.
+
+    A JSON list of another kind is not what this package writes.
+    """
+    for pair in json.loads(fields):
+        name, value = pair
+        if not isinstance(name, str) or not isinstance(value, str):
+            raise ValueError(f"fields must be pairs of texts, got {pair!r:.40}")
 
 
 def _timelines(

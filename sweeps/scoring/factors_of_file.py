@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,7 +67,7 @@ def _names(arrays: CheckedArrays) -> list[str] | None:
         arrays.add_problem("factor_names", f"{rule}, got {describe(array)}")
         return None
     names = [str(name) for name in array]
-    doubled = sorted({name for name in names if names.count(name) > 1})
+    doubled = sorted(name for name, count in Counter(names).items() if count > 1)
     if doubled:
         rule = f"must not repeat a name, got {listed(doubled)} more than once"
         arrays.add_problem("factor_names", rule)

@@ -13,9 +13,18 @@ from dataclasses import dataclass, field
 from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
+from numpy.lib import format as npy
 from numpy.typing import NDArray
 
+from vae_core.data.npy_header import read_npy_header
 from vae_core.data.own_files import tables
+from vae_core.data.own_files.array_files import (
+    first_line,
+    require_own_values,
+    require_stored,
+    require_text_lengths,
+)
+from vae_core.data.own_files.array_sizes import require_fits
 from vae_core.data.own_files.factor_choice import is_index
 from vae_core.data.own_files.tables import Table
 
@@ -59,7 +68,7 @@ def npz(stream: BinaryIO, wanted: Sequence[str]) -> Content:
     try:
         file = np.load(stream, allow_pickle=False)
     except Exception as error:
-        text = _first_line(error)
+        text = first_line(error)
         # numpy takes all that it does not know for a pickle, and its error tells how to load one.
         reason = "" if "pickle" in text else f" ({text})"
         raise Unreadable(f"is not an .npz file, or is damaged{reason}") from error
@@ -70,17 +79,31 @@ def npz(stream: BinaryIO, wanted: Sequence[str]) -> Content:
             content.ignored.append(key)
             continue
         try:
+            _check_member(file.zip, key)
             array = file[key]
         except Exception as error:
             is_pickle = "allow_pickle" in str(error)
-            rule = _OBJECTS if is_pickle else f"cannot be read ({_first_line(error)})"
+            rule = _OBJECTS if is_pickle else f"cannot be read ({first_line(error)})"
             content.add_problem(key, rule)
             continue
-        if isinstance(array, np.ndarray):
-            content.arrays[key] = array
-        else:  # for a member that is no array, numpy returns its bytes
-            content.add_problem(key, "is not an array")
+        content.arrays[key] = array
     return content
+
+
+def _check_member(archive: Any, key: str) -> None:
+    """Raise ValueError if a member of an .npz is no array, is cut, or is too large for memory."""
+    names = archive.namelist()
+    member = archive.getinfo(key if key in names else f"{key}.npy")
+    with archive.open(member) as file:
+        # numpy would read a member that is no array completely, and return its bytes.
+        if file.read(len(npy.MAGIC_PREFIX)) != npy.MAGIC_PREFIX:
+            raise ValueError("it is not an array")
+        file.seek(0)
+        shape, _, dtype = read_npy_header(file)
+        if dtype.hasobject:
+            return  # numpy refuses it
+        require_stored(shape, dtype, member.file_size - file.tell())
+    require_fits(shape, dtype)
 
 
 def hdf5(stream: BinaryIO, wanted: Sequence[str]) -> Content:
@@ -99,21 +122,26 @@ def hdf5(stream: BinaryIO, wanted: Sequence[str]) -> Content:
                     content.ignored.append(key)
                     continue
                 try:
-                    content.arrays[key] = _hdf5_array(file[key])
+                    if isinstance(file.get(key, getlink=True), h5py.ExternalLink):
+                        raise ValueError("it lies in another file; store it in this one")
+                    content.arrays[key] = _hdf5_array(file[key], stream)
                 except Exception as error:
-                    content.add_problem(key, f"cannot be read ({_first_line(error)})")
+                    content.add_problem(key, f"cannot be read ({first_line(error)})")
     except Exception as error:
-        reason = _first_line(error)
+        reason = first_line(error)
         raise Unreadable(f"is not an HDF5 file, or is damaged ({reason})") from error
     return content
 
 
-def _hdf5_array(item: Any) -> Array:
+def _hdf5_array(item: Any, stream: BinaryIO) -> Array:
     import h5py
 
     if not isinstance(item, h5py.Dataset):
         raise ValueError("it is a group, not a data set")
+    require_own_values(item)
+    require_fits(item.shape or (), item.dtype)
     if h5py.check_string_dtype(item.dtype) is not None:
+        require_text_lengths(item, stream)
         return np.array(item.asstr()[()], dtype=np.str_)
     if item.dtype.kind == "O":
         raise ValueError("its rows differ in length, or are references")
@@ -143,10 +171,10 @@ def table(stream: BinaryIO, wanted: Sequence[str], *, suffix: str) -> Content:
             stream.read(), suffix, lambda name: _role(name, wanted) is not None
         )
     except ValueError as error:
-        raise Unreadable(_first_line(error)) from error
+        raise Unreadable(first_line(error)) from error
     except Exception as error:
         kind = "a Parquet file" if suffix == ".parquet" else "CSV"
-        raise Unreadable(f"is not {kind}, or is damaged ({_first_line(error)})") from error
+        raise Unreadable(f"is not {kind}, or is damaged ({first_line(error)})") from error
     content = Content(notes=list(columns.notes), hint=columns.hint)
     roles: dict[str, _Role] = {}
     for name in columns.names:
@@ -160,7 +188,7 @@ def table(stream: BinaryIO, wanted: Sequence[str], *, suffix: str) -> Content:
         try:
             arrays[name], notes = _column(columns, name, role)
         except Exception as error:
-            content.add_problem(role.key, _first_line(error), column=name)
+            content.add_problem(role.key, first_line(error), column=name)
         else:
             content.notes.extend(f"{name} {note}" for note in notes)
     for key in dict.fromkeys(role.key for role in roles.values()):
@@ -250,13 +278,6 @@ def _join_columns(
         content.add_problem(key, "must hold one number per row, got lists", column=nested[0])
         return
     content.arrays[key] = np.stack([columns[name] for name in names], axis=1)
-
-
-def _first_line(error: Exception) -> str:
-    """Return the first line of an error's message without a period, or its class if it is empty."""
-    message = error.args[0] if isinstance(error, KeyError) and error.args else error
-    lines = str(message).strip().splitlines()
-    return lines[0].rstrip(".") if lines else type(error).__name__
 
 
 Reader = Callable[[BinaryIO, Sequence[str]], Content]

@@ -23,6 +23,7 @@ from sweeps.console import progress_bar
 from sweeps.exports.mlflow_database import require_mlflow_database
 from sweeps.failpoints import failpoint
 from sweeps.ledger import provenance, tables
+from sweeps.ledger.damage import naming_damage
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.ownership import held_sweep
 from sweeps.ledger.progress import TrialProgress
@@ -118,18 +119,20 @@ def rescore_sweep(name: str, requested: Sequence[str], workspace: Path) -> Resco
         LookupError: there is no such sweep, or it has no complete trial.
         ScoreError: a metric is unknown, or no trial has the codes that it needs.
         SweepError: another process runs or rescores the sweep; or the ledger, the workspace or
-            the stored files cannot be opened.
+            the stored files cannot be opened, or rows of the ledger are damaged.
     """
     names = list(dict.fromkeys(requested))
     _check_names(names)
     with Ledger.opened(workspace) as ledger:
-        row = ledger.require_sweep(name)
+        with naming_damage(ledger):
+            row = ledger.require_sweep(name)
         store = row["spec"].get("store") or {}
         require_writable(workspace)
         require_mlflow_database(workspace, store.get("mlflow"))
         files = open_checked_files(workspace, real_url(store.get("files"), "files"), write=False)
         with held_sweep(name, workspace, ledger, say=log.warning):
-            sweep = _read_sweep(name, ledger, files)
+            with naming_damage(ledger):
+                sweep = _read_sweep(name, ledger, files)
             if not sweep.complete:
                 raise LookupError(f"sweep {name!r} has no complete trial, so no codes to score")
             stored = _StoredCodes(sweep.files)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from spec_mutations import mutated_spec
+from stuck import alarm
 
 from sweeps.cells.cell_count import count_cells
 from sweeps.cells.memory import entry_memories, require_memory
@@ -17,25 +15,6 @@ from sweeps.cells.notes import spec_notes
 from sweeps.errors import SweepError
 from sweeps.spec.errors import SpecError
 from sweeps.spec.load import load_spec, spec_from_mapping
-
-STUCK_SECONDS = 10
-"""Seconds of CPU after which a case counts as stuck, however loaded the machine is."""
-
-
-@contextmanager
-def alarm(seconds: int) -> Iterator[None]:
-    """Raise TimeoutError in the block after some seconds of CPU."""
-
-    def ring(_signal: int, _frame: object) -> None:
-        raise TimeoutError(f"stuck for {seconds} s")
-
-    before = signal.signal(signal.SIGPROF, ring)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, before)
 
 
 def outcome(file: Path, *, estimates_memory: bool = True) -> str:
@@ -73,7 +52,7 @@ def run_seeds(seeds: range, folder: Path, *, memory_every: int) -> dict[str, int
         file.write_bytes(text.encode("utf-8", "surrogatepass"))
         started = time.process_time()
         try:
-            with alarm(STUCK_SECONDS):
+            with alarm():
                 result = outcome(file, estimates_memory=seed % memory_every == 0)
         except BaseException as error:
             pytest.fail(
@@ -85,13 +64,13 @@ def run_seeds(seeds: range, folder: Path, *, memory_every: int) -> dict[str, int
 
 
 def test_a_mutated_spec_is_valid_or_an_error_of_the_user(tmp_path: Path) -> None:
-    outcomes = run_seeds(range(600), tmp_path, memory_every=20)
+    outcomes = run_seeds(range(250), tmp_path, memory_every=60)
     # Mutations that leave a spec valid, and those that break it, must both be common.
-    assert outcomes["plan"] >= 30
-    assert outcomes["spec error"] >= 200
+    assert outcomes["plan"] >= 12
+    assert outcomes["spec error"] >= 80
 
 
 @pytest.mark.slow
 def test_ten_thousand_mutated_specs_are_valid_or_errors_of_the_user(tmp_path: Path) -> None:
-    outcomes = run_seeds(range(600, 10_600), tmp_path, memory_every=10)
+    outcomes = run_seeds(range(250, 10_600), tmp_path, memory_every=10)
     assert outcomes["plan"] >= 500

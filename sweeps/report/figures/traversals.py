@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from PIL import Image
 
 from sweeps.report import wording
@@ -55,7 +56,14 @@ def traversals_figure(runs: Runs) -> Figure:
     More than three pictures are laid out in two columns, more than six in three.
     """
     pictures, goal = best_pictures(runs), cell_means.goals(runs)[0]
-    images = [np.asarray(Image.open(picture.path).convert("RGB")) for picture in pictures.values()]
+    images: list[NDArray[np.uint8]] = []
+    unreadable: list[str] = []
+    for objective, picture in list(pictures.items()):
+        try:
+            images.append(np.asarray(Image.open(picture.path).convert("RGB")))
+        except Exception as error:  # a decoder may raise anything for a damaged file
+            unreadable.append(f"{wording.cell(picture.trial, runs)} ({type(error).__name__})")
+            del pictures[objective]
     columns = _columns(len(images))
     lines = math.ceil(len(images) / columns) or 1
     width = 7.4 if columns == 1 else 4.6
@@ -72,6 +80,8 @@ def traversals_figure(runs: Runs) -> Figure:
     end = f"{most(goal)} {wording.name(goal.metric)}"
     choice = f"Of each objective the whole trial with the {end}: chosen, not typical"
     note = f"{choice}; along a row one latent moves, the others stay."
+    if unreadable:
+        note += f" Left out, because their pictures cannot be read: {'; '.join(unreadable)}."
     return style.finish(drawing, runs, "One latent per row", note)
 
 

@@ -163,14 +163,22 @@ def _decoded(content: bytes) -> str:
 def _header(text: str, separator: str) -> list[str]:
     """Return the names of the columns: the first line that is not empty."""
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=separator)
-    return next((row for row in reader if row), [])
+    try:
+        return next((row for row in reader if row), [])
+    except csv.Error as error:
+        raise ValueError(f"cannot be read as CSV: the line of names: {error}") from error
 
 
 def _separator(text: str, is_wanted: Callable[[str], bool]) -> str:
-    try:
-        headers = {separator: _header(text, separator) for separator in _SEPARATORS}
-    except csv.Error:  # a name that is very long: pyarrow will say what is wrong
-        return ","
+    headers: dict[str, list[str]] = {}
+    reason = ""
+    for separator in _SEPARATORS:
+        try:
+            headers[separator] = _header(text, separator)
+        except ValueError as error:  # with another separator a name may be shorter
+            reason = str(error)
+    if not headers:
+        raise ValueError(reason)
     wanted = {separator: sum(map(is_wanted, header)) for separator, header in headers.items()}
     if any(wanted.values()):
         return max(wanted, key=lambda separator: wanted[separator])  # the first one, if equal

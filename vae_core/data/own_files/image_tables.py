@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -10,10 +11,14 @@ from typing import NamedTuple
 
 from metrics import Factors
 from metrics.near_names import did_you_mean
+from vae_core.data.own_files.array_sizes import require_bytes
 from vae_core.data.own_files.columns import to_factors
 from vae_core.data.own_files.factor_choice import likely_factors, named_columns
 from vae_core.data.own_files.tables import Table, read_table
-from vae_core.data.own_files.words import capped, listed
+from vae_core.data.own_files.words import capped, listed, shortened
+
+_LONGEST_NAME = 255
+"""Bytes of a name in a folder; no usual file system allows more."""
 
 
 class ImageRows(NamedTuple):
@@ -40,7 +45,12 @@ def read_image_table(
     """
     try:
         state = file.stat()
+        require_bytes(state.st_size, "a table")
         return _read(file, folder, column, factors, (state.st_mtime_ns, state.st_size))
+    except ValueError as error:
+        if str(file) in str(error):
+            raise
+        raise ValueError(f"{file} {error}") from error
     except OSError as error:
         raise ValueError(f"{file} cannot be read: {error.strerror or error}") from error
 
@@ -113,6 +123,12 @@ def _file_names(texts: Sequence[str], folder: Path) -> tuple[str, ...]:
     """
     files: list[str] = []
     for text in texts:
+        parts = text.replace("\\", "/").split("/")
+        if "\0" in text or max(len(os.fsencode(part)) for part in parts) > _LONGEST_NAME:
+            raise ValueError(
+                f"must hold file names of at most {_LONGEST_NAME} bytes, got "
+                f"{shortened(text, 100)!r} ({len(text)} characters)"
+            )
         name, drive = text, ""
         if "\\" in text and not (folder / text).is_file():
             name, drive = PureWindowsPath(text).as_posix(), PureWindowsPath(text).drive

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from vae_core.data.own_files.array_files import Stored
+from vae_core.data.own_files.array_sizes import require_fits
 
 _COLOURS = (1, 3)
 _BLOCK = 1 << 23  # values read at a time, 64 MB of float64
@@ -61,6 +62,7 @@ def quantised(stored: Stored, key: str, *, channels_last: bool) -> tuple[NDArray
     if stored.dtype.kind not in "biuf":
         raise ValueError(f"{key!r} must be bytes or floats in [0, 1], got {stored.dtype}")
     floats, binary = stored.dtype.kind == "f", True
+    require_fits((count, size), np.dtype(np.uint8))
     images = np.empty((count, size), np.uint8)
     step = max(1, _BLOCK // size)
     for start in range(0, count, step):

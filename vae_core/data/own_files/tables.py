@@ -7,12 +7,14 @@
 from __future__ import annotations
 
 import io
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from vae_core.data.own_files.array_sizes import require_bytes, require_fits
 from vae_core.data.own_files.csv_files import header_hint, read_csv
 from vae_core.data.own_files.text_columns import Typed, no_value, typed
 from vae_core.data.own_files.words import listed
@@ -20,6 +22,9 @@ from vae_core.data.own_files.words import listed
 CSV_SUFFIXES = (".csv", ".tsv")
 TABLE_SUFFIXES = (*CSV_SUFFIXES, ".parquet")
 """Endings of tables; capitals (.CSV) mean the same."""
+
+_BATCH = 1 << 14
+"""Rows of a Parquet file that are read at a time."""
 
 
 class Table:
@@ -42,7 +47,7 @@ class Table:
         self.hint = hint
         self._columns = columns
         self._decimal_comma = decimal_comma
-        repeated = sorted({name for name in self.names if self.names.count(name) > 1})
+        repeated = sorted(name for name, count in Counter(self.names).items() if count > 1)
         if repeated:
             raise ValueError(
                 f"must name a column once, got {listed(self.names)}; "
@@ -107,10 +112,30 @@ def read_table(content: bytes, suffix: str, is_wanted: Callable[[str], bool]) ->
 
     try:
         file: Any = parquet.ParquetFile(io.BytesIO(content))
-        columns = file.read()
-    except (pyarrow.ArrowException, OSError) as error:
+        shape = (file.metadata.num_rows, file.metadata.num_columns)
+        # Before it is read: a few bytes can stand for any number of equal rows.
+        require_fits(shape, np.dtype(np.int64))
+        columns = _read_batches(file)
+    except ValueError as error:
+        if isinstance(error, pyarrow.ArrowException | UnicodeDecodeError):
+            raise ValueError(f"is not a Parquet file, or is damaged ({error})") from error
+        raise
+    except Exception as error:  # pyarrow documents no errors of damaged files
         raise ValueError(f"is not a Parquet file, or is damaged ({error})") from error
     return Table(columns, [])
+
+
+def _read_batches(file: Any) -> Any:
+    """Return a Parquet file as a table; raise ValueError once it takes half of the free memory."""
+    import pyarrow as pa
+
+    batches: list[Any] = []
+    size = 0
+    for batch in file.iter_batches(batch_size=_BATCH):
+        batches.append(batch)
+        size += batch.nbytes
+        require_bytes(size, f"the first {sum(len(each) for each in batches)} rows")
+    return pa.Table.from_batches(batches, file.schema_arrow)
 
 
 def column_values(column: Any) -> NDArray[Any]:
