@@ -297,3 +297,52 @@ def test_a_reused_trial_says_from_where_and_keeps_its_times(tmp_path, clock):
     assert len(copied) == 4
     assert table(tmp_path, tables.ATTEMPT, "other") == []
     assert table(tmp_path, tables.TRIAL, "mini")[0]["reused_from"] == ""
+
+
+def test_a_ledger_that_is_read_again_keeps_what_runs(tmp_path, clock):
+    """As after an outage: the same driver run, the same attempts."""
+    sweep = conductor(spec(**ONE_CELL, pruning="none", seeds=3), tmp_path)
+    complete, running, lost = (sweep.next().trial for _ in range(3))
+    for epoch in (1, 2, 3, 4):
+        sweep.record(complete.number, body(complete, epoch, 0.1))
+    sweep.lost(lost.number, "lost", "killed")
+    clock.mono = 50.0
+    sweep._reload()
+    assert [trial.state for trial in sweep.trials] == ["COMPLETE", "RUNNING", "WAITING"]
+    assert (sweep.trials[1].attempt, sweep.trials[1].since) == (running.attempt, 50.0)
+    assert sweep.trials[0].seconds == pytest.approx(4.4)
+    # The trial that runs is handed out once, and no cell is asked twice.
+    assert sweep.next().trial is sweep.trials[2]
+    assert sweep.next() is None
+    assert len(sweep.cells) == 1
+    assert [row["outcome"] for row in table(tmp_path, tables.ATTEMPT)] == [
+        "complete",
+        None,
+        "lost",
+        None,
+    ]
+
+
+def test_a_new_driver_judges_against_the_verdicts_before(tmp_path):
+    two_cells = {"objectives": [{"name": "vae"}], "seeds": 1}
+    sweep = conductor(spec(**two_cells), tmp_path)
+    trial = sweep.next().trial
+    for epoch in (1, 2, 3):
+        sweep.record(trial.number, body(trial, epoch, 0.4))
+    second = conductor(spec(**two_cells), tmp_path)
+    assert (second.cells_total, second.cells_to_come, second.finished) == (2, 1, False)
+    assert (second.stopping, second.failure) == (None, None)
+    again = second.next()
+    assert (again.trial.number, again.last_epoch, again.judged) == (0, 3, (2,))
+    assert set(again.trial.at(3)) == {"mig", "active_units", "tc", "reconstruction"}
+    assert set(again.trial.at(2)) == {"mig", "active_units"}
+    other = second.next().trial
+    assert (second.cells_to_come, other.number) == (0, 1)
+    for epoch in (1, 2):
+        second.record(other.number, body(other, epoch, 0.3))
+    assert (other.state, other.why) == ("PRUNED", "rung 1 (epoch 2)")
+    assert second.next() is None
+    second.record(0, body(again.trial, 4, 0.4))
+    assert second.finished
+    assert second.next() == "finished"
+    assert [row["turn"] for row in table(tmp_path, tables.CELL)] == [0, 1]
