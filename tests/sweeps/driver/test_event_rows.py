@@ -346,3 +346,39 @@ def test_a_new_driver_judges_against_the_verdicts_before(tmp_path):
     assert second.finished
     assert second.next() == "finished"
     assert [row["turn"] for row in table(tmp_path, tables.CELL)] == [0, 1]
+
+
+def test_a_bracket_of_an_earlier_version_is_renamed_in_one_row(tmp_path):
+    several = {"train": {"epochs": 4, "batch_size": 32}, "seeds": 1, "pruning": "none"}
+    for name in ("mini", "other"):
+        sweep = conductor(spec(**several, name=name), tmp_path)
+        for _ in range(2):
+            sweep.next()
+    names = [row["bracket"] for row in table(tmp_path, tables.CELL)]
+    assert len(set(names)) == 2  # beta 1 and beta 4
+    with sweep._ledger.transaction() as tx:
+        tx.update(tables.CELL, tables.CELL.c.number == 1, bracket="as it was called before")
+    conductor(spec(**several), tmp_path)
+    assert [row["bracket"] for row in table(tmp_path, tables.CELL)] == names
+    others = [row["bracket"] for row in table(tmp_path, tables.CELL, "other")]
+    assert others == [names[0], "as it was called before"]
+
+
+def test_the_cells_to_come_are_those_that_turns_are_left_for(tmp_path):
+    few = spec(
+        train={"epochs": 1, "batch_size": 32, "learning_rate": {"choice": [1e-2, 1e-3]}},
+        objectives=[{"name": "vae"}],
+        search={"name": "random", "trials": 9, "seed": 0},
+        seeds=1,
+        pruning="none",
+    )
+    sweep = conductor(few, tmp_path)
+    assert (sweep.cells_asked, sweep.cells_total, sweep.cells_to_come) == (9, 2, 2)
+    sweep.next()
+    assert sweep.cells_to_come == 1
+    assert not sweep.finished
+    sweep._turn = 9  # the search gave its last turn up
+    assert sweep.cells_to_come == 0
+    assert not sweep.finished
+    sweep.record(0, body(sweep.trials[0], 1, 0.1))
+    assert sweep.finished
