@@ -382,3 +382,22 @@ def test_the_cells_to_come_are_those_that_turns_are_left_for(tmp_path):
     assert not sweep.finished
     sweep.record(0, body(sweep.trials[0], 1, 0.1))
     assert sweep.finished
+
+
+def test_a_process_can_be_killed_before_and_after_each_event(tmp_path, monkeypatch):
+    """The tests that kill real drivers do so at these points: this is what is written there."""
+    seen = []
+
+    def failpoint(name):
+        tables_now = (tables.CELL, tables.TRIAL, tables.ATTEMPT, tables.REPORT)
+        seen.append((name, *(len(table(tmp_path, each)) for each in tables_now)))
+
+    sweep = conductor(spec(**ONE_CELL, pruning="none", seeds=2), tmp_path)
+    monkeypatch.setattr(conductor_module, "failpoint", failpoint)
+    trial = sweep.next().trial
+    sweep.record(trial.number, body(trial, 1, 0.1))
+    assert seen == [
+        ("driver.asked", 1, 2, 0, 0),
+        ("driver.before_report", 1, 2, 1, 0),
+        ("driver.reported", 1, 2, 1, 1),
+    ]
