@@ -32,7 +32,7 @@ TESTS = {
     "sweeps/driver/patience.py": AWAY,
     "sweeps/ledger/outage.py": (*LEDGER, *AWAY),
     "sweeps/ledger/roster.py": (*LEDGER, *DRIVER),
-    "sweeps/ledger/reuse.py": DRIVER,
+    "sweeps/ledger/reuse.py": ("tests/sweeps/ledger/test_reuse.py", *DRIVER),
     "sweeps/ledger/progress.py": (*LEDGER, *DRIVER),
     "sweeps/ledger/ledger.py": ("tests/sweeps/ledger/test_ledger.py", *LEDGER, *DRIVER),
 }
