@@ -401,3 +401,16 @@ def test_a_process_can_be_killed_before_and_after_each_event(tmp_path, monkeypat
         ("driver.before_report", 1, 2, 1, 0),
         ("driver.reported", 1, 2, 1, 1),
     ]
+
+
+def test_a_complete_trial_of_another_sweep_that_lacks_an_epoch_completes_nothing(tmp_path):
+    changes = {**ONE_CELL, "pruning": "none", "seeds": 1}
+    first = conductor(spec(**changes), tmp_path)
+    play(first)
+    with first._ledger.transaction() as tx:
+        tx.delete(tables.REPORT, tables.REPORT.c.epoch == 3)
+    other = conductor(spec(**changes, name="other"), tmp_path)
+    assignment = other.next()
+    assert (assignment.last_epoch, assignment.trial.state) == (2, "RUNNING")
+    assert assignment.trial.reused_from == "mini"
+    assert table(tmp_path, tables.END, "other") == []

@@ -236,6 +236,19 @@ def test_a_ledger_that_stays_away_stops_the_sweep_and_the_next_driver_run_goes_o
     assert second.finished
 
 
+def test_an_interrupt_does_not_wait_for_a_ledger_that_is_away(tmp_path, monkeypatch, clock):
+    sweep = conductor(spec(pruning="none"), tmp_path)
+    sweep.next()
+    with failing(sweep, monkeypatch, after_commit=False, every=1):
+        sweep.interrupt("SIGTERM")
+    assert clock.now == 0.0
+    assert str(sweep.failure) == "the ledger cannot be written to (database is locked)"
+    # The next driver run closes the attempt.
+    conductor(spec(pruning="none"), tmp_path)
+    (attempt,) = Ledger.of_workspace(tmp_path).of(tables.ATTEMPT, "mini")
+    assert attempt["outcome"] == "interrupted"
+
+
 def test_a_driver_that_lost_its_lease_stops_and_writes_nothing(tmp_path):
     sweep = conductor(spec(pruning="none"), tmp_path)
     trial = sweep.next().trial
