@@ -30,7 +30,7 @@ MEMORY = 4 << 30
 KILLED = ("killed", "timeout")
 """A test failed, or did not end."""
 
-FEW = 4
+FEW = 8
 """Cases of a test with parameters that are run on mutants."""
 
 

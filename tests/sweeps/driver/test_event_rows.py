@@ -357,22 +357,28 @@ def test_a_bracket_of_an_earlier_version_is_renamed_in_one_row(tmp_path):
     names = [row["bracket"] for row in table(tmp_path, tables.CELL)]
     assert len(set(names)) == 2  # beta 1 and beta 4
     with sweep._ledger.transaction() as tx:
-        tx.update(tables.CELL, tables.CELL.c.number == 1, bracket="as it was called before")
+        # The first version had neither an entry nor fields.
+        before = {"bracket": "as it was called before", "entry": None, "fields": None}
+        tx.update(tables.CELL, tables.CELL.c.number == 1, **before)
     conductor(spec(**several), tmp_path)
     assert [row["bracket"] for row in table(tmp_path, tables.CELL)] == names
     others = [row["bracket"] for row in table(tmp_path, tables.CELL, "other")]
     assert others == [names[0], "as it was called before"]
 
 
-def test_the_cells_to_come_are_those_that_turns_are_left_for(tmp_path):
-    few = spec(
+def few_turns():
+    """Return the spec of a search that has nine turns and can find two cells."""
+    return spec(
         train={"epochs": 1, "batch_size": 32, "learning_rate": {"choice": [1e-2, 1e-3]}},
         objectives=[{"name": "vae"}],
         search={"name": "random", "trials": 9, "seed": 0},
         seeds=1,
         pruning="none",
     )
-    sweep = conductor(few, tmp_path)
+
+
+def test_the_cells_to_come_are_those_that_turns_are_left_for(tmp_path):
+    sweep = conductor(few_turns(), tmp_path)
     assert (sweep.cells_asked, sweep.cells_total, sweep.cells_to_come) == (9, 2, 2)
     sweep.next()
     assert sweep.cells_to_come == 1
@@ -414,3 +420,42 @@ def test_a_complete_trial_of_another_sweep_that_lacks_an_epoch_completes_nothing
     assert (assignment.last_epoch, assignment.trial.state) == (2, "RUNNING")
     assert assignment.trial.reused_from == "mini"
     assert table(tmp_path, tables.END, "other") == []
+
+
+def test_an_attempt_of_a_dead_driver_is_not_handed_out_again(tmp_path):
+    # Its process may still live: a late report of it must not count.
+    changes = {**ONE_CELL, "pruning": "none", "seeds": 1}
+    first = conductor(spec(**changes), tmp_path)
+    trial = first.next().trial
+    late = body(trial, 1, 0.1)
+    second = conductor(spec(**changes), tmp_path)
+    assert second.trials[0].state == "WAITING"
+    again = second.next().trial
+    assert again.attempt == trial.attempt + 1
+    assert not second.record(0, late)
+    assert table(tmp_path, tables.REPORT) == []
+
+
+def test_a_verdict_that_is_missing_is_made_at_the_start(tmp_path):
+    # As after a change of the rungs: the reports are there, the verdict is not.
+    first = conductor(spec(**ONE_CELL, seeds=1), tmp_path)
+    trial = first.next().trial
+    for epoch in (1, 2):
+        first.record(0, body(trial, epoch, 0.4))
+    (decision,) = table(tmp_path, tables.DECISION)
+    with first._ledger.transaction() as tx:
+        tx.delete(tables.DECISION)
+    conductor(spec(**ONE_CELL, seeds=1), tmp_path)
+    (again,) = table(tmp_path, tables.DECISION)
+    assert again | {"at": 0.0} == decision | {"at": 0.0}
+
+
+def test_a_turn_without_a_new_cell_is_given_up_and_the_next_one_is_asked(tmp_path, monkeypatch):
+    sweep = conductor(few_turns(), tmp_path)
+    turns = []
+    monkeypatch.setattr(
+        conductor_module, "draw_cell", lambda spec, layouts, turn, *_, **__: turns.append(turn)
+    )
+    assert sweep.next() == "finished"
+    assert turns == [0, 1, 2, 3, 4, 5, 6, 7, 8]
+    assert sweep.finished
