@@ -33,8 +33,8 @@ TESTS = {
     "sweeps/ledger/outage.py": (*LEDGER, *AWAY),
     "sweeps/ledger/roster.py": (*LEDGER, *DRIVER),
     "sweeps/ledger/reuse.py": ("tests/sweeps/ledger/test_reuse.py", *DRIVER),
-    "sweeps/ledger/progress.py": (*LEDGER, *DRIVER),
-    "sweeps/ledger/ledger.py": ("tests/sweeps/ledger/test_ledger.py", *LEDGER, *DRIVER),
+    "sweeps/ledger/progress.py": ("tests/sweeps/ledger/test_progress.py",),
+    "sweeps/ledger/ledger.py": ("tests/sweeps/ledger/test_ledger.py", *LEDGER),
 }
 """Module -> the fast tests that are to find its mutants."""
 

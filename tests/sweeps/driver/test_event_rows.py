@@ -231,6 +231,7 @@ def test_a_death_is_written_with_its_kind(tmp_path, clock, kind):
     assert (attempt["outcome"], attempt["message"]) == (kind, "first line\nit died")
     (end,) = table(tmp_path, tables.END)
     assert (end["state"], end["reason"], end["why"]) == ("FAILED", kind, f"{kind}: it died")
+    assert (sweep.trials[0].end_reason, sweep.trials[0].why) == (kind, f"{kind}: it died")
     sweep.lost(0, kind, "again")  # it does not run any more
     assert len(table(tmp_path, tables.END)) == len(table(tmp_path, tables.ATTEMPT)) == 1
 
@@ -287,7 +288,8 @@ def test_a_reused_trial_says_from_where_and_keeps_its_times(tmp_path, clock):
     assert trial["reused_from"] == other.trials[0].reused_from == "mini"
     (end,) = table(tmp_path, tables.END, "other")
     assert (end["state"], end["reason"], end["at"]) == ("COMPLETE", "reused", 900.0)
-    assert end["why"] == "reused from sweep mini"
+    assert end["why"] == other.trials[0].why == "reused from sweep mini"
+    assert other.trials[0].end_reason == "reused"
     columns = ("epoch", "at", "seconds", "body")
     copied, trained = (
         [tuple(row[name] for name in columns) for row in table(tmp_path, tables.REPORT, name)]
@@ -357,8 +359,7 @@ def test_a_bracket_of_an_earlier_version_is_renamed_in_one_row(tmp_path):
     names = [row["bracket"] for row in table(tmp_path, tables.CELL)]
     assert len(set(names)) == 2  # beta 1 and beta 4
     with sweep._ledger.transaction() as tx:
-        # The first version had neither an entry nor fields.
-        before = {"bracket": "as it was called before", "entry": None, "fields": None}
+        before = {"bracket": "as it was called before", "entry": "other", "fields": "[]"}
         tx.update(tables.CELL, tables.CELL.c.number == 1, **before)
     conductor(spec(**several), tmp_path)
     assert [row["bracket"] for row in table(tmp_path, tables.CELL)] == names
