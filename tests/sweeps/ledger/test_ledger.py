@@ -186,6 +186,14 @@ def test_a_ledger_in_memory_has_no_file_to_lose():
         tx.end("s", 0, TrialState.COMPLETE, EndReason.COMPLETED, "")
 
 
+def test_a_workspace_may_have_its_ledger_elsewhere(tmp_path):
+    url = f"sqlite:///{tmp_path / 'elsewhere.db'}"
+    ledger = Ledger.of_workspace(tmp_path / "workspace", url)
+    assert ledger.sweep_names() == []
+    assert (tmp_path / "elsewhere.db").exists()
+    ledger.close()
+
+
 def test_an_opened_ledger_is_closed_after_its_block(ledger, tmp_path):
     with Ledger.opened(tmp_path) as opened:
         assert opened.sweep_names() == ["s"]

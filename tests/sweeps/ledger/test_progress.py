@@ -52,7 +52,7 @@ def test_reports_of_any_order_are_found_by_epoch():
     assert {epoch: each.at(epoch) for epoch in epochs} == {e: {"mig": float(e)} for e in epochs}
     assert [each.has(epoch) for epoch in (3, 5, 8)] == [False] * 3
     assert (each.epoch, each.unbroken) == (9, 2)  # epoch 3 is missing
-    assert list(each.last_reports(2)) == [7, 9]
+    assert each.last_reports(2) == {7: {"mig": 7.0}, 9: {"mig": 9.0}}
 
 
 def test_the_unbroken_epochs_of_a_trial_without_its_first_are_none():
