@@ -77,16 +77,25 @@ def test_verdicts_and_ends_are_written_with_the_time(ledger, monkeypatch):
     with ledger.transaction() as tx:
         tx.decision("s", 2, rung=1, verdict=Verdict.PRUNE, value=0.25, why="low")
         tx.decision("s", 3, rung=0, verdict=Verdict.PROMOTE, value=math.nan, why="first")
+        tx.decision("s", 4, rung=0, verdict=Verdict.PRUNE, value=math.inf, why="no number")
         tx.end("s", 4, TrialState.FAILED, EndReason.LOST, "lost: killed")
     columns = ("sweep", "cell", "rung", "verdict", "value", "why", "at")
     assert [tuple(row[name] for name in columns) for row in ledger.of(tables.DECISION, "s")] == [
         ("s", 2, 1, "prune", 0.25, "low", 7.5),
         ("s", 3, 0, "go", None, "first", 7.5),  # a value that is not finite is NULL
+        ("s", 4, 0, "prune", None, "no number", 7.5),
     ]
     columns = ("sweep", "trial", "state", "reason", "why", "at")
     assert [tuple(row[name] for name in columns) for row in ledger.of(tables.END, "s")] == [
         ("s", 4, "FAILED", "lost", "lost: killed", 7.5)
     ]
+
+
+def test_words_are_stored_as_plain_texts():
+    # Drivers of databases treat enumerations differently.
+    stored = ledger_module._stored({"verdict": Verdict.PRUNE, "cell": 3})
+    assert [type(value) for value in stored.values()] == [str, int]
+    assert stored == {"verdict": "prune", "cell": 3}
 
 
 def test_rows_are_inserted_changed_and_deleted_by_condition(ledger):
