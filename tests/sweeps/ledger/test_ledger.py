@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import sqlalchemy as sa
 
-from sweeps.errors import LedgerAwayError
+from sweeps.errors import LedgerAwayError, SweepError
 from sweeps.ledger import ledger as ledger_module
 from sweeps.ledger import tables
 from sweeps.ledger.lease import Lease
@@ -201,6 +201,13 @@ def test_a_workspace_may_have_its_ledger_elsewhere(tmp_path):
     assert ledger.sweep_names() == []
     assert (tmp_path / "elsewhere.db").exists()
     ledger.close()
+
+
+def test_an_error_while_a_ledger_is_open_names_the_workspace(ledger, tmp_path):
+    with pytest.raises(SweepError) as error, Ledger.opened(tmp_path) as opened:
+        opened.values(sa.text("SELECT 1 FROM no_such_table"))
+    start = f"the ledger of workspace {str(tmp_path)!r} can no longer be read or written: "
+    assert str(error.value).startswith(start)
 
 
 def test_an_opened_ledger_is_closed_after_its_block(ledger, tmp_path):
