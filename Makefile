@@ -7,9 +7,11 @@ BIN := $(VENV)/bin
 WORKERS ?= auto
 # Simulated sweeps of `make simulate`.
 SEEDS ?= 1000
+# Modules of `make mutate`; none: all of them.
+MODULES ?=
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install quickstart test lint types layers unit test-slow test-gpu simulate bench clean
+.PHONY: help install quickstart test lint types layers unit test-slow test-gpu simulate mutate bench clean
 
 help:
 	@echo "make quickstart   install, run the quickstart sweep (about 5 minutes on two cores), write its report"
@@ -17,6 +19,7 @@ help:
 	@echo "make test-slow    the tests that take minutes"
 	@echo "make test-gpu     the tests that need a CUDA device"
 	@echo "make simulate     sweeps with faults on a fake clock: SEEDS=n of them"
+	@echo "make mutate       small changes of the driver and the ledger: do the tests notice each one?"
 	@echo "make bench        the benchmarks; each prints ratios measured in one run"
 	@echo "make clean        remove $(VENV)"
 
@@ -60,6 +63,10 @@ test-gpu: $(INSTALLED)
 
 simulate: $(INSTALLED)
 	$(BIN)/python -m tests.simulation --seeds $(SEEDS)
+
+mutate: $(INSTALLED)
+	$(BIN)/pip install --quiet --constraint constraints.txt --group mutate
+	$(BIN)/python -m tests.mutation $(MODULES)
 
 bench: $(INSTALLED)
 	@for script in benchmarks/bench_*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done

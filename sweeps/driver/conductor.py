@@ -83,7 +83,6 @@ class Conductor:
         self._fingerprint = fingerprint
         self._n_data = n_data
         self._driver_run = driver_run
-        self._notify = notify
         self._patience = Patience(spec.store.patience, notify)
         self._layouts = cell_grid.all_layouts(spec)
         self.cell_count = count_cells(spec)

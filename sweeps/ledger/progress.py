@@ -148,7 +148,7 @@ class TrialProgress:
         epochs = self.reports.epochs
         if self.epoch == len(epochs):
             return self.epoch
-        return next((index for index, epoch in enumerate(epochs) if epoch != index + 1), 0)
+        return next(index for index, epoch in enumerate(epochs) if epoch != index + 1)
 
     @property
     def ended(self) -> bool:

@@ -294,9 +294,10 @@ def test_a_collapse_during_the_warm_up_or_for_one_epoch_stops_nobody(tmp_path, e
     assert states(sweep) == {"COMPLETE": 2}
 
 
-def test_a_collapse_at_the_last_epoch_is_a_complete_trial(tmp_path):
+@pytest.mark.parametrize("epochs", [(6,), (5, 6)])
+def test_a_collapse_at_the_last_epoch_is_a_complete_trial(tmp_path, epochs):
     sweep = conductor(spec(**CAPACITY, pruning=stopping()), tmp_path)
-    play(sweep, active=lambda trial, epoch: 0.0 if epoch == 6 else 2.0)
+    play(sweep, active=lambda trial, epoch: 0.0 if epoch in epochs else 2.0)
     assert states(sweep) == {"COMPLETE": 2}
     assert all(trial.collapsed for trial in sweep.trials)
 

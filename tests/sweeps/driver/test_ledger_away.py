@@ -24,11 +24,13 @@ class Clock:
 
     def __init__(self):
         self.now = 0.0
+        self.sleeps = []
 
     def monotonic(self):
         return self.now
 
     def sleep(self, seconds):
+        self.sleeps.append(seconds)
         self.now += seconds
 
 
@@ -63,6 +65,90 @@ def test_patience_ends_with_one_sentence(clock):
     with pytest.raises(LedgerAwayError, match=r"for 600 s, the limit of store.patience \(disk is"):
         Patience(600.0, lambda _: None).apply(event, lambda: None)
     assert clock.now == pytest.approx(600, abs=patience.LONGEST_PAUSE)
+
+
+def test_pauses_double_up_to_the_longest_one_and_are_slept_in_slices(clock):
+    clock.now = 1000.0
+    notices, reloads = [], []
+    answers = [outage() for _ in range(6)]
+
+    def event():
+        if answers:
+            raise answers.pop()
+
+    Patience(None, notices.append).apply(event, lambda: reloads.append(clock.now - 1000.0))
+    # Pauses of 0.25, 0.5, 1, 2, 4 and then 5 seconds, not 8.
+    assert reloads == [0.25, 0.75, 1.75, 3.75, 7.75, 12.75]
+    assert set(clock.sleeps) == {0.25}
+    assert notices == [
+        "the ledger cannot be written to (database is locked); it is tried again, and trials wait "
+        "at their next report",
+        "the ledger answers again after 13 s; nothing is lost",
+    ]
+
+
+def test_a_pause_ends_on_time_whatever_the_slices(clock, monkeypatch):
+    monkeypatch.setattr(patience, "FIRST_PAUSE", 0.375)
+    clock.now = 1000.0
+    answers = [outage()]
+
+    def event():
+        if answers:
+            raise answers.pop()
+
+    Patience(600.0, lambda _: None).apply(event, lambda: None)
+    assert clock.sleeps == [0.25, 0.125]
+
+
+def test_the_limit_is_kept_to_the_second_and_said(clock):
+    clock.now = 1000.0
+    notices = []
+
+    def event():
+        raise outage("disk is full")
+
+    with pytest.raises(LedgerAwayError) as away:
+        Patience(600.0, notices.append).apply(event, lambda: None)
+    assert clock.now == 1600.0
+    assert str(away.value) == (
+        "the ledger could not be written to for 600 s, the limit of store.patience (disk is full)"
+    )
+    assert notices == [
+        "the ledger cannot be written to (disk is full); it is tried again for up to 600 s, and "
+        "trials wait at their next report"
+    ]
+
+
+def test_a_reload_that_fails_is_tried_again_too(clock):
+    answers = [outage(), 7]
+    reloads = [outage(), None]
+
+    def event():
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def reload():
+        error = reloads.pop(0)
+        if error is not None:
+            raise error
+
+    assert Patience(600.0, lambda _: None).apply(event, reload) == 7
+    assert (answers, reloads) == ([], [])
+
+
+def test_patience_that_was_given_up_waits_no_more(clock):
+    waiting = Patience(600.0, lambda _: None)
+    waiting.give_up()
+
+    def event():
+        raise outage("disk is full")
+
+    with pytest.raises(LedgerAwayError) as away:
+        waiting.apply(event, lambda: None)
+    assert str(away.value) == "the ledger cannot be written to (disk is full)"
+    assert clock.sleeps == []
 
 
 def test_a_wait_that_is_given_up_ends_at_once(clock):
@@ -148,6 +234,19 @@ def test_a_ledger_that_stays_away_stops_the_sweep_and_the_next_driver_run_goes_o
     second = conductor(spec(pruning="none"), tmp_path)
     play(second)
     assert second.finished
+
+
+def test_an_interrupt_does_not_wait_for_a_ledger_that_is_away(tmp_path, monkeypatch, clock):
+    sweep = conductor(spec(pruning="none"), tmp_path)
+    sweep.next()
+    with failing(sweep, monkeypatch, after_commit=False, every=1):
+        sweep.interrupt("SIGTERM")
+    assert clock.now == 0.0
+    assert str(sweep.failure) == "the ledger cannot be written to (database is locked)"
+    # The next driver run closes the attempt.
+    conductor(spec(pruning="none"), tmp_path)
+    (attempt,) = Ledger.of_workspace(tmp_path).of(tables.ATTEMPT, "mini")
+    assert attempt["outcome"] == "interrupted"
 
 
 def test_a_driver_that_lost_its_lease_stops_and_writes_nothing(tmp_path):

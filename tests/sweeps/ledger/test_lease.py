@@ -114,12 +114,19 @@ def test_waiting_says_so_and_ends_in_a_lease(url, monkeypatch):
     ledger = Ledger(url)
     take(ledger, "a")
     waits, notices = [], []
-    monkeypatch.setattr(lease_module.time, "sleep", waits.append)
+    monkeypatch.setattr(lease_module, "LOOK_PERIOD", 0.5)
+    monkeypatch.setattr(
+        lease_module.time, "sleep", lambda seconds: waits.append((seconds, len(notices)))
+    )
     lease = take_lease(ledger.engine, "s", lock("b"), say=notices.append)
     assert lease.token == 2
-    assert waits == [1.0] * LOOKS
-    assert len(notices) == 1
-    assert "waiting 30 s for a sign of life" in notices[0]
+    # The notice comes with the second look: a holder that lives is mostly seen before.
+    assert waits == [(0.5, 0)] + [(0.5, 1)] * (LOOKS - 1)
+    # 30 looks, half a second apart.
+    assert notices == [
+        "the last driver of sweep 's' (driver a) did not say that it ended; waiting 15 s for a "
+        "sign of life before this one takes over"
+    ]
 
 
 def test_leases_of_two_sweeps_do_not_meet(url):
@@ -128,6 +135,49 @@ def test_leases_of_two_sweeps_do_not_meet(url):
     second.lease = LeaseSeeker(second.engine, "t", lock("b")).look()
     write(first, 0)
     write(second, 1)
+
+
+def test_a_release_frees_one_sweep(url):
+    first, second = Ledger(url), Ledger(url)
+    lease = LeaseSeeker(first.engine, "s", lock("a")).look()
+    other = LeaseSeeker(second.engine, "t", lock("b")).look()
+    assert lease.token == other.token == 1
+    with first.engine.begin() as connection:
+        lease.release(connection)
+    released = {row["sweep"]: row["released"] for row in first.rows(tables.LEASE)}
+    assert released == {"s": 1, "t": 0}
+
+
+def test_a_look_locks_the_row_of_its_sweep_before_it_reads(url):
+    # Else two drivers could read the same token, and both take the lease.
+    ledger = Ledger(url)
+    statements = []
+    seeker = LeaseSeeker(ledger.engine, "s", lock("a"))
+    sa.event.listen(
+        ledger.engine,
+        "before_cursor_execute",
+        lambda connection, cursor, statement, parameters, *_: statements.append(
+            (statement, parameters)
+        ),
+    )
+    seeker.look()
+    first = next(each for each in statements if not each[0].startswith(("BEGIN", "PRAGMA")))
+    assert first[0].startswith("UPDATE lease SET holder=lease.holder")
+    assert "WHERE lease.sweep = ?" in first[0]
+    assert first[1] == ("s",)
+
+
+def test_a_lease_whose_row_is_gone_is_lost(url):
+    ledger = Ledger(url)
+    ledger.lease, _ = take(ledger, "a")
+    with ledger.engine.begin() as connection:
+        connection.execute(tables.LEASE.delete())
+    with pytest.raises(LeaseLostError) as lost:
+        write(ledger, 0)
+    assert str(lost.value) == (
+        "sweep 's' was taken over by another driver (nobody: its row is gone), because this one "
+        "gave no sign of life; this one has written nothing since, and stops"
+    )
 
 
 def test_a_block_holds_the_sweep_and_releases_it(url, tmp_path):

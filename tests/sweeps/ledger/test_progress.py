@@ -2,13 +2,20 @@
 
 import math
 import random
+from array import array
 from collections import Counter
 
 import pytest
 
-from sweeps.ledger.progress import ReportedMetrics, TrialProgress, kept_metrics
+from sweeps.ledger.progress import (
+    CellProgress,
+    ReportedMetrics,
+    TrialProgress,
+    has_collapsed,
+    kept_metrics,
+)
 from sweeps.ledger.roster import Roster
-from sweeps.ledger.states import EndReason, TrialState
+from sweeps.ledger.states import EndReason, TrialState, Verdict
 from tests.sweeps.mini_sweep import spec
 
 KEPT = ("mig", "active_units")
@@ -45,7 +52,7 @@ def test_reports_of_any_order_are_found_by_epoch():
     assert {epoch: each.at(epoch) for epoch in epochs} == {e: {"mig": float(e)} for e in epochs}
     assert [each.has(epoch) for epoch in (3, 5, 8)] == [False] * 3
     assert (each.epoch, each.unbroken) == (9, 2)  # epoch 3 is missing
-    assert list(each.last_reports(2)) == [7, 9]
+    assert each.last_reports(2) == {7: {"mig": 7.0}, 9: {"mig": 9.0}}
 
 
 def test_the_unbroken_epochs_of_a_trial_without_its_first_are_none():
@@ -76,6 +83,128 @@ def test_kept_are_the_metrics_of_goals_and_rungs_and_the_active_units():
     pruning = {"name": "asha", "metric": "elbo", "rungs": [0.5], "reduction": 2}
     sweep = spec(goal=[{"metric": "tc", "mode": "min"}, {"metric": "mig"}], pruning=pruning)
     assert kept_metrics(sweep) == ("tc", "mig", "elbo", "active_units")
+
+
+def test_kept_are_the_metrics_of_goals_alone_without_rungs():
+    assert kept_metrics(spec(goal=[{"metric": "tc", "mode": "min"}], pruning="none")) == (
+        "tc",
+        "active_units",
+    )
+
+
+def test_reports_of_the_ledger_are_read_from_bytes():
+    epochs = array("i", [1, 3]).tobytes()
+    values = array("d", [0.1, 1.0, 0.3, math.nan]).tobytes()
+    reports = ReportedMetrics(("mig", "kl"), epochs, values, shown=(9.0, math.nan, 0.3))
+    assert list(reports.epochs) == [1, 3]
+    assert reports.at(1) == {"mig": 0.1, "kl": 1.0}
+    # The last one has what is shown too: reconstruction, tc and mig.
+    assert reports.at(3) == {"mig": 0.3, "reconstruction": 9.0}
+    assert (reports.at(0), reports.at(2), reports.at(4)) == (None, None, None)
+    # A report of an epoch between the two changes neither.
+    assert reports.add(2, {"mig": 0.2, "kl": 2.0, "tc": 5.0}) is True
+    assert reports.add(2, {"kl": 2.5, "tc": 5.0}) is False
+    assert [reports.at(epoch) for epoch in (1, 2, 3)] == [
+        {"mig": 0.1, "kl": 1.0},
+        {"kl": 2.5},
+        {"mig": 0.3, "reconstruction": 9.0},
+    ]
+    assert list(reports.epochs) == [1, 2, 3]
+    # A later one is shown from now on.
+    assert reports.add(4, {"tc": 7.0}) is True
+    assert reports.at(3) == {"mig": 0.3}
+    assert reports.at(4) == {"tc": 7.0}
+
+
+def test_nothing_is_shown_of_reports_that_came_without():
+    reports = ReportedMetrics(("mig",), array("i", [1]).tobytes(), array("d", [0.1]).tobytes())
+    assert reports.at(1) == {"mig": 0.1}
+
+
+def test_a_trial_before_its_first_report():
+    each = trial()
+    assert (each.epoch, each.unbroken, each.last_metrics, each.last_reports(2)) == (0, 0, {}, {})
+    assert (each.state, each.ended, each.collapsed) == (TrialState.WAITING, False, False)
+    assert each.at(1) is None
+
+
+def test_a_config_is_read_from_its_json():
+    each = TrialProgress(0, 0, seed=0, hash="h", config_json='{"a": [1]}', epochs=9)
+    assert each.config == {"a": [1]}
+    assert each.reports.metrics == ()
+
+
+def test_each_change_of_the_state_is_told_with_the_one_before():
+    each = trial()
+    changes = []
+    each.on_change = lambda one, old: changes.append((one.number, old, one.state))
+    each.state = TrialState.RUNNING
+    each.state = TrialState.PARKED
+    assert changes == [
+        (0, TrialState.WAITING, TrialState.RUNNING),
+        (0, TrialState.RUNNING, TrialState.PARKED),
+    ]
+
+
+def test_a_trial_that_did_not_collapse_has_nothing_later_than_its_last_report():
+    each = trial()
+    each.add_report(2, {"mig": 0.2}, 1.0)
+    each.state, each.end_reason = TrialState.PRUNED, EndReason.RUNG
+    assert (each.at(2), each.at(3)) == ({"mig": 0.2}, None)
+    each.end_reason = EndReason.COLLAPSED
+    assert (each.at(1), each.at(2), each.at(3)) == (None, {"mig": 0.2}, {"mig": 0.2})
+
+
+@pytest.mark.parametrize(
+    ("metrics", "expected"),
+    [({"active_units": 0.0}, True), ({"active_units": 1.0}, False), ({}, False)],
+)
+def test_a_trial_has_collapsed_if_no_latent_is_active(metrics, expected):
+    assert has_collapsed(metrics) is expected
+
+
+def test_a_cell_has_ended_with_its_last_trial():
+    trials = [trial(0), trial(1)]
+    cell = CellProgress(0, 0, {}, None, None, {}, trials)
+    trials[0].state = TrialState.FAILED
+    assert not cell.ended
+    trials[1].state = TrialState.COMPLETE
+    assert cell.ended
+    cell.verdicts = {0: Verdict.PROMOTE, 1: Verdict.PRUNE}
+    assert cell.promotions == {0: True, 1: False}
+
+
+def test_an_empty_roster_has_ended():
+    roster = Roster()
+    assert (roster.all_ended, roster.counts, roster.open_trials(), roster.ended) == (
+        True,
+        {},
+        [],
+        [],
+    )
+    assert roster.epochs_of_ended == 0
+
+
+def test_trials_that_have_ended_before_are_counted_with_their_epochs():
+    trials = [trial(number) for number in range(4)]
+    for each, state, epoch in zip(
+        trials,
+        (TrialState.COMPLETE, TrialState.COMPLETE, TrialState.PRUNED, TrialState.WAITING),
+        (3, 4, 2, 1),
+        strict=True,
+    ):
+        each.add_report(epoch, {}, 1.0)
+        each.state = state
+    roster = Roster(trials)
+    assert roster.counts == {"COMPLETE": 2, "PRUNED": 1, "WAITING": 1}
+    assert roster.epochs_of_ended == 3 + 4 + 2
+    assert roster.ended == trials[:3]
+    assert (roster.all_ended, roster.open_trials()) == (False, trials[3:])
+    trials[3].state = TrialState.WAITING  # the same state: no change
+    trials[3].state = TrialState.FAILED
+    assert roster.all_ended
+    with pytest.raises(ValueError, match=r"^trial 3 has ended \(FAILED\) and cannot be WAITING$"):
+        trials[3].state = TrialState.WAITING
 
 
 def test_the_roster_knows_what_a_look_at_all_trials_would_find():

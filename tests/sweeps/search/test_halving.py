@@ -4,6 +4,7 @@ import math
 
 import pytest
 
+from sweeps.ledger.states import Verdict
 from sweeps.search.halving import judge
 from sweeps.spec.rungs import expected_epochs, rung_epochs
 
@@ -45,6 +46,19 @@ def test_the_best_share_goes_on(value, others, reduction, promoted):
 def test_min_turns_the_order_round():
     assert judge(0.1, [0.2], reduction=2, mode="min").promoted
     assert not judge(0.2, [0.1], reduction=2, mode="min").promoted
+
+
+@pytest.mark.parametrize(
+    ("value", "mode", "verdict", "why"),
+    [
+        # The best 2 of 4 are 0.3 and 0.25, or 0.1 and 0.2: the cutoff is the second of them.
+        (0.25, "max", Verdict.PROMOTE, "0.25 against a cutoff of 0.25 (best 2 of 4)"),
+        (0.25, "min", Verdict.PRUNE, "0.25 against a cutoff of 0.2 (best 2 of 4)"),
+        (math.nan, "max", Verdict.PRUNE, "the pruning metric is nan"),
+    ],
+)
+def test_a_verdict_says_its_reason(value, mode, verdict, why):
+    assert judge(value, [0.2, 0.3, 0.1], reduction=2, mode=mode) == (verdict, why)
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])

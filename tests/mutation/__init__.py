@@ -1,0 +1,1 @@
+"""Changes the product one small place at a time, to see whether a test fails."""
