@@ -20,6 +20,7 @@ from vae_core.data.npy_header import read_npy_header
 from vae_core.data.own_files import tables
 from vae_core.data.own_files.array_files import (
     first_line,
+    require_characters,
     require_own_values,
     require_stored,
     require_text_lengths,
@@ -81,6 +82,7 @@ def npz(stream: BinaryIO, wanted: Sequence[str]) -> Content:
         try:
             _check_member(file.zip, key)
             array = file[key]
+            require_characters(array)
         except Exception as error:
             is_pickle = "allow_pickle" in str(error)
             rule = _OBJECTS if is_pickle else f"cannot be read ({first_line(error)})"

@@ -64,6 +64,18 @@ def test_an_npz_with_a_header_that_promises_too_much_is_refused(
         codes_file.read(codes)
 
 
+@pytest.mark.parametrize("number", [0x110000, 0xFFFFFFFF, 0xD800])
+def test_a_text_of_numbers_that_are_no_characters_is_refused(tmp_path: Path, number: int) -> None:
+    texts = npy(np.array([["a"], ["b"]] * 6)).replace(b"a\0\0\0", number.to_bytes(4, "little"))
+    pixels = npy(np.zeros((12, 4, 5), np.uint8))
+    images = write(tmp_path / "images.npz", images=pixels, factors=texts)
+    with pytest.raises(ValueError, match=f"characters of Unicode, got {number:#x}"):
+        Arrays(path=str(images)).load()
+    codes = write(tmp_path / "codes.npz", mean=npy(np.ones((12, 2))), factors=texts)
+    with pytest.raises(CodesFileError, match=f"characters of Unicode, got {number:#x}"):
+        codes_file.read(codes)
+
+
 def test_an_hdf5_file_that_leads_to_another_file_is_refused(tmp_path: Path) -> None:
     secret, path = tmp_path / "secret.h5", tmp_path / "x.h5"
     with h5py.File(secret, "w") as file:

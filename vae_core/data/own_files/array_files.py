@@ -6,6 +6,7 @@ import contextlib
 import functools
 import io
 import math
+import sys
 import zipfile
 from collections.abc import Callable, Generator, Mapping
 from pathlib import Path
@@ -148,7 +149,25 @@ def _npy_rows(
         content = file.read((stop - start) * row_bytes)
         if len(content) != (stop - start) * row_bytes:
             raise EOFError("rows are missing at the end of an array")
-        return np.frombuffer(content, dtype).reshape(stop - start, *shape[1:])
+        rows = np.frombuffer(content, dtype).reshape(stop - start, *shape[1:])
+    require_characters(rows)
+    return rows
+
+
+def require_characters(array: NDArray[Any]) -> None:
+    """Raise ValueError if an array of text has a number that is no character of Unicode.
+
+    Python raises a SystemError when such a text is made, and cannot print half of a character.
+    """
+    if array.dtype.kind != "U" or not array.size:
+        return
+    dtype = np.dtype(np.uint32).newbyteorder(array.dtype.byteorder)
+    numbers = np.ascontiguousarray(array).reshape(-1).view(dtype)
+    bad = (numbers > sys.maxunicode) | ((numbers >= 0xD800) & (numbers <= 0xDFFF))
+    if bad.any():
+        raise ValueError(
+            f"it is damaged: a text must hold characters of Unicode, got {int(numbers[bad][0]):#x}"
+        )
 
 
 def _hdf5_rows(item: Any, start: int, stop: int) -> NDArray[Any]:
