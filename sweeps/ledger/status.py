@@ -5,6 +5,7 @@ The database counts: no row of a trial or report is fetched, so a million report
 
 from __future__ import annotations
 
+import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,10 +16,13 @@ import sqlalchemy as sa
 from sweeps.ledger import tables
 from sweeps.ledger.damage import naming_damage
 from sweeps.ledger.ledger import Ledger
-from sweeps.ledger.tables import CELL, END, EXPORT, LEFT_OUT, REPORT, RESCORE, TRIAL
+from sweeps.ledger.tables import CELL, END, EXPORT, LEFT_OUT, REPORT, RESCORE, TRIAL, Row
 from sweeps.storage.lock import is_locked
 
 EXPORTS = ("mlflow", "optuna")
+
+ELSEWHERE_SECONDS = 60.0
+"""Seconds after its last sign of life in which a driver of another machine counts as running."""
 
 WHOLE_RUN = "run"
 """What the ledger calls a trial of which MLflow takes nothing (`LEFT_OUT.thing`)."""
@@ -52,10 +56,10 @@ def _status_of(ledger: Ledger, workspace: Path, name: str) -> dict[str, Any]:
     states, epochs = _trials(ledger, name)
     reports, seconds_in_step = _reports(ledger, name)
     driver = driver_runs[-1] if driver_runs else None
-    running = driver is not None and driver["outcome"] is None and is_locked(workspace, name)
+    running = driver is not None and _is_running(driver, workspace, name)
     wall_seconds = sum(row["seen"] - row["started"] for row in driver_runs)
     if running and driver is not None:
-        wall_seconds += time.time() - driver["seen"]
+        wall_seconds += max(0.0, time.time() - driver["seen"])  # a clock may have jumped
     cells = _count(ledger, sa.select(CELL.c.number).where(CELL.c.sweep == name))
     cells_total = ledger.require_sweep(name)["cells"]
     finished = driver is not None and driver["outcome"] == "ended"
@@ -85,6 +89,18 @@ def _status_of(ledger: Ledger, workspace: Path, name: str) -> dict[str, Any]:
             for row in ledger.of(tables.LEFT_OUT, name)
         ],
     }
+
+
+def _is_running(driver: Row, workspace: Path, name: str) -> bool:
+    """Return whether the last driver run of a sweep still runs.
+
+    On this machine the lock file tells; of a driver elsewhere only its signs of life are seen.
+    """
+    if driver["outcome"] is not None:
+        return False
+    if is_locked(workspace, name):
+        return True
+    return driver["host"] != platform.node() and time.time() - driver["seen"] < ELSEWHERE_SECONDS
 
 
 def _trials(ledger: Ledger, name: str) -> tuple[dict[str, int], int]:
