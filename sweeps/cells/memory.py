@@ -8,15 +8,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from sweeps.cells.entry_samples import entry_samples
 from sweeps.errors import SweepError
-from sweeps.spec import registry_blocks
 from sweeps.spec.errors import spell
 from sweeps.spec.sweep_spec import SweepSpec
 from vae_core.config import EvaluationConfig, TrainConfig, TrialConfig
 from vae_core.hyperparameters import registry
 from vae_core.likelihood import likelihood
-from vae_core.networks import NETWORKS, AbstractNetwork, shaped_networks
-from vae_core.objectives import OBJECTIVES, AbstractObjective
+from vae_core.networks import AbstractNetwork, shaped_networks
+from vae_core.objectives import AbstractObjective
 from vae_core.trial_memory import TrialMemory, estimate, input_widths
 
 GIB = 2**30
@@ -163,16 +163,8 @@ def _parts(memory: TrialMemory) -> str:
 
 def _largest_sizes(spec: SweepSpec, index: int) -> list[EntrySizes]:
     """Return the sizes of the largest trials of one entry, one for each kind of objective."""
-    parts, outline = spec.parts(index), spec.data.outline()
-    objectives = [
-        registry.build("objective", sample, OBJECTIVES)
-        for _, sample in registry_blocks.sample_blocks(parts.objective)
-    ]
-    networks = [
-        registry.build("network", sample, NETWORKS)
-        for _, sample in registry_blocks.sample_blocks(parts.network)
-    ]
-    trains = [TrainConfig(**sample) for _, sample in registry_blocks.sample_blocks(parts.train)]
+    outline = spec.data.outline()
+    trains, objectives, networks = entry_samples(spec, index)
     train = max(trains, key=lambda one: (one.batch_size, one.optimiser == "adam"))
 
     def weights(network: AbstractNetwork, objective: AbstractObjective) -> int:
@@ -190,7 +182,9 @@ def _largest_sizes(spec: SweepSpec, index: int) -> list[EntrySizes]:
         network = max(networks, key=lambda one: weights(one, objectives[0]))
     kinds = {_structure(objective): objective for objective in reversed(objectives)}
     return [
-        EntrySizes(network, objective, train, parts.evaluation, weights(network, objective))
+        EntrySizes(
+            network, objective, train, spec.parts(index).evaluation, weights(network, objective)
+        )
         for objective in list(kinds.values())[:MOST_ESTIMATED]
     ]
 

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import metrics
 from sweeps.cells import cell_grid, timeline
 from sweeps.cells.cell_count import CellCount, count_cells, shortage_notes
+from sweeps.cells.entry_samples import entry_samples
 from sweeps.cells.timeline import Timeline
 from sweeps.spec import objective_settings, published, registry_blocks, rungs
 from sweeps.spec.errors import spell
@@ -92,16 +93,8 @@ def _network_notes(spec: SweepSpec) -> Iterator[str]:
 
 def _timelines(spec: SweepSpec, index: int) -> list[Timeline]:
     """Return the timelines that the trials of an entry can have, at the samples of every space."""
-    images, parts = spec.data.outline().images, spec.parts(index)
-    trains = [TrainConfig(**sample) for _, sample in registry_blocks.sample_blocks(parts.train)]
-    objectives = [
-        registry.build("objective", sample, OBJECTIVES)
-        for _, sample in registry_blocks.sample_blocks(parts.objective)
-    ]
-    networks = [
-        registry.build("network", sample, NETWORKS)
-        for _, sample in registry_blocks.sample_blocks(parts.network)
-    ]
+    images = spec.data.outline().images
+    trains, objectives, networks = entry_samples(spec, index)
     latents = {network.latents for network in networks}
     lengths: dict[tuple[int | None, int | None, int], TrainConfig] = {}
     for train in trains:
